@@ -1,0 +1,25 @@
+"""Training of binary neural networks with Larq: optimizers, callbacks, recipes.
+
+`import larq_bnnopt` is light: subpackages are imported when they are first used.
+"""
+
+import importlib
+from types import ModuleType
+
+from _larq_bnnopt_keras import use_keras_2
+
+use_keras_2()
+
+__version__ = "0.1.0"
+
+_SUBPACKAGES = ("callbacks", "cli", "datasets", "optimizers", "recipes")
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _SUBPACKAGES:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_SUBPACKAGES])

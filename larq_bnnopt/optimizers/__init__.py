@@ -1,0 +1,18 @@
+"""Optimizers for binary weights, for use with `tf.keras.optimizers`.
+
+Their twins for `tf.keras.optimizers.legacy` are in `larq_bnnopt.optimizers.legacy`.
+"""
+
+from larq_bnnopt.optimizers import legacy
+from larq_bnnopt.optimizers.case import CaseOptimizer
+from larq_bnnopt.optimizers.diode import Diode
+from larq_bnnopt.optimizers.gradient_filter import GradientFilter
+from larq_bnnopt.optimizers.predicates import is_binary_variable
+
+__all__ = [
+    "CaseOptimizer",
+    "Diode",
+    "GradientFilter",
+    "is_binary_variable",
+    "legacy",
+]

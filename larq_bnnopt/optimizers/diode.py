@@ -1,0 +1,89 @@
+"""Diode for `tf.keras.optimizers`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from larq_bnnopt.optimizers.flip_optimizer import FlipOptimizer
+from larq_bnnopt.optimizers.updates import DiodeUpdate, Hyperparameter
+
+
+@tf.keras.saving.register_keras_serializable(package="larq_bnnopt")
+class Diode(DiodeUpdate, FlipOptimizer):
+    r"""Diode: binary weights follow the sign of an averaged vote of gradient signs.
+
+    \[ u = \alpha u + (1 - \alpha) g, \quad
+    m = \beta m + (1 - \beta) \eta\,\mathrm{sign}(u), \quad
+    \theta = -\mathrm{sign}(m) \]
+
+    The weights are {-1, +1} themselves; there is no latent copy. In float32 the two
+    averages take the same memory as Adam's moments.
+
+    The paper's alpha and beta remember about 100 and 10,000 steps. On a run of a few
+    thousand steps take shorter ones, such as 0.9 and 0.999.
+
+    Args:
+        learning_rate: Size eta of a vote, a float or a `LearningRateSchedule`. A
+            constant has no effect on the signs; a schedule that decays to zero freezes
+            them. Defaults to `1.0`.
+        alpha: Memory of the average of gradients, in [0, 1). Defaults to `0.99`.
+        beta: Memory of the average of votes, in [0, 1). Defaults to `0.9999`.
+        initial_inertia: Starts m at -theta * initial_inertia * eta, so that given
+            weights outlast the first steps; with `0.0`, the paper, the first gradient
+            decides every sign. Defaults to `0.0`.
+        on_zero: Meaning of sign(m) for m = 0: `"keep"` the weight, `"positive"` or
+            `"random"`. Defaults to `"keep"`.
+        name: Name of the optimizer. Defaults to `"Diode"`.
+        **kwargs: Keras's `clipnorm`, `clipvalue`, `global_clipnorm`, `jit_compile`.
+
+    Raises:
+        ValueError: For a hyperparameter outside its range, and for `use_ema` and
+            `weight_decay`, which would take the weights out of {-1, +1}.
+
+    Notes:
+        The paper leaves sign(0), u_0 and m_0 open. Here u_0 = m_0 = 0, the vote
+        sign(0) is 0, and a weight whose m is 0 keeps its sign. The authors' code
+        (DiodeMix) starts m at random, which makes the result depend on the size of
+        eta, against the paper's figure 2.
+
+    Example:
+        >>> import larq as lq
+        >>> from larq_bnnopt.optimizers import CaseOptimizer
+        >>> model = tf.keras.Sequential([
+        ...     lq.layers.QuantDense(1, kernel_quantizer=lq.quantizers.NoOp(1),
+        ...                          kernel_initializer="ones", input_shape=(2,))])
+        >>> adam = tf.keras.optimizers.Adam(0.01)
+        >>> diode = (Diode.is_binary_variable, Diode(alpha=0.9, beta=0.999))
+        >>> model.compile(CaseOptimizer(diode, default_optimizer=adam), "mse")
+        >>> x, y = tf.constant([[1.0, 1.0]]), tf.constant([[0.0]])
+        >>> history = model.fit(x, y, verbose=0)
+        >>> model.layers[0].get_weights()[0].tolist()
+        [[-1.0], [-1.0]]
+
+    References:
+        Paper 003 (Diode), eq. 10-13; tables 1 and 2 for results.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Hyperparameter = 1.0,
+        alpha: float = 0.99,
+        beta: float = 0.9999,
+        initial_inertia: float = 0.0,
+        on_zero: str = "keep",
+        name: str = "Diode",
+        **kwargs: Any,
+    ):
+        super().__init__(name=name, **kwargs)
+        self._learning_rate = self._build_learning_rate(learning_rate)
+        self.set_hyperparameters(alpha, beta, initial_inertia, on_zero)
+
+    def _eta(self) -> Any:
+        return tf.cast(self.learning_rate, tf.float32)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor."""
+        learning_rate = self._serialize_hyperparameter(self._learning_rate)
+        return {**super().get_config(), "learning_rate": learning_rate}

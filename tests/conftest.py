@@ -1,0 +1,18 @@
+"""What every test needs: no GPU, little noise, a fixed start."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+import pytest
+
+import larq_bnnopt  # noqa: F401  (chooses Keras 2)
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    import tensorflow as tf
+
+    tf.keras.backend.clear_session()
+    tf.keras.utils.set_random_seed(0)

@@ -1,0 +1,201 @@
+"""The update rules against float64 NumPy, scipy and the identities of the papers."""
+
+import numpy as np
+import pytest
+import scipy.signal
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from larq_bnnopt.optimizers import rules
+
+STEPS, WEIGHTS = 60, 200
+
+
+def gradients(dtype=np.float64, seed=0):
+    """A stream of correlated gradients, (steps, weights)."""
+    noise = np.random.default_rng(seed).normal(size=(STEPS, WEIGHTS))
+    return (noise + np.linspace(-1, 1, WEIGHTS)).astype(dtype)
+
+
+def run_diode(stream, etas, alpha=0.9, beta=0.99, theta=None, **options):
+    theta = tf.ones(WEIGHTS, stream.dtype) if theta is None else tf.constant(theta)
+    u = m = tf.zeros_like(theta)
+    thetas = []
+    for gradient, eta in zip(stream, etas):
+        theta, u, m = rules.diode(
+            tf.constant(gradient),
+            theta,
+            u,
+            m,
+            eta=eta,
+            alpha=alpha,
+            beta=beta,
+            **options,
+        )
+        thetas.append(theta.numpy())
+    return np.stack(thetas), u.numpy(), m.numpy()
+
+
+def run_filter(stream, alphas, gamma=0.1, order=2):
+    theta = tf.ones(WEIGHTS, stream.dtype)
+    averages = (tf.zeros_like(theta),) * order
+    outputs = []
+    for gradient, alpha in zip(stream, alphas):
+        theta, averages = rules.gradient_filter(
+            tf.constant(gradient), theta, averages, alpha=alpha, gamma=gamma
+        )
+        outputs.append(averages[-1].numpy())
+    return np.stack(outputs), theta.numpy()
+
+
+def test_diode_is_equations_10_to_13():
+    stream, alpha, beta = gradients(), 0.9, 0.99
+    etas = 0.5 * (1 + np.cos(np.pi * np.arange(STEPS) / STEPS))
+    u = m = np.zeros(WEIGHTS)
+    for gradient, eta in zip(stream, etas):
+        u = alpha * u + (1 - alpha) * gradient
+        m = beta * m + (1 - beta) * eta * np.sign(u)
+    thetas, u_ours, m_ours = run_diode(stream, etas, alpha, beta)
+    np.testing.assert_allclose(u_ours, u, rtol=1e-12)
+    np.testing.assert_allclose(m_ours, m, rtol=1e-11)
+    np.testing.assert_array_equal(thetas[-1], -np.sign(m))
+
+
+def test_diode_without_memory_is_the_sign_of_the_gradient():
+    stream = gradients()
+    thetas, _, _ = run_diode(stream, np.ones(STEPS), alpha=0.0, beta=0.0)
+    np.testing.assert_array_equal(thetas, -np.sign(stream))
+
+
+@pytest.mark.parametrize("power", [-9, 5])
+def test_diode_ignores_the_scale_of_gradients_and_of_eta(power):
+    stream = gradients(np.float32)
+    base, _, _ = run_diode(stream, np.ones(STEPS, np.float32))
+    scale = np.float32(2.0**power)
+    scaled, _, _ = run_diode(stream * scale, np.ones(STEPS, np.float32))
+    np.testing.assert_array_equal(scaled, base)
+    scaled, _, _ = run_diode(stream, np.full(STEPS, scale))
+    np.testing.assert_array_equal(scaled, base)
+
+
+def test_diode_freezes_when_eta_is_zero_but_not_before():
+    stream = gradients()
+    etas = np.where(np.arange(STEPS) < STEPS // 2, 1.0, 0.0)
+    thetas, _, _ = run_diode(stream, etas)
+    flips = (thetas[1:] != thetas[:-1]).any(axis=1)
+    assert flips[: STEPS // 2 - 1].any()
+    assert not flips[STEPS // 2 - 1 :].any()
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_gradient_filter_is_the_filter_of_scipy(order):
+    stream, alpha, gamma = gradients(), 0.05, 0.2
+    b, a = ([alpha], [1, alpha - 1])  # eq. 15
+    if order == 2:  # eq. 16 with the leading 1 of `a` that the print omits
+        b, a = ([alpha * gamma], np.convolve([1, gamma - 1], [1, alpha - 1]))
+    expected = scipy.signal.lfilter(b, a, stream, axis=0)
+    outputs, theta = run_filter(stream, np.full(STEPS, alpha), gamma, order)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-9, atol=1e-15)
+    np.testing.assert_array_equal(theta, -np.sign(expected[-1]))
+
+
+def test_gradient_filter_under_decay_is_the_corrected_recursion():
+    """Eq. 17 with alpha_{i-1} where the print has alpha_i; the printed one differs."""
+    stream, gamma = gradients(), 0.2
+    alphas = 0.05 * 0.5 * (1 + np.cos(np.pi * np.arange(STEPS) / STEPS)) + 1e-6
+    outputs, _ = run_filter(stream, alphas, gamma)
+
+    def recursion(previous_alpha):
+        g = np.zeros((STEPS + 2, WEIGHTS))
+        for i, gradient in enumerate(stream):
+            new, old = alphas[i], previous_alpha(i)
+            g[i + 2] = (
+                new * gamma * gradient
+                + (1 - new) * g[i + 1]
+                + (1 - gamma) * (new / old) * (g[i + 1] - (1 - old) * g[i])
+            )
+        return g[2:]
+
+    corrected = recursion(lambda i: alphas[max(i - 1, 0)])
+    printed = recursion(lambda i: alphas[i])
+    np.testing.assert_allclose(outputs, corrected, rtol=1e-8, atol=1e-15)
+    assert np.abs(printed - corrected).max() > 1e-4 * np.abs(corrected).max()
+
+
+@pytest.mark.parametrize("decay", ["constant", "cosine"])
+def test_gradient_filter_is_sgd_with_weight_decay_bit_for_bit(decay):
+    """Paper 001, eq. 3: g = -lambda w for latent w from zero and alpha = eps lambda."""
+    stream, gamma, decay_rate = gradients(np.float32), np.float32(0.1), 2.0**-13
+    cosine = 0.5 * (1 + np.cos(np.pi * np.arange(STEPS) / STEPS))
+    factor = np.ones(STEPS) if decay == "constant" else cosine
+    rates = (0.3 * factor).astype(np.float32)
+    outputs, _ = run_filter(stream, rates * np.float32(decay_rate), gamma)
+    w, m = tf.zeros(WEIGHTS), tf.zeros(WEIGHTS)
+    for i, gradient in enumerate(stream):
+        m = m + gamma * (gradient - m)
+        w = w - rates[i] * (m + np.float32(decay_rate) * w)
+        np.testing.assert_array_equal(outputs[i], -np.float32(decay_rate) * w.numpy())
+
+
+def test_gradient_filter_with_gamma_one_is_order_one():
+    stream = gradients()
+    first, _ = run_filter(stream, np.full(STEPS, 0.05), order=1)
+    second, _ = run_filter(stream, np.full(STEPS, 0.05), gamma=1.0, order=2)
+    np.testing.assert_allclose(first, second, rtol=1e-9, atol=1e-15)
+
+
+def test_an_undecided_weight_follows_on_zero():
+    theta = tf.constant([1.0, -1.0, 1.0, -1.0])
+    inertia = tf.constant([0.0, -0.0, 2.0, -2.0])
+    keep = rules.oppose(inertia, theta, "keep").numpy()
+    positive = rules.oppose(inertia, theta, "positive").numpy()
+    assert keep.tolist() == [1, -1, -1, 1]
+    assert positive.tolist() == [1, 1, -1, 1]
+    with pytest.raises(ValueError, match="Received: 'maybe'"):
+        rules.oppose(inertia, theta, "maybe")
+
+
+def test_random_on_zero_is_fair_and_a_function_of_the_seed():
+    zero, theta = tf.zeros(10_000), tf.ones(10_000)
+    draws = [
+        rules.oppose(zero, theta, "random", tf.constant(seed)).numpy()
+        for seed in ([3, 1], [3, 1], [4, 1])
+    ]
+    np.testing.assert_array_equal(draws[0], draws[1])
+    assert set(draws[0]) == {-1.0, 1.0}
+    # Five standard deviations of a fair coin.
+    assert abs(draws[0].mean()) < 5 / 100
+    assert abs((draws[0] * draws[2]).mean()) < 5 / 100
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    hnp.arrays(np.float32, 6, elements=st.floats(width=32, allow_nan=False)),
+    hnp.arrays(np.float32, 6, elements=st.floats(-2, 2, width=32)),
+    st.sampled_from(rules.ON_ZERO),
+)
+def test_weights_are_binary_whatever_comes(gradient, theta, on_zero):
+    options = {"on_zero": on_zero, "seed": tf.constant([1, 2])}
+    zero = tf.zeros(6)
+    diode, *_ = rules.diode(
+        gradient,
+        tf.constant(theta),
+        zero,
+        zero,
+        eta=1.0,
+        alpha=0.9,
+        beta=0.9,
+        **options,
+    )
+    filtered, _ = rules.gradient_filter(
+        tf.constant(gradient),
+        tf.constant(theta),
+        (zero, zero),
+        alpha=0.1,
+        gamma=0.1,
+        **options,
+    )
+    for result in (diode, filtered):
+        assert set(result.numpy().tolist()) <= {-1.0, 1.0}

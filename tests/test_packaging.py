@@ -1,0 +1,34 @@
+"""What is tested is what is installed."""
+
+import pathlib
+import subprocess
+import sys
+import sysconfig
+
+import pytest
+
+import converters
+import larq_bnnopt
+import zoo_extensions
+
+
+@pytest.mark.parametrize("package", [converters, larq_bnnopt, zoo_extensions])
+def test_the_installed_package_is_tested(package):
+    installed = pathlib.Path(sysconfig.get_paths()["purelib"]).resolve()
+    assert pathlib.Path(package.__file__).resolve().is_relative_to(installed)
+
+
+@pytest.mark.parametrize("package", ["converters", "larq_bnnopt"])
+def test_import_is_light(package):
+    heavy = (
+        "tensorflow larq zookeeper larq_zoo tensorflow_datasets matplotlib "
+        "larq_compute_engine rich"
+    )
+    program = (
+        f"import sys, {package}; "
+        f"print(*[name for name in {heavy.split()!r} if name in sys.modules])"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split() == []

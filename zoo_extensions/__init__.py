@@ -1,0 +1,11 @@
+"""Binary networks of recent papers, defined as larq-zoo would define them."""
+
+from _larq_bnnopt_keras import use_keras_2
+
+use_keras_2()
+
+from zoo_extensions import initializers  # noqa: E402  (Keras 2 must be chosen first)
+from zoo_extensions.registry import create_model, list_models  # noqa: E402
+from zoo_extensions.tiny_residual import TinyResidualBNN  # noqa: E402
+
+__all__ = ["TinyResidualBNN", "create_model", "initializers", "list_models"]

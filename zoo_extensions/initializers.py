@@ -1,0 +1,45 @@
+"""Initial values of binary kernels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+
+@tf.keras.saving.register_keras_serializable(package="zoo_extensions")
+class BernoulliSign(tf.keras.initializers.Initializer):
+    """Draws each weight from {-1, +1} with equal chances.
+
+    The start of kernels without latent weights, which Diode, the gradient filter and
+    Bop train.
+
+    Args:
+        seed: Integer for equal draws in every layer call, or `None` to follow
+            `tf.keras.utils.set_random_seed`. Defaults to `None`.
+
+    Example:
+        >>> values = BernoulliSign(seed=0)((3, 3, 64, 64)).numpy()
+        >>> sorted(set(values.ravel().tolist()))
+        [-1.0, 1.0]
+        >>> bool(abs(values.mean()) < 0.02)
+        True
+
+    References:
+        Paper 003 (Diode), section 3: theta_0 ~ Bernoulli{-1, +1} with P = 0.5.
+    """
+
+    def __init__(self, seed: int | None = None):
+        self.seed = seed
+        # Keras's own initializer owns the seeding, also under tf.keras's global seed.
+        self._uniform = tf.keras.initializers.RandomUniform(-1.0, 1.0, seed=seed)
+
+    def __call__(self, shape: Any, dtype: Any = None, **kwargs: Any) -> tf.Tensor:
+        """Returns a tensor of the shape with values in {-1, +1}."""
+        dtype = tf.as_dtype(dtype or tf.keras.backend.floatx())
+        draw = self._uniform(shape, dtype=tf.float32, **kwargs)
+        return tf.where(draw < 0, tf.constant(-1, dtype), tf.constant(1, dtype))
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor."""
+        return {"seed": self.seed}
