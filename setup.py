@@ -44,7 +44,7 @@ setup(
             for suffix in ("", ".*")
         ]
     ),
-    py_modules=["_larq_bnnopt_keras"],
+    py_modules=["_larq_bnnopt_start"],
     package_data={
         "larq_bnnopt": ["py.typed"],
         "larq_bnnopt.datasets": ["data/*"],
@@ -67,7 +67,7 @@ setup(
         "test": ["pytest>=8", "scipy", "hypothesis"],
         "dev": ["ruff", "mypy", "pre-commit"],
     },
-    entry_points={"console_scripts": ["bnnopt = larq_bnnopt.cli:main"]},
+    entry_points={"console_scripts": ["bnnopt = _larq_bnnopt_start:main"]},
     classifiers=[
         "Development Status :: 3 - Alpha",
         "Intended Audience :: Developers",

@@ -1,5 +1,54 @@
-"""Conversion of Keras models to .tflite with binary kernels, with proof."""
+"""Conversion of Keras models to .tflite with binary kernels, with proof.
 
-from _larq_bnnopt_keras import use_keras_2
+`import converters` is light: TensorFlow and Larq Compute Engine are imported by the
+functions that need them.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from _larq_bnnopt_start import use_keras_2
 
 use_keras_2()
+
+if TYPE_CHECKING:
+    from converters.auditing import Audit, audit
+    from converters.conversion import Conversion, convert
+    from converters.errors import ConversionError
+    from converters.reports import Report
+    from converters.runtime import Interpreter
+    from converters.verification import Verification, verify
+
+_HOMES = {
+    "Audit": "auditing",
+    "Conversion": "conversion",
+    "ConversionError": "errors",
+    "Interpreter": "runtime",
+    "Report": "reports",
+    "Verification": "verification",
+    "audit": "auditing",
+    "convert": "conversion",
+    "verify": "verification",
+}
+
+__all__ = [
+    "Audit",
+    "Conversion",
+    "ConversionError",
+    "Interpreter",
+    "Report",
+    "Verification",
+    "audit",
+    "convert",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

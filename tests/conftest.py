@@ -9,10 +9,16 @@ import pytest
 
 import larq_bnnopt  # noqa: F401  (chooses Keras 2)
 
+import tensorflow as tf  # isort: skip
+
+# A second logical CPU, for tf.distribute; before TensorFlow starts.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0],
+    [tf.config.LogicalDeviceConfiguration()] * 2,
+)
+
 
 @pytest.fixture(autouse=True)
 def _seed():
-    import tensorflow as tf
-
     tf.keras.backend.clear_session()
     tf.keras.utils.set_random_seed(0)

@@ -17,6 +17,8 @@ class TinyResidualBNNFactory(ModelFactory):
     """Three stages of binary 3x3 convolutions, each with its own shortcut."""
 
     name: Optional[str] = "tiny_residual_bnn"
+    # Larq-zoo's annotation excludes the Keras tensors of TensorFlow 2.15 and later.
+    input_tensor: Any = Field(None)
     filters: Sequence[int] = Field((32, 64, 128))
     convolutions_per_stage: int = Field(2)
     latent_weights: bool = Field(True)
@@ -144,7 +146,7 @@ def TinyResidualBNN(
     Example:
         >>> model = TinyResidualBNN(latent_weights=False)
         >>> model.output_shape, model.count_params()
-        ((None, 10), 308746)
+        ((None, 10), 309418)
     """
     if weights == "imagenet":
         raise ValueError("No ImageNet weights exist for TinyResidualBNN.")

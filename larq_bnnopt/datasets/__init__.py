@@ -1,6 +1,6 @@
 """Image classification data as tf.data pipelines that repeat exactly."""
 
 from larq_bnnopt.datasets.augmentation import Augmentation
-from larq_bnnopt.datasets.loading import Dataset, load
+from larq_bnnopt.datasets.loading import EMBEDDED, Dataset, load
 
-__all__ = ["Augmentation", "Dataset", "load"]
+__all__ = ["EMBEDDED", "Augmentation", "Dataset", "load"]

@@ -7,12 +7,13 @@ import difflib
 import importlib.resources
 import os
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from larq_bnnopt.datasets.augmentation import Augmentation
+
+_Batch = tuple[tf.Tensor, tf.Tensor]
 
 EMBEDDED = "fashion_mnist_mini"
 _EMBEDDED_CLASSES = (
@@ -34,7 +35,7 @@ _AUGMENTATIONS = {
     EMBEDDED: Augmentation(mirror=True),
 }
 _LARGEST_IN_MEMORY = 1 << 30
-_SHUFFLE_BUFFER = 10_000
+_SHUFFLE_WINDOW = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,6 +140,7 @@ def load(
     Raises:
         ValueError: If there is no such data set, with the nearest names, or if it has
             no images of one size with labels.
+        OSError: If it cannot be downloaded.
 
     Example:
         >>> data = load("fashion_mnist_mini", batch_size=100)
@@ -152,48 +154,52 @@ def load(
         raise ValueError(f"batch_size must be at least 1. Received: {batch_size}")
     augmentation = _AUGMENTATIONS.get(name) if augment else None
     source = _embedded() if name == EMBEDDED else _from_tfds(name, data_dir)
-    common = {
-        "name": name,
-        "batch_size": batch_size,
-        "seed": seed,
-        "augmentation": augmentation,
-    }
     return Dataset(
-        **common,
-        **source.facts,
-        test=source.test.batch(batch_size).map(_preprocess).prefetch(tf.data.AUTOTUNE),
+        name=name,
+        input_shape=source.input_shape,
+        class_names=source.class_names,
+        train_size=source.train_size,
+        test_size=source.test_size,
+        batch_size=batch_size,
+        seed=seed,
+        augmentation=augmentation,
+        test=source.test.batch(batch_size).map(_scaled).prefetch(tf.data.AUTOTUNE),
         _epoch=lambda seeds: _augmented(
-            source.epoch(seeds, batch_size), seeds, augmentation
+            source.shuffled(seeds, batch_size), seeds, augmentation
         ),
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class _Source:
-    """Unprocessed images: `epoch(seed pair, batch size)` gives shuffled batches."""
+    """Images as they are stored.
 
-    facts: dict[str, Any]
+    `shuffled(seed pair, batch size)` gives the batches of one epoch.
+    """
+
+    input_shape: tuple[int, int, int]
+    class_names: tuple[str, ...]
+    train_size: int
+    test_size: int
     test: tf.data.Dataset
-    epoch: Callable[[tf.Tensor, int], tf.data.Dataset]
+    shuffled: Callable[[tf.Tensor, int], tf.data.Dataset]
 
 
 def _augmented(
     batches: tf.data.Dataset, seeds: tf.Tensor, augmentation: Augmentation | None
 ) -> tf.data.Dataset:
-    def process(index: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]):
-        images, labels = _preprocess(*batch)
+    def process(index: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]) -> _Batch:
+        images, labels = _scaled(*batch)
         if augmentation is not None:
             # The first half of the pair tells runs apart, the second epochs, batches.
             step = seeds[1] * (1 << 32) + index
             images = augmentation(images, tf.stack([seeds[0], step]))
         return images, labels
 
-    return batches.enumerate().map(
-        lambda index, batch: process(index, batch), num_parallel_calls=tf.data.AUTOTUNE
-    )
+    return batches.enumerate().map(process, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def _preprocess(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _scaled(images: tf.Tensor, labels: tf.Tensor) -> _Batch:
     return tf.cast(images, tf.float32) / 127.5 - 1.0, tf.cast(labels, tf.int64)
 
 
@@ -203,8 +209,9 @@ def _in_memory(
     class_names: tuple[str, ...],
 ) -> _Source:
     images, labels = (tf.constant(array) for array in train)
+    height, width, channels = train[0].shape[1:]
 
-    def epoch(seeds: tf.Tensor, batch_size: int) -> tf.data.Dataset:
+    def shuffled(seeds: tf.Tensor, batch_size: int) -> tf.data.Dataset:
         order = tf.random.experimental.stateless_shuffle(
             tf.range(len(labels), dtype=tf.int64), seeds
         )
@@ -214,24 +221,25 @@ def _in_memory(
             .map(lambda batch: (tf.gather(images, batch), tf.gather(labels, batch)))
         )
 
-    facts = {
-        "input_shape": tuple(train[0].shape[1:]),
-        "class_names": class_names,
-        "train_size": len(train[1]),
-        "test_size": len(test[1]),
-    }
-    return _Source(facts, tf.data.Dataset.from_tensor_slices(test), epoch)
+    return _Source(
+        input_shape=(height, width, channels),
+        class_names=class_names,
+        train_size=len(train[1]),
+        test_size=len(test[1]),
+        test=tf.data.Dataset.from_tensor_slices(test),
+        shuffled=shuffled,
+    )
 
 
 def _embedded() -> _Source:
     folder = importlib.resources.files("larq_bnnopt.datasets") / "data"
     with (folder / f"{EMBEDDED}.npz").open("rb") as file:
         arrays = np.load(file)
-        splits = [
+        train, test = (
             (arrays[f"x_{split}"][..., np.newaxis], arrays[f"y_{split}"])
             for split in ("train", "test")
-        ]
-    return _in_memory(*splits, _EMBEDDED_CLASSES)
+        )
+    return _in_memory(train, test, _EMBEDDED_CLASSES)
 
 
 def _from_tfds(name: str, data_dir: str | os.PathLike[str] | None) -> _Source:
@@ -240,7 +248,7 @@ def _from_tfds(name: str, data_dir: str | os.PathLike[str] | None) -> _Source:
     try:
         builder = tfds.builder(name, data_dir=data_dir)
     except tfds.core.DatasetNotFoundError:
-        names = [EMBEDDED, *tfds.list_builders()]
+        names = [EMBEDDED, *tfds.list_builders(with_community_datasets=False)]
         near = difflib.get_close_matches(name, names, cutoff=0.5) or [EMBEDDED]
         raise ValueError(f"No data set {name!r}. Nearest: {', '.join(near)}.") from None
     features = builder.info.features
@@ -256,7 +264,13 @@ def _from_tfds(name: str, data_dir: str | os.PathLike[str] | None) -> _Source:
             f"{name!r} has no split {', '.join(sorted(missing))}. It has: "
             f"{', '.join(builder.info.splits)}."
         )
-    builder.download_and_prepare()
+    try:
+        builder.download_and_prepare()
+    except Exception as error:  # Downloads fail in many ways.
+        raise OSError(
+            f"tensorflow-datasets could not prepare {name!r} in {builder.data_dir}: "
+            f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        ) from error
     sizes = {
         split: builder.info.splits[split].num_examples for split in ("train", "test")
     }
@@ -270,19 +284,26 @@ def _from_tfds(name: str, data_dir: str | os.PathLike[str] | None) -> _Source:
         )
         return _in_memory(train, test, class_names)
 
-    def epoch(seeds: tf.Tensor, batch_size: int) -> tf.data.Dataset:
-        examples = builder.as_dataset(split="train", as_supervised=True)
-        shuffled = examples.shuffle(
-            _SHUFFLE_BUFFER,
-            seed=tf.reduce_sum(seeds * [1_000_003, 1]),
-            reshuffle_each_iteration=False,
-        )
-        return shuffled.batch(batch_size)
+    def shuffled(seeds: tf.Tensor, batch_size: int) -> tf.data.Dataset:
+        # Dataset.shuffle takes no seed that is a tensor. Tfds has shuffled the data
+        # when it prepared them, so windows are enough to vary the epochs.
+        def shuffle(index: tf.Tensor, window: _Batch) -> _Batch:
+            seed = tf.stack([seeds[0], seeds[1] * (1 << 32) + index])
+            images, labels = window
+            order = tf.random.experimental.stateless_shuffle(
+                tf.range(tf.shape(labels)[0]), seed
+            )
+            return tf.gather(images, order), tf.gather(labels, order)
 
-    facts = {
-        "input_shape": tuple(shape),
-        "class_names": class_names,
-        "train_size": sizes["train"],
-        "test_size": sizes["test"],
-    }
-    return _Source(facts, builder.as_dataset(split="test", as_supervised=True), epoch)
+        examples = builder.as_dataset(split="train", as_supervised=True)
+        windows = examples.batch(_SHUFFLE_WINDOW).enumerate().map(shuffle)
+        return windows.unbatch().batch(batch_size)
+
+    return _Source(
+        input_shape=tuple(shape),
+        class_names=class_names,
+        train_size=sizes["train"],
+        test_size=sizes["test"],
+        test=builder.as_dataset(split="test", as_supervised=True),
+        shuffled=shuffled,
+    )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 
-Optimizer = tf.keras.optimizers.Optimizer
+Optimizer: TypeAlias = tf.keras.optimizers.Optimizer
 Predicate = Callable[[tf.Variable], bool]
 
 
@@ -193,7 +193,7 @@ class CaseOptimizer(Optimizer):
 def _check_optimizer(role: str, optimizer: Any) -> None:
     if isinstance(optimizer, tf.keras.optimizers.legacy.Optimizer):
         hint = " For legacy optimizers take larq.optimizers.CaseOptimizer."
-    elif isinstance(optimizer, Optimizer):
+    elif isinstance(optimizer, tf.keras.optimizers.Optimizer):
         return
     else:
         hint = ""

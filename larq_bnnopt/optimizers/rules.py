@@ -7,12 +7,12 @@ function here knows of Keras, variables or steps.
 
 from __future__ import annotations
 
-from typing import Union
+from typing import TypeAlias, Union
 
 import tensorflow as tf
 
-Scalar = Union[float, tf.Tensor]
-Weights = tf.Tensor
+Scalar: TypeAlias = Union[float, tf.Tensor]
+Weights: TypeAlias = tf.Tensor
 ON_ZERO = ("keep", "positive", "random")
 
 

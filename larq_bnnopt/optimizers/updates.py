@@ -7,7 +7,7 @@ Keras APIs (`flip_optimizer.py` here and in `legacy/`) own the variables and cal
 from __future__ import annotations
 
 import warnings
-from typing import Any, ClassVar, Union
+from typing import Any, TypeAlias, Union
 
 import numpy as np
 import tensorflow as tf
@@ -15,8 +15,10 @@ import tensorflow as tf
 from larq_bnnopt.optimizers import rules
 from larq_bnnopt.optimizers.predicates import is_binary_variable
 
-Schedule = tf.keras.optimizers.schedules.LearningRateSchedule
-Hyperparameter = Union[float, Schedule]
+schedules = tf.keras.optimizers.schedules
+Hyperparameter: TypeAlias = Union[
+    float, tf.keras.optimizers.schedules.LearningRateSchedule
+]
 
 
 class Update:
@@ -27,7 +29,7 @@ class Update:
         on_zero: Rule for an average of exactly zero, see `rules.oppose`.
     """
 
-    state_names: ClassVar[tuple[str, ...]]
+    state_names: tuple[str, ...]
     on_zero: str
     is_binary_variable = staticmethod(is_binary_variable)
 
@@ -106,7 +108,7 @@ class DiodeUpdate(Update):
 class GradientFilterUpdate(Update):
     """Gradient filter, paper 001."""
 
-    state_names = ("m", "g")
+    state_names: tuple[str, ...] = ("m", "g")
 
     def set_hyperparameters(
         self, alpha: Hyperparameter, gamma: Hyperparameter, order: int, on_zero: str
@@ -164,8 +166,8 @@ def _value(hyperparameter: Hyperparameter, iteration: tf.Tensor) -> rules.Scalar
 
 
 def _serialize(hyperparameter: Hyperparameter) -> float | dict[str, Any]:
-    if isinstance(hyperparameter, Schedule):
-        return tf.keras.optimizers.schedules.serialize(hyperparameter)
+    if isinstance(hyperparameter, schedules.LearningRateSchedule):
+        return schedules.serialize(hyperparameter)
     return hyperparameter
 
 
@@ -174,8 +176,8 @@ def _in_range(
 ) -> Hyperparameter:
     """Returns a float in the unit interval, or a schedule, also a serialised one."""
     if isinstance(value, dict):
-        return tf.keras.optimizers.schedules.deserialize(value)
-    if isinstance(value, Schedule):
+        return schedules.deserialize(value)
+    if isinstance(value, schedules.LearningRateSchedule):
         return value
     low = value > 0 if low_open else value >= 0
     high = value < 1 if high_open else value <= 1

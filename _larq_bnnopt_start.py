@@ -1,4 +1,4 @@
-"""Makes TensorFlow use Keras 2, which larq needs, before anything asks for Keras.
+"""What comes before the packages: the choice of Keras 2, and the command `bnnopt`.
 
 It lies outside the three packages because each calls it first and none of them may
 import another. It imports no TensorFlow.
@@ -6,6 +6,8 @@ import another. It imports no TensorFlow.
 
 import importlib.util
 import os
+import pathlib
+import runpy
 import sys
 from importlib import metadata
 
@@ -48,6 +50,23 @@ def use_keras_2() -> None:
         f"larq needs Keras 2, but {_VARIABLE}={os.environ[_VARIABLE]} selects Keras "
         f"{installed}. Unset it or set it to 1."
     )
+
+
+def main() -> int:
+    """Runs the command `bnnopt`; returns its exit code."""
+    try:
+        from larq_bnnopt.cli import main as command
+    except ImportError as error:
+        if sys.argv[1:2] != ["doctor"]:
+            print(f"bnnopt: {error}", file=sys.stderr)
+            return 1
+        # The doctor explains what the import of the package does not survive.
+        package = importlib.util.find_spec("larq_bnnopt")
+        if package is None or package.origin is None:
+            raise
+        doctor = pathlib.Path(package.origin).parent / "cli" / "doctor.py"
+        return runpy.run_path(os.fspath(doctor))["doctor"]()
+    return command()
 
 
 def _active_keras() -> int | None:

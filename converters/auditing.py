@@ -1,0 +1,233 @@
+"""Which layers became binary operators, and why the others did not."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import os
+from typing import Any
+
+import numpy as np
+
+from converters.runtime import TfliteFile
+
+BINARY_CONVOLUTION = "LceBconv2d"
+KNOWN_CUSTOM_OPERATORS = (
+    BINARY_CONVOLUTION,
+    "LceQuantize",
+    "LceDequantize",
+    "LceBMaxPool2d",
+)
+_WORD = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerAudit:
+    """What became of one layer with quantizers.
+
+    Attributes:
+        name: Name of the layer.
+        kind: Its class, such as `"QuantConv2D"`.
+        operator: Index of its `LceBconv2d` among the operators of the file, or `None`
+            where the layer stayed float.
+        reason: Why it stayed float, or `None`.
+        fix: What to change in the model, or `None`.
+    """
+
+    name: str
+    kind: str
+    operator: int | None
+    reason: str | None = None
+    fix: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Audit:
+    """The layers of a model beside the operators of a file.
+
+    Attributes:
+        layers: The layers with quantizers, in the order of the model.
+        operators: How many operators of each name the file holds.
+        num_bytes: Size of the file.
+    """
+
+    layers: tuple[LayerAudit, ...]
+    operators: dict[str, int]
+    num_bytes: int
+
+    @property
+    def converted(self) -> tuple[LayerAudit, ...]:
+        """The layers that became binary operators."""
+        return tuple(layer for layer in self.layers if layer.operator is not None)
+
+    @property
+    def stayed_float(self) -> tuple[LayerAudit, ...]:
+        """The layers that did not."""
+        return tuple(layer for layer in self.layers if layer.operator is None)
+
+
+def audit(model: Any, tflite: bytes | str | os.PathLike[str]) -> Audit:
+    """Finds, for every layer with quantizers, its binary operator in a .tflite.
+
+    A layer is matched by its weights: the bits of the filter equal the signs of the
+    Keras kernel, up to one sign for each output channel, which the converter may turn.
+
+    Args:
+        model: The Keras model that was converted.
+        tflite: The content of the file, or its path.
+
+    Returns:
+        The audit.
+
+    Raises:
+        ValueError: If the file is no .tflite.
+
+    Example:
+        >>> import numpy as np
+        >>> import zoo_extensions as zx
+        >>> from converters import convert
+        >>> model = zx.TinyResidualBNN(latent_weights=False)
+        >>> conversion = convert(model, inputs=np.zeros((1, 28, 28, 1), np.float32))
+        >>> result = audit(model, conversion.content)
+        >>> len(result.converted), len(result.layers), result.operators["LceBconv2d"]
+        (6, 6, 6)
+    """
+    file = TfliteFile(tflite)
+    free = {
+        index: filter_is_negative(file, operator.inputs[1])
+        for index, operator in enumerate(file.operators)
+        if operator.name == BINARY_CONVOLUTION
+    }
+    layers = []
+    for layer in quantized_layers(model):
+        kernel = _kernel(layer)
+        index = next(
+            (
+                index
+                for index, negative in free.items()
+                if kernel is not None and _equal_up_to_signs(kernel < 0, negative)
+            ),
+            None,
+        )
+        if index is None:
+            reason, fix = why_float(layer)
+            entry = LayerAudit(layer.name, type(layer).__name__, None, reason, fix)
+        else:
+            del free[index]
+            entry = LayerAudit(layer.name, type(layer).__name__, index)
+        layers.append(entry)
+    names = collections.Counter(operator.name for operator in file.operators)
+    return Audit(tuple(layers), dict(sorted(names.items())), len(file.content))
+
+
+def quantized_layers(model: Any) -> list[Any]:
+    """Returns the layers of a Keras model that have a quantizer, nested ones too."""
+    quantizers = (
+        "input_quantizer",
+        "kernel_quantizer",
+        "depthwise_quantizer",
+        "pointwise_quantizer",
+    )
+    return [
+        module
+        for module in model.submodules
+        if any(getattr(module, name, None) is not None for name in quantizers)
+    ]
+
+
+def filter_is_negative(file: TfliteFile, tensor: int) -> np.ndarray:
+    """Unpacks the filter of an `LceBconv2d`.
+
+    Channel c is bit c % 32 of word c // 32, and 1 stands for -1. The bits behind the
+    last channel are 0.
+
+    Args:
+        file: The file.
+        tensor: Index of the filter, int32 (out, height, width, words).
+
+    Returns:
+        Booleans, (out, height, width, 32 * words).
+    """
+    words = file.data(tensor)
+    if words is None:
+        raise ValueError("A binary convolution whose filter is no constant.")
+    bits = (words[..., np.newaxis] >> np.arange(_WORD, dtype=np.int32)) & 1
+    return bits.reshape(*words.shape[:-1], -1).astype(bool)
+
+
+def _kernel(layer: Any) -> np.ndarray | None:
+    """Returns the kernel of a convolution, (height, width, in, out), or `None`."""
+    kernel = getattr(layer, "kernel", None)
+    if kernel is None or len(kernel.shape) != 4:
+        return None
+    return kernel.numpy()
+
+
+def _equal_up_to_signs(kernel: np.ndarray, negative: np.ndarray) -> bool:
+    kernel = np.moveaxis(kernel, -1, 0)
+    channels = kernel.shape[-1]
+    if kernel.shape[:-1] != negative.shape[:-1]:
+        return False
+    if -(-channels // _WORD) * _WORD != negative.shape[-1]:
+        return False
+    difference = (kernel != negative[..., :channels]).reshape(len(kernel), -1)
+    return bool((difference.all(axis=1) | ~difference.any(axis=1)).all())
+
+
+def why_float(layer: Any) -> tuple[str, str]:
+    """Returns why a layer has no binary operator, and what to change."""
+    import larq as lq
+
+    def binary(quantizer: Any) -> bool:
+        return getattr(quantizer, "precision", None) == 1
+
+    if isinstance(layer, lq.layers.QuantDense):
+        return (
+            "Larq Compute Engine has no binary dense operator",
+            "write it as a 1x1 QuantConv2D on a 1x1 image",
+        )
+    if not isinstance(layer, lq.layers.QuantConv2D):
+        return (
+            f"Larq Compute Engine has no binary operator for {type(layer).__name__}",
+            "use QuantConv2D",
+        )
+    if layer.input_quantizer is None or isinstance(
+        layer.input_quantizer, lq.quantizers.NoOp
+    ):
+        return "its inputs are not binary", "give it input_quantizer='ste_sign'"
+    if not binary(layer.input_quantizer):
+        name = type(layer.input_quantizer).__name__
+        return f"its inputs are not binary ({name})", "use input_quantizer='ste_sign'"
+    if not binary(layer.kernel_quantizer):
+        name = type(layer.kernel_quantizer).__name__
+        return (
+            f"its kernel is not binary ({name})",
+            "use kernel_quantizer='ste_sign', or NoOp(precision=1) with Diode",
+        )
+    if isinstance(layer.kernel_quantizer, lq.quantizers.NoOp):
+        off = _off_scale(layer.kernel.numpy())
+        if off:
+            return (
+                f"{off} weights of its kernel are not +-c of their output channel",
+                "train it with Diode, GradientFilter or Bop from BernoulliSign()",
+            )
+    if layer.padding == "same" and layer.pad_values not in (0.0, 1.0):
+        return f"it pads with {layer.pad_values}", "use pad_values=1.0"
+    channels = layer.kernel.shape[-2]
+    if layer.groups > 1 and channels % _WORD:
+        return (
+            f"its groups have {channels} channels",
+            f"use groups of a multiple of {_WORD} channels",
+        )
+    return (
+        "no pattern of Larq Compute Engine matched it",
+        "compare it with a plain QuantConv2D whose inputs and kernel are signs",
+    )
+
+
+def _off_scale(kernel: np.ndarray) -> int:
+    """Counts weights whose magnitude is not that of their output channel."""
+    magnitude = np.abs(kernel)
+    scale = np.median(magnitude, axis=(0, 1, 2), keepdims=True)
+    # The converter snaps what is within half a percent.
+    return int((np.abs(magnitude - scale) > 0.005 * scale).sum())

@@ -1,0 +1,213 @@
+"""`convert`: from a Keras model to a .tflite that is proved equal to it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import re
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from converters.auditing import KNOWN_CUSTOM_OPERATORS, quantized_layers
+from converters.errors import ConversionError
+from converters.reports import Report
+from converters.runtime import TfliteFile
+from converters.verification import Inputs
+
+# Lines of the converter's log that a user should see.
+_NOTEWORTHY = re.compile(r"(^|\s)([WE]\d{4} |error:|warning:)|: [WE] ", re.IGNORECASE)
+# What it always says.
+_USUAL = re.compile(
+    r"cuda|rocm|tensorrt|cuinit|oneDNN|computation_placer", re.IGNORECASE
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Conversion:
+    """The result of `convert`.
+
+    Attributes:
+        content: The bytes of the .tflite.
+        path: Where it was written, or `None`.
+        report: What became of the layers, and how the outputs compare.
+    """
+
+    content: bytes
+    path: pathlib.Path | None
+    report: Report
+
+
+def convert(
+    model: Any,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    inputs: Inputs | None,
+    labels: np.ndarray | None = None,
+) -> Conversion:
+    """Converts a Keras model with Larq layers to a .tflite and proves the result.
+
+    The file is written only when the proof holds. Every layer with quantizers that
+    stayed float is warned of by name, with the reason and what to change.
+
+    Args:
+        model: A built Keras model with layers of Larq.
+        path: Where to write the file. Defaults to `None`, nowhere.
+        inputs: Real inputs to compare the file with the model on, as for `verify`; a
+            few hundred give a sharp answer. `None` waives the comparison.
+        labels: Integer class of each input, to report accuracies. Defaults to `None`.
+
+    Returns:
+        Content, path and report.
+
+    Raises:
+        ConversionError: If the model holds nothing binary, has an input of unknown
+            size or an operator that no interpreter knows, if the conversion fails, or
+            if the file does not say what the model says. No file is written then.
+
+    Example:
+        >>> import numpy as np
+        >>> import zoo_extensions as zx
+        >>> model = zx.TinyResidualBNN(latent_weights=False)
+        >>> images = np.random.default_rng(0).normal(size=(8, 28, 28, 1))
+        >>> conversion = convert(model, inputs=images.astype(np.float32))
+        >>> [layer.name for layer in conversion.report.audit.stayed_float]
+        []
+        >>> conversion.report.verification.passed
+        True
+    """
+    _check_convertible(model)
+    destination = None if path is None else _writable(path)
+    content, messages = _run_converter(model)
+    _check_operators(content, messages)
+    report = Report.of(model, content, inputs, labels, messages)
+    _check_verification(report)
+    for layer in report.audit.stayed_float:
+        warnings.warn(
+            f"{layer.name} ({layer.kind}) stayed float: {layer.reason}. To make it "
+            f"binary, {layer.fix}.",
+            stacklevel=2,
+        )
+    if destination is not None:
+        _write(destination, content)
+    return Conversion(content, destination, report)
+
+
+def _check_convertible(model: Any) -> None:
+    if not quantized_layers(model):
+        raise ConversionError(
+            f"{model.name} holds no layer with quantizers, so there is nothing binary "
+            "to convert. For a float model use tf.lite.TFLiteConverter."
+        )
+    if not model.built or not getattr(model, "inputs", None):
+        raise ConversionError(
+            f"{model.name} has no inputs yet. Call it once on a batch, or build it "
+            "from tf.keras.Input."
+        )
+    for tensor in model.inputs:
+        if None in tuple(tensor.shape)[1:]:
+            raise ConversionError(
+                f"Input {tensor.name!r} has the unknown size {tuple(tensor.shape)}. "
+                "Build the model with a fixed input_shape and load the weights into it."
+            )
+
+
+def _writable(path: str | os.PathLike[str]) -> pathlib.Path:
+    """Returns the path; fails before the long work where nothing can be written."""
+    destination = pathlib.Path(path)
+    if not destination.parent.is_dir():
+        raise ConversionError(f"The folder {destination.parent} does not exist.")
+    if destination.is_dir() or not os.access(destination.parent, os.W_OK):
+        raise ConversionError(f"{destination} cannot be written.")
+    return destination
+
+
+def _write(path: pathlib.Path, content: bytes) -> None:
+    """Writes a file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)
+
+
+def _run_converter(model: Any) -> tuple[bytes, tuple[str, ...]]:
+    """Runs Larq Compute Engine; returns the file and the messages worth reading."""
+    try:
+        import larq_compute_engine as lce
+    except ImportError as error:
+        raise ConversionError(
+            "The converter is not installed. Run: pip install "
+            "larq-compute-engine==0.16.0 (Linux x86-64, macOS or Windows)."
+        ) from error
+    failure = None
+    with _captured_stderr() as lines, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            content = lce.convert_keras_model(model)
+        except Exception as error:  # Its errors are of many kinds.
+            failure = error
+    messages = tuple(
+        line
+        for line in [*(str(warning.message) for warning in caught), *lines]
+        if _NOTEWORTHY.search(line) and not _USUAL.search(line)
+    )
+    if failure is not None:
+        raise ConversionError(
+            f"Larq Compute Engine could not convert {model.name}: {failure}"
+            + "".join(f"\n  {message}" for message in messages)
+        ) from failure
+    return content, messages
+
+
+@contextlib.contextmanager
+def _captured_stderr() -> Iterator[list[str]]:
+    """Collects what is written to the process's standard error, also from C++."""
+    lines: list[str] = []
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as file:
+        saved = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield lines
+        finally:
+            sys.stderr.flush()
+            os.dup2(saved, 2)
+            os.close(saved)
+            file.seek(0)
+            lines += file.read().decode(errors="replace").splitlines()
+
+
+def _check_operators(content: bytes, messages: tuple[str, ...]) -> None:
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    builtin = vars(schema.BuiltinOperator)
+    unknown = sorted(
+        {
+            operator.name
+            for operator in TfliteFile(content).operators
+            if operator.name not in builtin
+            and operator.name not in KNOWN_CUSTOM_OPERATORS
+        }
+    )
+    if unknown:
+        raise ConversionError(
+            f"No interpreter knows the operators {', '.join(unknown)} of this model. "
+            "Replace the layers that use them." + "".join(f"\n  {m}" for m in messages)
+        )
+
+
+def _check_verification(report: Report) -> None:
+    verification = report.verification
+    if verification is None or verification.passed:
+        return
+    raise ConversionError(
+        f"The file would not say what {report.model} says, so none was written: the "
+        f"median difference is {verification.median_difference:.1e} of the largest "
+        f"output, and {verification.agreement:.2%} of {verification.samples} "
+        "predictions are equal."
+    )

@@ -1,0 +1,143 @@
+"""What a conversion did, for people and for programs."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+import numpy as np
+
+from converters.auditing import Audit, audit
+from converters.verification import Inputs, Verification, verify
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """The audit and the verification of a conversion.
+
+    Attributes:
+        model: Name of the Keras model.
+        audit: What became of every layer.
+        verification: The comparison, `None` where it was waived.
+        float_bytes: Size of the same weights in float32: four times their number.
+        messages: What the converter wrote, warnings and errors alone.
+    """
+
+    model: str
+    audit: Audit
+    verification: Verification | None
+    float_bytes: int
+    messages: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        model: Any,
+        tflite: bytes | str | os.PathLike[str],
+        inputs: Inputs | None,
+        labels: np.ndarray | None = None,
+        messages: tuple[str, ...] = (),
+    ) -> Report:
+        """Audits a file and compares it with its model.
+
+        Args:
+            model: The Keras model that was converted.
+            tflite: The content of the file, or its path.
+            inputs: As for `verify`; `None` waives the comparison.
+            labels: As for `verify`.
+            messages: What the converter wrote.
+
+        Returns:
+            The report.
+        """
+        return cls(
+            model=model.name,
+            audit=audit(model, tflite),
+            verification=(
+                None if inputs is None else verify(model, tflite, inputs, labels)
+            ),
+            float_bytes=4 * sum(int(np.prod(weight.shape)) for weight in model.weights),
+            messages=messages,
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the report as plain data for JSON."""
+        content = dataclasses.asdict(self)
+        if self.verification is not None:
+            content["verification"]["passed"] = self.verification.passed
+        return content
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Returns the main figures as pairs of a label and a text."""
+        audit, verification = self.audit, self.verification
+        rows = []
+        if verification is not None and verification.keras_accuracy is not None:
+            rows += [
+                ("accuracy in Keras", f"{verification.keras_accuracy:.2%}"),
+                ("accuracy of the .tflite", f"{verification.tflite_accuracy:.2%}"),
+            ]
+        if verification is not None:
+            rows += [
+                (
+                    "equal predictions",
+                    f"{verification.agreement:.2%} of {verification.samples}",
+                ),
+                (
+                    "difference",
+                    f"median {verification.median_difference:.1e}, "
+                    f"largest {verification.largest_difference:.1e}",
+                ),
+                ("moved by a tie", _ties(verification)),
+            ]
+        rows += [
+            ("size of the .tflite", f"{audit.num_bytes:,} bytes"),
+            ("the same in float32", f"{self.float_bytes:,} bytes"),
+            (
+                "binary layers converted",
+                f"{len(audit.converted)} of {len(audit.layers)}",
+            ),
+        ]
+        if verification is not None:
+            threads = "thread" if verification.num_threads == 1 else "threads"
+            rows.append(
+                (
+                    "time per input",
+                    f"{verification.milliseconds:.3f} ms "
+                    f"({verification.num_threads} {threads})",
+                )
+            )
+        return rows
+
+    def markdown(self) -> str:
+        """Returns the report as a page of Markdown."""
+        lines = [f"# Conversion of {self.model}", "", "| | |", "|---|---|"]
+        lines += [f"| {label} | {text} |" for label, text in self.rows()]
+        lines += ["", "## Layers", "", "| layer | kind | became |", "|---|---|---|"]
+        for layer in self.audit.layers:
+            became = "LceBconv2d"
+            if layer.operator is None:
+                became = f"float: {layer.reason}; {layer.fix}"
+            lines.append(f"| {layer.name} | {layer.kind} | {became} |")
+        lines += [
+            "",
+            "## Operators of the file",
+            "",
+            "| operator | count |",
+            "|---|--:|",
+        ]
+        lines += [f"| {name} | {n} |" for name, n in self.audit.operators.items()]
+        if self.messages:
+            lines += ["", "## Messages of the converter", ""]
+            lines += [f"    {message}" for message in self.messages]
+        return "\n".join([*lines, ""])
+
+
+def _ties(verification: Verification) -> str:
+    moved = verification.moved
+    if not moved:
+        return "none"
+    inputs = "input" if moved == 1 else "inputs"
+    if verification.moved_with_tie is None:
+        return f"{moved} {inputs} moved, ties unknown"
+    return f"{verification.moved_with_tie} of {moved} {inputs} that moved"

@@ -1,0 +1,124 @@
+"""Runs a .tflite with binary layers from Python."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from typing import Union
+
+import numpy as np
+
+from converters.runtime.tflite_file import TfliteFile
+
+Batch = Union[np.ndarray, Sequence[np.ndarray], Mapping[str, np.ndarray]]
+BACKENDS = ("auto", "lce")
+
+
+@dataclasses.dataclass(frozen=True)
+class TensorInfo:
+    """An input or output: its name in the model, shape and type."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+class Interpreter:
+    """Runs a .tflite file with named inputs and outputs.
+
+    Args:
+        model: Path of the file, or its content.
+        num_threads: Threads to compute with. Defaults to `1`.
+        backend: `"lce"`, the interpreter of Larq Compute Engine in its fast setting, or
+            `"auto"`, the best one here. Defaults to `"auto"`.
+
+    Attributes:
+        inputs: The inputs, in the order of the file, which need not be Keras's.
+        outputs: The outputs, in the order of the file.
+
+    Raises:
+        ValueError: If the file is none, or the backend is unknown.
+        ImportError: If the backend is not installed.
+
+    Example:
+        >>> import numpy as np
+        >>> import zoo_extensions as zx
+        >>> from converters import convert
+        >>> model = zx.TinyResidualBNN(latent_weights=False)
+        >>> images = np.zeros((3, 28, 28, 1), np.float32)
+        >>> interpreter = Interpreter(convert(model, inputs=images).content)
+        >>> interpreter.inputs[0].shape, interpreter.predict(images).shape
+        ((1, 28, 28, 1), (3, 10))
+    """
+
+    def __init__(
+        self,
+        model: bytes | str | os.PathLike[str],
+        num_threads: int = 1,
+        backend: str = "auto",
+    ):
+        if backend not in BACKENDS:
+            raise ValueError(
+                f"backend must be one of {BACKENDS}. Received: {backend!r}"
+            )
+        file = TfliteFile(model)
+        self.inputs = tuple(
+            TensorInfo(name, file.shape(tensor), file.dtype(tensor))
+            for name, tensor in zip(file.input_names(), file.inputs)
+        )
+        self.outputs = tuple(
+            TensorInfo(name, file.shape(tensor), file.dtype(tensor))
+            for name, tensor in zip(file.output_names(), file.outputs)
+        )
+        try:
+            import larq_compute_engine as lce
+        except ImportError as error:
+            raise ImportError(
+                "To run binary layers here, install larq-compute-engine: "
+                "pip install larq-compute-engine==0.16.0"
+            ) from error
+        # The default kernels of its x86 build are slower than float32.
+        self._interpreter = lce.testing.Interpreter(
+            file.content, num_threads, use_indirect_bgemm=True, use_xnnpack=True
+        )
+
+    def predict(self, batch: Batch) -> np.ndarray | dict[str, np.ndarray]:
+        """Runs the model on a batch.
+
+        Args:
+            batch: An array (batch, ...) for a model of one input; for several, arrays
+                by name, or a sequence in the order of `inputs`.
+
+        Returns:
+            An array (batch, ...), or arrays by name where there are several outputs.
+
+        Raises:
+            ValueError: If names, number, shapes or types do not fit the inputs.
+        """
+        arrays = self._arrays(batch)
+        result = self._interpreter.predict(arrays if len(arrays) > 1 else arrays[0])
+        if len(self.outputs) == 1:
+            return result
+        return {info.name: array for info, array in zip(self.outputs, result)}
+
+    def _arrays(self, batch: Batch) -> list[np.ndarray]:
+        names = [info.name for info in self.inputs]
+        if isinstance(batch, Mapping):
+            if set(batch) != set(names):
+                raise ValueError(
+                    f"The inputs are {names}. Received: {sorted(map(str, batch))}"
+                )
+            arrays = [batch[name] for name in names]
+        else:
+            arrays = [batch] if isinstance(batch, np.ndarray) else list(batch)
+        if len(arrays) != len(names):
+            raise ValueError(f"The inputs are {names}. Received: {len(arrays)} arrays")
+        for info, array in zip(self.inputs, arrays):
+            if array.shape[1:] != info.shape[1:] or array.dtype != info.dtype:
+                expected = ("batch", *info.shape[1:])
+                raise ValueError(
+                    f"Input {info.name!r} is {expected} of {info.dtype}. Received: "
+                    f"{array.shape} of {array.dtype}"
+                )
+        return arrays

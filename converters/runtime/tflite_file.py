@@ -1,0 +1,141 @@
+"""What a .tflite holds: operators, tensors, constant data, names."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+
+_IDENTIFIER = b"TFL3"
+
+
+@dataclasses.dataclass(frozen=True)
+class Operator:
+    """One operator of the graph.
+
+    Attributes:
+        name: Name of a custom operator such as `"LceBconv2d"`, or of a builtin one such
+            as `"CONV_2D"`.
+        inputs: Indices of the input tensors, -1 where an optional one is missing.
+        outputs: Indices of the output tensors.
+    """
+
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+class TfliteFile:
+    """The first subgraph of a .tflite, read from bytes or a path.
+
+    Args:
+        source: The content of the file, or its path.
+
+    Attributes:
+        content: The bytes of the file.
+        operators: The operators, in the order of execution.
+        inputs: Indices of the input tensors, in the order of the file.
+        outputs: Indices of the output tensors, in the order of the file.
+
+    Raises:
+        FileNotFoundError: If the path does not exist.
+        ValueError: If this is not a .tflite, or a damaged one.
+    """
+
+    def __init__(self, source: bytes | str | os.PathLike[str]):
+        name = "the content" if isinstance(source, bytes) else os.fspath(source)
+        self.content = (
+            source if isinstance(source, bytes) else pathlib.Path(source).read_bytes()
+        )
+        if self.content[4:8] != _IDENTIFIER:
+            raise ValueError(
+                f"{name} is not a .tflite: it has {len(self.content)} bytes and does "
+                "not carry the identifier TFL3."
+            )
+        schema = _schema()
+        try:
+            self._model = schema.ModelT.InitFromObj(
+                schema.Model.GetRootAsModel(self.content, 0)
+            )
+            self._graph = self._model.subgraphs[0]
+            self.inputs = tuple(int(index) for index in self._graph.inputs)
+            self.outputs = tuple(int(index) for index in self._graph.outputs)
+            self.operators = tuple(self._operators(schema))
+        except Exception as error:  # The reader of the format raises what it likes.
+            raise ValueError(
+                f"{name} is a damaged .tflite of {len(self.content)} bytes: {error}"
+            ) from error
+
+    def _operators(self, schema: Any) -> list[Operator]:
+        builtin = {
+            value: name
+            for name, value in vars(schema.BuiltinOperator).items()
+            if isinstance(value, int)
+        }
+        operators = []
+        for operator in self._graph.operators:
+            code = self._model.operatorCodes[operator.opcodeIndex]
+            if code.customCode is not None:
+                name = code.customCode.decode()
+            else:
+                # Codes below 127 also stand in a field of an older format.
+                number = max(code.builtinCode, code.deprecatedBuiltinCode)
+                name = builtin.get(number, f"BUILTIN_{number}")
+            operators.append(
+                Operator(
+                    name,
+                    tuple(int(index) for index in operator.inputs),
+                    tuple(int(index) for index in operator.outputs),
+                )
+            )
+        return operators
+
+    def shape(self, tensor: int) -> tuple[int, ...]:
+        """Returns the shape of a tensor."""
+        shape = self._graph.tensors[tensor].shape
+        return () if shape is None else tuple(int(size) for size in shape)
+
+    def dtype(self, tensor: int) -> np.dtype:
+        """Returns the type of a tensor's elements."""
+        names = {
+            value: name
+            for name, value in vars(_schema().TensorType).items()
+            if isinstance(value, int)
+        }
+        return np.dtype(names[self._graph.tensors[tensor].type].lower())
+
+    def data(self, tensor: int) -> np.ndarray | None:
+        """Returns the values of a constant tensor, `None` where it is computed."""
+        buffer = self._model.buffers[self._graph.tensors[tensor].buffer].data
+        if buffer is None or len(buffer) == 0:
+            return None
+        flat = np.frombuffer(bytes(buffer), self.dtype(tensor))
+        return flat.reshape(self.shape(tensor))
+
+    def input_names(self) -> tuple[str, ...]:
+        """Returns the model's names of the inputs, in the order of the file."""
+        return self._names("inputs", self.inputs)
+
+    def output_names(self) -> tuple[str, ...]:
+        """Returns the model's names of the outputs, in the order of the file."""
+        return self._names("outputs", self.outputs)
+
+    def _names(self, side: str, tensors: tuple[int, ...]) -> tuple[str, ...]:
+        signatures = self._model.signatureDefs or []
+        known = {
+            int(entry.tensorIndex): entry.name.decode()
+            for entry in (getattr(signatures[0], side) if signatures else ())
+        }
+        return tuple(
+            known.get(tensor, self._graph.tensors[tensor].name.decode())
+            for tensor in tensors
+        )
+
+
+def _schema() -> Any:
+    from tensorflow.lite.python import schema_py_generated
+
+    return schema_py_generated

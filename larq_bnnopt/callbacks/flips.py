@@ -1,0 +1,120 @@
+"""Counts, inside the training step, the binary weights whose sign changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+
+def binary_kernels(model: tf.keras.Model) -> dict[str, tf.Variable]:
+    """Returns the trainable kernels of precision 1, by the name of their layer.
+
+    Latent kernels, whose sign is the weight, count like kernels that are {-1, +1}
+    themselves.
+
+    Args:
+        model: A built Keras model with layers of Larq.
+
+    Returns:
+        The kernels in the order of the model.
+
+    Example:
+        >>> import larq as lq
+        >>> model = tf.keras.Sequential([
+        ...     lq.layers.QuantDense(2, kernel_quantizer="ste_sign", input_shape=(3,),
+        ...                          name="first")])
+        >>> list(binary_kernels(model))
+        ['first']
+    """
+    kernels: dict[str, tf.Variable] = {}
+    for variable in model.trainable_variables:
+        if getattr(variable, "precision", None) != 1:
+            continue
+        name = variable.name.removesuffix(":0").removesuffix("/kernel")
+        unique, number = name, 1
+        while unique in kernels:
+            number += 1
+            unique = f"{name}_{number}"
+        kernels[unique] = variable
+    return kernels
+
+
+class FlipCounter:
+    """Counts the flips of each kernel in each training step of a model.
+
+    The model's `train_step` compares signs before and after the update, in the graph:
+    no copy of a weight leaves the device, and every step counts, also the first of an
+    epoch and those inside `steps_per_execution`. The counts wait on the device until
+    `take` fetches them.
+
+    Args:
+        model: A built and compiled model.
+        kernels: Kernels to watch, by name.
+        capacity: Steps that the counts can wait for.
+    """
+
+    def __init__(
+        self, model: tf.keras.Model, kernels: dict[str, tf.Variable], capacity: int
+    ):
+        self._model = model
+        self._kernels = list(kernels.values())
+        self.capacity = capacity
+        with model.distribute_strategy.scope():
+            self._counts = tf.Variable(
+                tf.zeros((capacity, len(kernels)), tf.int64),
+                trainable=False,
+                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+                name="flip_counts",
+            )
+        self._start = [_negative(kernel) for kernel in self._kernels]
+
+    def attach(self) -> None:
+        """Makes the model's training step count."""
+        model = self._model
+        self.detach()  # What an interrupted training left behind.
+        step: Callable[[Any], Any] = model.train_step
+
+        def counting_step(data: Any) -> Any:
+            before = [_negative(kernel) for kernel in self._kernels]
+            logs = step(data)
+            flips = tf.stack(_differences(before, self._kernels))
+            # The newest count stands last.
+            self._counts.assign(tf.concat([self._counts[1:], flips[None]], axis=0))
+            return logs
+
+        model.train_step = counting_step
+        model.make_train_function(force=True)
+
+    def detach(self) -> None:
+        """Gives the model its own training step back."""
+        if "train_step" in vars(self._model):
+            del self._model.train_step
+            self._model.train_function = None
+
+    def take(self, steps: int) -> np.ndarray:
+        """Returns the counts of the last steps, int64 (steps, kernels)."""
+        return self._counts.numpy()[self.capacity - steps :]
+
+    def start_from(self, kernels: list[np.ndarray]) -> None:
+        """Takes these kernels as those that the training started from."""
+        self._start = [tf.constant(kernel < 0) for kernel in kernels]
+
+    def changed_since_start(self) -> int:
+        """Returns how many weights have another sign than at the start."""
+        return int(tf.add_n(_differences(self._start, self._kernels)))
+
+
+def _negative(kernel: tf.Variable) -> tf.Tensor:
+    return tf.convert_to_tensor(kernel) < 0
+
+
+def _differences(
+    before: list[tf.Tensor], kernels: list[tf.Variable]
+) -> list[tf.Tensor]:
+    return [
+        tf.math.count_nonzero(old != _negative(kernel))
+        for old, kernel in zip(before, kernels)
+    ]

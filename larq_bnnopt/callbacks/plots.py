@@ -1,0 +1,52 @@
+"""Pictures of what the callbacks counted."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from larq_bnnopt.callbacks import summaries
+
+
+def plot_flips(csv_path: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
+    """Draws the flip ratios of a table of `FlipMonitor`, a line for each layer.
+
+    Args:
+        csv_path: The table.
+        path: File of the picture; its suffix chooses the format.
+    """
+    # A figure of its own: pyplot would keep global state and might open a window.
+    from matplotlib.figure import Figure
+
+    columns = summaries.read_columns(csv_path)
+    epochs = np.array(columns["epoch"])
+    layers = [name for name in columns if name not in summaries.FIRST_COLUMNS]
+    # The place of each step on an axis of epochs.
+    steps = np.bincount(epochs.astype(int), minlength=1)
+    x = epochs + (np.array(columns["batch"]) + 0.5) / steps[epochs.astype(int)]
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    width = max(1, len(x) // 100)
+    colours = [f"C{index % 10}" for index in range(len(layers))]
+    for name, colour in zip(layers, colours):
+        axes.plot(*_smooth(x, columns[name], width), color=colour, lw=1, label=name)
+    axes.plot(
+        *_smooth(x, columns["flip_ratio"], width), color="black", lw=2, label="all"
+    )
+    axes.set_yscale("log")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("share of weights that flip in a step")
+    axes.set_title(f"Flips of binary weights (mean of {width} steps)")
+    axes.grid(alpha=0.3)
+    if len(layers) <= 20:
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize="small")
+    figure.savefig(path, dpi=120)
+
+
+def _smooth(x: np.ndarray, y: list[float], width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns means over windows; none at all is left out of a logarithmic axis."""
+    windows = len(x) // width
+    x = x[: windows * width].reshape(windows, width).mean(axis=1)
+    means = np.array(y)[: windows * width].reshape(windows, width).mean(axis=1)
+    return x, np.where(means > 0, means, np.nan)

@@ -1,0 +1,68 @@
+"""The command `bnnopt`: it parses, calls the public functions, prints."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from larq_bnnopt.cli import convert, doctor, quickstart, train, verify
+from larq_bnnopt.cli.parser import Parser, unknown_options
+
+COMMANDS = (quickstart, train, convert, verify, doctor)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        argv: The words behind `bnnopt`. Defaults to `None`, those of the process.
+
+    Returns:
+        0; 1 where a file does not say what its model says or something failed; 2 for
+        input that is wrong; 130 after Ctrl-C.
+    """
+    parser = _parser()
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        parser.error(unknown_options(unknown, arguments.options))
+    # Before TensorFlow is imported, by the commands that need it.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        return arguments.run(arguments)
+    except KeyboardInterrupt:
+        print("\nbnnopt: interrupted", file=sys.stderr)
+        return 130
+    except (ValueError, FileExistsError, FileNotFoundError) as error:
+        return _fail(error, 2)
+    except (ImportError, OSError) as error:
+        return _fail(error, 1)
+
+
+def _parser() -> Parser:
+    from larq_bnnopt import __version__
+
+    parser = Parser(
+        prog="bnnopt",
+        description="Train binary neural networks and turn them into device files.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(
+        metavar="COMMAND", required=True, parser_class=Parser
+    )
+    for command in COMMANDS:
+        name = command.__name__.rpartition(".")[2]
+        text = (command.__doc__ or "").splitlines()[0]
+        sub = commands.add_parser(name, help=text, description=command.__doc__)
+        command.add_arguments(sub)
+        sub.set_defaults(run=command.run, options=sub.option_names())
+    return parser
+
+
+def _fail(error: Exception, code: int) -> int:
+    """Prints what is wrong in one line; an error of many lines is not the user's."""
+    message = str(error)
+    if "\n" in message.strip() or not message:
+        raise error
+    print(f"bnnopt: {message}", file=sys.stderr)
+    return code

@@ -1,0 +1,79 @@
+"""What the commands show: lines, a progress bar, a table."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import tensorflow as tf
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+console = Console(highlight=False)
+
+
+class ProgressBar(tf.keras.callbacks.Callback):
+    """Shows the steps of a training as one bar, with the last epoch's figures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._supports_tf_logs = True
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Starts the bar."""
+        self._start = time.monotonic()
+        self._text = ""
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+        )
+        self._bar.start()
+        self._task: TaskID | None = None
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Shows the number of the epoch."""
+        epochs, steps = self.params["epochs"], self.params["steps"]
+        if self._task is None:
+            self._task = self._bar.add_task(
+                "", total=epochs * steps, completed=epoch * steps, figures=""
+            )
+        self._bar.update(self._task, description=f"epoch {epoch + 1}/{epochs}")
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Moves the bar on."""
+        if self._task is not None:
+            self._bar.advance(self._task)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Shows accuracy and flips of the epoch."""
+        logs = {name: float(value) for name, value in (logs or {}).items()}
+        figures = []
+        if "val_accuracy" in logs:
+            figures.append(f"test accuracy {logs['val_accuracy']:.1%}")
+        if "flip_ratio" in logs:
+            figures.append(f"flips {logs['flip_ratio']:.1e} a step")
+        if self._task is not None:
+            self._bar.update(self._task, figures=", ".join(figures))
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Ends the bar and says how long it took."""
+        self.close()
+        console.print(f"Trained in {time.monotonic() - self._start:.0f} s.")
+
+    def close(self) -> None:
+        """Ends the bar, also where the training did not."""
+        self._bar.stop()
+
+
+def print_table(title: str, rows: list[tuple[str, str]]) -> None:
+    """Prints pairs of a label and a text."""
+    table = Table(title=title, show_header=False, title_justify="left")
+    table.add_column()
+    table.add_column()
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)

@@ -1,0 +1,62 @@
+"""Turns a trained model into a .tflite and proves that it says the same.
+
+Compared on the test images of a data set; the file is written only if they agree.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from larq_bnnopt.cli.parser import Parser
+
+
+def add_arguments(parser: Parser) -> None:
+    """Adds the options of the command."""
+    parser.add_argument("model", help="folder of a run, or a .keras file")
+    parser.add_argument("--output", "-o", help="default: the model's name with .tflite")
+    parser.add_argument(
+        "--dataset", help="whose test images to compare on; of a run: its own"
+    )
+    parser.add_argument("--data-dir", help="folder of tensorflow-datasets")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Converts."""
+    import pathlib
+
+    from converters import ConversionError
+    from larq_bnnopt import datasets, recipes
+    from larq_bnnopt.cli import deploying
+    from larq_bnnopt.cli.console import console, print_table
+
+    source = pathlib.Path(arguments.model)
+    is_run = source.is_dir()
+    if is_run and (arguments.output or arguments.dataset or arguments.data_dir):
+        raise ValueError(
+            f"{source} is a run, which knows its data and where its file goes. Name "
+            f"{source / 'model.keras'} to choose them."
+        )
+    if not is_run and arguments.dataset is None:
+        raise ValueError(
+            f"To compare the file with {source}, name a --dataset, such as "
+            f"{datasets.EMBEDDED}."
+        )
+    output = pathlib.Path(arguments.output or source.with_suffix(".tflite"))
+    previous = recipes.Run(source)
+    destination = previous.tflite if is_run else output
+    if destination.exists():
+        raise FileExistsError(f"{destination} exists and is not overwritten.")
+    try:
+        if is_run:
+            recipe = recipes.recipe_of(previous)
+            model = deploying.load_model(previous.model)
+            deploying.convert_run(previous, model, recipe.load_data())
+        else:
+            model = deploying.load_model(source)
+            data = datasets.load(arguments.dataset, data_dir=arguments.data_dir)
+            conversion = deploying.convert_and_warn(model, output, *data.test_arrays())
+            print_table(str(output), conversion.report.rows())
+    except ConversionError as error:
+        console.print(f"bnnopt: {error}")
+        return 1
+    return 0

@@ -1,0 +1,66 @@
+"""An argument parser whose errors are one line with the nearest valid words."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import NoReturn
+
+_INVALID_CHOICE = re.compile(
+    r"argument (\S+): invalid choice: '(.*)' \(choose from (.*)\)"
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """An `argparse.ArgumentParser` that explains in one line and exits with 2."""
+
+    def __init__(self, **kwargs: object):
+        super().__init__(allow_abbrev=False, **kwargs)  # type: ignore[arg-type]
+
+    def error(self, message: str) -> NoReturn:
+        """Prints one line and exits."""
+        if match := _INVALID_CHOICE.fullmatch(message):
+            what, received, names = match.groups()
+            what = what.strip("-").lower()
+            names = [name.strip(" '") for name in names.split(",")]
+            message = f"unknown {what} {received!r}. {nearest(received, names)}"
+        self.exit(2, f"{self.prog}: {message}\n")
+
+    def option_names(self) -> list[str]:
+        """Returns the options that the parser knows."""
+        return [name for action in self._actions for name in action.option_strings]
+
+
+def nearest(received: str, names: Iterable[str]) -> str:
+    """Returns a sentence that names the nearest valid words, or all of a few."""
+    names = list(names)
+    close = difflib.get_close_matches(received, names, cutoff=0.5)
+    return f"Nearest: {', '.join(close)}." if close else f"Known: {', '.join(names)}."
+
+
+def unknown_options(received: Sequence[str], known: Sequence[str]) -> str:
+    """Returns what to say of words that no command takes."""
+    word = received[0].split("=")[0]
+    if word.startswith("-"):
+        return f"unknown option {word!r}. {nearest(word, known)}"
+    return f"unexpected word {word!r}"
+
+
+def positive(kind: Callable[[str], float]) -> Callable[[str], float]:
+    """Returns a type for numbers above zero."""
+
+    def read(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = 0
+        if not value > 0:
+            raise argparse.ArgumentTypeError(
+                f"needs a positive {'integer' if kind is int else 'number'}. "
+                f"Received: {text!r}"
+            )
+        return value
+
+    return read

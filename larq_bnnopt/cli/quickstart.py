@@ -1,0 +1,53 @@
+"""Trains a binary network on real images and turns it into a device file.
+
+Everything comes with the package. It takes about two minutes on two cores and leaves
+its results in a new folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from larq_bnnopt.cli.parser import Parser, positive
+
+
+def add_arguments(parser: Parser) -> None:
+    """Adds the options of the command."""
+    parser.add_argument("--epochs", type=positive(int), default=12, help="default: 12")
+    parser.add_argument("--seed", type=int, default=0, help="default: 0")
+    parser.add_argument(
+        "--runs", default="runs", metavar="FOLDER", help="where runs go; default: runs"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Trains, converts, compares, reports."""
+    from converters import ConversionError
+    from larq_bnnopt import recipes
+    from larq_bnnopt.cli import deploying, training
+    from larq_bnnopt.cli.console import console
+
+    recipe = recipes.OneStep(epochs=arguments.epochs, seed=arguments.seed)
+    data = recipe.load_data()
+    folder = recipes.next_folder(arguments.runs, "quickstart")
+    console.print(
+        f"Data: Fashion-MNIST, {data.train_size:,} training and {data.test_size:,} "
+        "test images from this package."
+    )
+    console.print(
+        f"Model: {recipe.model}. Diode trains the binary kernels, Adam the rest, "
+        f"for {recipe.epochs} epochs."
+    )
+    model = training.with_bar(
+        lambda callbacks: recipes.train(recipe, folder, callbacks), folder
+    )
+    console.print(
+        f"Converting it, and comparing the file on {data.test_size:,} test images."
+    )
+    try:
+        deploying.convert_run(recipes.Run(folder), model, data)
+    except ConversionError as error:
+        console.print(f"bnnopt: {error}")
+        return 1
+    console.print(f"Everything is in {folder}; start with report.md.")
+    return 0

@@ -1,0 +1,61 @@
+"""Compares a .tflite with its Keras model on test images.
+
+Exits with 1 if the file does not say what the model says.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from larq_bnnopt.cli.parser import Parser
+
+
+def add_arguments(parser: Parser) -> None:
+    """Adds the options of the command."""
+    parser.add_argument("model", help="folder of a run, or a .keras file")
+    parser.add_argument("tflite", nargs="?", help="the .tflite; of a run: its own")
+    parser.add_argument(
+        "--dataset", help="whose test images to compare on; of a run: its own"
+    )
+    parser.add_argument("--data-dir", help="folder of tensorflow-datasets")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compares."""
+    import json
+    import pathlib
+
+    import converters
+    from larq_bnnopt import datasets, recipes
+    from larq_bnnopt.cli import deploying
+    from larq_bnnopt.cli.console import console, print_table
+
+    source = pathlib.Path(arguments.model)
+    if source.is_dir():
+        previous = recipes.Run(source)
+        recipe = recipes.recipe_of(previous)
+        keras, tflite = previous.model, arguments.tflite or previous.tflite
+        name, data_dir = recipe.dataset, recipe.data_dir
+    else:
+        keras, tflite, name, data_dir = source, arguments.tflite, None, None
+    name, data_dir = arguments.dataset or name, arguments.data_dir or data_dir
+    if tflite is None or name is None:
+        raise ValueError(f"To compare {source}, name a .tflite and a --dataset.")
+    if not pathlib.Path(tflite).exists():
+        raise FileNotFoundError(f"{tflite} does not exist.")
+    model = deploying.load_model(keras)
+    images, labels = datasets.load(name, data_dir=data_dir).test_arrays()
+    try:
+        report = converters.Report.of(model, tflite, images, labels)
+    except converters.ConversionError as error:
+        console.print(f"bnnopt: {error}")
+        return 1
+    if arguments.json:
+        print(json.dumps(report.as_dict(), indent=2))
+    else:
+        print_table(str(tflite), report.rows())
+    passed = report.verification is not None and report.verification.passed
+    if not passed:
+        console.print(f"bnnopt: {tflite} does not say what {keras} says.")
+    return 0 if passed else 1

@@ -1,0 +1,16 @@
+"""Training schemes, and the folders that their runs leave."""
+
+from larq_bnnopt.recipes.evaluation import Evaluation, evaluate
+from larq_bnnopt.recipes.one_step import OneStep, recipe_of, resume, train
+from larq_bnnopt.recipes.runs import Run, next_folder
+
+__all__ = [
+    "Evaluation",
+    "OneStep",
+    "Run",
+    "evaluate",
+    "next_folder",
+    "recipe_of",
+    "resume",
+    "train",
+]

@@ -1,0 +1,132 @@
+"""A run: the folder that one training leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import platform
+import re
+from importlib import metadata
+from typing import Any
+
+VERSIONED = (
+    "larq-bnnopt",
+    "tensorflow",
+    "tf-keras",
+    "larq",
+    "larq-zoo",
+    "larq-compute-engine",
+    "numpy",
+)
+
+
+class Run:
+    """The files of one training, by name.
+
+    Args:
+        folder: An existing folder.
+
+    Attributes:
+        folder: The folder.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]):
+        self.folder = pathlib.Path(folder)
+
+    @classmethod
+    def create(cls, folder: str | os.PathLike[str]) -> Run:
+        """Makes the folder of a new run.
+
+        Raises:
+            FileExistsError: If it exists: no run is ever overwritten.
+        """
+        cls.refuse_existing(folder)
+        folder = pathlib.Path(folder)
+        folder.mkdir(parents=True)
+        return cls(folder)
+
+    @staticmethod
+    def refuse_existing(folder: str | os.PathLike[str]) -> None:
+        """Raises FileExistsError if there is such a folder or file."""
+        if pathlib.Path(folder).exists():
+            raise FileExistsError(
+                f"{os.fspath(folder)} exists and is not overwritten. Name another "
+                "folder, or go on with its training by --resume."
+            )
+
+    @property
+    def config(self) -> pathlib.Path:
+        """Everything needed to repeat the run."""
+        return self.folder / "config.json"
+
+    @property
+    def history(self) -> pathlib.Path:
+        """Losses and metrics, a row an epoch."""
+        return self.folder / "history.csv"
+
+    @property
+    def flips(self) -> pathlib.Path:
+        """Flips, a row a step."""
+        return self.folder / "flips.csv"
+
+    @property
+    def model(self) -> pathlib.Path:
+        """The model with its optimizer as of the last complete epoch."""
+        return self.folder / "model.keras"
+
+    @property
+    def tflite(self) -> pathlib.Path:
+        """The converted model."""
+        return self.folder / "model.tflite"
+
+    def write_config(self, recipe: dict[str, Any]) -> None:
+        """Writes the recipe, beside the versions that run it."""
+        content = {"recipe": recipe, "versions": versions()}
+        self.write_text("config.json", json.dumps(content, indent=2) + "\n")
+
+    def read_recipe(self) -> dict[str, Any]:
+        """Returns the recipe of the run.
+
+        Raises:
+            FileNotFoundError: If the folder holds no run.
+            ValueError: If its configuration is damaged.
+        """
+        if not self.config.is_file():
+            raise FileNotFoundError(f"{self.folder} is no run: it has no config.json.")
+        try:
+            recipe = json.loads(self.config.read_text(encoding="utf-8"))["recipe"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{self.config} is damaged: {error!r}") from error
+        return recipe
+
+    def write_text(self, name: str, content: str) -> None:
+        """Writes a file of the folder whole or not at all."""
+        temporary = self.folder / f".{name}.part"
+        temporary.write_text(content, encoding="utf-8")
+        os.replace(temporary, self.folder / name)
+
+
+def next_folder(parent: str | os.PathLike[str], name: str) -> pathlib.Path:
+    """Returns `parent/name-<n>` with the number behind the last one that exists.
+
+    Example:
+        >>> next_folder("no_such_folder", "quickstart").as_posix()
+        'no_such_folder/quickstart-1'
+    """
+    parent = pathlib.Path(parent)
+    pattern = re.compile(rf"{re.escape(name)}-(\d+)")
+    taken = parent.iterdir() if parent.is_dir() else ()
+    numbers = [int(m[1]) for path in taken if (m := pattern.fullmatch(path.name))]
+    return parent / f"{name}-{max(numbers, default=0) + 1}"
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of Python and of the packages that matter."""
+    found = {"python": platform.python_version()}
+    for name in VERSIONED:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,197 @@
+"""Flips are counted exactly, whatever the model, the optimizer or the execution."""
+
+import csv
+
+import larq as lq
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import zoo_extensions as zx
+from larq_bnnopt.callbacks import FlipMonitor, binary_kernels
+from larq_bnnopt.optimizers import CaseOptimizer, Diode
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(80, 6)).astype(np.float32)
+Y = RNG.integers(0, 3, size=80)
+
+
+def network(latent):
+    tf.keras.utils.set_random_seed(0)
+    free = {
+        "kernel_quantizer": lq.quantizers.NoOp(precision=1),
+        "kernel_initializer": zx.initializers.BernoulliSign(),
+    }
+    options = {"kernel_quantizer": "ste_sign"} if latent else free
+    model = tf.keras.Sequential(
+        [
+            tf.keras.Input((6,)),
+            lq.layers.QuantDense(12, name="first", **options),
+            tf.keras.layers.BatchNormalization(),
+            lq.layers.QuantDense(8, name="second", **options),
+            tf.keras.layers.Dense(3),
+        ]
+    )
+    optimizer = tf.keras.optimizers.Adam(0.05)
+    if not latent:
+        optimizer = CaseOptimizer(
+            (Diode.is_binary_variable, Diode(alpha=0.5, beta=0.5)),
+            default_optimizer=optimizer,
+        )
+    return model, optimizer
+
+
+def compiled(latent, **options):
+    model, optimizer = network(latent)
+    loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer, loss, **options)
+    return model
+
+
+class Signs(tf.keras.callbacks.Callback):
+    """Fetches all signs after every step: slow, and certain."""
+
+    def on_train_begin(self, logs=None):
+        self.signs = [self.read()]
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.signs.append(self.read())
+
+    def read(self):
+        kernels = binary_kernels(self.model).values()
+        return [kernel.numpy() >= 0 for kernel in kernels]
+
+
+def fit(model, callbacks, epochs=3, **options):
+    return model.fit(
+        X, Y, batch_size=16, epochs=epochs, shuffle=False, verbose=0,
+        callbacks=callbacks, **options,
+    )  # fmt: skip
+
+
+def table(path):
+    with open(path, newline="") as file:
+        header, *rows = csv.reader(file)
+    return header, np.array(rows, float)
+
+
+@pytest.mark.parametrize("latent", [False, True])
+def test_counts_what_a_full_copy_counts(latent, tmp_path):
+    model, signs = compiled(latent), Signs()
+    history = fit(model, [FlipMonitor(tmp_path / "flips.csv"), signs]).history
+    flips = np.array(
+        [
+            [(old != new).sum() for old, new in zip(before, after)]
+            for before, after in zip(signs.signs, signs.signs[1:])
+        ]
+    )
+    assert flips.sum(axis=0).min() > 10
+    sizes = np.array([6 * 12, 12 * 8])
+    header, rows = table(tmp_path / "flips.csv")
+    assert header == ["epoch", "batch", "flip_ratio", "first", "second"]
+    epochs, batches = np.divmod(np.arange(15), 5)
+    np.testing.assert_array_equal(rows[:, :2], np.stack([epochs, batches], axis=1))
+    np.testing.assert_allclose(rows[:, 2], flips.sum(axis=1) / sizes.sum(), rtol=1e-5)
+    np.testing.assert_allclose(rows[:, 3:], flips / sizes, rtol=1e-5)
+    means = (flips.sum(axis=1) / sizes.sum()).reshape(3, 5).mean(axis=1)
+    np.testing.assert_allclose(history["flip_ratio"], means, rtol=1e-6)
+    first = (flips[:, 0] / 72).reshape(3, 5).mean(axis=1)
+    np.testing.assert_allclose(history["flip_ratio/first"], first, rtol=1e-6)
+    changed = sum(
+        (old != new).sum() for old, new in zip(signs.signs[0], signs.signs[-1])
+    )
+    assert history["c2i_ratio"][-1] == pytest.approx(1 - changed / sizes.sum())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"steps_per_execution": 3}, {"jit_compile": True}, {"run_eagerly": True}],
+    ids=lambda options: next(iter(options)),
+)
+def test_counts_the_same_in_every_execution(options, tmp_path):
+    fit(compiled(False), [FlipMonitor(tmp_path / "plain.csv")])
+    fit(compiled(False, **options), [FlipMonitor(tmp_path / "other.csv")])
+    _, plain = table(tmp_path / "plain.csv")
+    _, other = table(tmp_path / "other.csv")
+    assert len(plain) == len(other) == 15
+    if "jit_compile" not in options:  # XLA may round another way.
+        np.testing.assert_array_equal(plain, other)
+    assert (other[:, 2] > 0).all()
+
+
+def test_an_epoch_longer_than_the_room_on_the_device(tmp_path, monkeypatch):
+    fit(compiled(False), [FlipMonitor(tmp_path / "roomy.csv")])
+    monkeypatch.setattr("larq_bnnopt.callbacks.flip_monitor._CAPACITY", 2)
+    fit(compiled(False), [FlipMonitor(tmp_path / "tight.csv")])
+    assert (tmp_path / "roomy.csv").read_text() == (tmp_path / "tight.csv").read_text()
+
+
+def test_training_is_the_same_with_and_without():
+    watched, alone = compiled(False), compiled(False)
+    fit(watched, [FlipMonitor()])
+    fit(alone, [])
+    for ours, expected in zip(watched.get_weights(), alone.get_weights()):
+        np.testing.assert_array_equal(ours, expected)
+    assert "train_step" not in vars(watched)
+
+
+def test_two_replicas_are_counted_once(tmp_path):
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with strategy.scope():
+        model = compiled(False)
+    signs = Signs()
+    fit(model, [FlipMonitor(tmp_path / "flips.csv"), signs], epochs=1)
+    _, rows = table(tmp_path / "flips.csv")
+    expected = [
+        np.mean(np.concatenate([(a != b).ravel() for a, b in zip(before, after)]))
+        for before, after in zip(signs.signs, signs.signs[1:])
+    ]
+    np.testing.assert_allclose(rows[:, 2], expected, rtol=1e-5)
+
+
+def test_a_training_goes_on_behind_its_earlier_epochs(tmp_path):
+    path = tmp_path / "flips.csv"
+    model = compiled(False)
+    start = {name: k.numpy() for name, k in binary_kernels(model).items()}
+    fit(model, [FlipMonitor(path)], epochs=3)
+    fit(model, [FlipMonitor(path, start=start)], epochs=4, initial_epoch=2)
+    _, rows = table(path)
+    np.testing.assert_array_equal(rows[:, 0], np.repeat([0, 1, 2, 3], 5))
+    fresh = compiled(False)
+    history = fit(fresh, [FlipMonitor(start=start)], epochs=1).history
+    assert history["c2i_ratio"][0] < 1
+
+
+def test_an_earlier_table_is_not_overwritten(tmp_path):
+    path = tmp_path / "flips.csv"
+    fit(compiled(False), [FlipMonitor(path)], epochs=1)
+    before = path.read_text()
+    with pytest.raises(FileExistsError, match="holds the flips of an earlier"):
+        fit(compiled(False), [FlipMonitor(path)], epochs=1)
+    assert path.read_text() == before
+
+
+def test_an_interrupted_training_leaves_a_usable_model():
+    class Stop(tf.keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            raise KeyboardInterrupt
+
+    model = compiled(False)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, [FlipMonitor(), Stop()])
+    history = fit(model, [FlipMonitor()], epochs=1).history
+    assert history["flip_ratio"][0] > 0
+
+
+def test_a_model_without_binary_kernels_is_refused():
+    model = tf.keras.Sequential([tf.keras.Input((6,)), tf.keras.layers.Dense(3)])
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="no trainable binary kernel"):
+        model.fit(X, X[:, :3], verbose=0, callbacks=[FlipMonitor()])
+
+
+def test_the_picture_needs_the_table(tmp_path):
+    with pytest.raises(ValueError, match="needs csv_path"):
+        FlipMonitor(plot_path=tmp_path / "flips.png")
+    fit(compiled(False), [FlipMonitor(tmp_path / "f.csv", tmp_path / "f.png")])
+    assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
