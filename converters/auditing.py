@@ -19,6 +19,12 @@ KNOWN_CUSTOM_OPERATORS = (
     "LceBMaxPool2d",
 )
 _WORD = 32
+_QUANTIZERS = (
+    "input_quantizer",
+    "kernel_quantizer",
+    "depthwise_quantizer",
+    "pointwise_quantizer",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,17 +128,17 @@ def audit(model: Any, tflite: bytes | str | os.PathLike[str]) -> Audit:
 
 def quantized_layers(model: Any) -> list[Any]:
     """Returns the layers of a Keras model that have a quantizer, nested ones too."""
-    quantizers = (
-        "input_quantizer",
-        "kernel_quantizer",
-        "depthwise_quantizer",
-        "pointwise_quantizer",
-    )
-    return [
-        module
-        for module in model.submodules
-        if any(getattr(module, name, None) is not None for name in quantizers)
-    ]
+    found: dict[int, Any] = {}
+
+    def visit(module: Any) -> None:
+        if any(getattr(module, name, None) is not None for name in _QUANTIZERS):
+            found.setdefault(id(module), module)
+        # A model knows the order of its layers, a wrapper layer only what it holds.
+        for inner in getattr(module, "layers", None) or module.submodules:
+            visit(inner)
+
+    visit(model)
+    return list(found.values())
 
 
 def filter_is_negative(file: TfliteFile, tensor: int) -> np.ndarray:

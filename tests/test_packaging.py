@@ -19,7 +19,7 @@ def test_the_installed_package_is_tested(package):
 
 
 @pytest.mark.parametrize("package", ["converters", "larq_bnnopt"])
-def test_import_is_light(package):
+def test_import_is_light(package, tmp_path):
     heavy = (
         "tensorflow larq zookeeper larq_zoo tensorflow_datasets matplotlib "
         "larq_compute_engine rich"
@@ -29,6 +29,10 @@ def test_import_is_light(package):
         f"print(*[name for name in {heavy.split()!r} if name in sys.modules])"
     )
     run = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert run.stdout.split() == []

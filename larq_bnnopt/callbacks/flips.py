@@ -29,17 +29,31 @@ def binary_kernels(model: tf.keras.Model) -> dict[str, tf.Variable]:
         >>> list(binary_kernels(model))
         ['first']
     """
+    names: dict[int, str] = {}
+    _name_variables(model, "", names)
     kernels: dict[str, tf.Variable] = {}
     for variable in model.trainable_variables:
         if getattr(variable, "precision", None) != 1:
             continue
-        name = variable.name.removesuffix(":0").removesuffix("/kernel")
+        name = names[id(variable)].removesuffix("/kernel")
         unique, number = name, 1
         while unique in kernels:
             number += 1
             unique = f"{name}_{number}"
         kernels[unique] = variable
     return kernels
+
+
+def _name_variables(layer: Any, prefix: str, names: dict[int, str]) -> None:
+    """Names variables by their layer; their own names are shorter after loading."""
+    # A model knows the order of its layers, a wrapper layer only what it holds.
+    for inner in getattr(layer, "layers", None) or layer.submodules:
+        if isinstance(inner, tf.keras.layers.Layer):
+            nested = f"{prefix}{inner.name}/" if hasattr(inner, "layers") else prefix
+            _name_variables(inner, nested, names)
+    for variable in layer.trainable_variables:
+        own = variable.name.removesuffix(":0").rpartition("/")[2]
+        names.setdefault(id(variable), f"{prefix}{layer.name}/{own}")
 
 
 class FlipCounter:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
 from larq_bnnopt.cli import convert, doctor, quickstart, train, verify
 from larq_bnnopt.cli.parser import Parser, unknown_options
+from larq_bnnopt.cli.silence import import_tensorflow
 
 COMMANDS = (quickstart, train, convert, verify, doctor)
 
@@ -26,9 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments, unknown = parser.parse_known_args(argv)
     if unknown:
         parser.error(unknown_options(unknown, arguments.options))
-    # Before TensorFlow is imported, by the commands that need it.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
+        if arguments.run is not doctor.run:
+            import_tensorflow()
         return arguments.run(arguments)
     except KeyboardInterrupt:
         print("\nbnnopt: interrupted", file=sys.stderr)

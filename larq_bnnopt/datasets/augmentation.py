@@ -22,7 +22,7 @@ class Augmentation:
         >>> images = tf.reshape(tf.range(8.0), (1, 2, 4, 1))
         >>> augment = Augmentation(mirror=True)
         >>> [augment(images, tf.constant([0, s]))[0, 0, :, 0].numpy().tolist()
-        ...  for s in (2, 5)]
+        ...  for s in (7, 0)]
         [[0.0, 1.0, 2.0, 3.0], [3.0, 2.0, 1.0, 0.0]]
     """
 

@@ -195,3 +195,32 @@ def test_the_picture_needs_the_table(tmp_path):
         FlipMonitor(plot_path=tmp_path / "flips.png")
     fit(compiled(False), [FlipMonitor(tmp_path / "f.csv", tmp_path / "f.png")])
     assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_kernels_keep_their_names(tmp_path):
+    """Loading shortens the names of variables in some versions of Keras."""
+    inner = compiled(False)
+    outer = tf.keras.Sequential([tf.keras.Input((6,)), inner], name="outer")
+    nested = [f"{inner.name}/{name}" for name in ("first", "second")]
+    assert list(binary_kernels(inner)) == ["first", "second"]
+    assert list(binary_kernels(outer)) == nested
+    outer.save(tmp_path / "model.keras")
+    copy = tf.keras.models.load_model(tmp_path / "model.keras")
+    assert list(binary_kernels(copy)) == nested
+    pairs = zip(binary_kernels(copy).values(), binary_kernels(outer).values())
+    for kernel, expected in pairs:
+        np.testing.assert_array_equal(kernel.numpy(), expected.numpy())
+    separable = tf.keras.Sequential(
+        [
+            tf.keras.Input((8, 8, 4)),
+            lq.layers.QuantSeparableConv2D(
+                4,
+                3,
+                depthwise_quantizer="ste_sign",
+                pointwise_quantizer="ste_sign",
+                name="both",
+            ),
+        ]
+    )
+    expected = ["both/depthwise_kernel", "both/pointwise_kernel"]
+    assert list(binary_kernels(separable)) == expected

@@ -132,7 +132,9 @@ def test_reloaded_model_trains_on_in_a_new_process(tmp_path):
         np.savez(folder + "/after.npz", *[w.numpy() for w in model.weights])
     """
     subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program), str(tmp_path)], check=True
+        [sys.executable, "-c", textwrap.dedent(program), str(tmp_path)],
+        cwd=tmp_path,
+        check=True,
     )
     after = np.load(tmp_path / "after.npz")
     for index, expected in enumerate(straight.weights):

@@ -1,0 +1,132 @@
+"""Every layer with quantizers became binary, or the reason is given by its name."""
+
+import larq as lq
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import converters
+import zoo_extensions as zx
+
+from .conftest import conv, noise, one_layer
+
+FREE = {
+    "kernel_quantizer": lq.quantizers.NoOp(precision=1),
+    "kernel_initializer": zx.initializers.BernoulliSign(seed=1),
+}
+
+BINARY = {
+    "latent": lambda: conv(),
+    "latent_free": lambda: conv(**FREE),
+    "approximate_sign": lambda: conv(kernel_quantizer="approx_sign"),
+    "swish_sign": lambda: conv(input_quantizer="swish_sign"),
+    "zero_padding": lambda: conv(pad_values=0.0),
+    "valid": lambda: conv(padding="valid"),
+    "stride": lambda: conv(strides=2),
+    "dilation": lambda: conv(dilation_rate=2),
+    "odd_channels": lambda: conv(filters=31),
+    "magnitude": lambda: conv(kernel_quantizer="magnitude_aware_sign"),
+    "pointwise": lambda: conv(kernel_size=1),
+}
+LAYERS = lq.layers
+FLOAT = {
+    "dense": (
+        lambda: LAYERS.QuantDense(
+            32, input_quantizer="ste_sign", kernel_quantizer="ste_sign", name="binary"
+        ),
+        "no binary dense operator",
+        (64,),
+    ),
+    "depthwise": (
+        lambda: LAYERS.QuantDepthwiseConv2D(
+            3, input_quantizer="ste_sign", depthwise_quantizer="ste_sign", name="binary"
+        ),
+        "no binary operator for QuantDepthwiseConv2D",
+        (8, 8, 64),
+    ),
+    "float_inputs": (
+        lambda: conv(input_quantizer=None),
+        "its inputs are not binary",
+        (8, 8, 64),
+    ),
+    "dorefa_kernel": (
+        lambda: conv(kernel_quantizer=lq.quantizers.DoReFa(2, mode="weights")),
+        r"its kernel is not binary \(DoReFa\)",
+        (8, 8, 64),
+    ),
+    "negative_padding": (
+        lambda: conv(pad_values=-1.0),
+        "it pads with -1.0",
+        (8, 8, 64),
+    ),
+    "small_groups": (
+        lambda: conv(groups=4),
+        "its groups have 16 channels",
+        (8, 8, 64),
+    ),
+    "never_binary_kernel": (
+        lambda: conv(kernel_quantizer=FREE["kernel_quantizer"]),
+        "weights of its kernel are not [+]-c",
+        (8, 8, 64),
+    ),
+}
+
+
+@pytest.mark.parametrize("layer", BINARY.values(), ids=BINARY)
+def test_becomes_binary_and_says_the_same(layer):
+    model = one_layer(layer())
+    report = converters.convert(model, inputs=noise(model)).report
+    assert [entry.name for entry in report.audit.converted] == ["binary"]
+    assert report.audit.operators["LceBconv2d"] == 1
+    assert report.verification.largest_difference < 1e-5
+
+
+@pytest.mark.parametrize("make, reason, shape", FLOAT.values(), ids=FLOAT)
+def test_stays_float_with_a_reason(make, reason, shape):
+    model = one_layer(make(), shape)
+    with pytest.warns(UserWarning, match=f"binary .* stayed float: .*{reason}"):
+        report = converters.convert(model, inputs=noise(model)).report
+    assert not report.audit.converted
+    assert "LceBconv2d" not in report.audit.operators
+    (entry,) = report.audit.stayed_float
+    assert entry.name == "binary" and entry.fix
+
+
+def test_layers_are_matched_by_their_weights():
+    """Two layers of one shape, of which one cannot be converted."""
+    tf.keras.utils.set_random_seed(0)
+    x = inputs = tf.keras.Input((8, 8, 32))
+    x = conv(name="first", input_quantizer=None)(x)
+    x = tf.keras.layers.BatchNormalization()(x)
+    x = conv(name="second")(x)
+    x = tf.keras.layers.BatchNormalization()(x)
+    model = tf.keras.Model(inputs, conv(name="third")(x))
+    with pytest.warns(UserWarning, match="first .QuantConv2D. stayed float"):
+        audit = converters.convert(model, inputs=noise(model)).report.audit
+    assert [layer.name for layer in audit.converted] == ["second", "third"]
+    indices = [layer.operator for layer in audit.converted]
+    assert indices == sorted(indices)
+    # A model with other weights matches nothing of that file.
+    other = tf.keras.models.clone_model(model)
+    content = converters.convert(model, inputs=None).content
+    assert not converters.audit(other, content).converted
+
+
+def test_nested_models_are_audited():
+    inner = one_layer(conv(), (8, 8, 64))
+    outer = tf.keras.Sequential([tf.keras.Input((8, 8, 64)), inner])
+    report = converters.convert(outer, inputs=noise(outer)).report
+    assert [layer.name for layer in report.audit.converted] == ["binary"]
+
+
+def test_filter_bits_are_the_signs_of_the_kernel():
+    from converters.auditing import filter_is_negative
+    from converters.runtime import TfliteFile
+
+    model = tf.keras.Sequential([tf.keras.Input((8, 8, 40)), conv()])
+    file = TfliteFile(converters.convert(model, inputs=noise(model)).content)
+    (operator,) = (op for op in file.operators if op.name == "LceBconv2d")
+    bits = filter_is_negative(file, operator.inputs[1])
+    kernel = np.moveaxis(model.layers[0].kernel.numpy(), -1, 0)
+    np.testing.assert_array_equal(bits[..., :40], kernel < 0)
+    assert not bits[..., 40:].any()

@@ -1,0 +1,115 @@
+"""What `convert` refuses, and that it writes nothing then."""
+
+import json
+
+import larq as lq
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import converters
+
+from .conftest import conv, noise, one_layer
+
+
+def test_writes_the_file_and_leaves_the_model_alone(tmp_path):
+    model = one_layer(conv())
+    before = [weight.numpy() for weight in model.weights]
+    result = converters.convert(model, tmp_path / "model.tflite", inputs=noise(model))
+    assert (tmp_path / "model.tflite").read_bytes() == result.content
+    assert [path.name for path in tmp_path.iterdir()] == ["model.tflite"]
+    for weight, old in zip(model.weights, before):
+        np.testing.assert_array_equal(weight.numpy(), old)
+
+
+def test_report_is_plain_data():
+    model = one_layer(conv())
+    report = converters.convert(model, inputs=noise(model)).report
+    content = json.loads(json.dumps(report.as_dict()))
+    assert content["verification"]["passed"] is True
+    assert content["audit"]["layers"][0]["name"] == "binary"
+    # 9 * 64 * 32 weights of the kernel, 4 * 32 of the batch normalization.
+    assert report.float_bytes == 4 * (9 * 64 * 32 + 4 * 32)
+    assert report.audit.num_bytes < report.float_bytes / 8
+    assert "| binary | QuantConv2D | LceBconv2d |" in report.markdown()
+
+
+def float_model():
+    return tf.keras.Sequential([tf.keras.Input((4,)), tf.keras.layers.Dense(2)])
+
+
+def unknown_size():
+    return tf.keras.Sequential([tf.keras.Input((None, None, 64)), conv()])
+
+
+def ternary_inputs():
+    return one_layer(conv(input_quantizer="ste_tern"))
+
+
+class Erfinv(tf.keras.layers.Layer):
+    def call(self, inputs):
+        return tf.math.erfinv(tf.tanh(inputs))
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (float_model, "holds no layer with quantizers"),
+        (unknown_size, "has the unknown size"),
+        # Larq Compute Engine converts it to other numbers, without a word.
+        (ternary_inputs, "would not say what .* says, so none was written"),
+        (
+            lambda: one_layer(conv(), after=[Erfinv()]),
+            "No interpreter knows the operators .*Erfinv",
+        ),
+    ],
+    ids=["float", "unknown_size", "ternary", "operator"],
+)
+def test_refuses_and_writes_nothing(make, message, tmp_path):
+    model = make()
+    inputs = np.random.default_rng(0).normal(size=(16, 8, 8, 64)).astype(np.float32)
+    with pytest.raises(converters.ConversionError, match=message):
+        converters.convert(model, tmp_path / "model.tflite", inputs=inputs)
+    assert not list(tmp_path.iterdir())
+
+
+def test_ternary_inputs_are_caught_by_the_comparison_alone():
+    model = ternary_inputs()
+    content = converters.convert(model, inputs=None).content
+    result = converters.verify(model, content, noise(model))
+    assert not result.passed and result.median_difference > 0.01
+
+
+def test_a_path_that_cannot_be_written_is_refused_at_once(tmp_path):
+    model = one_layer(conv())
+    with pytest.raises(converters.ConversionError, match="nowhere does not exist"):
+        converters.convert(model, tmp_path / "nowhere" / "m.tflite", inputs=None)
+    with pytest.raises(converters.ConversionError, match="cannot be written"):
+        converters.convert(model, tmp_path, inputs=None)
+
+
+def test_a_failing_converter_is_one_error(monkeypatch):
+    import larq_compute_engine as lce
+
+    def fail(model):
+        raise RuntimeError("no such pass")
+
+    monkeypatch.setattr(lce, "convert_keras_model", fail)
+    with pytest.raises(converters.ConversionError, match=r"could not.*no such pass"):
+        converters.convert(one_layer(conv()), inputs=None)
+
+
+def test_an_older_file_survives_a_failure(tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(b"an older file")
+    with pytest.raises(converters.ConversionError):
+        converters.convert(float_model(), path, inputs=np.zeros((1, 4), np.float32))
+    assert path.read_bytes() == b"an older file"
+
+
+def test_quantizers_without_larq_layers_do_not_count():
+    model = tf.keras.Sequential(
+        [tf.keras.Input((4,)), lq.quantizers.SteSign(), tf.keras.layers.Dense(2)]
+    )
+    with pytest.raises(converters.ConversionError, match="holds no layer"):
+        converters.convert(model, inputs=None)

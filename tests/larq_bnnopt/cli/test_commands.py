@@ -1,0 +1,171 @@
+"""The command as a user calls it: a process, its exit code, what it prints."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+BNNOPT = pathlib.Path(sys.executable).with_name("bnnopt")
+
+
+def bnnopt(*arguments, cwd, code=0, env=None):
+    run = subprocess.run(
+        [BNNOPT, *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        env={**os.environ, "COLUMNS": "100", **(env or {})},
+    )
+    assert run.returncode == code, run.stdout + run.stderr
+    return run
+
+
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("quickstart")
+    run = bnnopt("quickstart", "--epochs", 2, cwd=folder)
+    return folder, run
+
+
+def test_quickstart_leaves_everything(quickstart):
+    folder, run = quickstart
+    files = {path.name for path in (folder / "runs" / "quickstart-1").iterdir()}
+    assert files == {
+        "config.json", "history.csv", "flips.csv", "flips.png", "confusion.png",
+        "model.keras", "model.tflite", "report.json", "report.md",
+    }  # fmt: skip
+    for line in ("accuracy in Keras", "binary layers converted", "6 of 6"):
+        assert line in run.stdout
+    report = json.loads((folder / "runs/quickstart-1/report.json").read_text())
+    verification = report["conversion"]["verification"]
+    assert verification["passed"] and verification["samples"] == 1000
+    assert verification["agreement"] >= 0.995
+    assert verification["moved"] == verification["moved_with_tie"]
+    # Two epochs of a network with 10 classes.
+    assert report["test"]["accuracy"] == verification["keras_accuracy"] > 0.7
+    assert "flips.png" in (folder / "runs/quickstart-1/report.md").read_text()
+
+
+def test_verify_compares_a_run(quickstart):
+    folder, _ = quickstart
+    run = bnnopt("verify", "runs/quickstart-1", "--json", cwd=folder)
+    content = json.loads(run.stdout)
+    assert content["verification"]["passed"]
+    # Another file in its place is noticed.
+    other = folder / "other.tflite"
+    other.write_bytes(b"not a model")
+    run = bnnopt("verify", "runs/quickstart-1", other, cwd=folder, code=2)
+    assert run.stderr.count("\n") == 1 and "is not a .tflite" in run.stderr
+
+
+def test_convert_a_keras_file_but_never_over_another(quickstart):
+    folder, _ = quickstart
+    keras = folder / "runs" / "quickstart-1" / "model.keras"
+    out = folder / "copy.tflite"
+    words = ("convert", keras, "-o", out, "--dataset", "fashion_mnist_mini")
+    assert "6 of 6" in bnnopt(*words, cwd=folder).stdout
+    assert out.stat().st_size > 10_000
+    run = bnnopt(*words, cwd=folder, code=2)
+    assert "exists and is not overwritten" in run.stderr
+    run = bnnopt("convert", "runs/quickstart-1", cwd=folder, code=2)
+    assert "exists and is not overwritten" in run.stderr
+
+
+def test_convert_refuses_what_is_not_binary(tmp_path):
+    model = tf.keras.Sequential(
+        [
+            tf.keras.Input((28, 28, 1)),
+            tf.keras.layers.Flatten(),
+            tf.keras.layers.Dense(10, "softmax"),
+        ]
+    )
+    model.save(tmp_path / "float.keras")
+    words = ("convert", "float.keras", "--dataset", "fashion_mnist_mini")
+    run = bnnopt(*words, cwd=tmp_path, code=1)
+    assert "holds no layer with quantizers" in " ".join(run.stdout.split())
+    assert not (tmp_path / "float.tflite").exists()
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["quikstart"], "unknown command 'quikstart'. Nearest: quickstart."),
+        (["train", "--epoch", "3"], "unknown option '--epoch'. Nearest: --epochs"),
+        (["train", "--epochs", "none"], "needs a positive integer. Received: 'none'"),
+        (["train", "--model", "tiny"], "No model 'tiny'. Nearest: tiny_residual_bnn."),
+        (["train", "--optimizer", "dide"], "No optimizer 'dide'. Nearest: diode"),
+        (["train", "--dataset", "mnst"], "No data set 'mnst'. Nearest: mnist"),
+        (["train", "--resume", "nowhere"], "nowhere is no run"),
+        (["train", "--resume", "x", "--epochs", "3"], "leave out epochs"),
+        (["train", "--run", "."], "exists and is not overwritten"),
+        (["convert", "missing.keras", "--dataset", "mnist"], "does not exist"),
+        (["convert", "missing.keras"], "name a --dataset"),
+        (["verify", "missing.keras", "--dataset", "mnist"], "name a .tflite"),
+        (["quickstart", "now"], "unexpected word 'now'"),
+    ],
+)
+def test_wrong_input_is_one_line_and_two(words, message, tmp_path):
+    run = bnnopt(*words, cwd=tmp_path, code=2)
+    assert message in run.stderr
+    assert run.stderr.startswith("bnnopt") and run.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", ["quickstart", "train", "convert", "verify"])
+def test_help_needs_no_tensorflow(command, tmp_path):
+    (tmp_path / "tensorflow.py").write_text("raise RuntimeError('imported')")
+    env = {"PYTHONPATH": str(tmp_path)}
+    run = bnnopt(command, "--help", cwd=tmp_path, env=env)
+    assert "usage: bnnopt" in run.stdout
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.05)
+
+
+TRAINING = ("train", "--epochs", "3", "--batch-size", "200")
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("straight")
+    bnnopt(*TRAINING, "--run", "straight", cwd=folder)
+    return folder / "straight"
+
+
+@pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL])
+def test_a_killed_training_goes_on_exactly(kill, straight, tmp_path):
+    process = subprocess.Popen(
+        [BNNOPT, *TRAINING, "--run", "killed"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for((tmp_path / "killed" / "model.keras").exists)
+    process.send_signal(kill)
+    stdout, _ = process.communicate(timeout=60)
+    if kill == signal.SIGINT:
+        assert process.returncode == 130
+        assert "Go on with: bnnopt train --resume killed" in " ".join(stdout.split())
+    bnnopt("train", "--resume", "killed", cwd=tmp_path)
+    models = [
+        tf.keras.models.load_model(run / "model.keras")
+        for run in (straight, tmp_path / "killed")
+    ]
+    for expected, ours in zip(*(model.weights for model in models)):
+        np.testing.assert_array_equal(ours.numpy(), expected.numpy(), expected.name)
+    for name in ("history.csv", "flips.csv"):
+        expected = (straight / name).read_text()
+        assert (tmp_path / "killed" / name).read_text() == expected

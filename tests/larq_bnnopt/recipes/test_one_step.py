@@ -1,0 +1,145 @@
+"""A recipe trains, leaves a run, and goes on as if it had never stopped."""
+
+import csv
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from larq_bnnopt import recipes
+from larq_bnnopt.recipes import OneStep, Run
+
+SHORT = OneStep(epochs=3, batch_size=500)
+
+
+class StopAfter(tf.keras.callbacks.Callback):
+    """Ends the process's training in the middle of an epoch, as Ctrl-C does."""
+
+    def __init__(self, epoch, batch):
+        super().__init__()
+        self.place = (epoch, batch)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if (self.epoch, batch) == self.place:
+            raise KeyboardInterrupt
+
+
+def rows(path):
+    with open(path, newline="") as file:
+        return list(csv.reader(file))
+
+
+@pytest.fixture(scope="module", params=["diode", "adam"])
+def uninterrupted(request, tmp_path_factory):
+    recipe = dataclasses.replace(SHORT, optimizer=request.param)
+    folder = tmp_path_factory.mktemp("runs") / "straight"
+    return recipe, recipes.train(recipe, folder), folder
+
+
+@pytest.mark.parametrize("place", [(0, 5), (2, 3)])
+def test_an_interrupted_run_equals_the_uninterrupted(uninterrupted, place, tmp_path):
+    recipe, straight, folder = uninterrupted
+    with pytest.raises(KeyboardInterrupt):
+        recipes.train(recipe, tmp_path / "stopped", [StopAfter(*place)])
+    resumed = recipes.resume(Run(tmp_path / "stopped"))
+    for ours, expected in zip(resumed.weights, straight.weights):
+        np.testing.assert_array_equal(ours.numpy(), expected.numpy(), expected.name)
+    for name in ("history.csv", "flips.csv"):
+        assert rows(tmp_path / "stopped" / name) == rows(folder / name), name
+    names = sorted(path.name for path in (tmp_path / "stopped").iterdir())
+    assert names == [
+        "config.json", "flips.csv", "flips.png", "history.csv", "model.keras",
+    ]  # fmt: skip
+
+
+def test_a_complete_run_stays_as_it_is(tmp_path):
+    model = recipes.train(dataclasses.replace(SHORT, epochs=1), tmp_path / "run")
+    before = {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()}
+    again = recipes.resume(Run(tmp_path / "run"))
+    for ours, expected in zip(again.get_weights(), model.get_weights()):
+        np.testing.assert_array_equal(ours, expected)
+    assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()} == before
+
+
+def test_the_configuration_repeats_the_run(tmp_path):
+    recipe = dataclasses.replace(SHORT, epochs=1, optimizer="gradient_filter", seed=4)
+    model = recipes.train(recipe, tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    # What was left to the recipe is written down.
+    assert config["recipe"]["alpha"] == 0.01 and config["recipe"]["gamma"] == 0.1
+    assert config["versions"]["tensorflow"] == tf.__version__
+    again = recipes.train(OneStep(**config["recipe"]), tmp_path / "again")
+    for ours, expected in zip(again.get_weights(), model.get_weights()):
+        np.testing.assert_array_equal(ours, expected)
+
+
+def test_the_schedules_end_at_zero():
+    optimizer = SHORT.build_optimizer(100)
+    diode, adam = optimizer.optimizers
+    for rate, start in ((diode._learning_rate, 1.0), (adam._learning_rate, 0.01)):
+        assert float(rate(0)) == pytest.approx(start)
+        assert float(rate(50)) == pytest.approx(start / 2)
+        assert float(rate(100)) == pytest.approx(0, abs=1e-8)
+
+
+def test_nothing_is_overwritten_and_nothing_left_by_wrong_input(tmp_path):
+    (tmp_path / "old").mkdir()
+    with pytest.raises(FileExistsError, match="exists and is not overwritten"):
+        recipes.train(SHORT, tmp_path / "old")
+    for wrong in ({"model": "meliusnt"}, {"dataset": "fashon_mnist"}):
+        with pytest.raises(ValueError, match="Nearest"):
+            recipes.train(dataclasses.replace(SHORT, **wrong), tmp_path / "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_damaged_runs_are_one_clear_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match="is no run"):
+        recipes.resume(Run(tmp_path))
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ValueError, match=r"config\.json is damaged"):
+        recipes.resume(Run(tmp_path))
+    (tmp_path / "config.json").write_text('{"recipe": {"speed": 3}}')
+    with pytest.raises(ValueError, match="is of another version"):
+        recipes.resume(Run(tmp_path))
+    config = {"recipe": dataclasses.asdict(dataclasses.replace(SHORT, epochs=1))}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "model.keras").write_bytes(b"half a model")
+    with pytest.raises(ValueError, match=r"model\.keras cannot be read"):
+        recipes.resume(Run(tmp_path))
+    assert (tmp_path / "model.keras").read_bytes() == b"half a model"
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"optimizer": "sgd"}, "optimizer must be one of"),
+        ({"epochs": 0}, "epochs must be at least 1"),
+        ({"learning_rate": 0.0}, "learning_rate must be positive"),
+        ({"gamma": 0.1}, "optimizer 'diode' has no gamma"),
+    ],
+)
+def test_wrong_recipes_are_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        OneStep(**wrong)
+
+
+def test_next_folder_counts_on(tmp_path):
+    assert recipes.next_folder(tmp_path, "quickstart").name == "quickstart-1"
+    for name in ("quickstart-2", "quickstart-x", "train-7"):
+        (tmp_path / name).mkdir()
+    assert recipes.next_folder(tmp_path, "quickstart").name == "quickstart-3"
+
+
+def test_evaluation_counts_every_test_image(tmp_path):
+    data = SHORT.load_data()
+    model = SHORT.build_model(data)
+    evaluation = recipes.evaluate(model, data)
+    assert evaluation.confusion.sum(axis=1).tolist() == [100] * 10
+    assert evaluation.accuracy == np.trace(evaluation.confusion) / 1000
+    evaluation.plot(tmp_path / "confusion.png")
+    assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")

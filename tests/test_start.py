@@ -1,0 +1,53 @@
+"""Keras 2 is chosen before TensorFlow resolves tf.keras, or one line says why not."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import tensorflow as tf
+
+
+@pytest.fixture
+def python(tmp_path):
+    """Runs a program in a folder of its own, away from the checkout."""
+
+    def run(program, **env):
+        clean = {k: v for k, v in os.environ.items() if k != "TF_USE_LEGACY_KERAS"}
+        return subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**clean, "TF_CPP_MIN_LOG_LEVEL": "3", **env},
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("package", ["larq_bnnopt", "zoo_extensions", "converters"])
+@pytest.mark.parametrize("order", ["{0}, tensorflow as tf", "tensorflow as tf, {0}"])
+def test_either_order_of_imports_gives_keras_2(package, order, python):
+    program = f"import {order.format(package)}; print(tf.keras.optimizers.legacy.Adam)"
+    run = python(program)
+    assert run.returncode == 0, run.stderr
+    assert "legacy.adam.Adam" in run.stdout
+
+
+newer_row = pytest.mark.skipif(
+    tf.__version__.startswith("2.15"), reason="TensorFlow 2.15 has no Keras 3"
+)
+
+
+@newer_row
+def test_keras_3_in_use_is_one_line(python):
+    run = python("import tensorflow as tf; tf.keras.layers; import larq_bnnopt")
+    (line,) = (x for x in run.stderr.splitlines() if x.startswith("ImportError"))
+    assert "already uses Keras 3" in line and "TF_USE_LEGACY_KERAS=1" in line
+
+
+@newer_row
+def test_keras_3_asked_for_is_one_line(python):
+    run = python("import larq_bnnopt", TF_USE_LEGACY_KERAS="0")
+    (line,) = (x for x in run.stderr.splitlines() if x.startswith("ImportError"))
+    assert "TF_USE_LEGACY_KERAS=0" in line and "set it to 1" in line
