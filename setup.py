@@ -58,7 +58,10 @@ setup(
         f"tf-keras==2.19.0; {NEWER_ROW}",
         f"larq==0.14.0; {ANY_ROW}",
         f"larq-zoo==2.4.0; {ANY_ROW}",
-        f"tensorflow-datasets; {ANY_ROW}",
+        # Zookeeper's bound, stated where pip's resolver sees it first; and etils' last
+        # version for Python 3.10, which older pips look for without an end.
+        f"tensorflow-datasets>=4.8,<4.9; {ANY_ROW}",
+        "etils<1.14; python_version < '3.11'",
         f"matplotlib; {ANY_ROW}",
         f"rich; {ANY_ROW}",
         f"larq-compute-engine==0.16.0; {CONVERTER}",

@@ -1,0 +1,23 @@
+"""The README's program runs as it is printed."""
+
+import pathlib
+import re
+
+README = pathlib.Path(__file__).parent.parent / "README.md"
+
+
+def test_program(tmp_path, monkeypatch, capsys):
+    (program,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    scope = {}
+    exec(compile(program, "README.md", "exec"), scope)
+    assert (tmp_path / "model.tflite").exists()
+    assert scope["result"].report.verification.passed
+    assert scope["scores"].shape == (1000, 10)
+    assert "| stage3_2_conv | QuantConv2D | LceBconv2d |" in capsys.readouterr().out
+
+
+def test_every_file_it_links_to_exists():
+    for page in (README, README.parent / "docs" / "architecture.md"):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
