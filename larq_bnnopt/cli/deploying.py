@@ -8,6 +8,7 @@ import warnings
 from typing import Any
 
 from larq_bnnopt.cli.console import console, print_table
+from larq_bnnopt.cli.silence import quiet
 
 
 def convert_run(run: Any, model: Any, data: Any) -> None:
@@ -53,7 +54,7 @@ def convert_and_warn(model: Any, path: Any, images: Any, labels: Any) -> Any:
     """Converts, with warnings as plain lines."""
     import converters
 
-    with warnings.catch_warnings(record=True) as caught:
+    with quiet(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         conversion = converters.convert(model, path, inputs=images, labels=labels)
     for warning in caught:

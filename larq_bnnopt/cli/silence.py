@@ -1,31 +1,35 @@
-"""Keeps TensorFlow's start from burying what a command says."""
+"""Keeps the messages of C++ libraries from burying what a command says."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-import tempfile
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Drops what is written to the process's standard error, exceptions aside."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(saved, 2)
+        os.close(saved)
 
 
 def import_tensorflow() -> None:
     """Imports TensorFlow and looks for devices, without its messages about both.
 
-    They come from C++ before any level of logging is read. Where the import fails they
-    are shown.
+    They come from C++ before any level of logging is read.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as messages:
-        saved = os.dup(2)
-        os.dup2(messages.fileno(), 2)
-        try:
-            import tensorflow as tf
+    with quiet():
+        import tensorflow as tf
 
-            tf.config.list_physical_devices()
-        except BaseException:
-            messages.seek(0)
-            os.write(saved, messages.read())
-            raise
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
+        tf.config.list_physical_devices()

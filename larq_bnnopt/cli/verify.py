@@ -30,6 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     from larq_bnnopt import datasets, recipes
     from larq_bnnopt.cli import deploying
     from larq_bnnopt.cli.console import console, print_table
+    from larq_bnnopt.cli.silence import quiet
 
     source = pathlib.Path(arguments.model)
     if source.is_dir():
@@ -47,7 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
     model = deploying.load_model(keras)
     images, labels = datasets.load(name, data_dir=data_dir).test_arrays()
     try:
-        report = converters.Report.of(model, tflite, images, labels)
+        with quiet():
+            report = converters.Report.of(model, tflite, images, labels)
     except converters.ConversionError as error:
         console.print(f"bnnopt: {error}")
         return 1
