@@ -52,7 +52,8 @@ setup(
         "converters": ["py.typed"],
     },
     install_requires=[
-        "numpy<2",
+        f"numpy<2; {ANY_ROW}",
+        "numpy; python_version >= '3.13'",
         f"tensorflow==2.15.1; {REFERENCE_ROW}",
         f"tensorflow==2.19.1; {NEWER_ROW}",
         f"tf-keras==2.19.0; {NEWER_ROW}",

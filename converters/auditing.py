@@ -141,6 +141,13 @@ def quantized_layers(model: Any) -> list[Any]:
     return list(found.values())
 
 
+def signs() -> tuple[type, ...]:
+    """Returns larq's quantizers whose values are the signs of their inputs."""
+    import larq as lq
+
+    return (lq.quantizers.SteSign, lq.quantizers.ApproxSign, lq.quantizers.SwishSign)
+
+
 def filter_is_negative(file: TfliteFile, tensor: int) -> np.ndarray:
     """Unpacks the filter of an `LceBconv2d`.
 
@@ -184,9 +191,6 @@ def why_float(layer: Any) -> tuple[str, str]:
     """Returns why a layer has no binary operator, and what to change."""
     import larq as lq
 
-    def binary(quantizer: Any) -> bool:
-        return getattr(quantizer, "precision", None) == 1
-
     if isinstance(layer, lq.layers.QuantDense):
         return (
             "Larq Compute Engine has no binary dense operator",
@@ -197,14 +201,21 @@ def why_float(layer: Any) -> tuple[str, str]:
             f"Larq Compute Engine has no binary operator for {type(layer).__name__}",
             "use QuantConv2D",
         )
-    if layer.input_quantizer is None or isinstance(
-        layer.input_quantizer, lq.quantizers.NoOp
-    ):
-        return "its inputs are not binary", "give it input_quantizer='ste_sign'"
-    if not binary(layer.input_quantizer):
+    if layer.padding == "same" and layer.pad_values not in (0.0, 1.0):
+        return f"it pads with {layer.pad_values}", "use pad_values=1.0"
+    channels = layer.kernel.shape[-2]
+    if layer.groups > 1 and channels % _WORD:
+        return (
+            f"its groups have {channels} channels",
+            f"use groups of a multiple of {_WORD} channels",
+        )
+    if not isinstance(layer.input_quantizer, signs()):
         name = type(layer.input_quantizer).__name__
-        return f"its inputs are not binary ({name})", "use input_quantizer='ste_sign'"
-    if not binary(layer.kernel_quantizer):
+        return (
+            f"its inputs are not binary (input_quantizer is {name})",
+            "use input_quantizer='ste_sign'",
+        )
+    if getattr(layer.kernel_quantizer, "precision", None) != 1:
         name = type(layer.kernel_quantizer).__name__
         return (
             f"its kernel is not binary ({name})",
@@ -217,14 +228,6 @@ def why_float(layer: Any) -> tuple[str, str]:
                 f"{off} weights of its kernel are not +-c of their output channel",
                 "train it with Diode, GradientFilter or Bop from BernoulliSign()",
             )
-    if layer.padding == "same" and layer.pad_values not in (0.0, 1.0):
-        return f"it pads with {layer.pad_values}", "use pad_values=1.0"
-    channels = layer.kernel.shape[-2]
-    if layer.groups > 1 and channels % _WORD:
-        return (
-            f"its groups have {channels} channels",
-            f"use groups of a multiple of {_WORD} channels",
-        )
     return (
         "no pattern of Larq Compute Engine matched it",
         "compare it with a plain QuantConv2D whose inputs and kernel are signs",

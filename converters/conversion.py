@@ -67,9 +67,10 @@ def convert(
         Content, path and report.
 
     Raises:
-        ConversionError: If the model holds nothing binary, has an input of unknown
-            size or an operator that no interpreter knows, if the conversion fails, or
-            if the file does not say what the model says. No file is written then.
+        ConversionError: If the model holds nothing binary, has no symbolic inputs or
+            one of unknown size or fixed batch, or an operator that no interpreter
+            knows, if the conversion fails, or if the file does not say what the model
+            says. No file is written then.
 
     Example:
         >>> import numpy as np
@@ -107,10 +108,15 @@ def _check_convertible(model: Any) -> None:
         )
     if not model.built or not getattr(model, "inputs", None):
         raise ConversionError(
-            f"{model.name} has no inputs yet. Call it once on a batch, or build it "
-            "from tf.keras.Input."
+            f"{model.name} has no symbolic inputs, so its layers cannot be followed. "
+            "Build it from tf.keras.Input (functional or Sequential)."
         )
     for tensor in model.inputs:
+        if tensor.shape[0] not in (None, 1):
+            raise ConversionError(
+                f"Input {tensor.name!r} has the fixed batch size {tensor.shape[0]}. "
+                "Build the model without batch_size and load the weights into it."
+            )
         if None in tuple(tensor.shape)[1:]:
             raise ConversionError(
                 f"Input {tensor.name!r} has the unknown size {tuple(tensor.shape)}. "
@@ -151,11 +157,13 @@ def _run_converter(model: Any) -> tuple[bytes, tuple[str, ...]]:
             content = lce.convert_keras_model(model)
         except Exception as error:  # Its errors are of many kinds.
             failure = error
-    messages = tuple(
-        line
-        for line in [*(str(warning.message) for warning in caught), *lines]
-        if _NOTEWORTHY.search(line) and not _USUAL.search(line)
-    )
+    # The converter's own warnings matter: one of them is all that is said of a first
+    # attempt that failed and of options that were dropped.
+    told = [str(w.message) for w in caught if issubclass(w.category, UserWarning)]
+    logged = [
+        line for line in lines if _NOTEWORTHY.search(line) and not _USUAL.search(line)
+    ]
+    messages = (*told, *logged)
     if failure is not None:
         raise ConversionError(
             f"Larq Compute Engine could not convert {model.name}: {failure}"
@@ -209,5 +217,6 @@ def _check_verification(report: Report) -> None:
         f"The file would not say what {report.model} says, so none was written: the "
         f"median difference is {verification.median_difference:.1e} of the largest "
         f"output, and {verification.agreement:.2%} of {verification.samples} "
-        "predictions are equal."
+        "predictions are equal.",
+        report,
     )

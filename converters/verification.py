@@ -10,7 +10,7 @@ from typing import Any, Union
 
 import numpy as np
 
-from converters.auditing import quantized_layers
+from converters.auditing import signs
 from converters.errors import ConversionError
 from converters.runtime import Interpreter
 
@@ -195,19 +195,24 @@ def near_ties(model: Any, inputs: Inputs) -> np.ndarray | None:
     Returns:
         For each sample the smallest magnitude in front of an input quantizer, divided
         by the root mean square of that layer, (samples,); `None` where the inner
-        values of the model cannot be read, as in subclassed models.
+        values cannot be read, as in subclassed and nested models.
     """
     import tensorflow as tf
 
     arrays = named_inputs(model, inputs)
+    if any(hasattr(layer, "layers") for layer in model.layers):
+        return None
     try:
         values = [
             layer.input
-            for layer in quantized_layers(model)
+            for layer in model.layers
             if getattr(layer, "input_quantizer", None) is not None
+            or isinstance(layer, signs())
         ]
         inner = tf.keras.Model(model.inputs, values)
     except (AttributeError, ValueError):
+        return None
+    if not values:
         return None
     samples = len(next(iter(arrays.values())))
     closest = np.full(samples, np.inf)

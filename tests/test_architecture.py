@@ -24,8 +24,6 @@ ALLOWED = {
     "larq_bnnopt/cli": {
         "larq_bnnopt.recipes",
         "larq_bnnopt.datasets",
-        "larq_bnnopt.optimizers",
-        "zoo_extensions",
         "converters",
     },
     "zoo_extensions": set(),

@@ -36,3 +36,19 @@ def test_import_is_light(package, tmp_path):
         check=True,
     )
     assert run.stdout.split() == []
+
+
+def test_recipes_pay_for_the_zoo_only_when_they_build(tmp_path):
+    program = (
+        "import sys, larq_bnnopt.recipes; "
+        "print(*{'zoo_extensions', 'zookeeper', 'larq_zoo', 'matplotlib', "
+        "'tensorflow_datasets', 'larq_compute_engine'} & set(sys.modules))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.split() == []

@@ -41,8 +41,8 @@ class FlipMonitor(tf.keras.callbacks.Callback):
             on. Defaults to `None`, the kernels when the training begins.
 
     Raises:
-        ValueError: If `plot_path` is given without `csv_path`, or when the training
-            begins, if the model has no binary kernel.
+        ValueError: If `plot_path` is given without `csv_path`; when the training
+            begins, if the model has no binary kernel or another FlipMonitor.
         FileExistsError: When a training begins at epoch 0 and `csv_path` exists.
 
     Example:
@@ -99,7 +99,7 @@ class FlipMonitor(tf.keras.callbacks.Callback):
                     f"{sorted(self.start)}"
                 )
             self._counter.start_from([self.start[name] for name in self._names])
-        self._counter.attach()
+        self._counter.attach(self.params)
         self._first_epoch = True
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:

@@ -85,10 +85,20 @@ class FlipCounter:
             )
         self._start = [_negative(kernel) for kernel in self._kernels]
 
-    def attach(self) -> None:
-        """Makes the model's training step count."""
+    def attach(self, fit: object) -> None:
+        """Makes the model's training step count.
+
+        Args:
+            fit: What tells this training from an interrupted one, whose counter is
+                taken off.
+
+        Raises:
+            ValueError: If another counter counts for the same training.
+        """
         model = self._model
-        self.detach()  # What an interrupted training left behind.
+        if getattr(model.train_step, "counts_for", None) is fit:
+            raise ValueError(f"{model.name} is watched by a FlipMonitor already.")
+        self.detach()
         step: Callable[[Any], Any] = model.train_step
 
         def counting_step(data: Any) -> Any:
@@ -99,14 +109,22 @@ class FlipCounter:
             self._counts.assign(tf.concat([self._counts[1:], flips[None]], axis=0))
             return logs
 
+        marks: Any = counting_step
+        marks.counts_for = fit
+        marks.replaces = vars(model).get("train_step")
         model.train_step = counting_step
         model.make_train_function(force=True)
 
     def detach(self) -> None:
-        """Gives the model its own training step back."""
-        if "train_step" in vars(self._model):
+        """Gives the model its own training step back, if a counter replaces it."""
+        step = vars(self._model).get("train_step")
+        if not hasattr(step, "counts_for"):
+            return
+        if step.replaces is None:
             del self._model.train_step
-            self._model.train_function = None
+        else:
+            self._model.train_step = step.replaces
+        self._model.train_function = None
 
     def take(self, steps: int) -> np.ndarray:
         """Returns the counts of the last steps, int64 (steps, kernels)."""

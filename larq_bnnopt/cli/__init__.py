@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+import converters
 from larq_bnnopt.cli import convert, doctor, quickstart, train, verify
 from larq_bnnopt.cli.parser import Parser, unknown_options
 from larq_bnnopt.cli.silence import import_tensorflow
@@ -19,8 +20,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The words behind `bnnopt`. Defaults to `None`, those of the process.
 
     Returns:
-        0; 1 where a file does not say what its model says or something failed; 2 for
-        input that is wrong; 130 after Ctrl-C.
+        0; 1 where a model cannot be converted, a file does not say what its model says
+        or something failed; 2 for wrong words, names and files; 130 after Ctrl-C.
     """
     parser = _parser()
     arguments, unknown = parser.parse_known_args(argv)
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except (ValueError, FileExistsError, FileNotFoundError) as error:
         return _fail(error, 2)
-    except (ImportError, OSError) as error:
+    except (converters.ConversionError, ImportError, OSError) as error:
         return _fail(error, 1)
 
 
@@ -60,9 +61,6 @@ def _parser() -> Parser:
 
 
 def _fail(error: Exception, code: int) -> int:
-    """Prints what is wrong in one line; an error of many lines is not the user's."""
-    message = str(error)
-    if "\n" in message.strip() or not message:
-        raise error
-    print(f"bnnopt: {message}", file=sys.stderr)
+    """Prints what is wrong in one line."""
+    print(f"bnnopt: {' '.join(str(error).split())}", file=sys.stderr)
     return code

@@ -9,8 +9,10 @@ import tensorflow as tf
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
-console = Console(highlight=False)
+# Paths may hold brackets, and lines are for copying.
+console = Console(highlight=False, markup=False, soft_wrap=True)
 
 
 class ProgressBar(tf.keras.callbacks.Callback):
@@ -19,20 +21,19 @@ class ProgressBar(tf.keras.callbacks.Callback):
     def __init__(self) -> None:
         super().__init__()
         self._supports_tf_logs = True
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[figures]}", markup=False),
+            TimeRemainingColumn(compact=True),
+            console=console,
+        )
+        self._task: TaskID | None = None
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Starts the bar."""
         self._start = time.monotonic()
-        self._text = ""
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[figures]}"),
-            TimeRemainingColumn(compact=True),
-            console=console,
-        )
         self._bar.start()
-        self._task: TaskID | None = None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Shows the number of the epoch."""
@@ -65,15 +66,15 @@ class ProgressBar(tf.keras.callbacks.Callback):
         console.print(f"Trained in {time.monotonic() - self._start:.0f} s.")
 
     def close(self) -> None:
-        """Ends the bar, also where the training did not."""
+        """Ends the bar, also where the training did not end or never began."""
         self._bar.stop()
 
 
 def print_table(title: str, rows: list[tuple[str, str]]) -> None:
     """Prints pairs of a label and a text."""
-    table = Table(title=title, show_header=False, title_justify="left")
+    table = Table(title=Text(title), show_header=False, title_justify="left")
     table.add_column()
     table.add_column()
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     console.print(table)

@@ -24,7 +24,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Converts."""
     import pathlib
 
-    from converters import ConversionError
     from larq_bnnopt import datasets, recipes
     from larq_bnnopt.cli import deploying
     from larq_bnnopt.cli.console import console, print_table
@@ -46,17 +45,20 @@ def run(arguments: argparse.Namespace) -> int:
     destination = previous.tflite if is_run else output
     if destination.exists():
         raise FileExistsError(f"{destination} exists and is not overwritten.")
-    try:
-        if is_run:
-            recipe = recipes.recipe_of(previous)
-            model = deploying.load_model(previous.model)
-            deploying.convert_run(previous, model, recipe.load_data())
-        else:
-            model = deploying.load_model(source)
-            data = datasets.load(arguments.dataset, data_dir=arguments.data_dir)
-            conversion = deploying.convert_and_warn(model, output, *data.test_arrays())
-            print_table(str(output), conversion.report.rows())
-    except ConversionError as error:
-        console.print(f"bnnopt: {error}")
-        return 1
+    if is_run:
+        recipe = recipes.recipe_of(previous)
+        data = recipe.load_data()
+        model = recipes.load_model(previous.model)
+        epochs = int(model.optimizer.iterations) // data.steps_per_epoch
+        if epochs < recipe.epochs:
+            console.print(
+                f"Warning: this run has trained {epochs} of {recipe.epochs} epochs; "
+                f"to go on: bnnopt train --resume {source}"
+            )
+        deploying.convert_run(previous, model, data)
+    else:
+        model = recipes.load_model(source)
+        data = datasets.load(arguments.dataset, data_dir=arguments.data_dir)
+        conversion = deploying.convert_and_warn(model, output, *data.test_arrays())
+        print_table(str(output), conversion.report.rows())
     return 0

@@ -19,14 +19,27 @@ def convert_run(run: Any, model: Any, data: Any) -> None:
             `confusion.png`.
         model: Its trained model.
         data: Its data set.
+
+    Raises:
+        ConversionError: If no file was written; the report says why, where it is known.
     """
+    import converters
     from larq_bnnopt.recipes import evaluate
 
     evaluation = evaluate(model, data)
     evaluation.plot(run.folder / "confusion.png")
     images, labels = data.test_arrays()
-    conversion = convert_and_warn(model, run.tflite, images, labels)
-    report = conversion.report
+    try:
+        report = convert_and_warn(model, run.tflite, images, labels).report
+    except converters.ConversionError as error:
+        if error.report is not None:
+            _write_report(run, evaluation, error.report)
+        raise
+    _write_report(run, evaluation, report)
+    print_table(os.fspath(run.folder), report.rows())
+
+
+def _write_report(run: Any, evaluation: Any, report: Any) -> None:
     content = {
         "recipe": run.read_recipe(),
         "test": {
@@ -38,16 +51,15 @@ def convert_run(run: Any, model: Any, data: Any) -> None:
     }
     run.write_text("report.json", json.dumps(content, indent=2) + "\n")
     pictures = [
-        f"![{text}]({name})\n"
-        for name, text in (
-            ("flips.png", "Flips of binary weights"),
-            ("confusion.png", "Confusion matrix"),
+        f"![{text}]({path.name})\n"
+        for path, text in (
+            (run.picture, "Flips of binary weights"),
+            (run.folder / "confusion.png", "Confusion matrix"),
         )
-        if (run.folder / name).exists()
+        if path.exists()
     ]
     page = [report.markdown(), "## Training\n", *pictures]
     run.write_text("report.md", "\n".join(page))
-    print_table(os.fspath(run.folder), report.rows())
 
 
 def convert_and_warn(model: Any, path: Any, images: Any, labels: Any) -> Any:
@@ -61,22 +73,3 @@ def convert_and_warn(model: Any, path: Any, images: Any, labels: Any) -> Any:
         if issubclass(warning.category, UserWarning):
             console.print(f"Warning: {warning.message}")
     return conversion
-
-
-def load_model(path: Any) -> Any:
-    """Loads a Keras model; raises ValueError where it cannot be read."""
-    import tensorflow as tf
-
-    # Both register what a model may hold.
-    import larq_bnnopt.optimizers  # noqa: F401
-    import zoo_extensions  # noqa: F401
-
-    if not os.path.exists(path):
-        raise FileNotFoundError(f"{path} does not exist.")
-    try:
-        return tf.keras.models.load_model(path)
-    except Exception as error:  # A damaged file fails in many ways.
-        text = " ".join(str(error).split())
-        raise ValueError(f"{path} cannot be read as a Keras model: {text[:200]}") from (
-            error
-        )

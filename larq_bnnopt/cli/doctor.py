@@ -128,14 +128,12 @@ def _print_versions(row: dict[str, str]) -> list[str]:
         found = _version(name)
         good = found is not None and _fits(found, wanted)
         mark = "ok" if good else "missing" if found is None else "other version"
-        print(f"  {name:20} {found or '-':10} wanted: {wanted:12} {mark}")
-        if not good and name == "larq-compute-engine" and not _has_converter():
-            advice.append(
-                "larq-compute-engine has no wheel for this machine: convert on x86-64."
-            )
+        if found is None and name == "larq-compute-engine" and not _has_converter():
+            mark = "none for this machine: convert on x86-64"
         elif not good:
             pin = {_ANY: "", "below 2": "<2"}.get(wanted, f"=={wanted}")
             advice.append(f'pip install "{name}{pin}"')
+        print(f"  {name:20} {found or '-':10} wanted: {wanted:12} {mark}")
     return advice
 
 
@@ -194,6 +192,8 @@ def _print_steps(done: list[str], error: str) -> list[str]:
     failed = False
     for name, meaning in _STEPS.items():
         mark = "ok" if name in done else "not tried" if failed else "FAILS"
+        if mark == "FAILS" and name != "training" and not _has_converter():
+            mark = "none here"
         failed = failed or mark == "FAILS"
         print(f"  {name:20} {mark:10} {meaning}")
         if mark == "FAILS":

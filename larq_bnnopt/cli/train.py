@@ -37,13 +37,11 @@ def add_arguments(parser: Parser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Trains or goes on."""
     import dataclasses
-    import difflib
     import pathlib
 
     from larq_bnnopt import recipes
     from larq_bnnopt.cli import training
     from larq_bnnopt.cli.console import console
-    from larq_bnnopt.recipes.one_step import OPTIMIZERS
 
     fields = [field.name for field in dataclasses.fields(recipes.OneStep)]
     given = {
@@ -63,10 +61,6 @@ def run(arguments: argparse.Namespace) -> int:
         console.print(f"Going on with {folder}: {recipe.model} on {recipe.dataset}.")
         training.with_bar(lambda callbacks: recipes.resume(previous, callbacks), folder)
     else:
-        optimizer = given.get("optimizer", "diode")
-        if optimizer not in OPTIMIZERS:
-            near = difflib.get_close_matches(optimizer, OPTIMIZERS) or OPTIMIZERS
-            raise ValueError(f"No optimizer {optimizer!r}. Nearest: {', '.join(near)}.")
         recipe = recipes.OneStep(**given)
         folder = pathlib.Path(arguments.folder or recipes.next_folder("runs", "train"))
         training.with_bar(

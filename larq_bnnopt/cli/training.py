@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -9,12 +10,15 @@ from typing import Any
 from larq_bnnopt.cli.console import ProgressBar, console
 
 
-def with_bar(fit: Callable[[Any], Any], folder: pathlib.Path) -> Any:
+def with_bar(fit: Callable[[Any], Any], folder: str | os.PathLike[str]) -> Any:
     """Calls a training function with a progress bar; says how to go on after Ctrl-C."""
     bar = ProgressBar()
     try:
         return fit([bar])
     except KeyboardInterrupt:
         bar.close()
-        console.print(f"Go on with: bnnopt train --resume {folder}")
+        if (pathlib.Path(folder) / "config.json").exists():
+            console.print(f"Go on with: bnnopt train --resume {os.fspath(folder)}")
         raise
+    finally:
+        bar.close()

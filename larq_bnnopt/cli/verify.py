@@ -28,8 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     import converters
     from larq_bnnopt import datasets, recipes
-    from larq_bnnopt.cli import deploying
-    from larq_bnnopt.cli.console import console, print_table
+    from larq_bnnopt.cli.console import print_table
     from larq_bnnopt.cli.silence import quiet
 
     source = pathlib.Path(arguments.model)
@@ -45,19 +44,14 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(f"To compare {source}, name a .tflite and a --dataset.")
     if not pathlib.Path(tflite).exists():
         raise FileNotFoundError(f"{tflite} does not exist.")
-    model = deploying.load_model(keras)
+    model = recipes.load_model(keras)
     images, labels = datasets.load(name, data_dir=data_dir).test_arrays()
-    try:
-        with quiet():
-            report = converters.Report.of(model, tflite, images, labels)
-    except converters.ConversionError as error:
-        console.print(f"bnnopt: {error}")
-        return 1
+    with quiet():
+        report = converters.Report.of(model, tflite, images, labels)
     if arguments.json:
         print(json.dumps(report.as_dict(), indent=2))
     else:
         print_table(str(tflite), report.rows())
-    passed = report.verification is not None and report.verification.passed
-    if not passed:
-        console.print(f"bnnopt: {tflite} does not say what {keras} says.")
-    return 0 if passed else 1
+    if report.verification is None or not report.verification.passed:
+        raise converters.ConversionError(f"{tflite} does not say what {keras} says.")
+    return 0

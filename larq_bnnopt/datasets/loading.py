@@ -152,8 +152,10 @@ def load(
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1. Received: {batch_size}")
-    augmentation = _AUGMENTATIONS.get(name) if augment else None
     source = _embedded() if name == EMBEDDED else _from_tfds(name, data_dir)
+    # "cifar10:3.0.2" names the same images.
+    bare = name.partition(":")[0].partition("/")[0]
+    augmentation = _AUGMENTATIONS.get(bare) if augment else None
     return Dataset(
         name=name,
         input_shape=source.input_shape,
@@ -247,7 +249,7 @@ def _from_tfds(name: str, data_dir: str | os.PathLike[str] | None) -> _Source:
 
     try:
         builder = tfds.builder(name, data_dir=data_dir)
-    except tfds.core.DatasetNotFoundError:
+    except (tfds.core.DatasetNotFoundError, ValueError):
         names = [EMBEDDED, *tfds.list_builders(with_community_datasets=False)]
         near = difflib.get_close_matches(name, names, cutoff=0.5) or [EMBEDDED]
         raise ValueError(f"No data set {name!r}. Nearest: {', '.join(near)}.") from None
@@ -256,7 +258,7 @@ def _from_tfds(name: str, data_dir: str | os.PathLike[str] | None) -> _Source:
     if shape is None or None in shape or "label" not in features:
         raise ValueError(
             f"{name!r} has no features 'image', of one size, and 'label'. "
-            f"Received: {features}"
+            f"Received: {', '.join(features)}"
         )
     missing = {"train", "test"} - set(builder.info.splits or ("train", "test"))
     if missing:

@@ -17,8 +17,9 @@ class CaseOptimizer(Optimizer):
     """Trains each variable with the optimizer whose predicate claims it.
 
     It follows `larq.optimizers.CaseOptimizer`, for the optimizers of
-    `tf.keras.optimizers`. A saved model trains on after loading: variables are routed
-    anew in every process, by the predicates, and each optimizer's state is saved.
+    `tf.keras.optimizers`. A loaded model trains on: variables are routed anew in every
+    process, by the predicates. `.keras` files, `tf.train.Checkpoint` and `save_weights`
+    in TensorFlow's format keep the state of every optimizer.
 
     Args:
         *predicates_and_optimizers: Pairs `(predicate, optimizer)`. A predicate takes a

@@ -38,6 +38,8 @@ def average(old: tf.Tensor, new: tf.Tensor, weight: Scalar) -> tf.Tensor:
     gradient filter equals SGD with weight decay bit for bit (paper 001, eq. 3 and
     11-13).
     """
+    if isinstance(weight, float) and weight == 1.0:
+        return new  # Nothing is remembered, which the difference would round.
     return old + _scalar(weight, old.dtype) * (new - old)
 
 
@@ -55,7 +57,7 @@ def oppose(
         seed: Two int32, needed for "random"; equal seeds give equal draws.
 
     Returns:
-        Weights in {-1, +1} of theta's dtype.
+        Weights in {-1, +1} of theta's dtype; nan where the inertia is nan.
     """
     if on_zero == "keep":
         undecided = binary_sign(theta)
@@ -66,6 +68,10 @@ def oppose(
         undecided = tf.cast(binary_sign(draw), theta.dtype)
     else:
         raise ValueError(f"on_zero must be one of {ON_ZERO}. Received: {on_zero!r}")
+    # An average that is no number must show in the loss and not freeze its weight.
+    undecided = tf.where(
+        tf.math.is_nan(inertia), tf.cast(inertia, theta.dtype), undecided
+    )
     one = tf.ones_like(theta)
     return tf.where(inertia > 0, -one, tf.where(inertia < 0, one, undecided))
 

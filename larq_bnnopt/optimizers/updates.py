@@ -78,6 +78,11 @@ class DiodeUpdate(Update):
         if name == "u" or not self.initial_inertia:
             return super().start(name, theta, eta)
         scale = tf.cast(eta, tf.float32) * self.initial_inertia
+        if tf.executing_eagerly() and float(scale) == 0:
+            raise ValueError(
+                "initial_inertia is a multiple of the first learning rate, which is 0. "
+                "Start the schedule above 0."
+            )
         return -rules.binary_sign(tf.cast(theta, tf.float32)) * scale
 
     def step(self, gradient, theta, state, *, eta, iteration, seed):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 import tensorflow as tf
 
 from larq_bnnopt import datasets
-from larq_bnnopt.callbacks import FlipMonitor, binary_kernels
+from larq_bnnopt.callbacks import FlipMonitor, binary_kernels, plot_flips
 from larq_bnnopt.callbacks.summaries import drop_epochs
 from larq_bnnopt.optimizers import CaseOptimizer, Diode, GradientFilter
+from larq_bnnopt.recipes.models import load_model
 from larq_bnnopt.recipes.runs import Run
 
 # What fits runs of a few thousand steps; the papers' constants belong to longer ones.
@@ -64,8 +66,9 @@ class OneStep:
 
     def __post_init__(self) -> None:
         if self.optimizer not in OPTIMIZERS:
+            near = difflib.get_close_matches(self.optimizer, OPTIMIZERS) or OPTIMIZERS
             raise ValueError(
-                f"optimizer must be one of {OPTIMIZERS}. Received: {self.optimizer!r}"
+                f"No optimizer {self.optimizer!r}. Nearest: {', '.join(near)}."
             )
         if self.epochs < 1:
             raise ValueError(f"epochs must be at least 1. Received: {self.epochs}")
@@ -198,9 +201,12 @@ def resume(
     model = recipe.build_model(data)
     start, epoch = _start(model), 0
     if run.model.exists():
-        model = _load(run)
+        model = load_model(run.model)
         epoch = int(model.optimizer.iterations) // data.steps_per_epoch
     if epoch >= recipe.epochs:
+        # The process may have ended between the last epoch and the picture.
+        if run.flips.exists() and not run.picture.exists():
+            plot_flips(run.flips, run.picture)
         return model
     drop_epochs(run.history, epoch)
     if epoch == 0:
@@ -221,15 +227,6 @@ def _start(model: tf.keras.Model) -> dict[str, Any]:
     return {name: kernel.numpy() for name, kernel in binary_kernels(model).items()}
 
 
-def _load(run: Run) -> tf.keras.Model:
-    import zoo_extensions  # noqa: F401  (registers the initializers of the model)
-
-    try:
-        return tf.keras.models.load_model(run.model)
-    except Exception as error:  # A damaged file fails in many ways.
-        raise ValueError(f"{run.model} cannot be read: {error}") from error
-
-
 def _fit(
     recipe: OneStep,
     run: Run,
@@ -247,7 +244,7 @@ def _fit(
         validation_data=data.test,
         verbose=0,
         callbacks=[
-            FlipMonitor(run.flips, run.folder / "flips.png", start),
+            FlipMonitor(run.flips, run.picture, start),
             tf.keras.callbacks.CSVLogger(os.fspath(run.history), append=True),
             *callbacks,
             # Last: what it leaves counts as a complete epoch.

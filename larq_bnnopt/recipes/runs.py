@@ -71,6 +71,11 @@ class Run:
         return self.folder / "flips.csv"
 
     @property
+    def picture(self) -> pathlib.Path:
+        """The picture of the flips."""
+        return self.folder / "flips.png"
+
+    @property
     def model(self) -> pathlib.Path:
         """The model with its optimizer as of the last complete epoch."""
         return self.folder / "model.keras"

@@ -46,7 +46,12 @@ FLOAT = {
     ),
     "float_inputs": (
         lambda: conv(input_quantizer=None),
-        "its inputs are not binary",
+        r"its inputs are not binary \(input_quantizer is NoneType\)",
+        (8, 8, 64),
+    ),
+    "heaviside_inputs": (
+        lambda: conv(input_quantizer="ste_heaviside"),
+        r"its inputs are not binary \(input_quantizer is SteHeaviside\)",
         (8, 8, 64),
     ),
     "dorefa_kernel": (
@@ -110,6 +115,24 @@ def test_layers_are_matched_by_their_weights():
     other = tf.keras.models.clone_model(model)
     content = converters.convert(model, inputs=None).content
     assert not converters.audit(other, content).converted
+
+
+def test_a_sign_of_its_own_layer_counts():
+    tf.keras.utils.set_random_seed(0)
+    model = tf.keras.Sequential(
+        [
+            tf.keras.Input((8, 8, 64)),
+            tf.keras.layers.BatchNormalization(),
+            lq.quantizers.SteSign(),
+            conv(input_quantizer=None),
+        ]
+    )
+    inputs = noise(model)
+    inputs[3, 0, 0, 0] = 1e-7
+    report = converters.convert(model, inputs=inputs).report
+    assert len(report.audit.converted) == 1
+    closest = converters.verification.near_ties(model, inputs)
+    assert closest[3] < 1e-6 < np.delete(closest, 3).min()
 
 
 def test_nested_models_are_audited():

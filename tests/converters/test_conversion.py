@@ -42,6 +42,20 @@ def unknown_size():
     return tf.keras.Sequential([tf.keras.Input((None, None, 64)), conv()])
 
 
+def fixed_batch():
+    return tf.keras.Sequential([tf.keras.Input((8, 8, 64), batch_size=4), conv()])
+
+
+class Subclassed(tf.keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.conv = conv()
+        self(np.zeros((1, 8, 8, 64), np.float32))
+
+    def call(self, inputs):
+        return self.conv(inputs)
+
+
 def ternary_inputs():
     return one_layer(conv(input_quantizer="ste_tern"))
 
@@ -56,6 +70,8 @@ class Erfinv(tf.keras.layers.Layer):
     [
         (float_model, "holds no layer with quantizers"),
         (unknown_size, "has the unknown size"),
+        (fixed_batch, "has the fixed batch size 4"),
+        (Subclassed, "has no symbolic inputs"),
         # Larq Compute Engine converts it to other numbers, without a word.
         (ternary_inputs, "would not say what .* says, so none was written"),
         (
@@ -63,7 +79,7 @@ class Erfinv(tf.keras.layers.Layer):
             "No interpreter knows the operators .*Erfinv",
         ),
     ],
-    ids=["float", "unknown_size", "ternary", "operator"],
+    ids=["float", "unknown_size", "batch", "subclassed", "ternary", "operator"],
 )
 def test_refuses_and_writes_nothing(make, message, tmp_path):
     model = make()
@@ -71,6 +87,30 @@ def test_refuses_and_writes_nothing(make, message, tmp_path):
     with pytest.raises(converters.ConversionError, match=message):
         converters.convert(model, tmp_path / "model.tflite", inputs=inputs)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_refusal_says_what_is_known():
+    model = ternary_inputs()
+    with pytest.raises(converters.ConversionError) as refused:
+        converters.convert(model, inputs=noise(model))
+    assert refused.value.report.audit.operators["LceBconv2d"] == 1
+    assert not refused.value.report.verification.passed
+
+
+def test_the_converters_own_warnings_are_kept(monkeypatch):
+    import warnings
+
+    import larq_compute_engine as lce
+
+    real = lce.convert_keras_model
+
+    def falls_back(model):
+        warnings.warn("Saved-model conversion failed, falling back", stacklevel=2)
+        return real(model)
+
+    monkeypatch.setattr(lce, "convert_keras_model", falls_back)
+    report = converters.convert(one_layer(conv()), inputs=None).report
+    assert "Saved-model conversion failed, falling back" in report.messages
 
 
 def test_ternary_inputs_are_caught_by_the_comparison_alone():

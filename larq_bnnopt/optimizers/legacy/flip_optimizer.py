@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import tensorflow as tf
@@ -16,7 +17,6 @@ class FlipOptimizer(Update, tf.keras.optimizers.legacy.Optimizer):
 
     def __init__(self, name: str, **kwargs: Any):
         super().__init__(name=name, **kwargs)
-        # Larq's CaseOptimizer deserialises by the entry "name" of a configuration.
         self._positions: dict[str, int] = {}
 
     def _create_slots(self, var_list: list[tf.Variable]) -> None:
@@ -26,6 +26,14 @@ class FlipOptimizer(Update, tf.keras.optimizers.legacy.Optimizer):
                 continue
             self._positions[key] = len(self._positions)
             warn_if_not_binary(variable, self._name)
+            if variable.dtype.base_dtype != tf.float32:
+                # Slots take the dtype of their variable in this API.
+                warnings.warn(
+                    f"{self._name} keeps averages of {variable.name} in "
+                    f"{variable.dtype.base_dtype.name}, where small changes are lost. "
+                    "Use float32 variables, as the policy mixed_float16 does.",
+                    stacklevel=2,
+                )
             for name in self.state_names:
                 start = self.start(name, tf.convert_to_tensor(variable), self._eta())
                 self.add_slot(variable, name, tf.cast(start, variable.dtype))

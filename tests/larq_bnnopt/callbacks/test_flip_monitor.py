@@ -116,7 +116,36 @@ def test_counts_the_same_in_every_execution(options, tmp_path):
     assert len(plain) == len(other) == 15
     if "jit_compile" not in options:  # XLA may round another way.
         np.testing.assert_array_equal(plain, other)
-    assert (other[:, 2] > 0).all()
+
+
+def test_counts_what_a_full_copy_counts_under_xla(tmp_path):
+    signs = Signs()
+    fit(compiled(False, jit_compile=True), [FlipMonitor(tmp_path / "f.csv"), signs])
+    flips = [
+        sum((old != new).sum() for old, new in zip(before, after))
+        for before, after in zip(signs.signs, signs.signs[1:])
+    ]
+    _, rows = table(tmp_path / "f.csv")
+    np.testing.assert_allclose(rows[:, 2] * (72 + 96), flips, rtol=1e-4)
+    assert min(flips) > 0
+
+
+def test_a_training_step_of_ones_own_is_kept():
+    model = compiled(False)
+    plain, calls = model.train_step, []
+
+    def own(data):
+        calls.append(1)
+        return plain(data)
+
+    model.train_step = own
+    fit(model, [FlipMonitor()], epochs=1)
+    assert calls and model.train_step is own
+
+
+def test_a_second_monitor_is_refused():
+    with pytest.raises(ValueError, match="watched by a FlipMonitor already"):
+        fit(compiled(False), [FlipMonitor(), FlipMonitor()])
 
 
 def test_an_epoch_longer_than_the_room_on_the_device(tmp_path, monkeypatch):

@@ -90,7 +90,8 @@ def test_convert_refuses_what_is_not_binary(tmp_path):
     model.save(tmp_path / "float.keras")
     words = ("convert", "float.keras", "--dataset", "fashion_mnist_mini")
     run = bnnopt(*words, cwd=tmp_path, code=1)
-    assert "holds no layer with quantizers" in " ".join(run.stdout.split())
+    assert "holds no layer with quantizers" in run.stderr
+    assert run.stderr.count("\n") == 1
     assert not (tmp_path / "float.tflite").exists()
 
 
@@ -103,6 +104,8 @@ def test_convert_refuses_what_is_not_binary(tmp_path):
         (["train", "--model", "tiny"], "No model 'tiny'. Nearest: tiny_residual_bnn."),
         (["train", "--optimizer", "dide"], "No optimizer 'dide'. Nearest: diode"),
         (["train", "--dataset", "mnst"], "No data set 'mnst'. Nearest: mnist"),
+        (["train", "--dataset", "fashion-mnist"], "Nearest: fashion_mnist"),
+        (["train", "--dataset", "imdb_reviews"], "has no features 'image'"),
         (["train", "--resume", "nowhere"], "nowhere is no run"),
         (["train", "--resume", "x", "--epochs", "3"], "leave out epochs"),
         (["train", "--run", "."], "exists and is not overwritten"),

@@ -152,6 +152,27 @@ def test_initial_inertia_lets_a_start_survive(api, inertia, survives):
 
 
 @both_apis
+def test_inertia_needs_a_first_vote(api):
+    warmup = tf.keras.optimizers.schedules.PolynomialDecay(0.0, 100, 1.0)
+    optimizer = make(CASES["diode"], api, initial_inertia=0.5, learning_rate=warmup)
+    with pytest.raises(ValueError, match="first learning rate, which is 0"):
+        optimizer.apply_gradients([(tf.zeros(40), binary_variable())])
+
+
+@both_apis
+def test_averages_are_float32_or_a_warning_says_so(api):
+    variable = tf.Variable(tf.ones(4, tf.float16), name="half")
+    optimizer = make(CASES["diode"], api)
+    if api == "legacy":
+        with pytest.warns(UserWarning, match="half:0 in float16"):
+            optimizer.apply_gradients([(tf.ones(4, tf.float16), variable)])
+    else:
+        optimizer.apply_gradients([(tf.ones(4, tf.float16), variable)])
+        assert {v.dtype for v in optimizer.variables[2:]} == {tf.float32}
+    assert variable.numpy().tolist() == [-1] * 4
+
+
+@both_apis
 def test_weights_that_are_not_binary_are_named(api):
     variable = tf.Variable([0.3, -0.2, 0.0], name="latent_kernel")
     optimizer = make(CASES["diode"], api)

@@ -69,6 +69,20 @@ def test_diode_without_memory_is_the_sign_of_the_gradient():
     np.testing.assert_array_equal(thetas, -np.sign(stream))
 
 
+def test_without_memory_small_gradients_count_after_large_ones():
+    stream = np.float32([[1.0] * WEIGHTS, [-1e-9] * WEIGHTS])
+    thetas, _, _ = run_diode(stream, [1.0, 1.0], alpha=0.0, beta=0.0)
+    np.testing.assert_array_equal(thetas[:, 0], [-1, 1])
+
+
+def test_an_infinite_gradient_shows():
+    """A weight whose average is no number must not stand still in silence."""
+    stream = np.ones((3, WEIGHTS), np.float32)
+    stream[0, 0] = np.inf
+    thetas, _, _ = run_diode(stream, np.ones(3))
+    assert np.isnan(thetas[-1, 0]) and (thetas[:, 1:] == -1).all()
+
+
 @pytest.mark.parametrize("power", [-9, 5])
 def test_diode_ignores_the_scale_of_gradients_and_of_eta(power):
     stream = gradients(np.float32)

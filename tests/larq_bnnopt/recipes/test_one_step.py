@@ -64,6 +64,10 @@ def test_a_complete_run_stays_as_it_is(tmp_path):
     for ours, expected in zip(again.get_weights(), model.get_weights()):
         np.testing.assert_array_equal(ours, expected)
     assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()} == before
+    # The process ended before it drew the picture.
+    (tmp_path / "run" / "flips.png").unlink()
+    recipes.resume(Run(tmp_path / "run"))
+    assert (tmp_path / "run" / "flips.png").read_bytes() == before["flips.png"]
 
 
 def test_the_configuration_repeats_the_run(tmp_path):
@@ -117,7 +121,7 @@ def test_damaged_runs_are_one_clear_error(tmp_path):
 @pytest.mark.parametrize(
     "wrong, message",
     [
-        ({"optimizer": "sgd"}, "optimizer must be one of"),
+        ({"optimizer": "dide"}, "No optimizer 'dide'. Nearest: diode"),
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
         ({"gamma": 0.1}, "optimizer 'diode' has no gamma"),
