@@ -84,11 +84,11 @@ class Report:
                     f"{verification.agreement:.2%} of {verification.samples}",
                 ),
                 (
-                    "difference",
+                    "difference of outputs",
                     f"median {verification.median_difference:.1e}, "
                     f"largest {verification.largest_difference:.1e}",
                 ),
-                ("moved by a tie", _ties(verification)),
+                ("outputs that moved", _ties(verification)),
             ]
         rows += [
             ("size of the .tflite", f"{audit.num_bytes:,} bytes"),
@@ -134,10 +134,9 @@ class Report:
 
 
 def _ties(verification: Verification) -> str:
-    moved = verification.moved
+    moved, ties = verification.moved, verification.moved_with_tie
     if not moved:
         return "none"
-    inputs = "input" if moved == 1 else "inputs"
-    if verification.moved_with_tie is None:
-        return f"{moved} {inputs} moved, ties unknown"
-    return f"{verification.moved_with_tie} of {moved} {inputs} that moved"
+    if ties is None:
+        return f"{moved}; whether a value on a sign explains them is unknown"
+    return f"{moved}, of which {ties} by a value on a sign (a tie)"

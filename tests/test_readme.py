@@ -1,4 +1,4 @@
-"""The README's program runs as it is printed."""
+"""The README's programs run as they are printed, one after the other."""
 
 import pathlib
 import re
@@ -6,8 +6,9 @@ import re
 README = pathlib.Path(__file__).parent.parent / "README.md"
 
 
-def test_program(tmp_path, monkeypatch, capsys):
-    (program,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+def test_programs(tmp_path, monkeypatch, capsys):
+    programs = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    program = "\n".join(programs)
     monkeypatch.chdir(tmp_path)
     scope = {}
     exec(compile(program, "README.md", "exec"), scope)

@@ -31,13 +31,14 @@ class BernoulliSign(tf.keras.initializers.Initializer):
 
     def __init__(self, seed: int | None = None):
         self.seed = seed
-        # Keras's own initializer owns the seeding, also under tf.keras's global seed.
-        self._uniform = tf.keras.initializers.RandomUniform(-1.0, 1.0, seed=seed)
 
     def __call__(self, shape: Any, dtype: Any = None, **kwargs: Any) -> tf.Tensor:
         """Returns a tensor of the shape with values in {-1, +1}."""
         dtype = tf.as_dtype(dtype or tf.keras.backend.floatx())
-        draw = self._uniform(shape, dtype=tf.float32, **kwargs)
+        # Keras's own initializer owns the seeding, also under its global seed. A new
+        # one each time: without a seed one object would repeat its first draw.
+        uniform = tf.keras.initializers.RandomUniform(-1.0, 1.0, seed=self.seed)
+        draw = uniform(shape, dtype=tf.float32, **kwargs)
         return tf.where(draw < 0, tf.constant(-1, dtype), tf.constant(1, dtype))
 
     def get_config(self) -> dict[str, Any]:

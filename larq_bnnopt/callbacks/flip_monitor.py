@@ -79,6 +79,9 @@ class FlipMonitor(tf.keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Makes the training step count flips."""
+        for path in (self.csv_path, self.plot_path):
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
         kernels = binary_kernels(self.model)
         if not kernels:
             raise ValueError(

@@ -37,11 +37,15 @@ def plot_flips(csv_path: str | os.PathLike[str], path: str | os.PathLike[str]) -
     axes.set_yscale("log")
     axes.set_xlabel("epoch")
     axes.set_ylabel("share of weights that flip in a step")
-    axes.set_title(f"Flips of binary weights (mean of {width} steps)")
+    axes.set_title("Flips of binary weights" + _means(width))
     axes.grid(alpha=0.3)
     if len(layers) <= 20:
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize="small")
     figure.savefig(path, dpi=120)
+
+
+def _means(width: int) -> str:
+    return "" if width == 1 else f" (each point is the mean of {width} steps)"
 
 
 def _smooth(x: np.ndarray, y: list[float], width: int) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,9 @@ from larq_bnnopt.cli.parser import Parser
 def add_arguments(parser: Parser) -> None:
     """Adds the options of the command."""
     parser.add_argument("model", help="folder of a run, or a .keras file")
-    parser.add_argument("--output", "-o", help="default: the model's name with .tflite")
+    parser.add_argument(
+        "--output", "-o", help="for a .keras file; default: its name with .tflite"
+    )
     parser.add_argument(
         "--dataset", help="whose test images to compare on; of a run: its own"
     )
@@ -29,6 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
     from larq_bnnopt.cli.console import console, print_table
 
     source = pathlib.Path(arguments.model)
+    if not source.exists():
+        raise FileNotFoundError(f"{source} does not exist.")
     is_run = source.is_dir()
     if is_run and (arguments.output or arguments.dataset or arguments.data_dir):
         raise ValueError(
@@ -40,11 +44,17 @@ def run(arguments: argparse.Namespace) -> int:
             f"To compare the file with {source}, name a --dataset, such as "
             f"{datasets.EMBEDDED}."
         )
-    output = pathlib.Path(arguments.output or source.with_suffix(".tflite"))
     previous = recipes.Run(source)
+    output = pathlib.Path(arguments.output or source.with_suffix(".tflite"))
     destination = previous.tflite if is_run else output
+    if destination == source:
+        raise ValueError(f"{source} is a .tflite already; name a .keras file.")
+    if destination.is_dir():
+        raise ValueError(f"{destination} is a folder; name a file.")
     if destination.exists():
         raise FileExistsError(f"{destination} exists and is not overwritten.")
+    if not destination.parent.is_dir():
+        raise FileNotFoundError(f"The folder {destination.parent} does not exist.")
     if is_run:
         recipe = recipes.recipe_of(previous)
         data = recipe.load_data()

@@ -40,6 +40,8 @@ def convert_run(run: Any, model: Any, data: Any) -> None:
 
 
 def _write_report(run: Any, evaluation: Any, report: Any) -> None:
+    from larq_bnnopt.recipes.runs import versions
+
     content = {
         "recipe": run.read_recipe(),
         "test": {
@@ -58,7 +60,12 @@ def _write_report(run: Any, evaluation: Any, report: Any) -> None:
         )
         if path.exists()
     ]
-    page = [report.markdown(), "## Training\n", *pictures]
+    facts = {**run.read_recipe(), **versions()}
+    table = [
+        "| | |\n|---|---|",
+        *(f"| {name} | {fact} |" for name, fact in facts.items()),
+    ]
+    page = [report.markdown(), "## Training\n", *pictures, *table, ""]
     run.write_text("report.md", "\n".join(page))
 
 

@@ -24,10 +24,20 @@ def add_arguments(parser: Parser) -> None:
     add("--epochs", type=positive(int), help="default: 12")
     add("--batch-size", type=positive(int), help="default: 64")
     add("--learning-rate", type=positive(float), help="of Adam; default: 0.01")
-    add("--alpha", type=float, help="of diode (0.9) or gradient_filter (0.01)")
-    add("--beta", type=float, help="of diode; default: 0.999")
-    add("--gamma", type=float, help="of gradient_filter; default: 0.1")
-    add("--no-augment", dest="augment", action="store_const", const=False)
+    add(
+        "--alpha",
+        type=float,
+        help="of diode, in [0, 1), default: 0.9; of gradient_filter, in (0, 1], 0.01",
+    )
+    add("--beta", type=float, help="of diode, in [0, 1); default: 0.999")
+    add("--gamma", type=float, help="of gradient_filter, in (0, 1]; default: 0.1")
+    add(
+        "--no-augment",
+        dest="augment",
+        action="store_const",
+        const=False,
+        help="train on the images as they are",
+    )
     add("--seed", type=int, help="default: 0")
     add("--data-dir", help="folder of tensorflow-datasets")
     add("--run", dest="folder", help="folder to make; default: runs/train-<n>")
@@ -52,13 +62,17 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.resume is not None:
         folder = pathlib.Path(arguments.resume)
         if given or arguments.folder is not None:
-            options = ", ".join([*given, *(["run"] if arguments.folder else [])])
+            names = [*given, *(["run"] if arguments.folder else [])]
+            options = ", ".join(f"--{name.replace('_', '-')}" for name in names)
             raise ValueError(
                 f"--resume goes on with the recipe of {folder}; leave out {options}."
             )
         previous = recipes.Run(folder)
         recipe = recipes.recipe_of(previous)
-        console.print(f"Going on with {folder}: {recipe.model} on {recipe.dataset}.")
+        console.print(
+            f"Going on with {folder}: {recipe.model} on {recipe.dataset}, "
+            f"{recipe.epochs} epochs in all."
+        )
         training.with_bar(lambda callbacks: recipes.resume(previous, callbacks), folder)
     else:
         recipe = recipes.OneStep(**given)

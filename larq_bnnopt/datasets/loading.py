@@ -138,8 +138,8 @@ def load(
         The data set.
 
     Raises:
-        ValueError: If there is no such data set, with the nearest names, or if it has
-            no images of one size with labels.
+        ValueError: If there is no such data set, with the nearest names, if it has no
+            images of one size with labels, or fewer than fill a batch.
         OSError: If it cannot be downloaded.
 
     Example:
@@ -153,6 +153,11 @@ def load(
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1. Received: {batch_size}")
     source = _embedded() if name == EMBEDDED else _from_tfds(name, data_dir)
+    if batch_size > source.train_size:
+        raise ValueError(
+            f"batch_size {batch_size} is larger than the {source.train_size} training "
+            f"images of {name!r}."
+        )
     # "cifar10:3.0.2" names the same images.
     bare = name.partition(":")[0].partition("/")[0]
     augmentation = _AUGMENTATIONS.get(bare) if augment else None

@@ -158,7 +158,8 @@ def warn_if_not_binary(variable: tf.Variable, optimizer: str) -> None:
         warnings.warn(
             f"{optimizer} trains weights in {{-1, +1}}, but {variable.name} holds "
             "other values; it goes on from their signs. Start such a kernel with "
-            "zoo_extensions.initializers.BernoulliSign().",
+            "zoo_extensions.initializers.BernoulliSign(). What is no binary kernel "
+            "belongs to the default_optimizer of a CaseOptimizer.",
             stacklevel=2,
         )
 

@@ -183,7 +183,8 @@ def resume(
     """Goes on with a run from its last complete epoch.
 
     Weights, averages of the optimizers, order and augmentation of the images are those
-    of a run that was never interrupted.
+    of a run that was never interrupted. What was made from the half-trained model (its
+    .tflite and reports) is removed.
 
     Args:
         run: An earlier run.
@@ -208,6 +209,7 @@ def resume(
         if run.flips.exists() and not run.picture.exists():
             plot_flips(run.flips, run.picture)
         return model
+    run.drop_results()
     drop_epochs(run.history, epoch)
     if epoch == 0:
         run.flips.unlink(missing_ok=True)

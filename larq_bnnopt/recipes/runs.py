@@ -105,6 +105,11 @@ class Run:
             raise ValueError(f"{self.config} is damaged: {error!r}") from error
         return recipe
 
+    def drop_results(self) -> None:
+        """Removes what was made from the model, which is to be trained further."""
+        for name in ("model.tflite", "report.json", "report.md", "confusion.png"):
+            (self.folder / name).unlink(missing_ok=True)
+
     def write_text(self, name: str, content: str) -> None:
         """Writes a file of the folder whole or not at all."""
         temporary = self.folder / f".{name}.part"
@@ -120,6 +125,8 @@ def next_folder(parent: str | os.PathLike[str], name: str) -> pathlib.Path:
         'no_such_folder/quickstart-1'
     """
     parent = pathlib.Path(parent)
+    if parent.exists() and not parent.is_dir():
+        raise ValueError(f"{parent} is a file and no folder for runs.")
     pattern = re.compile(rf"{re.escape(name)}-(\d+)")
     taken = parent.iterdir() if parent.is_dir() else ()
     numbers = [int(m[1]) for path in taken if (m := pattern.fullmatch(path.name))]

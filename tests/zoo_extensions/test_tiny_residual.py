@@ -92,6 +92,8 @@ def test_bernoulli_sign_is_fair_and_seeded():
     first = zx.initializers.BernoulliSign()((50,)).numpy()
     tf.keras.utils.set_random_seed(1)
     np.testing.assert_array_equal(zx.initializers.BernoulliSign()((50,)), first)
+    shared = zx.initializers.BernoulliSign()
+    assert (shared((50,)).numpy() != shared((50,)).numpy()).any()
     half = zx.initializers.BernoulliSign()((50,), dtype="float16")
     assert half.dtype == tf.float16
 

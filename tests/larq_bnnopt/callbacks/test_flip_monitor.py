@@ -222,8 +222,9 @@ def test_a_model_without_binary_kernels_is_refused():
 def test_the_picture_needs_the_table(tmp_path):
     with pytest.raises(ValueError, match="needs csv_path"):
         FlipMonitor(plot_path=tmp_path / "flips.png")
-    fit(compiled(False), [FlipMonitor(tmp_path / "f.csv", tmp_path / "f.png")])
-    assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
+    new = tmp_path / "new"
+    fit(compiled(False), [FlipMonitor(new / "f.csv", new / "f.png")])
+    assert (new / "f.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_kernels_keep_their_names(tmp_path):

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from larq_bnnopt import recipes
+
 BNNOPT = pathlib.Path(sys.executable).with_name("bnnopt")
 
 
@@ -107,10 +109,12 @@ def test_convert_refuses_what_is_not_binary(tmp_path):
         (["train", "--dataset", "fashion-mnist"], "Nearest: fashion_mnist"),
         (["train", "--dataset", "imdb_reviews"], "has no features 'image'"),
         (["train", "--resume", "nowhere"], "nowhere is no run"),
-        (["train", "--resume", "x", "--epochs", "3"], "leave out epochs"),
+        (["train", "--resume", "x", "--epochs", "3"], "leave out --epochs"),
         (["train", "--run", "."], "exists and is not overwritten"),
         (["convert", "missing.keras", "--dataset", "mnist"], "does not exist"),
-        (["convert", "missing.keras"], "name a --dataset"),
+        (["convert", "missing.keras"], "does not exist"),
+        (["quickstart", "--runs", "/dev/null"], "/dev/null is a file and no folder"),
+        (["train", "--batch-size", "7000"], "larger than the 6000 training images"),
         (["verify", "missing.keras", "--dataset", "mnist"], "name a .tflite"),
         (["quickstart", "now"], "unexpected word 'now'"),
     ],
@@ -164,7 +168,7 @@ def test_a_killed_training_goes_on_exactly(kill, straight, tmp_path):
         assert "Go on with: bnnopt train --resume killed" in " ".join(stdout.split())
     bnnopt("train", "--resume", "killed", cwd=tmp_path)
     models = [
-        tf.keras.models.load_model(run / "model.keras")
+        recipes.load_model(run / "model.keras")
         for run in (straight, tmp_path / "killed")
     ]
     for expected, ours in zip(*(model.weights for model in models)):

@@ -112,6 +112,8 @@ def test_data_without_images_of_one_size_is_refused():
 def test_a_wrong_batch_size_is_refused():
     with pytest.raises(ValueError, match="batch_size must be at least 1"):
         datasets.load("fashion_mnist_mini", batch_size=0)
+    with pytest.raises(ValueError, match="larger than the 6000 training images"):
+        datasets.load("fashion_mnist_mini", batch_size=6001)
 
 
 class TinyStripes(tfds.core.GeneratorBasedBuilder):
