@@ -1,6 +1,9 @@
 """The embedded sample, and pipelines that repeat exactly."""
 
 import collections
+import hashlib
+import importlib.resources
+import pathlib
 
 import numpy as np
 import pytest
@@ -8,6 +11,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from larq_bnnopt import datasets
+
+TOOL = pathlib.Path(__file__).parents[3] / "tools" / "build_fashion_mnist_mini.py"
 
 
 def batches(dataset, count):
@@ -31,6 +36,14 @@ def test_the_sample_is_stratified_and_scaled():
     assert data.class_names[9] == "Ankle boot"
     # The first test image of Fashion-MNIST is an ankle boot, the second a pullover.
     assert labels[:2].tolist() == [9, 2]
+
+
+def test_the_sample_is_the_one_that_the_tool_builds():
+    folder = importlib.resources.files("larq_bnnopt.datasets") / "data"
+    content = (folder / "fashion_mnist_mini.npz").read_bytes()
+    assert len(content) < 4_000_000
+    assert hashlib.sha256(content).hexdigest() in TOOL.read_text()
+    assert "MIT" in (folder / "LICENSE-fashion-mnist.txt").read_text()
 
 
 def test_the_order_is_a_function_of_seed_and_epoch():
