@@ -4,15 +4,20 @@ Their twins for `tf.keras.optimizers.legacy` are in `larq_bnnopt.optimizers.lega
 """
 
 from larq_bnnopt.optimizers import legacy
+from larq_bnnopt.optimizers.bop import Bop, Bop2ndOrder
 from larq_bnnopt.optimizers.case import CaseOptimizer
 from larq_bnnopt.optimizers.diode import Diode
 from larq_bnnopt.optimizers.gradient_filter import GradientFilter
+from larq_bnnopt.optimizers.iir_filter import IIRFilter
 from larq_bnnopt.optimizers.predicates import is_binary_variable
 
 __all__ = [
+    "Bop",
+    "Bop2ndOrder",
     "CaseOptimizer",
     "Diode",
     "GradientFilter",
+    "IIRFilter",
     "is_binary_variable",
     "legacy",
 ]

@@ -79,3 +79,28 @@ class FlipOptimizer(Update, tf.keras.optimizers.Optimizer):
         ):
             del config[fixed]
         return {**config, **self.hyperparameters()}
+
+
+class FlipOptimizerWithoutRate(FlipOptimizer):
+    """Base of those that have no learning rate to schedule or to report."""
+
+    @property
+    def learning_rate(self) -> Any:
+        """There is none: what decays is named by the optimizer itself."""
+        raise AttributeError(self._no_rate())
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        raise AttributeError(self._no_rate())
+
+    def _no_rate(self) -> str:
+        names = ", ".join(
+            name
+            for name in ("alpha", "gamma", "threshold")
+            if name in self.hyperparameters()
+        )
+        hint = f" Give a LearningRateSchedule as one of: {names}." if names else ""
+        return f"{type(self).__name__} has no learning rate.{hint}"
+
+    def _compute_current_learning_rate(self) -> None:
+        """Does nothing, where Keras would refresh the learning rate."""

@@ -6,12 +6,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from larq_bnnopt.optimizers.flip_optimizer import FlipOptimizer
+from larq_bnnopt.optimizers.flip_optimizer import FlipOptimizerWithoutRate
 from larq_bnnopt.optimizers.updates import GradientFilterUpdate, Hyperparameter
 
 
 @tf.keras.saving.register_keras_serializable(package="larq_bnnopt")
-class GradientFilter(GradientFilterUpdate, FlipOptimizer):
+class GradientFilter(GradientFilterUpdate, FlipOptimizerWithoutRate):
     r"""Gradient filter: binary weights follow the sign of a low-pass filtered gradient.
 
     \[ m = (1 - \gamma) m + \gamma\,\mathrm{grad}, \quad g = (1 - \alpha) g + \alpha m,
@@ -66,19 +66,3 @@ class GradientFilter(GradientFilterUpdate, FlipOptimizer):
     ):
         super().__init__(name=name, **kwargs)
         self.set_hyperparameters(alpha, gamma, order, on_zero)
-
-    @property
-    def learning_rate(self) -> Any:
-        """The gradient filter has none: what decays is alpha."""
-        raise AttributeError(
-            "GradientFilter has no learning rate; give alpha a LearningRateSchedule."
-        )
-
-    @learning_rate.setter
-    def learning_rate(self, value: Any) -> None:
-        raise AttributeError(
-            "GradientFilter has no learning rate; give alpha a LearningRateSchedule."
-        )
-
-    def _compute_current_learning_rate(self) -> None:
-        """Does nothing, where Keras would refresh the learning rate."""

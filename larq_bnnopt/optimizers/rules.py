@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TypeAlias, Union
 
+import numpy as np
 import tensorflow as tf
 
 Scalar: TypeAlias = Union[float, tf.Tensor]
@@ -170,3 +171,169 @@ def gradient_filter(
         m = average(momentum[0], m, gamma)
     g = average(g, m, alpha)
     return oppose(g, theta, on_zero, seed), (m, g) if momentum else (g,)
+
+
+def iir_filter(
+    gradient: tf.Tensor,
+    theta: Weights,
+    z: tuple[tf.Tensor, ...],
+    *,
+    b: tuple[float, ...],
+    a: tuple[float, ...],
+    on_zero: str = "keep",
+    seed: tf.Tensor | None = None,
+) -> tuple[Weights, tuple[tf.Tensor, ...]]:
+    """One step of the general gradient filter (paper 001, eq. 14).
+
+        y_i = sum_k b_k gradient_{i-k} - sum_{k>0} a_k y_{i-k}
+        theta = -sign(y)
+
+    in the transposed direct form II, which keeps as many values as the filter has
+    order: y = b_0 x + z_1, z_k = b_k x - a_k y + z_{k+1}.
+
+    The last term of eq. 14 as printed has the index of the other sum.
+
+    Args:
+        gradient: Gradient x, same shape as theta.
+        theta: Current weights.
+        z: State, one value fewer than there are coefficients.
+        b: Coefficients of the gradients, as many as of `a`.
+        a: Coefficients of the outputs, with a_0 = 1.
+        on_zero: See `oppose`.
+        seed: See `oppose`.
+
+    Returns:
+        New theta and new state.
+
+    Example:
+        >>> gradient, theta = tf.constant([0.5, -2.0]), tf.constant([1.0, 1.0])
+        >>> new, (z,) = iir_filter(
+        ...     gradient, theta, (tf.zeros(2),), b=(0.5, 0.0), a=(1.0, -0.5))
+        >>> new.numpy().tolist(), z.numpy().tolist()
+        ([-1.0, 1.0], [0.125, -0.5])
+    """
+    dtype = z[0].dtype if z else gradient.dtype
+    x = tf.cast(gradient, dtype)
+    first, *rest = (_scalar(value, dtype) for value in b)
+    y = first * x + (z[0] if z else 0)
+    state = []
+    for k, (b_k, a_k) in enumerate(zip(rest, a[1:]), start=1):
+        value = b_k * x - _scalar(a_k, dtype) * y
+        state.append(value + z[k] if k < len(z) else value)
+    return oppose(y, theta, on_zero, seed), tuple(state)
+
+
+def flip_above(theta: Weights, inertia: tf.Tensor, threshold: Scalar) -> Weights:
+    """Turns the weights that agree in sign with an inertia above a threshold.
+
+    Args:
+        theta: Current weights, any real values.
+        inertia: Same shape.
+        threshold: At least 0. An inertia of exactly the threshold turns nothing.
+
+    Returns:
+        Weights in {-1, +1} of theta's dtype; nan where the inertia is nan.
+    """
+    theta = tf.cast(binary_sign(theta), inertia.dtype)
+    push = theta * inertia
+    turned = tf.where(push > _scalar(threshold, inertia.dtype), -theta, theta)
+    return tf.where(tf.math.is_nan(push), push, turned)
+
+
+def bop(
+    gradient: tf.Tensor,
+    theta: Weights,
+    m: tf.Tensor,
+    *,
+    gamma: Scalar,
+    threshold: Scalar,
+) -> tuple[Weights, tf.Tensor]:
+    """One step of Bop (Helwegen et al., 2019, algorithm 1).
+
+        m = (1 - gamma) m + gamma gradient
+        theta = -theta where theta m > threshold
+
+    Args:
+        gradient: Gradient, same shape as theta.
+        theta: Current weights.
+        m: Average of gradients.
+        gamma: Weight of the newest gradient, in (0, 1].
+        threshold: Size of m from which it turns a weight, at least 0.
+
+    Returns:
+        New theta and m.
+
+    Example:
+        >>> gradient, theta = tf.constant([0.5, -2.0]), tf.constant([1.0, 1.0])
+        >>> new, m = bop(gradient, theta, tf.zeros(2), gamma=0.5, threshold=0.1)
+        >>> new.numpy().tolist(), m.numpy().tolist()
+        ([-1.0, 1.0], [0.25, -1.0])
+    """
+    m = average(m, tf.cast(gradient, m.dtype), gamma)
+    return tf.cast(flip_above(theta, m, threshold), theta.dtype), m
+
+
+def bop_second_order(
+    gradient: tf.Tensor,
+    theta: Weights,
+    m: tf.Tensor,
+    v: tf.Tensor,
+    *,
+    gamma: Scalar,
+    sigma: Scalar,
+    threshold: Scalar,
+    epsilon: float = 1e-10,
+    unbias: tuple[Scalar, Scalar] = (1.0, 1.0),
+) -> tuple[Weights, tf.Tensor, tf.Tensor]:
+    """One step of second-order Bop (Suarez-Ramirez et al., 2021).
+
+        m = (1 - gamma) m + gamma gradient
+        v = (1 - sigma) v + sigma gradient^2
+        theta = -theta where theta m / (sqrt(v) + epsilon) > threshold
+
+    Args:
+        gradient: Gradient, same shape as theta.
+        theta: Current weights.
+        m: Average of gradients.
+        v: Average of their squares.
+        gamma: Weight of the newest gradient in m, in (0, 1].
+        sigma: Weight of the newest square in v, in (0, 1].
+        threshold: From which the quotient turns a weight, at least 0.
+        epsilon: Keeps the quotient finite.
+        unbias: What m and v are divided by for the unbiased form, see `bias`.
+
+    Returns:
+        New theta, m and v.
+
+    Example:
+        >>> gradient, theta = tf.constant([0.5, -2.0]), tf.constant([1.0, 1.0])
+        >>> new, m, v = bop_second_order(gradient, theta, tf.zeros(2), tf.zeros(2),
+        ...     gamma=0.5, sigma=0.5, threshold=0.1)
+        >>> new.numpy().tolist(), m.numpy().tolist(), v.numpy().tolist()
+        ([-1.0, 1.0], [0.25, -1.0], [0.125, 2.0])
+    """
+    gradient = tf.cast(gradient, m.dtype)
+    m = average(m, gradient, gamma)
+    v = average(v, gradient * gradient, sigma)
+    m_scale, v_scale = (_scalar(scale, m.dtype) for scale in unbias)
+    quotient = (m / m_scale) / (tf.sqrt(v / v_scale) + _scalar(epsilon, m.dtype))
+    return tf.cast(flip_above(theta, quotient, threshold), theta.dtype), m, v
+
+
+def bias(weight: float, step: tf.Tensor) -> tf.Tensor:
+    """Returns 1 - (1 - weight)^step, the share of an average that steps have filled.
+
+    Computed by expm1 and log1p: 1 - 1e-7 alone has lost most of its digits in float32.
+
+    Args:
+        weight: Weight of the newest value in the average, in (0, 1).
+        step: Number of values so far, float.
+
+    Returns:
+        The share, of the step's dtype.
+
+    Example:
+        >>> round(float(bias(0.5, tf.constant(2.0))), 6)
+        0.75
+    """
+    return -tf.math.expm1(step * _scalar(float(np.log1p(-weight)), step.dtype))

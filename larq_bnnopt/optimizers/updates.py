@@ -7,6 +7,7 @@ Keras APIs (`flip_optimizer.py` here and in `legacy/`) own the variables and cal
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any, TypeAlias, Union
 
 import numpy as np
@@ -149,6 +150,134 @@ class GradientFilterUpdate(Update):
         }
 
 
+class IIRFilterUpdate(Update):
+    """The general gradient filter, paper 001, eq. 14."""
+
+    def set_hyperparameters(
+        self, b: Sequence[float], a: Sequence[float], on_zero: str
+    ) -> None:
+        """Checks and keeps the arguments of the constructor."""
+        if not len(b) or not len(a) or a[0] == 0:
+            raise ValueError(
+                "b and a need a coefficient each, and a[0] must not be 0. Received: "
+                f"b={b!r}, a={a!r}"
+            )
+        poles = np.roots(np.asarray(a, float))
+        if np.abs(poles).max(initial=0.0) >= 1:
+            raise ValueError(
+                "The filter is not stable: the roots of a must lie inside the unit "
+                f"circle. Received: a={a!r} with roots {poles.tolist()}"
+            )
+        self.given = ([float(value) for value in b], [float(value) for value in a])
+        length = max(len(b), len(a))
+        self.b, self.a = (
+            tuple(value / float(a[0]) for value in [*c, *[0.0] * (length - len(c))])
+            for c in self.given
+        )
+        self.state_names = tuple(f"z{k}" for k in range(1, length))
+        self.on_zero = _one_of("on_zero", on_zero, rules.ON_ZERO)
+
+    def step(self, gradient, theta, state, *, eta, iteration, seed):
+        """Applies `rules.iir_filter`; eta has no part in it."""
+        return rules.iir_filter(
+            gradient, theta, state, b=self.b, a=self.a, on_zero=self.on_zero, seed=seed
+        )
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """Returns the constructor's arguments for `get_config`."""
+        b, a = self.given
+        return {"b": b, "a": a, "on_zero": self.on_zero}
+
+
+class BopUpdate(Update):
+    """Bop, Helwegen et al., 2019."""
+
+    state_names = ("m",)
+
+    def set_hyperparameters(
+        self, threshold: Hyperparameter, gamma: Hyperparameter
+    ) -> None:
+        """Checks and keeps the arguments of the constructor."""
+        self.threshold = _at_least_0("threshold", threshold)
+        self.gamma = _in_range("gamma", gamma, low_open=True, high_open=False)
+
+    def step(self, gradient, theta, state, *, eta, iteration, seed):
+        """Applies `rules.bop`; eta has no part in it."""
+        theta, m = rules.bop(
+            gradient,
+            theta,
+            *state,
+            gamma=_value(self.gamma, iteration),
+            threshold=_value(self.threshold, iteration),
+        )
+        return theta, (m,)
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """Returns the constructor's arguments for `get_config`."""
+        return {
+            "threshold": _serialize(self.threshold),
+            "gamma": _serialize(self.gamma),
+        }
+
+
+class Bop2ndOrderUpdate(Update):
+    """Second-order Bop, Suarez-Ramirez et al., 2021."""
+
+    state_names = ("m", "v")
+
+    def set_hyperparameters(
+        self,
+        threshold: Hyperparameter,
+        gamma: Hyperparameter,
+        sigma: Hyperparameter,
+        epsilon: float,
+        bias_correction: bool,
+    ) -> None:
+        """Checks and keeps the arguments of the constructor."""
+        self.threshold = _at_least_0("threshold", threshold)
+        self.gamma = _in_range("gamma", gamma, low_open=True, high_open=False)
+        self.sigma = _in_range("sigma", sigma, low_open=True, high_open=False)
+        if epsilon <= 0:
+            raise ValueError(f"epsilon must be positive. Received: {epsilon!r}")
+        self.epsilon = float(epsilon)
+        if bias_correction and not all(
+            isinstance(weight, float) and weight < 1 for weight in (gamma, sigma)
+        ):
+            raise ValueError(
+                "bias_correction needs a constant gamma and sigma below 1. Received: "
+                f"gamma={gamma!r}, sigma={sigma!r}"
+            )
+        self.bias_correction = bool(bias_correction)
+
+    def step(self, gradient, theta, state, *, eta, iteration, seed):
+        """Applies `rules.bop_second_order`; eta has no part in it."""
+        unbias: tuple[rules.Scalar, rules.Scalar] = (1.0, 1.0)
+        if self.bias_correction:
+            count = tf.cast(iteration, tf.float32) + 1.0
+            unbias = (rules.bias(self.gamma, count), rules.bias(self.sigma, count))
+        theta, *averages = rules.bop_second_order(
+            gradient,
+            theta,
+            *state,
+            gamma=_value(self.gamma, iteration),
+            sigma=_value(self.sigma, iteration),
+            threshold=_value(self.threshold, iteration),
+            epsilon=self.epsilon,
+            unbias=unbias,
+        )
+        return theta, tuple(averages)
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """Returns the constructor's arguments for `get_config`."""
+        return {
+            "threshold": _serialize(self.threshold),
+            "gamma": _serialize(self.gamma),
+            "sigma": _serialize(self.sigma),
+            "epsilon": self.epsilon,
+            "bias_correction": self.bias_correction,
+        }
+
+
 def warn_if_not_binary(variable: tf.Variable, optimizer: str) -> None:
     """Warns, by name, of weights outside {-1, +1}, where their values can be read."""
     if not tf.executing_eagerly():
@@ -190,6 +319,17 @@ def _in_range(
     if not (low and high):
         interval = f"{'(' if low_open else '['}0, 1{')' if high_open else ']'}"
         raise ValueError(f"{name} must be in {interval}. Received: {value!r}")
+    return float(value)
+
+
+def _at_least_0(name: str, value: Any) -> Hyperparameter:
+    """Returns a float of at least 0, or a schedule, also a serialised one."""
+    if isinstance(value, dict):
+        return tf.keras.optimizers.schedules.deserialize(value)
+    if isinstance(value, tf.keras.optimizers.schedules.LearningRateSchedule):
+        return value
+    if not value >= 0:
+        raise ValueError(f"{name} must be at least 0. Received: {value!r}")
     return float(value)
 
 

@@ -10,7 +10,15 @@ import pytest
 import tensorflow as tf
 
 import zoo_extensions as zx
-from larq_bnnopt.optimizers import CaseOptimizer, Diode, GradientFilter, legacy
+from larq_bnnopt.optimizers import (
+    Bop,
+    Bop2ndOrder,
+    CaseOptimizer,
+    Diode,
+    GradientFilter,
+    IIRFilter,
+    legacy,
+)
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(96, 8)).astype(np.float32)
@@ -79,6 +87,9 @@ def test_every_variable_is_trained_and_binary_ones_stay_binary():
         lambda: Diode(cosine(1.0), alpha=0.5, beta=0.8, on_zero="random"),
         lambda: GradientFilter(alpha=cosine(0.1)),
         lambda: GradientFilter(alpha=0.1, order=1, name="renamed"),
+        lambda: IIRFilter([0.1, 0.1], [1.0, -0.8, 0.2]),
+        lambda: Bop(threshold=1e-3, gamma=cosine(0.1)),
+        lambda: Bop2ndOrder(1e-2, gamma=0.1, sigma=0.1, bias_correction=True),
     ],
 )
 @pytest.mark.parametrize("way", ["keras", "checkpoint", "weights"])

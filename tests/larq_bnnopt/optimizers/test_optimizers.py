@@ -7,11 +7,25 @@ from typing import Any
 import larq as lq
 import numpy as np
 import pytest
+import scipy.signal
 import tensorflow as tf
 
-from larq_bnnopt.optimizers import Diode, GradientFilter, legacy, rules
+from larq_bnnopt.optimizers import (
+    Bop,
+    Bop2ndOrder,
+    Diode,
+    GradientFilter,
+    IIRFilter,
+    legacy,
+    rules,
+)
 
 STEPS = 20
+
+
+def steps(values):
+    """A schedule that changes after nine steps."""
+    return tf.keras.optimizers.schedules.PiecewiseConstantDecay([9], values)
 
 
 @dataclasses.dataclass
@@ -19,29 +33,64 @@ class Case:
     """An optimizer in both APIs, beside the rule that it must follow."""
 
     new: type
-    legacy: type
+    legacy: type | None
     arguments: dict[str, Any]
     states: int
-    rule: Callable  # (gradient, theta, state) -> theta, state
+    rule: Callable  # (gradient, theta, state, number of the step) -> theta, state
+    # A schedule that ends all flips, `None` where nothing is scheduled.
+    freeze: dict[str, Any] | None = None
 
 
-def diode_rule(gradient, theta, state):
+def diode_rule(gradient, theta, state, step):
     theta, *state = rules.diode(gradient, theta, *state, eta=1.0, alpha=0.8, beta=0.95)
     return theta, tuple(state)
 
 
-def filter_rule(gradient, theta, state):
+def filter_rule(gradient, theta, state, step):
     return rules.gradient_filter(gradient, theta, state, alpha=0.05, gamma=0.2)
 
 
+B, A = scipy.signal.butter(3, 0.2)
+
+
+def iir_rule(gradient, theta, state, step):
+    return rules.iir_filter(gradient, theta, state, b=tuple(B), a=tuple(A))
+
+
+def bop_rule(gradient, theta, state, step):
+    theta, m = rules.bop(gradient, theta, *state, gamma=0.2, threshold=0.01)
+    return theta, (m,)
+
+
+def second_order_rule(gradient, theta, state, step, unbias=(1.0, 1.0)):
+    theta, *state = rules.bop_second_order(
+        gradient, theta, *state, gamma=0.2, sigma=0.1, threshold=0.05, unbias=unbias
+    )
+    return theta, tuple(state)
+
+
+def unbiased_rule(gradient, theta, state, step):
+    unbias = (1 - 0.8**step, 1 - 0.9**step)
+    return second_order_rule(gradient, theta, state, step, unbias)
+
+
+SECOND_ORDER = {"gamma": 0.2, "sigma": 0.1, "threshold": 0.05}
 CASES = {
-    "diode": Case(Diode, legacy.Diode, {"alpha": 0.8, "beta": 0.95}, 2, diode_rule),
+    "diode": Case(
+        Diode,
+        legacy.Diode,
+        {"alpha": 0.8, "beta": 0.95},
+        2,
+        diode_rule,
+        {"learning_rate": steps([0.5, 0.0])},
+    ),
     "filter": Case(
         GradientFilter,
         legacy.GradientFilter,
         {"alpha": 0.05, "gamma": 0.2},
         2,
         filter_rule,
+        {"alpha": steps([0.5, 0.0])},
     ),
     "filter_order_1": Case(
         GradientFilter,
@@ -49,10 +98,45 @@ CASES = {
         {"alpha": 0.05, "order": 1},
         1,
         filter_rule,
+        {"alpha": steps([0.5, 0.0])},
+    ),
+    "iir": Case(IIRFilter, legacy.IIRFilter, {"b": list(B), "a": list(A)}, 3, iir_rule),
+    "bop": Case(
+        Bop,
+        None,
+        {"gamma": 0.2, "threshold": 0.01},
+        1,
+        bop_rule,
+        {"gamma": steps([0.5, 0.0])},
+    ),
+    "bop_second_order": Case(
+        Bop2ndOrder,
+        legacy.Bop2ndOrder,
+        SECOND_ORDER,
+        2,
+        second_order_rule,
+        {"threshold": steps([1e-3, 1e9])},
+    ),
+    "bop_unbiased": Case(
+        Bop2ndOrder,
+        legacy.Bop2ndOrder,
+        {**SECOND_ORDER, "bias_correction": True},
+        2,
+        unbiased_rule,
+        {"threshold": steps([1e-3, 1e9])},
     ),
 }
 both_apis = pytest.mark.parametrize("api", ["new", "legacy"])
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+every_case_and_api = pytest.mark.parametrize(
+    "case, api",
+    [
+        pytest.param(case, api, id=f"{name}-{api}")
+        for name, case in CASES.items()
+        for api in ("new", "legacy")
+        if getattr(case, api) is not None
+    ],
+)
 
 
 def binary_variable(shape=(40,), seed=1):
@@ -64,8 +148,7 @@ def make(case, api, **kwargs):
     return getattr(case, api)(**{**case.arguments, **kwargs})
 
 
-@every_case
-@both_apis
+@every_case_and_api
 @pytest.mark.parametrize("mode", ["eager", "graph", "jit"])
 def test_follows_its_rule(case, api, mode):
     optimizer, variable = make(case, api), binary_variable()
@@ -78,14 +161,15 @@ def test_follows_its_rule(case, api, mode):
     if mode != "eager":
         # Legacy optimizers create their variables outside of a compiled function.
         step(tf.zeros_like(theta))
-        theta, state = case.rule(tf.zeros_like(theta), theta, state)
+        theta, state = case.rule(tf.zeros_like(theta), theta, state, 1)
         step = tf.function(step, jit_compile=mode == "jit")
     flips = 0
-    for gradient in np.random.default_rng(2).normal(size=(STEPS, 40)):
+    stream = np.random.default_rng(2).normal(size=(STEPS, 40))
+    for number, gradient in enumerate(stream, start=1 if mode == "eager" else 2):
         before = variable.numpy()
         gradient = tf.constant(gradient, tf.float32)
         step(gradient)
-        theta, state = case.rule(gradient, theta, state)
+        theta, state = case.rule(gradient, theta, state, number)
         np.testing.assert_array_equal(variable.numpy(), theta.numpy())
         flips += (variable.numpy() != before).sum()
     assert flips > 40
@@ -93,12 +177,12 @@ def test_follows_its_rule(case, api, mode):
         assert step.experimental_get_tracing_count() == 1
 
 
-@every_case
-@both_apis
+@every_case_and_api
 def test_config_survives_a_new_name(case, api):
-    schedule = tf.keras.optimizers.schedules.CosineDecay(0.05, 10)
-    key = "learning_rate" if case.new is Diode else "alpha"
-    optimizer = make(case, api, name="mine", on_zero="positive", **{key: schedule})
+    options = dict(case.freeze or {})
+    if "on_zero" in make(case, api).get_config():
+        options["on_zero"] = "positive"
+    optimizer = make(case, api, name="mine", **options)
     copy = type(optimizer).from_config(optimizer.get_config())
     assert copy.get_config() == optimizer.get_config()
     assert copy.get_config()["name"] == "mine"
@@ -110,8 +194,7 @@ def test_config_survives_a_new_name(case, api):
         np.testing.assert_array_equal(first.numpy(), second.numpy())
 
 
-@every_case
-@both_apis
+@every_case_and_api
 def test_sparse_gradients_equal_dense_ones(case, api):
     """Duplicate rows are summed before anything takes a sign."""
     dense, sparse = binary_variable((6, 5)), binary_variable((6, 5))
@@ -127,18 +210,20 @@ def test_sparse_gradients_equal_dense_ones(case, api):
         np.testing.assert_array_equal(dense.numpy(), sparse.numpy())
 
 
-@every_case
-def test_a_schedule_that_stops_freezes_the_weights(case):
-    stops = tf.keras.optimizers.schedules.PiecewiseConstantDecay([9], [0.5, 0.0])
-    key = "learning_rate" if case.new is Diode else "alpha"
-    for api in ("new", "legacy"):
-        optimizer, variable = make(case, api, **{key: stops}), binary_variable()
-        history = []
-        for gradient in np.random.default_rng(2).normal(size=(STEPS, 40)):
-            optimizer.apply_gradients([(tf.constant(gradient, tf.float32), variable)])
-            history.append(variable.numpy())
-        flips = (np.diff(history, axis=0) != 0).any(axis=1)
-        assert flips[:9].any() and not flips[9:].any(), api
+@every_case_and_api
+def test_a_schedule_that_stops_freezes_the_weights(case, api):
+    if case.freeze is None:
+        with pytest.raises(TypeError):
+            make(case, api, alpha=steps([0.5, 0.0]))
+        return
+    optimizer, variable = make(case, api, **case.freeze), binary_variable()
+    history = []
+    for gradient in np.random.default_rng(2).normal(size=(STEPS, 40)):
+        optimizer.apply_gradients([(tf.constant(gradient, tf.float32), variable)])
+        history.append(variable.numpy())
+    flips = (np.diff(history, axis=0) != 0).any(axis=1)
+    # The schedule is read at step 10 for the first time behind its change.
+    assert flips[:9].any() and not flips[9:].any()
 
 
 @both_apis
@@ -195,6 +280,15 @@ def test_weights_that_are_not_binary_are_named(api):
         (lambda c: c["filter"](alpha=0.0), r"alpha must be in \(0, 1\]"),
         (lambda c: c["filter"](gamma=1.5), r"gamma must be in \(0, 1\]"),
         (lambda c: c["filter"](order=3), "order must be 1 or 2. Received: 3"),
+        (lambda c: c["iir"]([1.0], [0.0]), r"a\[0\] must not be 0"),
+        (lambda c: c["iir"]([1.0], [1.0, -1.0]), "The filter is not stable"),
+        (lambda c: c["bop_second_order"](threshold=-1.0), "threshold must be at least"),
+        (lambda c: c["bop_second_order"](gamma=0.0), r"gamma must be in \(0, 1\]"),
+        (lambda c: c["bop_second_order"](epsilon=0.0), "epsilon must be positive"),
+        (
+            lambda c: c["bop_second_order"](gamma=1.0, bias_correction=True),
+            "bias_correction needs a constant gamma and sigma below 1",
+        ),
     ],
 )
 def test_wrong_arguments_are_refused(api, make_wrong, message):
@@ -220,3 +314,35 @@ def test_only_kernels_that_are_binary_themselves_are_claimed():
     for predicate in (Diode.is_binary_variable, legacy.Diode.is_binary_variable):
         assert [predicate(v) for v in variables(free)] == [True, False]
         assert [predicate(v) for v in variables(latent)] == [False, False]
+
+
+def test_bop_is_larqs_bop_where_that_is_defined():
+    """On random gradients, whose averages never equal the threshold."""
+    ours, theirs = binary_variable(), binary_variable()
+    new = Bop(threshold=0.01, gamma=0.1)
+    old = lq.optimizers.Bop(threshold=0.01, gamma=0.1)
+    flips = 0
+    for gradient in np.random.default_rng(2).normal(size=(100, 40)):
+        before = ours.numpy()
+        gradient = tf.constant(gradient, tf.float32)
+        new.apply_gradients([(gradient, ours)])
+        old.apply_gradients([(gradient, theirs)])
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+        flips += (ours.numpy() != before).sum()
+    assert flips > 100
+
+
+def test_bop_keeps_a_weight_at_the_threshold():
+    variable = tf.Variable([1.0, -1.0, 1.0, -1.0])
+    Bop(threshold=0.0, gamma=1.0).apply_gradients(
+        [(tf.constant([0.0, 0.0, 1.0, 1.0]), variable)]
+    )
+    assert variable.numpy().tolist() == [1, -1, -1, -1]
+
+
+@pytest.mark.parametrize("name", ["filter", "iir", "bop", "bop_second_order"])
+def test_there_is_no_learning_rate_to_set(name):
+    optimizer = make(CASES[name], "new")
+    with pytest.raises(AttributeError, match="has no learning rate"):
+        optimizer.learning_rate = 0.1
+    assert not hasattr(optimizer, "learning_rate")

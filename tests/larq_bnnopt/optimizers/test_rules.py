@@ -115,6 +115,95 @@ def test_gradient_filter_is_the_filter_of_scipy(order):
     np.testing.assert_array_equal(theta, -np.sign(expected[-1]))
 
 
+@pytest.mark.parametrize(
+    "b, a",
+    [
+        scipy.signal.butter(3, 0.05),
+        scipy.signal.cheby1(4, 1, 0.1),
+        ([0.2, 0.3], [2.0, -1.0, 0.4]),
+        ([1.0], [1.0]),
+    ],
+    ids=["butterworth", "chebyshev", "unnormalised", "none"],
+)
+def test_iir_filter_is_the_filter_of_scipy(b, a):
+    stream = gradients()
+    expected = scipy.signal.lfilter(b, a, stream, axis=0)
+    from larq_bnnopt.optimizers.updates import IIRFilterUpdate
+
+    update = IIRFilterUpdate()
+    update.set_hyperparameters(b, a, "keep")
+    theta = tf.ones(WEIGHTS, tf.float64)
+    z = (tf.zeros_like(theta),) * len(update.state_names)
+    for gradient, output in zip(stream, expected):
+        theta, z = rules.iir_filter(
+            tf.constant(gradient), theta, z, b=update.b, a=update.a
+        )
+        np.testing.assert_array_equal(theta, -np.sign(output))
+    if z:
+        # The state is scipy's own, which lfilter returns after the whole stream.
+        initial = np.zeros((len(z), WEIGHTS))
+        _, final = scipy.signal.lfilter(b, a, stream, axis=0, zi=initial)
+        np.testing.assert_allclose(np.stack(z), final, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_the_gradient_filter_is_an_iir_filter(order):
+    stream, alpha, gamma = gradients(), 0.05, 0.2
+    b, a = (alpha,), (1.0, alpha - 1)
+    if order == 2:
+        b, a = (alpha * gamma,), tuple(np.convolve([1, gamma - 1], [1, alpha - 1]))
+    b = (*b, *[0.0] * order)
+    theta = tf.ones(WEIGHTS, tf.float64)
+    z = (tf.zeros_like(theta),) * order
+    for gradient in stream:
+        theta, z = rules.iir_filter(tf.constant(gradient), theta, z, b=b, a=a)
+    _, filtered = run_filter(stream, np.full(STEPS, alpha), gamma, order)
+    np.testing.assert_array_equal(theta, filtered)
+
+
+def test_bop_is_its_algorithm():
+    stream, gamma, tau = gradients(), 0.1, 0.03
+    theta = np.ones(WEIGHTS)
+    m = np.zeros(WEIGHTS)
+    ours, state = tf.ones(WEIGHTS, tf.float64), tf.zeros(WEIGHTS, tf.float64)
+    for gradient in stream:
+        m = (1 - gamma) * m + gamma * gradient
+        theta = np.where((np.abs(m) > tau) & (np.sign(m) == theta), -theta, theta)
+        ours, state = rules.bop(
+            tf.constant(gradient), ours, state, gamma=gamma, threshold=tau
+        )
+        np.testing.assert_array_equal(ours, theta)
+    assert 0.2 < (theta == 1).mean() < 0.8
+
+
+def test_unbiased_second_order_bop_is_its_algorithm():
+    stream, gamma, sigma, tau = gradients(), 0.1, 0.02, 0.2
+    theta, m, v = np.ones(WEIGHTS), np.zeros(WEIGHTS), np.zeros(WEIGHTS)
+    ours = tf.ones(WEIGHTS, tf.float64)
+    state = (tf.zeros_like(ours), tf.zeros_like(ours))
+    for step, gradient in enumerate(stream, start=1):
+        m = (1 - gamma) * m + gamma * gradient
+        v = (1 - sigma) * v + sigma * gradient**2
+        scaled = m / (1 - (1 - gamma) ** step)
+        scaled /= np.sqrt(v / (1 - (1 - sigma) ** step)) + 1e-10
+        theta = np.where(theta * scaled > tau, -theta, theta)
+        count = tf.constant(float(step), tf.float64)
+        ours, *state = rules.bop_second_order(
+            tf.constant(gradient), ours, *state, gamma=gamma, sigma=sigma,
+            threshold=tau, unbias=(rules.bias(gamma, count), rules.bias(sigma, count)),
+        )  # fmt: skip
+        np.testing.assert_array_equal(ours, theta)
+    assert 0.2 < (theta == 1).mean() < 0.8
+
+
+@pytest.mark.parametrize("weight", [1e-7, 1e-3, 0.5])
+@pytest.mark.parametrize("step", [1, 1000, 1e6])
+def test_bias_keeps_its_digits_in_float32(weight, step):
+    exact = -np.expm1(step * np.log1p(-weight))
+    ours = rules.bias(weight, tf.constant(step, tf.float32))
+    np.testing.assert_allclose(ours, exact, rtol=1e-6)
+
+
 def test_gradient_filter_under_decay_is_the_corrected_recursion():
     """Eq. 17 with alpha_{i-1} where the print has alpha_i; the printed one differs."""
     stream, gamma = gradients(), 0.2

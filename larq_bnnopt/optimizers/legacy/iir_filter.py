@@ -1,0 +1,44 @@
+"""The general gradient filter for `tf.keras.optimizers.legacy`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from larq_bnnopt.optimizers.legacy.flip_optimizer import FlipOptimizer
+from larq_bnnopt.optimizers.updates import IIRFilterUpdate
+
+
+@tf.keras.saving.register_keras_serializable(package="larq_bnnopt.legacy")
+class IIRFilter(IIRFilterUpdate, FlipOptimizer):
+    """`larq_bnnopt.optimizers.IIRFilter` for the legacy Keras optimizers.
+
+    The rule is the same; see there for the equation and the choices made.
+
+    Args:
+        b: Coefficients of the gradients.
+        a: Coefficients of the outputs, the first not zero.
+        on_zero: `"keep"`, `"positive"` or `"random"`. Defaults to `"keep"`.
+        name: Name of the optimizer. Defaults to `"IIRFilter"`.
+        **kwargs: Keras's `clipnorm`, `clipvalue`, `global_clipnorm`.
+
+    Example:
+        >>> IIRFilter([0.1], [1.0, -0.9]).get_config()["a"]
+        [1.0, -0.9]
+
+    References:
+        Paper 001 (gradient filtering), eq. 14-16.
+    """
+
+    def __init__(
+        self,
+        b: Sequence[float],
+        a: Sequence[float],
+        on_zero: str = "keep",
+        name: str = "IIRFilter",
+        **kwargs: Any,
+    ):
+        super().__init__(name=name, **kwargs)
+        self.set_hyperparameters(b, a, on_zero)
