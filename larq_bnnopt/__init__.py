@@ -12,7 +12,14 @@ use_keras_2()
 
 __version__ = "0.1.0"
 
-_SUBPACKAGES = ("callbacks", "cli", "datasets", "optimizers", "recipes")
+_SUBPACKAGES = (
+    "callbacks",
+    "cli",
+    "datasets",
+    "optimizers",
+    "recipes",
+    "schedules",
+)
 
 
 def __getattr__(name: str) -> ModuleType:

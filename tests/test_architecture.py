@@ -19,6 +19,7 @@ ALLOWED = {
         "larq_bnnopt.optimizers",
         "larq_bnnopt.callbacks",
         "larq_bnnopt.datasets",
+        "larq_bnnopt.schedules",
         "zoo_extensions",
     },
     "larq_bnnopt/cli": {

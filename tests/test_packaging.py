@@ -4,6 +4,7 @@ import pathlib
 import subprocess
 import sys
 import sysconfig
+from importlib import metadata
 
 import pytest
 
@@ -16,6 +17,23 @@ import zoo_extensions
 def test_the_installed_package_is_tested(package):
     installed = pathlib.Path(sysconfig.get_paths()["purelib"]).resolve()
     assert pathlib.Path(package.__file__).resolve().is_relative_to(installed)
+
+
+def test_nothing_else_is_installed():
+    files = metadata.files("larq-bnnopt")
+    tops = {path.parts[0] for path in files}
+    assert {"larq_bnnopt", "zoo_extensions", "converters"} <= tops
+    rest = {top for top in tops if not top.endswith(".dist-info")}
+    # The command lies in a folder of the environment; byte code comes with pip.
+    assert rest <= {
+        "larq_bnnopt",
+        "zoo_extensions",
+        "converters",
+        "_larq_bnnopt_start.py",
+        "__pycache__",
+        "..",
+    }
+    assert sum(path.name == "py.typed" for path in files) == 3
 
 
 @pytest.mark.parametrize("package", ["converters", "larq_bnnopt"])

@@ -16,6 +16,7 @@ from larq_bnnopt.callbacks.summaries import drop_epochs
 from larq_bnnopt.optimizers import CaseOptimizer, Diode, GradientFilter
 from larq_bnnopt.recipes.models import load_model
 from larq_bnnopt.recipes.runs import Run
+from larq_bnnopt.schedules import cosine
 
 # What fits runs of a few thousand steps; the papers' constants belong to longer ones.
 _AVERAGES: dict[str, dict[str, float]] = {
@@ -121,19 +122,17 @@ class OneStep:
 
     def build_optimizer(self, steps: int) -> tf.keras.optimizers.Optimizer:
         """Builds the optimizer for a run of a number of steps."""
-
-        def cosine(start: float) -> tf.keras.optimizers.schedules.CosineDecay:
-            return tf.keras.optimizers.schedules.CosineDecay(start, steps)
-
-        adam = tf.keras.optimizers.Adam(cosine(self.learning_rate))
+        adam = tf.keras.optimizers.Adam(cosine(self.learning_rate, steps))
         if self.optimizer == "adam":
             return adam
         averages = self.averages()
         binary: Diode | GradientFilter
         if self.optimizer == "diode":
-            binary = Diode(cosine(1.0), **averages)
+            binary = Diode(cosine(1.0, steps), **averages)
         else:
-            binary = GradientFilter(**{**averages, "alpha": cosine(averages["alpha"])})
+            binary = GradientFilter(
+                **{**averages, "alpha": cosine(averages["alpha"], steps)}
+            )
         return CaseOptimizer(
             (binary.is_binary_variable, binary), default_optimizer=adam
         )

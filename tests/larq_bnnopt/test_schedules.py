@@ -1,0 +1,89 @@
+"""Schedules against their formulas in float64."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from larq_bnnopt import schedules
+from larq_bnnopt.optimizers import Diode, GradientFilter, legacy
+
+STEPS, START, END = 200, 0.3, 0.003
+T = np.arange(STEPS + 1)
+SHARE = T / STEPS
+FORMULAS = {
+    "cosine": (
+        lambda **k: schedules.cosine(START, STEPS, end=END, **k),
+        END + (START - END) * 0.5 * (1 + np.cos(np.pi * SHARE)),
+    ),
+    "linear": (
+        lambda **k: schedules.linear(START, STEPS, end=END, **k),
+        START + (END - START) * SHARE,
+    ),
+    "exponential": (
+        lambda **k: schedules.exponential(START, STEPS, end=END, **k),
+        START * (END / START) ** SHARE,
+    ),
+    "step": (
+        lambda **k: schedules.step(START, STEPS, at=(0.25, 0.6), factor=0.5, **k),
+        START * 0.5 ** ((SHARE > 0.25).astype(int) + (SHARE > 0.6)),
+    ),
+}
+every_shape = pytest.mark.parametrize("make, formula", FORMULAS.values(), ids=FORMULAS)
+
+
+def values(schedule, steps=T):
+    return np.array([float(schedule(tf.constant(t, tf.int64))) for t in steps])
+
+
+@every_shape
+def test_follows_its_formula(make, formula):
+    np.testing.assert_allclose(values(make()), formula, rtol=2e-5)
+
+
+@every_shape
+def test_warm_up_rises_in_a_line_and_then_follows(make, formula):
+    warm = values(make(warmup=40))
+    np.testing.assert_allclose(warm[:40], START * np.arange(1, 41) / 41, rtol=1e-5)
+    # What is left of the run holds the whole decay.
+    shortened = np.interp((T[40:] - 40) / 160, SHARE, formula)
+    close = np.isclose(warm[40:], shortened, rtol=2e-3)
+    assert close.mean() > 0.97 and close[0] and close[-1]
+
+
+@every_shape
+@pytest.mark.parametrize("warmup", [0, 7])
+def test_survives_serialisation(make, formula, warmup):
+    schedule = make(warmup=warmup)
+    for optimizer in (Diode(schedule), legacy.Diode(schedule)):
+        copy = type(optimizer).from_config(optimizer.get_config())
+        assert copy.get_config() == optimizer.get_config()
+    copy = GradientFilter.from_config(GradientFilter(alpha=schedule).get_config())
+    np.testing.assert_array_equal(values(copy.alpha), values(schedule))
+
+
+@every_shape
+def test_matching_schedules_keep_their_ratio(make, formula, request):
+    shape = getattr(schedules, request.node.callspec.id)
+    options = {"end": 0.001} if shape is not schedules.step else {}
+    real, binary = schedules.matching(
+        shape, 100, real=0.01, binary=1.0, warmup=10, **options
+    )
+    steps = range(101)
+    np.testing.assert_allclose(values(binary, steps), 100 * values(real, steps), 1e-4)
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: schedules.cosine(0.0, 10), "start > end >= 0"),
+        (lambda: schedules.linear(0.1, 10, end=-1.0), "start > end >= 0"),
+        (lambda: schedules.cosine(0.1, 10, warmup=10), "does not fit into 10 steps"),
+        (lambda: schedules.exponential(0.1, 10, end=0.0), "never reaches 0"),
+        (lambda: schedules.step(0.1, 10, at=(0.7, 0.5)), "at must rise"),
+        (lambda: schedules.step(0.1, 10, factor=1.5), "factor must be in"),
+        (lambda: schedules.WarmUp(schedules.cosine(1.0, 5), 0), "at least 1 step"),
+    ],
+)
+def test_wrong_arguments_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
