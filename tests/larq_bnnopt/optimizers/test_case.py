@@ -81,18 +81,31 @@ def test_every_variable_is_trained_and_binary_ones_stay_binary():
     assert int(model.optimizer.iterations) == 12
 
 
+RESUMED = {
+    "diode": lambda: Diode(cosine(1.0), alpha=0.5, beta=0.8, on_zero="random"),
+    "filter": lambda: GradientFilter(alpha=cosine(0.1)),
+    "filter_order_1": lambda: GradientFilter(alpha=0.1, order=1, name="renamed"),
+    "iir": lambda: IIRFilter([0.1, 0.1], [1.0, -0.8, 0.2]),
+    "bop": lambda: Bop(threshold=1e-3, gamma=cosine(0.1)),
+    "bop_second_order": lambda: Bop2ndOrder(
+        1e-2, gamma=0.1, sigma=0.1, bias_correction=True
+    ),
+}
+
+
 @pytest.mark.parametrize(
-    "binary",
+    "binary, way",
     [
-        lambda: Diode(cosine(1.0), alpha=0.5, beta=0.8, on_zero="random"),
-        lambda: GradientFilter(alpha=cosine(0.1)),
-        lambda: GradientFilter(alpha=0.1, order=1, name="renamed"),
-        lambda: IIRFilter([0.1, 0.1], [1.0, -0.8, 0.2]),
-        lambda: Bop(threshold=1e-3, gamma=cosine(0.1)),
-        lambda: Bop2ndOrder(1e-2, gamma=0.1, sigma=0.1, bias_correction=True),
+        pytest.param(
+            binary,
+            way,
+            id=f"{name}-{way}",
+            marks=[] if name == "diode" or way == "keras" else pytest.mark.slow,
+        )
+        for name, binary in RESUMED.items()
+        for way in ("keras", "checkpoint", "weights")
     ],
 )
-@pytest.mark.parametrize("way", ["keras", "checkpoint", "weights"])
 def test_resuming_equals_the_uninterrupted_run(binary, way, tmp_path):
     straight = compiled(case_optimizer(binary()))
     train(straight, 4)

@@ -34,7 +34,9 @@ def rows(path):
         return list(csv.reader(file))
 
 
-@pytest.fixture(scope="module", params=["diode", "adam"])
+@pytest.fixture(
+    scope="module", params=["diode", pytest.param("adam", marks=pytest.mark.slow)]
+)
 def uninterrupted(request, tmp_path_factory):
     recipe = dataclasses.replace(SHORT, optimizer=request.param)
     folder = tmp_path_factory.mktemp("runs") / "straight"
