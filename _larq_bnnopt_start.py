@@ -36,6 +36,7 @@ def use_keras_2() -> None:
     if importlib.util.find_spec("tf_keras") is not None:
         os.environ.setdefault(_VARIABLE, "1")
         if os.environ[_VARIABLE] in _TRUE:
+            _reroute_imports()
             return
     installed = _installed_version("keras")
     if installed is None or not installed.startswith("3."):
@@ -69,6 +70,31 @@ def main() -> int:
     return command()
 
 
+def _reroute_imports() -> None:
+    """Makes `import tensorflow.keras`, too, find Keras 2.
+
+    TensorFlow reads the variable twice: when tf.keras is first used, and when
+    TensorFlow is imported, for the path on which `tensorflow.keras` is looked for. If
+    it was imported before the variable was set, that path leads to Keras 3.
+    """
+    tensorflow = sys.modules.get("tensorflow")
+    keras_3 = _folder("keras", "_tf_keras")
+    keras_2 = _folder("tf_keras", "api", "_v2")
+    if tensorflow is None or keras_3 is None or keras_2 is None:
+        return
+    tensorflow.__path__ = [
+        keras_2 if os.path.normpath(path) == keras_3 else path
+        for path in tensorflow.__path__
+    ]
+
+
+def _folder(package: str, *inner: str) -> str | None:
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        return None
+    return os.path.join(os.path.dirname(os.path.normpath(spec.origin)), *inner)
+
+
 def _active_keras() -> int | None:
     """Returns the major version that tf.keras has resolved to, None if it has not."""
     tensorflow = sys.modules.get("tensorflow")
@@ -76,9 +102,11 @@ def _active_keras() -> int | None:
     if keras is None:
         return None
     if type(keras).__name__ == "KerasLazyLoader":
-        resolved = vars(keras).get("_keras_version")
+        known = vars(keras)
+        # The name of the attribute differs between versions of TensorFlow.
+        resolved = known.get("_tfll_keras_version", known.get("_keras_version"))
         return None if resolved is None else 3 if resolved == "keras_3" else 2
-    return 3 if keras.__name__.startswith("keras._tf_keras") else 2
+    return 3 if "_tf_keras" in pathlib.Path(keras.__file__).parts else 2
 
 
 def _installed_version(distribution: str) -> str | None:

@@ -22,3 +22,15 @@ tf.config.set_logical_device_configuration(
 def _seed():
     tf.keras.backend.clear_session()
     tf.keras.utils.set_random_seed(0)
+
+
+@pytest.fixture
+def two_replicas():
+    """A strategy over two logical CPUs.
+
+    It reduces without collective operations, which in one process do not survive a
+    second strategy.
+    """
+    return tf.distribute.MirroredStrategy(
+        ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
+    )

@@ -28,10 +28,16 @@ def python(tmp_path):
 @pytest.mark.parametrize("package", ["larq_bnnopt", "zoo_extensions", "converters"])
 @pytest.mark.parametrize("order", ["{0}, tensorflow as tf", "tensorflow as tf, {0}"])
 def test_either_order_of_imports_gives_keras_2(package, order, python):
-    program = f"import {order.format(package)}; print(tf.keras.optimizers.legacy.Adam)"
+    program = f"""
+import {order.format(package)}
+import tensorflow.keras.optimizers
+from tensorflow.keras.optimizers import legacy
+print(tf.keras.optimizers.legacy.Adam, legacy.Adam)
+assert tf.keras.optimizers.legacy.Adam is legacy.Adam
+"""
     run = python(program)
     assert run.returncode == 0, run.stderr
-    assert "legacy.adam.Adam" in run.stdout
+    assert run.stdout.count("legacy.adam.Adam") == 2
 
 
 newer_row = pytest.mark.skipif(
@@ -40,8 +46,16 @@ newer_row = pytest.mark.skipif(
 
 
 @newer_row
-def test_keras_3_in_use_is_one_line(python):
-    run = python("import tensorflow as tf; tf.keras.layers; import larq_bnnopt")
+@pytest.mark.parametrize(
+    "use",
+    [
+        "import tensorflow as tf; tf.keras.layers",
+        "from tensorflow.keras import layers",
+        "import tensorflow.keras",
+    ],
+)
+def test_keras_3_in_use_is_one_line(use, python):
+    run = python(f"{use}; import larq_bnnopt")
     (line,) = (x for x in run.stderr.splitlines() if x.startswith("ImportError"))
     assert "already uses Keras 3" in line and "TF_USE_LEGACY_KERAS=1" in line
 

@@ -164,9 +164,8 @@ def test_training_is_the_same_with_and_without():
     assert "train_step" not in vars(watched)
 
 
-def test_two_replicas_are_counted_once(tmp_path):
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    with strategy.scope():
+def test_two_replicas_are_counted_once(two_replicas, tmp_path):
+    with two_replicas.scope():
         model = compiled(False)
     signs = Signs()
     fit(model, [FlipMonitor(tmp_path / "flips.csv"), signs], epochs=1)

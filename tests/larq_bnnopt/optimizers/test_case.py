@@ -267,3 +267,36 @@ def test_config_round_trip():
     assert copy.get_config() == optimizer.get_config()
     bare = CaseOptimizer((Diode.is_binary_variable, Diode()))
     assert CaseOptimizer.from_config(bare.get_config()).default_optimizer is None
+
+
+def test_replicas_stay_equal_and_equal_one_device(two_replicas):
+    """Gradients are summed over the replicas before any average or sign."""
+
+    def flat():
+        tf.keras.utils.set_random_seed(0)
+        return tf.keras.Sequential(
+            [
+                tf.keras.Input((8,)),
+                lq.layers.QuantDense(16, use_bias=False, **BINARY),
+                lq.layers.QuantDense(2, use_bias=False, **BINARY),
+            ]
+        )
+
+    def trained(strategy):
+        with strategy.scope():
+            model = flat()
+            optimizer = CaseOptimizer((Diode.is_binary_variable, Diode(alpha=0.5)))
+            model.compile(optimizer, "mse")
+        targets = np.eye(2, dtype=np.float32)[Y]
+        model.fit(X, targets, epochs=3, batch_size=16, shuffle=False, verbose=0)
+        return model
+
+    one = trained(tf.distribute.get_strategy())
+    two = trained(two_replicas)
+    moved = 0
+    for start, ours, expected in zip(flat().weights, two.weights, one.weights):
+        first, second = ours.latent_variable.values
+        np.testing.assert_array_equal(first.numpy(), second.numpy())
+        np.testing.assert_array_equal(ours.numpy(), expected.numpy())
+        moved += (start.numpy() != expected.numpy()).sum()
+    assert moved > 10
