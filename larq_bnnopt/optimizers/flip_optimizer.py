@@ -57,7 +57,7 @@ class FlipOptimizer(Update, tf.keras.optimizers.Optimizer):
         index = self._index_dict[self._var_key(variable)]
         state = self._state[index]
         theta, new_state = self.step(
-            gradient,
+            tf.convert_to_tensor(gradient),
             tf.convert_to_tensor(variable),
             tuple(tf.convert_to_tensor(s) for s in state),
             eta=self._eta(),
@@ -67,31 +67,6 @@ class FlipOptimizer(Update, tf.keras.optimizers.Optimizer):
         for target, value in zip(state, new_state):
             target.assign(value)
         variable.assign(theta)
-
-    def _distributed_apply_gradients_fn(
-        self, distribution: Any, grads_and_vars: Any, **kwargs: Any
-    ) -> tf.Variable:
-        """Updates all variables in one computation, fused by XLA.
-
-        One after the other, each of a rule's operations would run through memory.
-        """
-        gradients, variables = zip(*grads_and_vars)
-
-        def update(first: tf.Variable, gradients: Any, others: Any) -> None:
-            # Sparse gradients become dense: the averages of rows without a gradient
-            # decay as well, as in the papers.
-            dense = tuple(tf.convert_to_tensor(gradient) for gradient in gradients)
-            self._fused((first, *others), dense)
-
-        distribution.extended.update(
-            variables[0], update, args=(gradients, variables[1:]), group=False
-        )
-        return self.iterations.assign_add(1)
-
-    @tf.function(jit_compile=True)
-    def _fused(self, variables: Any, gradients: Any) -> None:
-        for variable, gradient in zip(variables, gradients):
-            self.update_step(gradient, variable)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""

@@ -44,32 +44,20 @@ class FlipOptimizer(Update, tf.keras.optimizers.legacy.Optimizer):
 
     def _resource_apply_dense(
         self, grad: tf.Tensor, var: tf.Variable, apply_state: Any = None
-    ) -> tf.Tensor:
-        slots = tuple(self.get_slot(var, name) for name in self.state_names)
-        return self._fused(grad, var, slots, self._positions[_key(var)])
-
-    @tf.function(jit_compile=True)
-    def _fused(
-        self,
-        gradient: tf.Tensor,
-        variable: tf.Variable,
-        slots: tuple[tf.Variable, ...],
-        position: int,
-    ) -> tf.Tensor:
-        """Updates one variable in one computation, fused by XLA."""
+    ) -> tf.Operation:
+        slots = [self.get_slot(var, name) for name in self.state_names]
         theta, state = self.step(
-            gradient,
-            tf.convert_to_tensor(variable),
+            grad,
+            tf.convert_to_tensor(var),
             tuple(tf.convert_to_tensor(slot) for slot in slots),
             eta=self._eta(),
             iteration=self.iterations,
-            seed=tf.stack([tf.cast(self.iterations, tf.int32), position]),
+            seed=tf.stack(
+                [tf.cast(self.iterations, tf.int32), self._positions[_key(var)]]
+            ),
         )
-        for slot, value in zip(slots, state):
-            slot.assign(value)
-        variable.assign(theta)
-        # The caller waits for what it is given.
-        return tf.zeros(())
+        assignments = [slot.assign(value) for slot, value in zip(slots, state)]
+        return tf.group(*assignments, var.assign(theta))
 
     def _resource_apply_sparse(
         self,
