@@ -67,7 +67,8 @@ class ProgressBar(tf.keras.callbacks.Callback):
 
     def close(self) -> None:
         """Ends the bar, also where the training did not end or never began."""
-        self._bar.stop()
+        if self._bar.live.is_started:  # Stopping twice prints an empty line.
+            self._bar.stop()
 
 
 def print_table(title: str, rows: list[tuple[str, str]]) -> None:
