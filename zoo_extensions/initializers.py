@@ -44,3 +44,7 @@ class BernoulliSign(tf.keras.initializers.Initializer):
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
         return {"seed": self.seed}
+
+
+# HDF5 files name classes without their package, under which larq's are registered too.
+tf.keras.utils.get_custom_objects()["BernoulliSign"] = BernoulliSign

@@ -28,6 +28,8 @@ class Bop(BopUpdate, FlipOptimizerWithoutRate):
             `1e-8`.
         gamma: Weight of the newest gradient in m, in (0, 1], likewise. Decaying it
             takes the place of a learning rate decay. Defaults to `1e-4`.
+        state_dtype: `"float32"`, or `"bfloat16"` for half the memory, rounded by chance
+            without a bias. Defaults to `"float32"`.
         name: Name of the optimizer. Defaults to `"Bop"`.
         **kwargs: Keras's `clipnorm`, `clipvalue`, `global_clipnorm`, `jit_compile`.
 
@@ -53,10 +55,11 @@ class Bop(BopUpdate, FlipOptimizerWithoutRate):
         self,
         threshold: Hyperparameter = 1e-8,
         gamma: Hyperparameter = 1e-4,
+        state_dtype: str = "float32",
         name: str = "Bop",
         **kwargs: Any,
     ):
-        super().__init__(name=name, **kwargs)
+        super().__init__(name=name, state_dtype=state_dtype, **kwargs)
         self.set_hyperparameters(threshold, gamma)
 
 
@@ -79,6 +82,8 @@ class Bop2ndOrder(Bop2ndOrderUpdate, FlipOptimizerWithoutRate):
         bias_correction: Whether m and v are divided by 1 - (1 - gamma)^t and
             1 - (1 - sigma)^t, the unbiased form, which needs constant gamma and sigma.
             Defaults to `False`.
+        state_dtype: `"float32"`, or `"bfloat16"` for half the memory, rounded by chance
+            without a bias. Defaults to `"float32"`.
         name: Name of the optimizer. Defaults to `"Bop2ndOrder"`.
         **kwargs: Keras's `clipnorm`, `clipvalue`, `global_clipnorm`, `jit_compile`.
 
@@ -105,8 +110,9 @@ class Bop2ndOrder(Bop2ndOrderUpdate, FlipOptimizerWithoutRate):
         sigma: Hyperparameter = 1e-3,
         epsilon: float = 1e-10,
         bias_correction: bool = False,
+        state_dtype: str = "float32",
         name: str = "Bop2ndOrder",
         **kwargs: Any,
     ):
-        super().__init__(name=name, **kwargs)
+        super().__init__(name=name, state_dtype=state_dtype, **kwargs)
         self.set_hyperparameters(threshold, gamma, sigma, epsilon, bias_correction)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import tensorflow as tf
 
+from larq_bnnopt.optimizers import checks, predicates, registry
+from larq_bnnopt.optimizers.accumulation import Accumulator
+from larq_bnnopt.optimizers.following import Follower
+from larq_bnnopt.optimizers.naming import name_apart, set_all
+from larq_bnnopt.optimizers.predicates import Predicate
+
 Optimizer: TypeAlias = tf.keras.optimizers.Optimizer
-Predicate = Callable[[tf.Variable], bool]
 
 
 @tf.keras.saving.register_keras_serializable(package="larq_bnnopt")
@@ -18,8 +22,14 @@ class CaseOptimizer(Optimizer):
 
     It follows `larq.optimizers.CaseOptimizer`, for the optimizers of
     `tf.keras.optimizers`. A loaded model trains on: variables are routed anew in every
-    process, by the predicates. `.keras` files, `tf.train.Checkpoint` and `save_weights`
-    in TensorFlow's format keep the state of every optimizer.
+    process, by the predicates. `.keras` and `.h5` files, `tf.train.Checkpoint`,
+    `save_weights` in TensorFlow's format and `BackupAndRestore` keep the state of every
+    optimizer; training goes on as if it had never stopped. A SavedModel does not hold
+    it, of Keras's own optimizers either; then a warning says what was lost.
+
+    Layers that are unfrozen later are trained from the next `compile` on, and the
+    optimizer can go on with another model. Only the state of the variables of the last
+    step is saved; that of others waits in memory until they come back.
 
     Args:
         *predicates_and_optimizers: Pairs `(predicate, optimizer)`. A predicate takes a
@@ -28,6 +38,10 @@ class CaseOptimizer(Optimizer):
             `tf.keras.saving.register_keras_serializable`.
         default_optimizer: Trains the variables that no predicate claims. Defaults to
             `None`: then every variable must be claimed.
+        accumulate_steps: Number k of batches whose mean gradient makes one step, so
+            that a batch fits into memory that is k times smaller; Diode wants batches
+            of 128 and more. Costs a float32 for each weight. `iterations` counts steps,
+            not batches. Defaults to `1`.
         name: Name of the optimizer. Defaults to `"CaseOptimizer"`.
 
     Raises:
@@ -50,6 +64,7 @@ class CaseOptimizer(Optimizer):
         self,
         *predicates_and_optimizers: tuple[Predicate, Optimizer],
         default_optimizer: Optimizer | None = None,
+        accumulate_steps: int = 1,
         name: str = "CaseOptimizer",
     ):
         super().__init__(name=name, weight_decay=None, jit_compile=False)
@@ -70,106 +85,174 @@ class CaseOptimizer(Optimizer):
             self.optimizers.append(default_optimizer)
         if len({id(optimizer) for optimizer in self.optimizers}) < len(self.optimizers):
             raise ValueError("The same optimizer object was given more than once.")
+        self.accumulator = Accumulator(accumulate_steps)
+        # Not lists, which Keras would track and save.
+        self._followers = tuple(Follower(optimizer) for optimizer in self.optimizers)
+        self._steps_before = 0
+
+    @property
+    def accumulate_steps(self) -> int:
+        """Number of batches whose mean gradient makes one step."""
+        return self.accumulator.steps
+
+    @property
+    def _names(self) -> list[str]:
+        return [optimizer.name for optimizer in self.optimizers]
 
     def build(self, var_list: Iterable[tf.Variable]) -> None:
-        """Routes the variables and creates the state of every optimizer, once."""
-        if getattr(self, "_built", False):
+        """Routes the variables and creates the state of every optimizer."""
+        variables = list(var_list)
+        keys = tuple(self._var_key(variable) for variable in variables)
+        if keys == getattr(self, "_keys", None):
             return
-        var_list = list(var_list)
-        super().build(var_list)
-        claimed: list[list[tf.Variable]] = [[] for _ in self.optimizers]
-        for variable in var_list:
-            claimed[self._owner(variable)].append(variable)
-        for index, (optimizer, variables) in enumerate(zip(self.optimizers, claimed)):
-            if not variables and index < len(self.predicates):
-                raise ValueError(
-                    f"{optimizer.name} claims no variable of this model. Its predicate "
-                    f"is {self.predicates[index]!r}; binary layers need "
-                    "kernel_quantizer=larq.quantizers.NoOp(precision=1)."
-                )
-            optimizer.build(variables)
-        self._built = True
-
-    def _owner(self, variable: tf.Variable) -> int:
-        """Returns the index of the one optimizer that trains the variable."""
-        owners = [i for i, claims in enumerate(self.predicates) if claims(variable)]
-        if len(owners) > 1:
-            names = ", ".join(self.optimizers[i].name for i in owners)
-            raise ValueError(f"{variable.name} is claimed by several: {names}.")
-        if owners:
-            return owners[0]
-        if self.default_optimizer is None:
-            raise ValueError(
-                f"{variable.name} is claimed by no optimizer. Give a "
-                "default_optimizer, or make the variable untrainable."
+        owners = self._route(variables)
+        predicates.check_claims(owners, self.predicates, self._names)
+        for index, follower in enumerate(self._followers):
+            follower.follow(
+                [v for v, owner in zip(variables, owners) if owner == index]
             )
-        return len(self.optimizers) - 1
+        self.accumulator.follow(keys, variables)
+        self._keys = keys
+        self._build_index_dict(variables)
+        self._built = True
+        name_apart(self.variables)
+
+    def _route(self, variables: Sequence[tf.Variable]) -> list[int]:
+        return predicates.route(variables, self.predicates, self._names)
 
     def apply_gradients(
-        self, grads_and_vars: Iterable[Any], name: str | None = None, **kwargs: Any
+        self,
+        grads_and_vars: Iterable[Any],
+        name: str | None = None,
+        skip_gradients_aggregation: bool = False,
+        **kwargs: Any,
     ) -> tf.Variable:
         """Hands every gradient to the optimizer of its variable."""
-        grads_and_vars = list(grads_and_vars)
+        pairs = list(grads_and_vars)
         with tf.init_scope():
-            self.build([variable for _, variable in grads_and_vars])
+            self.build([variable for _, variable in pairs])
+            self._warn_if_reset()
+        aggregate = kwargs.pop("experimental_aggregate_gradients", True)
+        if aggregate and not skip_gradients_aggregation:
+            pairs = self.aggregate_gradients(pairs)
+        if self.accumulate_steps == 1:
+            return self._step(pairs)
+        present = [pair for pair in pairs if pair[0] is not None]
+        indices = [self._index_dict[self._var_key(variable)] for _, variable in present]
+
+        def step(means: list[tf.Tensor]) -> None:
+            full = dict(zip(indices, means))
+            self._step([(full.get(i), v) for i, (_, v) in enumerate(pairs)])
+
+        self.accumulator.add(
+            [gradient for gradient, _ in present],
+            [self.accumulator.sums[index] for index in indices],
+            step,
+        )
+        return self.iterations
+
+    def _step(self, pairs: Sequence[Any]) -> tf.Variable:
         groups: list[list[Any]] = [[] for _ in self.optimizers]
-        for gradient, variable in grads_and_vars:
-            if self._var_key(variable) not in self._index_dict:
-                raise KeyError(
-                    f"{variable.name} is unknown to {self.name}, which was built for "
-                    "other variables. Compile the model with a new optimizer."
-                )
-            groups[self._owner(variable)].append((gradient, variable))
+        for pair, owner in zip(pairs, self._route([variable for _, variable in pairs])):
+            groups[owner].append(pair)
         for optimizer, group in zip(self.optimizers, groups):
             if any(gradient is not None for gradient, _ in group):
-                optimizer.apply_gradients(group, **kwargs)
+                optimizer.apply_gradients(group, skip_gradients_aggregation=True)
             elif group:
                 # Keras itself would raise; here the other optimizers may go on.
-                names = ", ".join(variable.name for _, variable in group)
-                warnings.warn(
-                    f"No gradient for {names}: {optimizer.name} trains nothing. "
-                    "Does the loss depend on these variables?",
-                    stacklevel=2,
+                checks.warn_of_no_gradient(
+                    [variable for _, variable in group], optimizer.name
                 )
         return self.iterations.assign_add(1)
 
     @property
+    def variables(self) -> list[tf.Variable]:
+        """The state of this optimizer and of those in it, by unique names."""
+        inner = [v for optimizer in self.optimizers for v in optimizer.variables]
+        return _Variables([*self._variables, *self.accumulator.state, *inner])
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Sets the state, in the order of `variables`.
+
+        Raises:
+            ValueError: If the number or the shapes do not fit.
+        """
+        set_all(self.name, self.variables, weights)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Saves what the optimizers in it do not save themselves."""
+        for i, variable in enumerate([*self._variables, *self.accumulator.state]):
+            store[str(i)] = variable.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """Loads what `save_own_variables` saved."""
+        own = [*self._variables, *self.accumulator.state]
+        if len(own) != len(store.keys()):
+            raise ValueError(
+                f"{self.name} keeps {len(own)} variables of its own, the file holds "
+                f"{len(store.keys())}. Was it saved with other frozen layers?"
+            )
+        for i, variable in enumerate(own):
+            variable.assign(store[str(i)])
+
+    def _warn_if_reset(self) -> None:
+        """Warns once, by name, if a loaded optimizer starts without its state."""
+        if not self._steps_before or not tf.executing_eagerly():
+            return
+        checks.warn_of_lost_state(
+            self._steps_before,
+            {
+                optimizer.name: (int(optimizer.iterations), optimizer.variables)
+                for optimizer in self.optimizers
+            },
+            'Save as ".keras" or ".h5", or with tf.train.Checkpoint.',
+        )
+        self._steps_before = 0
+
+    @property
     def learning_rate(self) -> Any:
         """The learning rate of the default optimizer."""
-        if self.default_optimizer is None:
-            raise AttributeError(
-                "CaseOptimizer without a default_optimizer has no learning rate."
-            )
-        return self.default_optimizer.learning_rate
+        return self._default().learning_rate
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
+        self._default().learning_rate = value
+
+    def _default(self) -> Optimizer:
         if self.default_optimizer is None:
             raise AttributeError(
                 "CaseOptimizer without a default_optimizer has no learning rate."
             )
-        self.default_optimizer.learning_rate = value
+        return self.default_optimizer
 
     def finalize_variable_values(self, var_list: Iterable[tf.Variable]) -> None:
         """Lets every optimizer finish the variables that it trains, after `fit`."""
-        var_list = list(var_list)
+        variables = list(var_list)
+        owners = self._route(variables)
         for index, optimizer in enumerate(self.optimizers):
             optimizer.finalize_variable_values(
-                [variable for variable in var_list if self._owner(variable) == index]
+                [v for v, owner in zip(variables, owners) if owner == index]
             )
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the configurations of the optimizers and the predicates' names."""
+        """Returns the configurations of the optimizers and the predicates' names.
+
+        `iterations` tells a loaded optimizer how much state it should have found.
+        """
         default = self.default_optimizer
-        serialize = tf.keras.saving.serialize_keras_object
         return {
             "name": self.name,
-            "predicates": [_registered_name(p) for p in self.predicates],
+            "predicates": [registry.predicate_name(p) for p in self.predicates],
             "optimizers": [
-                serialize(optimizer)
+                registry.serialize(optimizer)
                 for optimizer in self.optimizers[: len(self.predicates)]
             ],
-            "default_optimizer": None if default is None else serialize(default),
+            "default_optimizer": None
+            if default is None
+            else registry.serialize(default),
+            "accumulate_steps": self.accumulate_steps,
+            "iterations": int(self.iterations.numpy()) or self._steps_before,
+            "optimizer_configs": registry.trap("larq_bnnopt.optimizers"),
         }
 
     @classmethod
@@ -179,21 +262,34 @@ class CaseOptimizer(Optimizer):
         """Makes the optimizer of a configuration, without state."""
 
         def load(value: Any) -> Any:
-            return tf.keras.saving.deserialize_keras_object(value, custom_objects)
+            return registry.deserialize(value, tf.keras.optimizers, custom_objects)
 
-        predicates = [_registered(n, custom_objects) for n in config["predicates"]]
-        optimizers = [load(optimizer) for optimizer in config["optimizers"]]
+        claims = [
+            registry.find_predicate(n, custom_objects) for n in config["predicates"]
+        ]
         default = config["default_optimizer"]
-        return cls(
-            *zip(predicates, optimizers),
+        optimizer = cls(
+            *zip(claims, map(load, config["optimizers"])),
             default_optimizer=None if default is None else load(default),
+            accumulate_steps=config["accumulate_steps"],
             name=config["name"],
         )
+        optimizer._steps_before = config["iterations"]
+        return optimizer
+
+
+class _Variables(list[tf.Variable]):
+    """Variables that can also be asked for by a call, as Keras's own can."""
+
+    def __call__(self) -> _Variables:
+        return self
 
 
 def _check_optimizer(role: str, optimizer: Any) -> None:
     if isinstance(optimizer, tf.keras.optimizers.legacy.Optimizer):
-        hint = " For legacy optimizers take larq.optimizers.CaseOptimizer."
+        hint = (
+            " For legacy optimizers take larq_bnnopt.optimizers.legacy.CaseOptimizer."
+        )
     elif isinstance(optimizer, tf.keras.optimizers.Optimizer):
         return
     else:
@@ -202,25 +298,3 @@ def _check_optimizer(role: str, optimizer: Any) -> None:
         f"CaseOptimizer needs an instance of tf.keras.optimizers.Optimizer as {role}."
         f"{hint} Received: {optimizer!r}"
     )
-
-
-def _registered_name(predicate: Predicate) -> str:
-    """Returns the name under which a predicate can be found again after loading."""
-    name = tf.keras.saving.get_registered_name(predicate)
-    if tf.keras.saving.get_registered_object(name) is not predicate:
-        raise ValueError(
-            f"The predicate {predicate!r} has no registered name, so the optimizer "
-            "cannot be saved. Decorate it with "
-            "@tf.keras.saving.register_keras_serializable()."
-        )
-    return name
-
-
-def _registered(name: str, custom_objects: dict[str, Any] | None) -> Predicate:
-    predicate = tf.keras.saving.get_registered_object(name, custom_objects)
-    if predicate is None:
-        raise ValueError(
-            f"The optimizer was saved with the predicate {name!r}, which is not "
-            "registered in this process. Import the module that defines it first."
-        )
-    return predicate

@@ -35,6 +35,8 @@ class Diode(DiodeUpdate, FlipOptimizer):
             decides every sign. Defaults to `0.0`.
         on_zero: Meaning of sign(m) for m = 0: `"keep"` the weight, `"positive"` or
             `"random"`. Defaults to `"keep"`.
+        state_dtype: `"float32"`, or `"bfloat16"` for half the memory, rounded by chance
+            without a bias. Defaults to `"float32"`.
         name: Name of the optimizer. Defaults to `"Diode"`.
         **kwargs: Keras's `clipnorm`, `clipvalue`, `global_clipnorm`, `jit_compile`.
 
@@ -73,14 +75,16 @@ class Diode(DiodeUpdate, FlipOptimizer):
         beta: float = 0.9999,
         initial_inertia: float = 0.0,
         on_zero: str = "keep",
+        state_dtype: str = "float32",
         name: str = "Diode",
         **kwargs: Any,
     ):
-        super().__init__(name=name, **kwargs)
+        super().__init__(name=name, state_dtype=state_dtype, **kwargs)
         self._learning_rate = self._build_learning_rate(learning_rate)
         self.set_hyperparameters(alpha, beta, initial_inertia, on_zero)
 
-    def _eta(self) -> Any:
+    def eta(self) -> tf.Tensor:
+        """Returns the size of a vote now, float32."""
         return tf.cast(self.learning_rate, tf.float32)
 
     def get_config(self) -> dict[str, Any]:

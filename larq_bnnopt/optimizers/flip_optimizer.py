@@ -6,13 +6,21 @@ from typing import Any
 
 import tensorflow as tf
 
-from larq_bnnopt.optimizers.updates import Update, warn_if_not_binary
+from larq_bnnopt.optimizers import storage
+from larq_bnnopt.optimizers.checks import warn_of_penalties, warn_of_start
+from larq_bnnopt.optimizers.fusing import FusedUpdate
 
 
-class FlipOptimizer(Update, tf.keras.optimizers.Optimizer):
+class FlipOptimizer(FusedUpdate, tf.keras.optimizers.Optimizer):
     """Base of the optimizers that train weights in {-1, +1} by flipping them."""
 
-    def __init__(self, name: str, **kwargs: Any):
+    def __init__(
+        self,
+        name: str,
+        state_dtype: str = "float32",
+        jit_compile: bool = True,
+        **kwargs: Any,
+    ):
         refused = [k for k in ("use_ema", "weight_decay") if kwargs.pop(k, None)]
         if refused:
             raise ValueError(
@@ -21,15 +29,22 @@ class FlipOptimizer(Update, tf.keras.optimizers.Optimizer):
                 f"{', '.join(refused)}"
             )
         super().__init__(name=name, weight_decay=None, **kwargs)
+        # Keras would turn it off where there is no GPU.
+        self.jit_compile = jit_compile
+        self.set_state_dtype(state_dtype)
+
+    def remember(self, name: str, variable: tf.Variable) -> None:
+        """Adds the variable of a hyperparameter to those that are saved."""
+        self._variables.append(variable)
 
     def build(self, var_list: list[tf.Variable]) -> None:
-        """Creates the float32 state of every variable, once."""
+        """Creates the state of every variable, once."""
         super().build(var_list)
         if getattr(self, "_built", False):
             return
         self._state: list[tuple[tf.Variable, ...]] = []
         for variable in var_list:
-            warn_if_not_binary(variable, self.name)
+            warn_of_start(variable, self.name)
             self._state.append(
                 tuple(self._add_state(name, variable) for name in self.state_names)
             )
@@ -39,34 +54,55 @@ class FlipOptimizer(Update, tf.keras.optimizers.Optimizer):
         # Not add_variable_from_reference: that takes over the variable's dtype, and
         # averages in float16 stand still.
         strategy = tf.distribute.get_strategy()
+        dtype = storage.kept_as(self.state_dtype)
+        if dtype == tf.uint16 and isinstance(
+            strategy, tf.distribute.MultiWorkerMirroredStrategy
+        ):
+            raise ValueError(
+                f"{self.name}: TensorFlow cannot send 16-bit state between processes. "
+                'With MultiWorkerMirroredStrategy take state_dtype="float32".'
+            )
         with strategy.extended.colocate_vars_with(variable):
+            start = self.start(name, tf.convert_to_tensor(variable))
             state = tf.Variable(
-                self.start(name, tf.convert_to_tensor(variable), self._eta()),
+                storage.write(start, dtype),
                 name=f"{name}/{variable._shared_name}",
                 trainable=False,
             )
         self._variables.append(state)
         return state
 
-    def _eta(self) -> Any:
-        """The size of a vote, for the updates that have one."""
-        return 1.0
+    def apply_gradients(self, grads_and_vars: Any, *args: Any, **kwargs: Any) -> Any:
+        """Takes a step."""
+        grads_and_vars = list(grads_and_vars)
+        warn_of_penalties((variable for _, variable in grads_and_vars), self.name)
+        return super().apply_gradients(grads_and_vars, *args, **kwargs)
+
+    def _distributed_apply_gradients_fn(
+        self, distribution: Any, grads_and_vars: Any, **kwargs: Any
+    ) -> tf.Variable:
+        gradients, variables = zip(*grads_and_vars)
+        indices = [self._index_dict.get(self._var_key(v)) for v in variables]
+        if None in indices:
+            raise KeyError(
+                f"{self.name} was built without {variables[indices.index(None)].name}. "
+                "Build it with all variables, or train through a CaseOptimizer, which "
+                "follows variables that come later."
+            )
+        states = [self._state[index] for index in indices]
+        self.update_all(distribution, gradients, variables, states, indices)
+        return self.iterations.assign_add(1)
 
     def update_step(self, gradient: Any, variable: tf.Variable) -> None:
-        """Replaces the variable and its state by the rule's result."""
+        """Updates one variable alone, where Keras asks for it."""
         index = self._index_dict[self._var_key(variable)]
-        state = self._state[index]
-        theta, new_state = self.step(
-            tf.convert_to_tensor(gradient),
-            tf.convert_to_tensor(variable),
-            tuple(tf.convert_to_tensor(s) for s in state),
-            eta=self._eta(),
-            iteration=self.iterations,
-            seed=tf.stack([tf.cast(self.iterations, tf.int32), index]),
+        self.update_all(
+            self._distribution_strategy,
+            [gradient],
+            [variable],
+            [self._state[index]],
+            [index],
         )
-        for target, value in zip(state, new_state):
-            target.assign(value)
-        variable.assign(theta)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
@@ -78,7 +114,7 @@ class FlipOptimizer(Update, tf.keras.optimizers.Optimizer):
             "ema_overwrite_frequency",
         ):
             del config[fixed]
-        return {**config, **self.hyperparameters()}
+        return {**config, **self.hyperparameters(), "state_dtype": self.state_dtype}
 
 
 class FlipOptimizerWithoutRate(FlipOptimizer):
@@ -95,9 +131,7 @@ class FlipOptimizerWithoutRate(FlipOptimizer):
 
     def _no_rate(self) -> str:
         names = ", ".join(
-            name
-            for name in ("alpha", "gamma", "threshold")
-            if name in self.hyperparameters()
+            name for name in ("alpha", "gamma", "threshold") if name in self.scheduled
         )
         hint = f" Give a LearningRateSchedule as one of: {names}." if names else ""
         return f"{type(self).__name__} has no learning rate.{hint}"

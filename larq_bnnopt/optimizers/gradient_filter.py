@@ -30,6 +30,8 @@ class GradientFilter(GradientFilterUpdate, FlipOptimizerWithoutRate):
         order: `2` as above, `1` without m. Defaults to `2`.
         on_zero: Meaning of sign(g) for g = 0: `"keep"` the weight (authors' code),
             `"positive"` or `"random"` (eq. 5). Defaults to `"keep"`.
+        state_dtype: `"float32"`, or `"bfloat16"` for half the memory, rounded by chance
+            without a bias. Defaults to `"float32"`.
         name: Name of the optimizer. Defaults to `"GradientFilter"`.
         **kwargs: Keras's `clipnorm`, `clipvalue`, `global_clipnorm`, `jit_compile`.
 
@@ -61,8 +63,9 @@ class GradientFilter(GradientFilterUpdate, FlipOptimizerWithoutRate):
         gamma: Hyperparameter = 0.1,
         order: int = 2,
         on_zero: str = "keep",
+        state_dtype: str = "float32",
         name: str = "GradientFilter",
         **kwargs: Any,
     ):
-        super().__init__(name=name, **kwargs)
+        super().__init__(name=name, state_dtype=state_dtype, **kwargs)
         self.set_hyperparameters(alpha, gamma, order, on_zero)

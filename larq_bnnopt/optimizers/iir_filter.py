@@ -26,6 +26,8 @@ class IIRFilter(IIRFilterUpdate, FlipOptimizerWithoutRate):
         a: Coefficients of the outputs, the first not zero.
         on_zero: Meaning of sign(y) for y = 0: `"keep"` the weight, `"positive"` or
             `"random"`. Defaults to `"keep"`.
+        state_dtype: `"float32"`, or `"bfloat16"` for half the memory, rounded by chance
+            without a bias. Defaults to `"float32"`.
         name: Name of the optimizer. Defaults to `"IIRFilter"`.
         **kwargs: Keras's `clipnorm`, `clipvalue`, `global_clipnorm`, `jit_compile`.
 
@@ -51,8 +53,9 @@ class IIRFilter(IIRFilterUpdate, FlipOptimizerWithoutRate):
         b: Sequence[float],
         a: Sequence[float],
         on_zero: str = "keep",
+        state_dtype: str = "float32",
         name: str = "IIRFilter",
         **kwargs: Any,
     ):
-        super().__init__(name=name, **kwargs)
+        super().__init__(name=name, state_dtype=state_dtype, **kwargs)
         self.set_hyperparameters(b, a, on_zero)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
 import larq as lq
 import tensorflow as tf
+
+Predicate: TypeAlias = Callable[[tf.Variable], bool]
 
 
 @tf.keras.saving.register_keras_serializable(package="larq_bnnopt")
@@ -30,3 +35,48 @@ def is_binary_variable(variable: tf.Variable) -> bool:
     return getattr(variable, "precision", None) == 1 and isinstance(
         getattr(variable, "quantizer", None), lq.quantizers.NoOp
     )
+
+
+def route(
+    variables: Sequence[tf.Variable],
+    predicates: Sequence[Predicate],
+    names: Sequence[str],
+) -> list[int]:
+    """Returns for each variable the index of the optimizer that trains it.
+
+    Args:
+        variables: The variables of a step.
+        predicates: What claims variables.
+        names: Names of the optimizers, one for each predicate, and one more if there is
+            a default optimizer.
+
+    Raises:
+        ValueError: By name, for a variable that nobody or more than one claims, and for
+            an optimizer that claims none.
+    """
+    owners = []
+    for variable in variables:
+        claims = [i for i, claim in enumerate(predicates) if claim(variable)]
+        if len(claims) > 1:
+            several = ", ".join(names[i] for i in claims)
+            raise ValueError(f"{variable.name} is claimed by several: {several}.")
+        if not claims and len(names) == len(predicates):
+            raise ValueError(
+                f"{variable.name} is claimed by no optimizer. Give a "
+                "default_optimizer, or make the variable untrainable."
+            )
+        owners.append(claims[0] if claims else len(predicates))
+    return owners
+
+
+def check_claims(
+    owners: Sequence[int], predicates: Sequence[Predicate], names: Sequence[str]
+) -> None:
+    """Raises, by name, for an optimizer whose predicate claims no variable."""
+    for index, predicate in enumerate(predicates):
+        if index not in owners:
+            raise ValueError(
+                f"{names[index]} claims no variable of this model. Its predicate is "
+                f"{predicate!r}; binary layers need "
+                "kernel_quantizer=larq.quantizers.NoOp(precision=1)."
+            )

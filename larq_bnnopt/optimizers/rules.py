@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TypeAlias, Union
 
-import numpy as np
 import tensorflow as tf
 
 Scalar: TypeAlias = Union[float, tf.Tensor]
@@ -39,9 +38,9 @@ def average(old: tf.Tensor, new: tf.Tensor, weight: Scalar) -> tf.Tensor:
     gradient filter equals SGD with weight decay bit for bit (paper 001, eq. 3 and
     11-13).
     """
-    if isinstance(weight, float) and weight == 1.0:
-        return new  # Nothing is remembered, which the difference would round.
-    return old + _scalar(weight, old.dtype) * (new - old)
+    weight = _scalar(weight, old.dtype)
+    # With a weight of 1 nothing is remembered, which the difference would round.
+    return tf.where(weight == 1, new, old + weight * (new - old))
 
 
 def oppose(
@@ -65,7 +64,9 @@ def oppose(
     elif on_zero == "positive":
         undecided = tf.ones_like(theta)
     elif on_zero == "random":
-        draw = tf.random.stateless_uniform(tf.shape(theta), seed, -1.0, 1.0)
+        draw = tf.random.stateless_uniform(
+            tf.shape(theta), seed, -1.0, 1.0, alg="philox"
+        )
         undecided = tf.cast(binary_sign(draw), theta.dtype)
     else:
         raise ValueError(f"on_zero must be one of {ON_ZERO}. Received: {on_zero!r}")
@@ -320,7 +321,7 @@ def bop_second_order(
     return tf.cast(flip_above(theta, quotient, threshold), theta.dtype), m, v
 
 
-def bias(weight: float, step: tf.Tensor) -> tf.Tensor:
+def bias(weight: Scalar, step: tf.Tensor) -> tf.Tensor:
     """Returns 1 - (1 - weight)^step, the share of an average that steps have filled.
 
     Computed by expm1 and log1p: 1 - 1e-7 alone has lost most of its digits in float32.
@@ -336,4 +337,4 @@ def bias(weight: float, step: tf.Tensor) -> tf.Tensor:
         >>> round(float(bias(0.5, tf.constant(2.0))), 6)
         0.75
     """
-    return -tf.math.expm1(step * _scalar(float(np.log1p(-weight)), step.dtype))
+    return -tf.math.expm1(step * tf.math.log1p(-_scalar(weight, step.dtype)))

@@ -6,14 +6,13 @@ Keras APIs (`flip_optimizer.py` here and in `legacy/`) own the variables and cal
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, TypeAlias, Union
 
 import numpy as np
 import tensorflow as tf
 
-from larq_bnnopt.optimizers import rules
+from larq_bnnopt.optimizers import rules, storage
 from larq_bnnopt.optimizers.predicates import is_binary_variable
 
 schedules = tf.keras.optimizers.schedules
@@ -28,27 +27,61 @@ class Update:
     Attributes:
         state_names: Names of the averages kept for each weight, in the rule's order.
         on_zero: Rule for an average of exactly zero, see `rules.oppose`.
+        state_dtype: How averages are kept, see `storage`.
+        scheduled: Names of the hyperparameters that may change from step to step: each
+            an attribute that is a variable or a schedule.
     """
 
     state_names: tuple[str, ...]
     on_zero: str
+    state_dtype = "float32"
+    scheduled: tuple[str, ...] = ()
     is_binary_variable = staticmethod(is_binary_variable)
 
-    def start(self, name: str, theta: tf.Tensor, eta: rules.Scalar) -> tf.Tensor:
+    def set_state_dtype(self, state_dtype: str) -> None:
+        """Checks and keeps how averages are kept, see `storage`."""
+        self.state_dtype = _one_of("state_dtype", state_dtype, storage.STATE_DTYPES)
+
+    def start(self, name: str, theta: tf.Tensor) -> tf.Tensor:
         """Returns the initial value, float32, of the state called `name`."""
         return tf.zeros(theta.shape, tf.float32)
+
+    def values(self, iteration: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns the hyperparameters of one step: of each schedule its value now."""
+        return {name: _value(getattr(self, name), iteration) for name in self.scheduled}
 
     def step(
         self,
         gradient: tf.Tensor,
         theta: tf.Tensor,
         state: tuple[tf.Tensor, ...],
-        *,
-        eta: rules.Scalar,
-        iteration: tf.Tensor,
+        values: dict[str, tf.Tensor],
         seed: tf.Tensor,
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
-        """Returns the new weights and the new state."""
+        """Returns the new weights and the new state, in pure tensors.
+
+        Args:
+            gradient: Gradient, dense.
+            theta: Current weights.
+            state: Averages in the order of `state_names`, float32.
+            values: What `values` returned.
+            seed: Two int32, the number of the step and of the variable.
+        """
+        raise NotImplementedError
+
+    def keep(self, name: str, value: Hyperparameter) -> None:
+        """Makes a number a variable that callbacks can set, and keeps schedules.
+
+        In float64: 1 - 0.9999 would lose four of its digits in float32.
+        """
+        if isinstance(value, float):
+            with tf.init_scope():
+                value = tf.Variable(value, dtype=tf.float64, trainable=False, name=name)
+            self.remember(name, value)
+        setattr(self, name, value)
+
+    def remember(self, name: str, variable: tf.Variable) -> None:
+        """Makes the variable of a hyperparameter part of what Keras saves."""
         raise NotImplementedError
 
     def hyperparameters(self) -> dict[str, Any]:
@@ -60,13 +93,16 @@ class DiodeUpdate(Update):
     """Diode, paper 003."""
 
     state_names = ("u", "m")
+    scheduled = ("alpha", "beta")
+    alpha: Any
+    beta: Any
 
     def set_hyperparameters(
         self, alpha: float, beta: float, initial_inertia: float, on_zero: str
     ) -> None:
         """Checks and keeps the arguments of the constructor."""
-        self.alpha = _in_range("alpha", alpha, low_open=False, high_open=True)
-        self.beta = _in_range("beta", beta, low_open=False, high_open=True)
+        self.keep("alpha", _in_range("alpha", alpha, low_open=False, high_open=True))
+        self.keep("beta", _in_range("beta", beta, low_open=False, high_open=True))
         if initial_inertia < 0:
             raise ValueError(
                 f"initial_inertia must be at least 0. Received: {initial_inertia}"
@@ -74,11 +110,15 @@ class DiodeUpdate(Update):
         self.initial_inertia = float(initial_inertia)
         self.on_zero = _one_of("on_zero", on_zero, rules.ON_ZERO)
 
-    def start(self, name: str, theta: tf.Tensor, eta: rules.Scalar) -> tf.Tensor:
+    def eta(self) -> tf.Tensor:
+        """Returns the size of a vote now, float32."""
+        raise NotImplementedError
+
+    def start(self, name: str, theta: tf.Tensor) -> tf.Tensor:
         """Starts u at zero and m at -theta * initial_inertia * eta."""
         if name == "u" or not self.initial_inertia:
-            return super().start(name, theta, eta)
-        scale = tf.cast(eta, tf.float32) * self.initial_inertia
+            return super().start(name, theta)
+        scale = self.eta() * self.initial_inertia
         if tf.executing_eagerly() and float(scale) == 0:
             raise ValueError(
                 "initial_inertia is a multiple of the first learning rate, which is 0. "
@@ -86,18 +126,14 @@ class DiodeUpdate(Update):
             )
         return -rules.binary_sign(tf.cast(theta, tf.float32)) * scale
 
-    def step(self, gradient, theta, state, *, eta, iteration, seed):
+    def values(self, iteration):
+        """Returns eta beside alpha and beta."""
+        return {**super().values(iteration), "eta": self.eta()}
+
+    def step(self, gradient, theta, state, values, seed):
         """Applies `rules.diode`."""
-        alpha, beta = _value(self.alpha, iteration), _value(self.beta, iteration)
         theta, u, m = rules.diode(
-            gradient,
-            theta,
-            *state,
-            eta=eta,
-            alpha=alpha,
-            beta=beta,
-            on_zero=self.on_zero,
-            seed=seed,
+            gradient, theta, *state, **values, on_zero=self.on_zero, seed=seed
         )
         return theta, (u, m)
 
@@ -115,29 +151,26 @@ class GradientFilterUpdate(Update):
     """Gradient filter, paper 001."""
 
     state_names: tuple[str, ...] = ("m", "g")
+    scheduled = ("alpha", "gamma")
+    alpha: Any
+    gamma: Any
 
     def set_hyperparameters(
         self, alpha: Hyperparameter, gamma: Hyperparameter, order: int, on_zero: str
     ) -> None:
         """Checks and keeps the arguments of the constructor."""
-        self.alpha = _in_range("alpha", alpha, low_open=True, high_open=False)
-        self.gamma = _in_range("gamma", gamma, low_open=True, high_open=False)
+        self.keep("alpha", _in_range("alpha", alpha, low_open=True, high_open=False))
+        self.keep("gamma", _in_range("gamma", gamma, low_open=True, high_open=False))
         if order not in (1, 2):
             raise ValueError(f"order must be 1 or 2. Received: {order!r}")
         self.order = order
         self.state_names = ("m", "g") if order == 2 else ("g",)
         self.on_zero = _one_of("on_zero", on_zero, rules.ON_ZERO)
 
-    def step(self, gradient, theta, state, *, eta, iteration, seed):
-        """Applies `rules.gradient_filter`; eta has no part in it."""
+    def step(self, gradient, theta, state, values, seed):
+        """Applies `rules.gradient_filter`."""
         return rules.gradient_filter(
-            gradient,
-            theta,
-            state,
-            alpha=_value(self.alpha, iteration),
-            gamma=_value(self.gamma, iteration),
-            on_zero=self.on_zero,
-            seed=seed,
+            gradient, theta, state, **values, on_zero=self.on_zero, seed=seed
         )
 
     def hyperparameters(self) -> dict[str, Any]:
@@ -177,8 +210,8 @@ class IIRFilterUpdate(Update):
         self.state_names = tuple(f"z{k}" for k in range(1, length))
         self.on_zero = _one_of("on_zero", on_zero, rules.ON_ZERO)
 
-    def step(self, gradient, theta, state, *, eta, iteration, seed):
-        """Applies `rules.iir_filter`; eta has no part in it."""
+    def step(self, gradient, theta, state, values, seed):
+        """Applies `rules.iir_filter`."""
         return rules.iir_filter(
             gradient, theta, state, b=self.b, a=self.a, on_zero=self.on_zero, seed=seed
         )
@@ -193,23 +226,20 @@ class BopUpdate(Update):
     """Bop, Helwegen et al., 2019."""
 
     state_names = ("m",)
+    scheduled = ("gamma", "threshold")
+    gamma: Any
+    threshold: Any
 
     def set_hyperparameters(
         self, threshold: Hyperparameter, gamma: Hyperparameter
     ) -> None:
         """Checks and keeps the arguments of the constructor."""
-        self.threshold = _at_least_0("threshold", threshold)
-        self.gamma = _in_range("gamma", gamma, low_open=True, high_open=False)
+        self.keep("threshold", _at_least_0("threshold", threshold))
+        self.keep("gamma", _in_range("gamma", gamma, low_open=True, high_open=False))
 
-    def step(self, gradient, theta, state, *, eta, iteration, seed):
-        """Applies `rules.bop`; eta has no part in it."""
-        theta, m = rules.bop(
-            gradient,
-            theta,
-            *state,
-            gamma=_value(self.gamma, iteration),
-            threshold=_value(self.threshold, iteration),
-        )
+    def step(self, gradient, theta, state, values, seed):
+        """Applies `rules.bop`."""
+        theta, m = rules.bop(gradient, theta, *state, **values)
         return theta, (m,)
 
     def hyperparameters(self) -> dict[str, Any]:
@@ -224,6 +254,10 @@ class Bop2ndOrderUpdate(Update):
     """Second-order Bop, Suarez-Ramirez et al., 2021."""
 
     state_names = ("m", "v")
+    scheduled = ("gamma", "sigma", "threshold")
+    gamma: Any
+    sigma: Any
+    threshold: Any
 
     def set_hyperparameters(
         self,
@@ -234,9 +268,9 @@ class Bop2ndOrderUpdate(Update):
         bias_correction: bool,
     ) -> None:
         """Checks and keeps the arguments of the constructor."""
-        self.threshold = _at_least_0("threshold", threshold)
-        self.gamma = _in_range("gamma", gamma, low_open=True, high_open=False)
-        self.sigma = _in_range("sigma", sigma, low_open=True, high_open=False)
+        self.keep("threshold", _at_least_0("threshold", threshold))
+        self.keep("gamma", _in_range("gamma", gamma, low_open=True, high_open=False))
+        self.keep("sigma", _in_range("sigma", sigma, low_open=True, high_open=False))
         if epsilon <= 0:
             raise ValueError(f"epsilon must be positive. Received: {epsilon!r}")
         self.epsilon = float(epsilon)
@@ -249,21 +283,21 @@ class Bop2ndOrderUpdate(Update):
             )
         self.bias_correction = bool(bias_correction)
 
-    def step(self, gradient, theta, state, *, eta, iteration, seed):
-        """Applies `rules.bop_second_order`; eta has no part in it."""
-        unbias: tuple[rules.Scalar, rules.Scalar] = (1.0, 1.0)
+    def values(self, iteration):
+        """Returns the share of each average that is filled, beside the rest."""
+        values = super().values(iteration)
         if self.bias_correction:
-            count = tf.cast(iteration, tf.float32) + 1.0
-            unbias = (rules.bias(self.gamma, count), rules.bias(self.sigma, count))
+            count = tf.cast(iteration, tf.float64) + 1.0
+            values["unbias"] = (
+                rules.bias(values["gamma"], count),
+                rules.bias(values["sigma"], count),
+            )
+        return values
+
+    def step(self, gradient, theta, state, values, seed):
+        """Applies `rules.bop_second_order`."""
         theta, *averages = rules.bop_second_order(
-            gradient,
-            theta,
-            *state,
-            gamma=_value(self.gamma, iteration),
-            sigma=_value(self.sigma, iteration),
-            threshold=_value(self.threshold, iteration),
-            epsilon=self.epsilon,
-            unbias=unbias,
+            gradient, theta, *state, **values, epsilon=self.epsilon
         )
         return theta, tuple(averages)
 
@@ -278,32 +312,17 @@ class Bop2ndOrderUpdate(Update):
         }
 
 
-def warn_if_not_binary(variable: tf.Variable, optimizer: str) -> None:
-    """Warns, by name, of weights outside {-1, +1}, where their values can be read."""
-    if not tf.executing_eagerly():
-        return
-    values = variable.numpy()
-    if not np.all(np.abs(values) == 1.0):
-        warnings.warn(
-            f"{optimizer} trains weights in {{-1, +1}}, but {variable.name} holds "
-            "other values; it goes on from their signs. Start such a kernel with "
-            "zoo_extensions.initializers.BernoulliSign(). What is no binary kernel "
-            "belongs to the default_optimizer of a CaseOptimizer.",
-            stacklevel=2,
-        )
-
-
-def _value(hyperparameter: Hyperparameter, iteration: tf.Tensor) -> rules.Scalar:
-    """Returns a float as it is, so that 1 - x is exact, or a schedule's value now."""
-    if callable(hyperparameter):
+def _value(hyperparameter: Any, iteration: tf.Tensor) -> tf.Tensor:
+    """Returns a number in float64, or a schedule's value now in float32."""
+    if isinstance(hyperparameter, schedules.LearningRateSchedule):
         return tf.cast(hyperparameter(iteration), tf.float32)
-    return hyperparameter
+    return tf.convert_to_tensor(hyperparameter)
 
 
-def _serialize(hyperparameter: Hyperparameter) -> float | dict[str, Any]:
+def _serialize(hyperparameter: Any) -> float | dict[str, Any]:
     if isinstance(hyperparameter, schedules.LearningRateSchedule):
         return schedules.serialize(hyperparameter)
-    return hyperparameter
+    return float(hyperparameter.numpy())
 
 
 def _in_range(

@@ -1,13 +1,14 @@
-"""The same optimizers for `tf.keras.optimizers.legacy` and larq's CaseOptimizer.
+"""The same optimizers for `tf.keras.optimizers.legacy`.
 
-Larq's CaseOptimizer loses its variables when a model is loaded, and no `.keras` file
-keeps the state of a legacy optimizer: resume with `tf.train.Checkpoint` or
-`model.save_weights`, or use `larq_bnnopt.optimizers.CaseOptimizer`.
+They go into larq's CaseOptimizer, or into the `CaseOptimizer` here, which is larq's
+made safe to save and load. No `.keras` file keeps the state of a legacy optimizer: save
+as `.h5`, or with `tf.train.Checkpoint` or `model.save_weights`.
 """
 
 from larq_bnnopt.optimizers.legacy.bop import Bop2ndOrder
+from larq_bnnopt.optimizers.legacy.case import CaseOptimizer
 from larq_bnnopt.optimizers.legacy.diode import Diode
 from larq_bnnopt.optimizers.legacy.gradient_filter import GradientFilter
 from larq_bnnopt.optimizers.legacy.iir_filter import IIRFilter
 
-__all__ = ["Bop2ndOrder", "Diode", "GradientFilter", "IIRFilter"]
+__all__ = ["Bop2ndOrder", "CaseOptimizer", "Diode", "GradientFilter", "IIRFilter"]

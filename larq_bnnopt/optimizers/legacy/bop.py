@@ -23,8 +23,10 @@ class Bop2ndOrder(Bop2ndOrderUpdate, FlipOptimizer):
         sigma: Weight of the newest square, likewise. Defaults to `1e-3`.
         epsilon: Keeps the quotient finite. Defaults to `1e-10`.
         bias_correction: Whether the averages are unbiased. Defaults to `False`.
+        state_dtype: `"float32"`, or `"bfloat16"` for half the memory, rounded by chance
+            without a bias. Defaults to `"float32"`.
         name: Name of the optimizer. Defaults to `"Bop2ndOrder"`.
-        **kwargs: Keras's `clipnorm`, `clipvalue`, `global_clipnorm`.
+        **kwargs: Keras's `clipnorm`, `clipvalue`, `global_clipnorm`; `jit_compile`.
 
     Example:
         >>> import larq as lq
@@ -44,8 +46,9 @@ class Bop2ndOrder(Bop2ndOrderUpdate, FlipOptimizer):
         sigma: Hyperparameter = 1e-3,
         epsilon: float = 1e-10,
         bias_correction: bool = False,
+        state_dtype: str = "float32",
         name: str = "Bop2ndOrder",
         **kwargs: Any,
     ):
-        super().__init__(name=name, **kwargs)
+        super().__init__(name=name, state_dtype=state_dtype, **kwargs)
         self.set_hyperparameters(threshold, gamma, sigma, epsilon, bias_correction)

@@ -24,8 +24,10 @@ class Diode(DiodeUpdate, FlipOptimizer):
         initial_inertia: m starts at -theta * initial_inertia * eta. Defaults to
             `0.0`.
         on_zero: `"keep"`, `"positive"` or `"random"`. Defaults to `"keep"`.
+        state_dtype: `"float32"`, or `"bfloat16"` for half the memory, rounded by chance
+            without a bias. Defaults to `"float32"`.
         name: Name of the optimizer. Defaults to `"Diode"`.
-        **kwargs: Keras's `clipnorm`, `clipvalue`, `global_clipnorm`.
+        **kwargs: Keras's `clipnorm`, `clipvalue`, `global_clipnorm`; `jit_compile`.
 
     Example:
         >>> import larq as lq
@@ -45,15 +47,17 @@ class Diode(DiodeUpdate, FlipOptimizer):
         beta: float = 0.9999,
         initial_inertia: float = 0.0,
         on_zero: str = "keep",
+        state_dtype: str = "float32",
         name: str = "Diode",
         **kwargs: Any,
     ):
-        super().__init__(name=name, **kwargs)
+        super().__init__(name=name, state_dtype=state_dtype, **kwargs)
         self._set_hyper("learning_rate", kwargs.get("lr", learning_rate))
         self.set_hyperparameters(alpha, beta, initial_inertia, on_zero)
 
-    def _eta(self) -> Any:
-        return self._decayed_lr(tf.float32)
+    def eta(self) -> tf.Tensor:
+        """Returns the size of a vote now, float32."""
+        return tf.cast(self._decayed_lr(tf.float32), tf.float32)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""

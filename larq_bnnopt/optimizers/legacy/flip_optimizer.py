@@ -2,77 +2,92 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import tensorflow as tf
 
-from larq_bnnopt.optimizers.updates import Update, warn_if_not_binary
+from larq_bnnopt.optimizers import storage
+from larq_bnnopt.optimizers.checks import warn_of_penalties, warn_of_start
+from larq_bnnopt.optimizers.fusing import FusedUpdate
 
 
-class FlipOptimizer(Update, tf.keras.optimizers.legacy.Optimizer):
+class FlipOptimizer(FusedUpdate, tf.keras.optimizers.legacy.Optimizer):
     """Base of the optimizers that train weights in {-1, +1} by flipping them."""
 
     _HAS_AGGREGATE_GRAD = True
 
-    def __init__(self, name: str, **kwargs: Any):
+    def __init__(
+        self,
+        name: str,
+        state_dtype: str = "float32",
+        jit_compile: bool = True,
+        **kwargs: Any,
+    ):
         super().__init__(name=name, **kwargs)
+        self.jit_compile = jit_compile
         self._positions: dict[str, int] = {}
+        self.set_state_dtype(state_dtype)
+
+    def remember(self, name: str, variable: tf.Variable) -> None:
+        """Adds the variable of a hyperparameter to those of a checkpoint."""
+        self._track_trackable(variable, name)
 
     def _create_slots(self, var_list: list[tf.Variable]) -> None:
+        dtype = storage.kept_as(self.state_dtype)
         for variable in var_list:
             key = _key(variable)
             if key in self._positions:
                 continue
             self._positions[key] = len(self._positions)
-            warn_if_not_binary(variable, self._name)
-            if variable.dtype.base_dtype != tf.float32:
-                # Slots take the dtype of their variable in this API.
-                warnings.warn(
-                    f"{self._name} keeps averages of {variable.name} in "
-                    f"{variable.dtype.base_dtype.name}, where small changes are lost. "
-                    "Use float32 variables, as the policy mixed_float16 does.",
-                    stacklevel=2,
-                )
+            warn_of_start(variable, self._name)
             for name in self.state_names:
-                start = self.start(name, tf.convert_to_tensor(variable), self._eta())
-                self.add_slot(variable, name, tf.cast(start, variable.dtype))
+                start = self.start(name, tf.convert_to_tensor(variable))
+                self.add_slot(variable, name, storage.write(start, dtype))
 
-    def _eta(self) -> Any:
-        """The size of a vote, for the updates that have one."""
-        return 1.0
+    def add_slot(
+        self, var: tf.Variable, slot_name: str, *args: Any, **kwargs: Any
+    ) -> tf.Variable:
+        """Adds a slot of the type of the averages, not of the variable's."""
+        dtype = storage.kept_as(self.state_dtype)
 
-    def _resource_apply_dense(
-        self, grad: tf.Tensor, var: tf.Variable, apply_state: Any = None
-    ) -> tf.Operation:
-        slots = [self.get_slot(var, name) for name in self.state_names]
-        theta, state = self.step(
-            grad,
-            tf.convert_to_tensor(var),
-            tuple(tf.convert_to_tensor(slot) for slot in slots),
-            eta=self._eta(),
-            iteration=self.iterations,
-            seed=tf.stack(
-                [tf.cast(self.iterations, tf.int32), self._positions[_key(var)]]
-            ),
-        )
-        assignments = [slot.assign(value) for slot, value in zip(slots, state)]
-        return tf.group(*assignments, var.assign(theta))
+        def creator(create: Any, **options: Any) -> tf.Variable:
+            return create(**{**options, "dtype": dtype})
 
-    def _resource_apply_sparse(
-        self,
-        grad: tf.Tensor,
-        var: tf.Variable,
-        indices: tf.Tensor,
-        apply_state: Any = None,
-    ) -> tf.Operation:
-        # The averages of rows without a gradient decay as well, as in the papers.
-        slices = tf.IndexedSlices(grad, indices, tf.shape(var))
-        return self._resource_apply_dense(tf.convert_to_tensor(slices), var)
+        with tf.variable_creator_scope(creator):
+            return super().add_slot(var, slot_name, *args, **kwargs)
+
+    def apply_gradients(self, grads_and_vars: Any, *args: Any, **kwargs: Any) -> Any:
+        """Takes a step."""
+        grads_and_vars = list(grads_and_vars)
+        warn_of_penalties((variable for _, variable in grads_and_vars), self._name)
+        return super().apply_gradients(grads_and_vars, *args, **kwargs)
+
+    def _distributed_apply(
+        self, distribution: Any, grads_and_vars: Any, apply_state: Any, name: Any
+    ) -> Any:
+        gradients, variables = zip(*grads_and_vars)
+        states = [
+            tuple(self.get_slot(variable, name) for name in self.state_names)
+            for variable in variables
+        ]
+        positions = [self._positions[_key(variable)] for variable in variables]
+        done = self.update_all(distribution, gradients, variables, states, positions)
+        with tf.control_dependencies(tf.nest.flatten(done)):
+            for variable in variables:
+                if variable.constraint is not None:
+                    distribution.extended.update(
+                        variable, lambda v: v.assign(v.constraint(v)), group=False
+                    )
+            return self.iterations.assign_add(1, read_value=False)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
-        return {**super().get_config(), **self.hyperparameters()}
+        return {
+            **super().get_config(),
+            **self.hyperparameters(),
+            "state_dtype": self.state_dtype,
+            "jit_compile": self.jit_compile,
+        }
 
 
 def _key(variable: tf.Variable) -> str:

@@ -23,8 +23,10 @@ class GradientFilter(GradientFilterUpdate, FlipOptimizer):
             `0.1`.
         order: `2`, or `1` without m. Defaults to `2`.
         on_zero: `"keep"`, `"positive"` or `"random"`. Defaults to `"keep"`.
+        state_dtype: `"float32"`, or `"bfloat16"` for half the memory, rounded by chance
+            without a bias. Defaults to `"float32"`.
         name: Name of the optimizer. Defaults to `"GradientFilter"`.
-        **kwargs: Keras's `clipnorm`, `clipvalue`, `global_clipnorm`.
+        **kwargs: Keras's `clipnorm`, `clipvalue`, `global_clipnorm`; `jit_compile`.
 
     Example:
         >>> import larq as lq
@@ -43,8 +45,9 @@ class GradientFilter(GradientFilterUpdate, FlipOptimizer):
         gamma: Hyperparameter = 0.1,
         order: int = 2,
         on_zero: str = "keep",
+        state_dtype: str = "float32",
         name: str = "GradientFilter",
         **kwargs: Any,
     ):
-        super().__init__(name=name, **kwargs)
+        super().__init__(name=name, state_dtype=state_dtype, **kwargs)
         self.set_hyperparameters(alpha, gamma, order, on_zero)

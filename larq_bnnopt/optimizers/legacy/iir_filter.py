@@ -21,8 +21,10 @@ class IIRFilter(IIRFilterUpdate, FlipOptimizer):
         b: Coefficients of the gradients.
         a: Coefficients of the outputs, the first not zero.
         on_zero: `"keep"`, `"positive"` or `"random"`. Defaults to `"keep"`.
+        state_dtype: `"float32"`, or `"bfloat16"` for half the memory, rounded by chance
+            without a bias. Defaults to `"float32"`.
         name: Name of the optimizer. Defaults to `"IIRFilter"`.
-        **kwargs: Keras's `clipnorm`, `clipvalue`, `global_clipnorm`.
+        **kwargs: Keras's `clipnorm`, `clipvalue`, `global_clipnorm`; `jit_compile`.
 
     Example:
         >>> IIRFilter([0.1], [1.0, -0.9]).get_config()["a"]
@@ -37,8 +39,9 @@ class IIRFilter(IIRFilterUpdate, FlipOptimizer):
         b: Sequence[float],
         a: Sequence[float],
         on_zero: str = "keep",
+        state_dtype: str = "float32",
         name: str = "IIRFilter",
         **kwargs: Any,
     ):
-        super().__init__(name=name, **kwargs)
+        super().__init__(name=name, state_dtype=state_dtype, **kwargs)
         self.set_hyperparameters(b, a, on_zero)

@@ -1,0 +1,115 @@
+"""Sums of gradients over several batches, for the CaseOptimizers of both Keras APIs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+
+class Accumulator(tf.Module):
+    """Adds up gradients and hands on their mean after every so many batches.
+
+    Args:
+        steps: Number of batches, at least 1.
+
+    Raises:
+        ValueError: If `steps` is below 1.
+    """
+
+    def __init__(self, steps: int):
+        super().__init__(name="accumulator")
+        if steps != int(steps) or steps < 1:
+            raise ValueError(f"accumulate_steps must be at least 1. Received: {steps}")
+        self.steps = int(steps)
+        self._known: dict[str, tf.Variable] = {}
+        self.sums: list[tf.Variable] = []
+        if self.steps > 1:
+            with tf.init_scope():
+                self.count = tf.Variable(
+                    0,
+                    dtype=tf.int64,
+                    trainable=False,
+                    name="accumulated",
+                    aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+                )
+
+    @property
+    def state(self) -> list[tf.Variable]:
+        """The number of batches in the sums, and the sums."""
+        return [self.count, *self.sums] if self.steps > 1 else []
+
+    def follow(self, keys: Sequence[str], variables: Sequence[tf.Variable]) -> None:
+        """Keeps a sum for each of these variables, in this order."""
+        if self.steps == 1:
+            return
+        strategy = tf.distribute.get_strategy()
+        known = dict(self._known)
+        for number, (key, variable) in enumerate(zip(keys, variables)):
+            if key not in known:
+                with strategy.extended.colocate_vars_with(variable):
+                    known[key] = tf.Variable(
+                        tf.zeros(variable.shape),
+                        trainable=False,
+                        name=f"sum_{number}/{variable._shared_name}",
+                    )
+        self._known = known
+        self.sums = [known[key] for key in keys]
+
+    def add(
+        self,
+        gradients: Sequence[Any],
+        sums: Sequence[tf.Variable],
+        apply: Callable[[list[tf.Tensor]], Any],
+    ) -> tf.Operation:
+        """Adds gradients, and calls `apply` with the means when the batches are full.
+
+        Args:
+            gradients: Gradients, already summed over the replicas.
+            sums: The sum of each.
+            apply: Called in the replicas, with a mean for each gradient.
+
+        Returns:
+            The same operation in all replicas.
+        """
+        free = tf.__internal__.distribute.strategy_supports_no_merge_call()
+
+        def turn(distribution: Any, gradients: Any) -> tf.Operation:
+            def on_device(change: Callable[[Any, Any], Any], values: Any) -> None:
+                def update(first: Any, others: Any, values: Any) -> None:
+                    for variable, value in zip((first, *others), values):
+                        change(variable, value)
+
+                distribution.extended.update(
+                    sums[0], update, args=(tuple(sums[1:]), values), group=False
+                )
+
+            def add(variable: Any, value: Any) -> None:
+                variable.assign_add(tf.cast(tf.convert_to_tensor(value), tf.float32))
+
+            def clear(variable: Any, _: Any) -> None:
+                variable.assign(tf.zeros(variable.shape))
+
+            def mean(values: Any) -> list[tf.Tensor]:
+                return [tf.convert_to_tensor(value) / self.steps for value in values]
+
+            def step() -> None:
+                if free:
+                    apply(mean(sums))
+                else:
+                    distribution.extended.call_for_each_replica(
+                        lambda values: apply(mean(values)), args=(tuple(sums),)
+                    )
+                on_device(clear, (0.0,) * len(sums))
+                self.count.assign(0)
+
+            on_device(add, tuple(gradients))
+            self.count.assign_add(1)
+            # In a cross-replica context: no replica may merge inside of a branch.
+            tf.cond(self.count >= self.steps, step, lambda: None)
+            return tf.no_op()
+
+        return tf.__internal__.distribute.interim.maybe_merge_call(
+            turn, tf.distribute.get_strategy(), tuple(gradients)
+        )

@@ -1,0 +1,45 @@
+"""Unique names for the state of several optimizers, and setting it in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+
+def name_apart(variables: Iterable[tf.Variable]) -> None:
+    """Gives every variable a unique name: HDF5 files keep state by name.
+
+    Every optimizer calls its counter the same, and TensorFlow 2.19 shortens the names
+    of variables when it loads a model.
+    """
+    taken: set[str] = set()
+    for variable in variables:
+        name, number = variable.name.split(":")[0], 1
+        unique = name
+        while unique in taken:
+            number += 1
+            unique = f"{name}_{number}"
+        taken.add(unique)
+        for part in getattr(variable, "values", [variable]):
+            part._handle_name = f"{unique}:0"
+
+
+def set_all(
+    owner: str, variables: Sequence[tf.Variable], values: Sequence[Any]
+) -> None:
+    """Sets variables to values of the same shapes, or none of them.
+
+    Raises:
+        ValueError: If the number or the shapes do not fit.
+    """
+    given = [tuple(np.shape(value)) for value in values]
+    if given != [tuple(variable.shape) for variable in variables]:
+        raise ValueError(
+            f"{owner} keeps {len(variables)} variables for what it trains now. "
+            f"Received: {len(given)} values, not of the same shapes."
+        )
+    for variable, value in zip(variables, values):
+        variable.assign(np.asarray(value))

@@ -1,0 +1,81 @@
+"""Predicates and optimizers by the names under which another process finds them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from larq_bnnopt.optimizers.predicates import Predicate
+
+
+def predicate_name(predicate: Predicate) -> str:
+    """Returns the name under which a predicate can be found again after loading."""
+    name = tf.keras.saving.get_registered_name(predicate)
+    if tf.keras.saving.get_registered_object(name) is not predicate:
+        raise ValueError(
+            f"The predicate {predicate!r} has no registered name, so the optimizer "
+            "cannot be saved. Decorate it with "
+            "@tf.keras.saving.register_keras_serializable()."
+        )
+    return name
+
+
+def find_predicate(name: str, custom_objects: dict[str, Any] | None) -> Predicate:
+    """Returns the predicate of a registered name."""
+    return _found(
+        tf.keras.saving.get_registered_object(name, custom_objects), "predicate", name
+    )
+
+
+def serialize(optimizer: Any) -> dict[str, Any]:
+    """Returns the registered name of an optimizer's class, and its configuration.
+
+    Keras's own function leaves out the package in HDF5 files, and cannot load them.
+    """
+    return {
+        "class_name": tf.keras.saving.get_registered_name(type(optimizer)),
+        "config": optimizer.get_config(),
+    }
+
+
+def deserialize(
+    value: dict[str, Any], module: Any, custom_objects: dict[str, Any] | None
+) -> Any:
+    """Makes the optimizer that was serialized.
+
+    Args:
+        value: What `serialize` returned.
+        module: Where Keras's own optimizers are: `tf.keras.optimizers` or its `legacy`.
+        custom_objects: Classes by name, as Keras takes them.
+    """
+    name = value["class_name"]
+    # Keras's own first: custom objects may bear the same names.
+    kind = getattr(module, name, None) or tf.keras.saving.get_registered_object(
+        name, custom_objects
+    )
+    return _found(kind, "optimizer", name).from_config(dict(value["config"]))
+
+
+def trap(package: str) -> list[dict[str, Any]]:
+    """Returns what makes larq's CaseOptimizer say why it cannot load ours.
+
+    Inside of Keras's LossScaleOptimizer an HDF5 file names classes without their
+    package, and larq has registered a class of the same name, which Keras prefers to
+    the `custom_objects` of `load_model`.
+    """
+    say = (
+        f"CaseOptimizer (that of {package}, in an HDF5 file with mixed precision; "
+        "before loading it, set tf.keras.utils.get_custom_objects()['CaseOptimizer'] = "
+        f"{package}.CaseOptimizer)"
+    )
+    return [{"class_name": say, "config": {}}]
+
+
+def _found(thing: Any, role: str, name: str) -> Any:
+    if thing is None:
+        raise ValueError(
+            f"The model was saved with the {role} {name!r}, which is not registered in "
+            "this process. Import the module that defines it first."
+        )
+    return thing

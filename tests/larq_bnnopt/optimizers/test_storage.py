@@ -1,0 +1,133 @@
+"""Averages in 16 bits: rounded without a bias, and the same again on resuming."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from larq_bnnopt.optimizers import Diode, GradientFilter, legacy, storage
+
+both_apis = pytest.mark.parametrize("module", [None, legacy], ids=["new", "legacy"])
+
+
+def values(count=20_000, seed=0):
+    generator = np.random.default_rng(seed)
+    scale = np.exp2(generator.integers(-60, 60, count))
+    return (generator.normal(size=count) * scale).astype(np.float32)
+
+
+def neighbours(x):
+    """The bfloat16 numbers towards zero and away from it."""
+    bits = x.view(np.uint32) & np.uint32(0xFFFF0000)
+    return bits.view(np.float32), (bits + np.uint32(0x10000)).view(np.float32)
+
+
+def test_to_the_nearest_is_what_bfloat16_rounds_to():
+    x = values()
+    ours = storage.read(storage.write(tf.constant(x), tf.uint16)).numpy()
+    nearest = tf.cast(tf.cast(x, tf.bfloat16), tf.float32).numpy()
+    low, high = neighbours(x)
+    tie = np.abs(x - low) == np.abs(high - x)
+    np.testing.assert_array_equal(ours[~tie], nearest[~tie])
+
+
+def test_a_chance_rounds_to_one_neighbour_or_the_other():
+    x = values()
+    chance = storage.chances(tf.TensorShape(x.shape), tf.constant([5, 2]), 0)
+    ours = storage.read(storage.write(tf.constant(x), tf.uint16, chance)).numpy()
+    low, high = neighbours(x)
+    assert ((ours == low) | (ours == high)).all()
+    assert 0.4 < (ours == high).mean() < 0.6
+
+
+def test_rounding_has_no_bias():
+    """A number 30 % of the way up is rounded up in 30 % of the cases."""
+    x = np.full(100_000, 1.0 + 0.3 / 128, np.float32)
+    means = []
+    for step in range(4):
+        chance = storage.chances(tf.TensorShape(x.shape), tf.constant([step, 0]), 1)
+        kept = storage.read(storage.write(tf.constant(x), tf.uint16, chance)).numpy()
+        assert set(kept.tolist()) == {1.0, 1.0 + 1 / 128}
+        means.append((kept.mean(dtype=np.float64) - 1.0) * 128)
+    # Five standard errors of a share of 100,000 draws.
+    np.testing.assert_allclose(means, 0.3, atol=5 * np.sqrt(0.21 / 100_000))
+    assert len(set(means)) == 4
+
+
+def test_what_16_bits_hold_is_kept_as_it_is():
+    exact = np.float32([0.0, -0.0, 1.0, -0.5, 2.0**-126, 3e38, np.inf, -np.inf])
+    exact = tf.cast(tf.cast(exact, tf.bfloat16), tf.float32).numpy()
+    chance = tf.fill(exact.shape, tf.constant(65535, tf.uint32))
+    kept = storage.read(storage.write(tf.constant(exact), tf.uint16, chance)).numpy()
+    np.testing.assert_array_equal(kept.view(np.uint32), exact.view(np.uint32))
+
+
+def test_a_nan_stays_one():
+    bits = np.uint32([0x7FC00000, 0x7FFFFFFF, 0xFFFFFFFF])
+    chance = tf.fill(bits.shape, tf.constant(65535, tf.uint32))
+    kept = storage.write(tf.constant(bits.view(np.float32)), tf.uint16, chance)
+    assert np.isnan(storage.read(kept).numpy()).all()
+
+
+def test_chances_are_fair_and_do_not_repeat():
+    shape = tf.TensorShape([300, 100])
+    draws = {
+        (step, variable, salt): storage.chances(
+            shape, tf.constant([step, variable]), salt
+        ).numpy()
+        for step in (0, 1, 2)
+        for variable in (0, 1)
+        for salt in (0, 1)
+    }
+    again = storage.chances(shape, tf.constant([1, 1]), 1).numpy()
+    np.testing.assert_array_equal(again, draws[1, 1, 1])
+    flat = np.stack([draw.ravel() for draw in draws.values()]) / 65536 - 0.5
+    count = flat.shape[1]
+    assert (np.abs(flat.mean(axis=1)) < 5 / np.sqrt(12 * count)).all()
+    # Every bit is as often set as not, and no two draws are correlated.
+    for bit in range(16):
+        share = np.mean([(draw >> bit) & 1 for draw in draws.values()])
+        assert abs(share - 0.5) < 5 * 0.5 / np.sqrt(flat.size)
+    correlation = np.corrcoef(flat)[np.triu_indices(len(flat), 1)]
+    assert (np.abs(correlation) < 5 / np.sqrt(count)).all()
+
+
+@both_apis
+def test_signs_agree_where_rounding_to_the_nearest_ruins_them(module):
+    """Diode's m moves by 1e-3 of the distance: less than half of a last digit."""
+    kind = module.Diode if module else Diode
+    signs = {}
+    for dtype in ("float32", "bfloat16"):
+        optimizer = kind(alpha=0.9, beta=0.999, state_dtype=dtype)
+        theta = tf.Variable(tf.ones(4000))
+        generator = np.random.default_rng(0)
+        drift = np.linspace(-0.3, 0.3, 4000)
+
+        @tf.function
+        def step(gradient, optimizer=optimizer, theta=theta):
+            optimizer.apply_gradients([(gradient, theta)])
+
+        optimizer.apply_gradients([(tf.constant(drift, tf.float32), theta)])
+        for _ in range(1500):
+            step(tf.constant(drift + generator.normal(size=4000), tf.float32))
+        signs[dtype] = theta.numpy()
+    different = (signs["float32"] != signs["bfloat16"]).mean()
+    assert 0 < different < 0.02
+    kept = optimizer.weights if module else optimizer.variables
+    assert {v.dtype for v in kept if v.shape.rank} == {tf.uint16}
+
+
+@both_apis
+def test_inertia_starts_the_same_for_both_signs(module):
+    kind = module.Diode if module else Diode
+    optimizer = kind(initial_inertia=0.3, beta=0.9, state_dtype="bfloat16")
+    theta = tf.Variable([1.0, -1.0] * 8)
+    start = theta.numpy()
+    optimizer.apply_gradients([(tf.constant(start), theta)])
+    np.testing.assert_array_equal(theta.numpy(), start)
+
+
+@both_apis
+def test_an_unknown_type_is_refused(module):
+    kind = module.GradientFilter if module else GradientFilter
+    with pytest.raises(ValueError, match="state_dtype must be one of"):
+        kind(state_dtype="int8")
