@@ -3,14 +3,18 @@
 
     python benchmarks/optimizer_step.py [--rounds 100]
 
-Ours beside Keras's Adam (both APIs) and larq's Bop, in one process, interleaved: in
-each round every optimizer takes one step inside a tf.function, on equal gradients.
+Ours beside Keras's Adam (both APIs) and larq's Bop in its CaseOptimizer, in one
+process, interleaved: in each round, in a new order, every optimizer takes one step
+inside a tf.function, on equal gradients. The floor is a plain copy of as many bytes as
+Diode must read and write, 24 a weight, with one thread and with two.
 """
 
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import os
+import random
 import time
 from collections.abc import Callable
 
@@ -50,6 +54,23 @@ def candidate(optimizer: object) -> Callable[[], float]:
     return measure
 
 
+def copy(threads: int) -> Callable[[], float]:
+    """Returns a function that copies 12 bytes a weight and returns its seconds."""
+    source = np.ones(3 * sum(int(np.prod(shape)) for shape in SHAPES), np.float32)
+    target = np.empty_like(source)
+    parts = list(zip(np.array_split(target, threads), np.array_split(source, threads)))
+    pool = concurrent.futures.ThreadPoolExecutor(threads)
+
+    def measure() -> float:
+        start = time.perf_counter()
+        list(pool.map(lambda part: np.copyto(*part), parts))
+        return time.perf_counter() - start
+
+    for _ in range(3):
+        measure()
+    return measure
+
+
 def main() -> None:
     """Measures in turns and prints a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -58,20 +79,30 @@ def main() -> None:
     keras = tf.keras.optimizers
     candidates = {
         "Diode": ours.Diode(),
+        "Diode, bfloat16": ours.Diode(state_dtype="bfloat16"),
         "GradientFilter": ours.GradientFilter(),
+        "GradientFilter, bfloat16": ours.GradientFilter(state_dtype="bfloat16"),
+        "IIRFilter of order 2": ours.IIRFilter([0.01], [1.0, -1.8, 0.81]),
         "Bop": ours.Bop(),
         "Bop2ndOrder": ours.Bop2ndOrder(),
         "legacy.Diode": ours.legacy.Diode(),
         "legacy.GradientFilter": ours.legacy.GradientFilter(),
-        "larq Bop": lq.optimizers.Bop(),
+        "legacy.Bop2ndOrder": ours.legacy.Bop2ndOrder(),
+        "larq's Bop in CaseOptimizer": lq.optimizers.CaseOptimizer(
+            (lambda variable: True, lq.optimizers.Bop()),
+            default_optimizer=keras.legacy.SGD(),
+        ),
         "Keras legacy Adam": keras.legacy.Adam(),
         "Keras Adam": keras.Adam(),
     }
     measures = {name: candidate(optimizer) for name, optimizer in candidates.items()}
+    measures["copy, one thread"] = copy(1)
+    measures["copy, two threads"] = copy(2)
     seconds: dict[str, list[float]] = {name: [] for name in measures}
+    order = random.Random(0)
     for _ in range(rounds):
-        for name, measure in measures.items():
-            seconds[name].append(measure())
+        for name in order.sample(list(measures), len(measures)):
+            seconds[name].append(measures[name]())
     peer = {
         "min": min(seconds["Keras legacy Adam"]),
         "median": float(np.median(seconds["Keras legacy Adam"])),

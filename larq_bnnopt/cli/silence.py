@@ -33,3 +33,11 @@ def import_tensorflow() -> None:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
+
+
+def start_xla() -> None:
+    """Compiles something small: XLA says once for each process that it compiles."""
+    import tensorflow as tf
+
+    with quiet():
+        tf.function(tf.zeros, jit_compile=True, autograph=False)([])

@@ -27,10 +27,11 @@ def add_arguments(parser: Parser) -> None:
     add(
         "--alpha",
         type=float,
-        help="of diode, in [0, 1), default: 0.9; of gradient_filter, in (0, 1], 0.01",
+        help="of diode, in [0, 1), or of gradient_filter, in (0, 1]; "
+        "default: what fits the length of the run",
     )
-    add("--beta", type=float, help="of diode, in [0, 1); default: 0.999")
-    add("--gamma", type=float, help="of gradient_filter, in (0, 1]; default: 0.1")
+    add("--beta", type=float, help="of diode, in [0, 1); default: likewise")
+    add("--gamma", type=float, help="of gradient_filter, in (0, 1]; default: likewise")
     add(
         "--no-augment",
         dest="augment",

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from larq_bnnopt.cli.console import ProgressBar, console
+from larq_bnnopt.cli.silence import start_xla
 
 
 def with_bar(fit: Callable[[Any], Any], folder: str | os.PathLike[str]) -> Any:
     """Calls a training function with a progress bar; says how to go on after Ctrl-C."""
+    start_xla()
     bar = ProgressBar()
     try:
         return fit([bar])

@@ -7,13 +7,16 @@ Keras APIs (`flip_optimizer.py` here and in `legacy/`) own the variables and cal
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import numpy as np
 import tensorflow as tf
 
-from larq_bnnopt.optimizers import rules, storage
+from larq_bnnopt.optimizers import memory, rules, storage
 from larq_bnnopt.optimizers.predicates import is_binary_variable
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 schedules = tf.keras.optimizers.schedules
 Hyperparameter: TypeAlias = Union[
@@ -110,6 +113,31 @@ class DiodeUpdate(Update):
         self.initial_inertia = float(initial_inertia)
         self.on_zero = _one_of("on_zero", on_zero, rules.ON_ZERO)
 
+    @classmethod
+    def for_steps(cls, total: int, **options: Any) -> Self:
+        """Makes the optimizer whose averages fit a run of `total` steps.
+
+        u remembers total / 200 steps, at most 100, and m total / 3, at most 10,000; eta
+        falls from 1 to 0 along a cosine. From 30,000 steps on these are the paper's
+        constants.
+
+        DIODE_TABLE
+
+        Args:
+            total: Number of steps (batches, or with `accumulate_steps` groups of them)
+                of the whole run.
+            **options: Arguments of the constructor, which go before the rule.
+
+        Returns:
+            The optimizer.
+
+        Raises:
+            ValueError: For a total below 1.
+        """
+        rate = schedules.CosineDecay(1.0, total)
+        rule = {"learning_rate": rate, **memory.diode(total)}
+        return cls(**{**rule, **options})
+
     def eta(self) -> tf.Tensor:
         """Returns the size of a vote now, float32."""
         raise NotImplementedError
@@ -166,6 +194,29 @@ class GradientFilterUpdate(Update):
         self.order = order
         self.state_names = ("m", "g") if order == 2 else ("g",)
         self.on_zero = _one_of("on_zero", on_zero, rules.ON_ZERO)
+
+    @classmethod
+    def for_steps(cls, total: int, **options: Any) -> Self:
+        """Makes the optimizer whose averages fit a run of `total` steps.
+
+        alpha falls from 10 / total to 0 along a cosine; gamma is 0.1.
+
+        FILTER_TABLE
+
+        Args:
+            total: Number of steps (batches, or with `accumulate_steps` groups of them)
+                of the whole run.
+            **options: Arguments of the constructor, which go before the rule.
+
+        Returns:
+            The optimizer.
+
+        Raises:
+            ValueError: For a total below 1.
+        """
+        rule: dict[str, Any] = memory.gradient_filter(total)
+        rule["alpha"] = schedules.CosineDecay(rule["alpha"], total)
+        return cls(**{**rule, **options})
 
     def step(self, gradient, theta, state, values, seed):
         """Applies `rules.gradient_filter`."""

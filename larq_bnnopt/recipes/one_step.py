@@ -13,16 +13,15 @@ import tensorflow as tf
 from larq_bnnopt import datasets
 from larq_bnnopt.callbacks import FlipMonitor, binary_kernels, plot_flips
 from larq_bnnopt.callbacks.summaries import drop_epochs
-from larq_bnnopt.optimizers import CaseOptimizer, Diode, GradientFilter
+from larq_bnnopt.optimizers import CaseOptimizer, Diode, GradientFilter, memory
 from larq_bnnopt.recipes.models import load_model
 from larq_bnnopt.recipes.runs import Run
 from larq_bnnopt.schedules import cosine
 
-# What fits runs of a few thousand steps; the papers' constants belong to longer ones.
-_AVERAGES: dict[str, dict[str, float]] = {
-    "diode": {"alpha": 0.9, "beta": 0.999},
-    "gradient_filter": {"alpha": 0.01, "gamma": 0.1},
-    "adam": {},
+_AVERAGES: dict[str, tuple[str, ...]] = {
+    "diode": ("alpha", "beta"),
+    "gradient_filter": ("alpha", "gamma"),
+    "adam": (),
 }
 OPTIMIZERS = tuple(_AVERAGES)
 
@@ -42,11 +41,10 @@ class OneStep:
         epochs: Number of epochs.
         batch_size: Images in a batch.
         learning_rate: First learning rate of Adam.
-        alpha: Of Diode or the gradient filter; `None` for 0.9 of Diode or 0.01 of the
-            filter, which fit runs of a few thousand steps. Published for long runs:
-            0.99 and 1e-3.
-        beta: Of Diode; `None` for 0.999, likewise. Published: 0.9999.
-        gamma: Of the gradient filter; `None` for 0.1.
+        alpha: Of Diode or the gradient filter; `None` for what fits the length of the
+            run (`Diode.for_steps`, `GradientFilter.for_steps`).
+        beta: Of Diode, likewise.
+        gamma: Of the gradient filter, likewise.
         augment: Whether to augment the training images.
         seed: Seed of weights, order and augmentation.
         data_dir: Folder of tensorflow-datasets, `None` for its default.
@@ -78,19 +76,25 @@ class OneStep:
                 f"learning_rate must be positive. Received: {self.learning_rate}"
             )
         for name in ("alpha", "beta", "gamma"):
-            if getattr(self, name) is not None and name not in self.averages():
+            if (
+                getattr(self, name) is not None
+                and name not in _AVERAGES[self.optimizer]
+            ):
                 raise ValueError(f"optimizer {self.optimizer!r} has no {name}.")
 
-    def averages(self) -> dict[str, Any]:
-        """Returns the constants of the binary optimizer, given or by default."""
+    def averages(self, steps: int) -> dict[str, Any]:
+        """Returns the constants of the binary optimizer in a run of `steps`."""
+        fitting = {"diode": memory.diode, "gradient_filter": memory.gradient_filter}
+        if self.optimizer not in fitting:
+            return {}
         return {
-            name: default if getattr(self, name) is None else getattr(self, name)
-            for name, default in _AVERAGES[self.optimizer].items()
+            name: value if getattr(self, name) is None else getattr(self, name)
+            for name, value in fitting[self.optimizer](steps).items()
         }
 
-    def resolved(self) -> OneStep:
+    def resolved(self, steps: int) -> OneStep:
         """Returns the recipe with a number for everything that was left to it."""
-        return dataclasses.replace(self, **self.averages())
+        return dataclasses.replace(self, **self.averages(steps))
 
     def load_data(self) -> datasets.Dataset:
         """Loads the data set."""
@@ -125,14 +129,13 @@ class OneStep:
         adam = tf.keras.optimizers.Adam(cosine(self.learning_rate, steps))
         if self.optimizer == "adam":
             return adam
-        averages = self.averages()
+        averages = self.averages(steps)
         binary: Diode | GradientFilter
         if self.optimizer == "diode":
             binary = Diode(cosine(1.0, steps), **averages)
         else:
-            binary = GradientFilter(
-                **{**averages, "alpha": cosine(averages["alpha"], steps)}
-            )
+            alpha = cosine(averages.pop("alpha"), steps)
+            binary = GradientFilter(alpha, **averages)
         return CaseOptimizer(
             (binary.is_binary_variable, binary), default_optimizer=adam
         )
@@ -172,7 +175,8 @@ def train(
     data = recipe.load_data()
     model = recipe.build_model(data)
     run = Run.create(folder)
-    run.write_config(dataclasses.asdict(recipe.resolved()))
+    steps = recipe.epochs * data.steps_per_epoch
+    run.write_config(dataclasses.asdict(recipe.resolved(steps)))
     return _fit(recipe, run, data, model, _start(model), 0, callbacks)
 
 

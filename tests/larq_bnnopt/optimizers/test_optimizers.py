@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import scipy.signal
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from larq_bnnopt.optimizers import (
     Bop,
@@ -344,3 +346,123 @@ def test_there_is_no_learning_rate_to_set(name):
     with pytest.raises(AttributeError, match="has no learning rate"):
         optimizer.learning_rate = 0.1
     assert not hasattr(optimizer, "learning_rate")
+
+
+@both_apis
+@pytest.mark.parametrize("total", [1, 10, 1000, 30_000, 10**7])
+def test_averages_fit_the_length_of_a_run(api, total):
+    """Diode ends at the paper's constants; both decay to nothing."""
+    diode = getattr(CASES["diode"], api).for_steps(total)
+    assert 1 / (1 - float(diode.alpha)) == pytest.approx(
+        np.clip(total / 200, 1, 100), rel=1e-9
+    )
+    assert 1 / (1 - float(diode.beta)) == pytest.approx(
+        np.clip(total / 3, 1, 10_000), rel=1e-9
+    )
+    filtered = getattr(CASES["filter"], api).for_steps(total, order=1)
+    assert filtered.order == 1 and float(filtered.gamma) == pytest.approx(0.1)
+    eta = diode.get_config()["learning_rate"]["config"]
+    alpha = filtered.get_config()["alpha"]["config"]
+    assert (eta["initial_learning_rate"], eta["decay_steps"]) == (1.0, total)
+    assert alpha["initial_learning_rate"] == pytest.approx(min(10 / total, 1))
+    assert alpha["decay_steps"] == total and alpha["alpha"] == 0.0
+
+
+@both_apis
+@pytest.mark.parametrize("name", ["diode", "filter"])
+def test_what_is_given_goes_before_the_rule(api, name):
+    kind = getattr(CASES[name], api)
+    assert float(kind.for_steps(100, alpha=0.25).alpha) == 0.25
+    with pytest.raises(ValueError, match="whole number of steps"):
+        kind.for_steps(0)
+
+
+# Zeros, the smallest subnormal number, subnormal and normal ones, large ones.
+EDGES = [0.0, 2.0**-149, 2.0**-127, 2.0**-126, 2.0**-24, 1.0, 2.0**15, 2.0**60]
+
+
+@every_case_and_api
+@pytest.mark.parametrize(
+    "dtype, state_dtype",
+    [
+        ("float32", "float32"),
+        ("float16", "bfloat16"),
+        pytest.param("bfloat16", "float32", marks=pytest.mark.slow),
+        pytest.param("float64", "bfloat16", marks=pytest.mark.slow),
+    ],
+)
+def test_weights_are_binary_whatever_comes(case, api, dtype, state_dtype):
+    """Any start, any gradient: also zeros, subnormal and large numbers."""
+    optimizer = make(case, api, state_dtype=state_dtype)
+    variable = tf.Variable(tf.ones(8, dtype))
+    optimizer.apply_gradients([(tf.zeros(8, dtype), variable)])
+    kept = optimizer.variables if api == "new" else optimizer.weights
+    edges = EDGES if dtype != "float16" else EDGES[:-1]
+    gradients = st.lists(
+        st.sampled_from(edges + [-edge for edge in edges]) | st.floats(-9, 9),
+        min_size=16,
+        max_size=16,
+    )
+    starts = st.lists(st.floats(-2, 2), min_size=8, max_size=8)
+
+    @settings(max_examples=8, deadline=None, derandomize=True)
+    @given(start=starts, stream=gradients)
+    def check(start, stream):
+        variable.assign(tf.cast(tf.constant(start, tf.float64), dtype))
+        for value in kept:
+            if value.shape.rank:
+                value.assign(tf.zeros_like(value))
+        for gradient in np.reshape(stream, (2, 8)):
+            optimizer.apply_gradients([(tf.cast(gradient, dtype), variable)])
+            theta = tf.cast(variable, tf.float64).numpy()
+            assert set(theta.tolist()) <= {-1.0, 1.0}
+
+    check()
+
+
+@every_case_and_api
+@pytest.mark.parametrize(
+    "option", [{"clipnorm": 1.0}, {"clipvalue": 0.1}, {"global_clipnorm": 1.0}]
+)
+def test_clipped_gradients_are_those_that_keras_clips(case, api, option):
+    """One optimizer clips, the other gets the gradients clipped: they agree."""
+    clipping, other = make(case, api, **option), make(case, api)
+    ours = [binary_variable((5, 4), seed) for seed in (1, 2)]
+    theirs = [binary_variable((5, 4), seed) for seed in (1, 2)]
+    generator = np.random.default_rng(4)
+    changed = 0
+    for _ in range(STEPS):
+        gradients = [
+            tf.constant(generator.normal(size=(5, 4)), tf.float32) for _ in ours
+        ]
+        if "clipnorm" in option:
+            clipped = [tf.clip_by_norm(g, 1.0) for g in gradients]
+        elif "clipvalue" in option:
+            clipped = [tf.clip_by_value(g, -0.1, 0.1) for g in gradients]
+        else:
+            clipped = tf.clip_by_global_norm(gradients, 1.0)[0]
+        changed += any(
+            (a.numpy() != b.numpy()).any() for a, b in zip(gradients, clipped)
+        )
+        clipping.apply_gradients(zip(gradients, ours))
+        other.apply_gradients(zip(clipped, theirs))
+        for one, two in zip(ours, theirs):
+            np.testing.assert_array_equal(one.numpy(), two.numpy())
+    assert changed == STEPS
+
+
+@every_case_and_api
+def test_variables_of_equal_shapes_are_kept_apart(case, api):
+    """As if each were trained alone."""
+    optimizer = make(case, api)
+    first, second = binary_variable(seed=1), binary_variable(seed=2)
+    alone = make(case, api)
+    copy = tf.Variable(tf.convert_to_tensor(second))
+    for number in range(STEPS):
+        gradient = tf.constant(
+            np.random.default_rng(number).normal(size=40), tf.float32
+        )
+        optimizer.apply_gradients([(-gradient, first), (gradient, second)])
+        alone.apply_gradients([(gradient, copy)])
+        np.testing.assert_array_equal(second.numpy(), copy.numpy())
+    assert (first.numpy() != second.numpy()).any()

@@ -79,7 +79,8 @@ def test_the_configuration_repeats_the_run(tmp_path):
     model = recipes.train(recipe, tmp_path / "run")
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     # What was left to the recipe is written down.
-    assert config["recipe"]["alpha"] == 0.01 and config["recipe"]["gamma"] == 0.1
+    steps = recipe.load_data().steps_per_epoch
+    assert config["recipe"]["alpha"] == 10 / steps and config["recipe"]["gamma"] == 0.1
     assert config["versions"]["tensorflow"] == tf.__version__
     again = recipes.train(OneStep(**config["recipe"]), tmp_path / "again")
     for ours, expected in zip(again.get_weights(), model.get_weights()):
