@@ -19,10 +19,11 @@ class Diode(DiodeUpdate, FlipOptimizer):
     \theta = -\mathrm{sign}(m) \]
 
     The weights are {-1, +1} themselves; there is no latent copy. In float32 the two
-    averages take the same memory as Adam's moments.
+    averages take the same memory as Adam's moments: the paper's saving of nearly one
+    half needs `state_dtype="bfloat16"`, and gradients and weights in fewer bits.
 
-    The paper's alpha and beta remember about 100 and 10,000 steps. On a run of a few
-    thousand steps take shorter ones, such as 0.9 and 0.999.
+    The paper's alpha and beta remember about 100 and 10,000 steps. `Diode.for_steps`
+    makes averages that fit a run of a few thousand steps.
 
     Args:
         learning_rate: Size eta of a vote, a float or a `LearningRateSchedule`. A

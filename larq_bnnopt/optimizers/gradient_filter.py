@@ -24,7 +24,7 @@ class GradientFilter(GradientFilterUpdate, FlipOptimizerWithoutRate):
         alpha: Weight of the newest value in g, in (0, 1], a float or a
             `LearningRateSchedule`. Decaying it takes the place of a learning rate
             decay. Defaults to `1e-3`, the paper's value for 400 epochs of CIFAR-10;
-            shorter runs need a larger one.
+            `GradientFilter.for_steps` has one for shorter runs.
         gamma: Weight of the newest gradient in m, in (0, 1], a float or a schedule.
             Defaults to `0.1`.
         order: `2` as above, `1` without m. Defaults to `2`.
