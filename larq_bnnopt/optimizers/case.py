@@ -106,7 +106,8 @@ class CaseOptimizer(Optimizer):
         if keys == getattr(self, "_keys", None):
             return
         owners = self._route(variables)
-        predicates.check_claims(owners, self.predicates, self._names)
+        if getattr(self, "_keys", None) is None:
+            predicates.check_claims(owners, self.predicates, self._names)
         for index, follower in enumerate(self._followers):
             follower.follow(
                 [v for v, owner in zip(variables, owners) if owner == index]

@@ -91,7 +91,8 @@ class CaseOptimizer(lq.optimizers.CaseOptimizer):
         if keys == self._keys:
             return
         owners = self._route(variables)
-        predicates.check_claims(owners, self.predicates, self._names)
+        if self._keys is None:
+            predicates.check_claims(owners, self.predicates, self._names)
         _ = self.iterations
         for index, optimizer in enumerate(self.optimizers):
             own = [v for v, owner in zip(variables, owners) if owner == index]
