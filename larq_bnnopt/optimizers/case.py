@@ -28,8 +28,9 @@ class CaseOptimizer(Optimizer):
     it, of Keras's own optimizers either; then a warning says what was lost.
 
     Layers that are unfrozen later are trained from the next `compile` on, and the
-    optimizer can go on with another model. Only the state of the variables of the last
-    step is saved; that of others waits in memory until they come back.
+    optimizer can go on with another model. Saved is the state of the variables for
+    which a step was last traced (or taken eagerly); that of others waits in memory
+    until they come back. So take a step after freezing layers before you save.
 
     Args:
         *predicates_and_optimizers: Pairs `(predicate, optimizer)`. A predicate takes a
@@ -41,7 +42,8 @@ class CaseOptimizer(Optimizer):
         accumulate_steps: Number k of batches whose mean gradient makes one step, so
             that a batch fits into memory that is k times smaller; Diode wants batches
             of 128 and more. Costs a float32 for each weight. `iterations` counts steps,
-            not batches. Defaults to `1`.
+            not batches; a batch without a gradient for a variable counts as zero.
+            Defaults to `1`.
         name: Name of the optimizer. Defaults to `"CaseOptimizer"`.
 
     Raises:
@@ -88,7 +90,7 @@ class CaseOptimizer(Optimizer):
         self.accumulator = Accumulator(accumulate_steps)
         # Not lists, which Keras would track and save.
         self._followers = tuple(Follower(optimizer) for optimizer in self.optimizers)
-        self._steps_before = 0
+        self._before: dict[str, Any] = {}
 
     @property
     def accumulate_steps(self) -> int:
@@ -106,17 +108,23 @@ class CaseOptimizer(Optimizer):
         if keys == getattr(self, "_keys", None):
             return
         owners = self._route(variables)
-        if getattr(self, "_keys", None) is None:
+        before = getattr(self, "_keys", None)
+        if before is None:
             predicates.check_claims(owners, self.predicates, self._names)
+        self.accumulator.follow(keys, variables)
+        if before and not set(before) & set(keys):
+            checks.warn_of_another_model(self.name)
         for index, follower in enumerate(self._followers):
             follower.follow(
                 [v for v, owner in zip(variables, owners) if owner == index]
             )
-        self.accumulator.follow(keys, variables)
         self._keys = keys
+        self._trained = [variable.name for variable in variables]
         self._build_index_dict(variables)
         self._built = True
         name_apart(self.variables)
+        # TensorFlow 2.19 keeps what an optimizer saved the first time.
+        self.__dict__.pop("_coalesced_children", None)
 
     def _route(self, variables: Sequence[tf.Variable]) -> list[int]:
         return predicates.route(variables, self.predicates, self._names)
@@ -132,23 +140,35 @@ class CaseOptimizer(Optimizer):
         pairs = list(grads_and_vars)
         with tf.init_scope():
             self.build([variable for _, variable in pairs])
-            self._warn_if_reset()
+            self._warn_if_reset([variable for _, variable in pairs])
         aggregate = kwargs.pop("experimental_aggregate_gradients", True)
         if aggregate and not skip_gradients_aggregation:
             pairs = self.aggregate_gradients(pairs)
+        groups: dict[int, list[Any]] = {}
+        owners = self._route([variable for _, variable in pairs])
+        for pair, owner in zip(pairs, owners):
+            groups.setdefault(owner, []).append(pair)
+        for owner, group in groups.items():
+            # Keras itself would raise; here the other optimizers may go on.
+            if all(gradient is None for gradient, _ in group):
+                checks.warn_of_no_gradient(
+                    [variable for _, variable in group], self._names[owner]
+                )
         if self.accumulate_steps == 1:
             return self._step(pairs)
-        present = [pair for pair in pairs if pair[0] is not None]
-        indices = [self._index_dict[self._var_key(variable)] for _, variable in present]
-
-        def step(means: list[tf.Tensor]) -> None:
-            full = dict(zip(indices, means))
-            self._step([(full.get(i), v) for i, (_, v) in enumerate(pairs)])
-
+        gradients: list[Any] = [None] * len(self._index_dict)
+        variables: list[Any] = [None] * len(self._index_dict)
+        for gradient, variable in pairs:
+            index = self._index_dict[self._var_key(variable)]
+            gradients[index], variables[index] = gradient, variable
         self.accumulator.add(
-            [gradient for gradient, _ in present],
-            [self.accumulator.sums[index] for index in indices],
-            step,
+            gradients,
+            lambda means: self._step(
+                [
+                    (tf.cast(mean, variable.dtype), variable)
+                    for mean, variable in zip(means, variables)
+                ]
+            ),
         )
         return self.iterations
 
@@ -159,18 +179,28 @@ class CaseOptimizer(Optimizer):
         for optimizer, group in zip(self.optimizers, groups):
             if any(gradient is not None for gradient, _ in group):
                 optimizer.apply_gradients(group, skip_gradients_aggregation=True)
-            elif group:
-                # Keras itself would raise; here the other optimizers may go on.
-                checks.warn_of_no_gradient(
-                    [variable for _, variable in group], optimizer.name
-                )
         return self.iterations.assign_add(1)
 
     @property
     def variables(self) -> list[tf.Variable]:
         """The state of this optimizer and of those in it, by unique names."""
         inner = [v for optimizer in self.optimizers for v in optimizer.variables]
-        return _Variables([*self._variables, *self.accumulator.state, *inner])
+        return _Variables([*self._own(), *inner])
+
+    def _own(self) -> list[tf.Variable]:
+        """What the optimizers in it do not save themselves.
+
+        Among it what Keras leaves out of an optimizer's `variables`: its learning rate,
+        and the product in Nadam.
+        """
+        known = {id(v) for optimizer in self.optimizers for v in optimizer.variables}
+        left_out = [
+            variable
+            for optimizer in self.optimizers
+            for _, variable in sorted(vars(optimizer).items())
+            if isinstance(variable, tf.Variable) and id(variable) not in known
+        ]
+        return [*self._variables, *self.accumulator.state, *left_out]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Sets the state, in the order of `variables`.
@@ -182,33 +212,23 @@ class CaseOptimizer(Optimizer):
 
     def save_own_variables(self, store: Any) -> None:
         """Saves what the optimizers in it do not save themselves."""
-        for i, variable in enumerate([*self._variables, *self.accumulator.state]):
+        for i, variable in enumerate(self._own()):
             store[str(i)] = variable.numpy()
 
     def load_own_variables(self, store: Any) -> None:
-        """Loads what `save_own_variables` saved."""
-        own = [*self._variables, *self.accumulator.state]
-        if len(own) != len(store.keys()):
-            raise ValueError(
-                f"{self.name} keeps {len(own)} variables of its own, the file holds "
-                f"{len(store.keys())}. Was it saved with other frozen layers?"
-            )
-        for i, variable in enumerate(own):
-            variable.assign(store[str(i)])
+        """Loads what `save_own_variables` saved, if it is for the same variables."""
+        own = self._own()
+        if len(own) == len(store.keys()):
+            set_all(self.name, own, [store[str(i)] for i in range(len(own))])
 
-    def _warn_if_reset(self) -> None:
+    def _warn_if_reset(self, variables: list[tf.Variable]) -> None:
         """Warns once, by name, if a loaded optimizer starts without its state."""
-        if not self._steps_before or not tf.executing_eagerly():
-            return
-        checks.warn_of_lost_state(
-            self._steps_before,
-            {
-                optimizer.name: (int(optimizer.iterations), optimizer.variables)
-                for optimizer in self.optimizers
-            },
-            'Save as ".keras" or ".h5", or with tf.train.Checkpoint.',
-        )
-        self._steps_before = 0
+        before, self._before = self._before, {}
+        if before and tf.executing_eagerly():
+            now = {o.name: int(o.iterations) for o in self.optimizers}
+            keep = 'To keep them, save as ".keras" or ".h5", or with a checkpoint.'
+            checks.warn_of_lost_state(before["iterations"], now, keep)
+            checks.warn_of_exchange(before["variables"], variables, self.name)
 
     @property
     def learning_rate(self) -> Any:
@@ -238,21 +258,25 @@ class CaseOptimizer(Optimizer):
     def get_config(self) -> dict[str, Any]:
         """Returns the configurations of the optimizers and the predicates' names.
 
-        `iterations` tells a loaded optimizer how much state it should have found.
+        `before` tells a loaded optimizer what state it should have found.
         """
         default = self.default_optimizer
         return {
             "name": self.name,
             "predicates": [registry.predicate_name(p) for p in self.predicates],
             "optimizers": [
-                registry.serialize(optimizer)
+                registry.serialize(optimizer, tf.keras.optimizers)
                 for optimizer in self.optimizers[: len(self.predicates)]
             ],
             "default_optimizer": None
             if default is None
-            else registry.serialize(default),
+            else registry.serialize(default, tf.keras.optimizers),
             "accumulate_steps": self.accumulate_steps,
-            "iterations": int(self.iterations.numpy()) or self._steps_before,
+            "before": self._before
+            or {
+                "iterations": {o.name: int(o.iterations) for o in self.optimizers},
+                "variables": list(getattr(self, "_trained", [])),
+            },
             "optimizer_configs": registry.trap("larq_bnnopt.optimizers"),
         }
 
@@ -275,7 +299,7 @@ class CaseOptimizer(Optimizer):
             accumulate_steps=config["accumulate_steps"],
             name=config["name"],
         )
-        optimizer._steps_before = config["iterations"]
+        optimizer._before = dict(config["before"])
         return optimizer
 
 

@@ -37,32 +37,39 @@ def warn_of_start(variable: tf.Variable, optimizer: str) -> None:
             )
 
 
-def penalised(variables: Iterable[tf.Variable]) -> list[str]:
-    """Returns the names of the variables on which Keras computes a regularizer.
+def warn_of_penalties(
+    variables: Iterable[tf.Variable], optimizer: str, told: set[str]
+) -> None:
+    """Warns of regularizers on binary weights, once for each.
 
     A variable does not know its regularizer. While Keras traces a training step, the
-    penalty is already there under a name of its own, and is looked up.
+    penalty is already there under the variable's name, and is looked up. In eager
+    steps, and under the short names that TensorFlow 2.19 gives after loading, nothing
+    can be found.
+
+    Args:
+        variables: Binary weights.
+        optimizer: Name of their optimizer.
+        told: Names of which it was said before; grows.
     """
-    graph, names = tf.compat.v1.get_default_graph(), []
+    graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
     operations: list[str] = []
-    while graph is not None and not tf.executing_eagerly():
-        operations += [operation.name for operation in graph.get_operations()]
+    while graph is not None:
+        operations += [f"/{operation.name}" for operation in graph.get_operations()]
         graph = getattr(graph, "outer_graph", None)
     for variable in variables:
-        scope = f"{variable.name.split(':')[0]}/Regularizer"
+        path = variable.name.split(":")[0]
+        scope = f"/{path}/Regularizer"
+        if "/" not in path or path in told:
+            continue
         if any(scope in operation for operation in operations):
-            names.append(variable.name)
-    return names
-
-
-def warn_of_penalties(variables: Iterable[tf.Variable], optimizer: str) -> None:
-    """Warns of regularizers on binary weights."""
-    for name in penalised(variables):
-        warnings.warn(
-            f"{name} has a weight regularizer. All weights in {{-1, +1}} cost the "
-            f"same, so it only pushes {optimizer} towards flipping them. Remove it.",
-            stacklevel=2,
-        )
+            told.add(path)
+            warnings.warn(
+                f"{variable.name} has a weight regularizer. All weights in {{-1, +1}} "
+                f"cost the same, so it only pushes {optimizer} towards flipping them. "
+                "Remove it.",
+                stacklevel=2,
+            )
 
 
 def warn_of_no_gradient(variables: Iterable[tf.Variable], optimizer: str) -> None:
@@ -75,27 +82,52 @@ def warn_of_no_gradient(variables: Iterable[tf.Variable], optimizer: str) -> Non
     )
 
 
-def warn_of_lost_state(
-    steps: int, found: dict[str, tuple[int, list[tf.Variable]]], advice: str
-) -> None:
-    """Warns of optimizers that should have state and have none.
+def warn_of_lost_state(before: dict[str, int], now: dict[str, int], keep: str) -> None:
+    """Warns of optimizers that were saved with averages and start without.
 
     Args:
-        steps: Number of steps that the saved optimizer had taken.
-        found: By the optimizer's name, its number of steps and its variables.
-        advice: What to do.
+        before: By the optimizer's name, the number of steps it had taken.
+        now: The number that it knows of.
+        keep: How to save the averages.
     """
-    lost = []
-    for name, (taken, variables) in found.items():
-        averages = [v.numpy() for v in variables if v.shape.rank]
-        # New averages are zero; half of Diode's are not if it starts with inertia.
-        filled = sum(bool(np.any(average)) for average in averages)
-        if taken == 0 or (averages and filled <= len(averages) / 2):
-            lost.append(name)
+    lost = [name for name, steps in before.items() if steps and not now.get(name)]
     if lost:
         warnings.warn(
-            f"The model was saved after {steps} steps of its optimizers, but the file "
-            f"did not hold what {', '.join(lost)} had averaged. All variables are "
-            f"trained, from new averages. {advice}",
+            f"This optimizer had taken {max(before.values())} steps when it was saved, "
+            f"and starts without what {', '.join(lost)} had averaged. All variables "
+            f"are trained, from new averages. {keep}",
             stacklevel=2,
         )
+
+
+def warn_of_exchange(
+    before: Iterable[str], variables: Iterable[tf.Variable], optimizer: str
+) -> None:
+    """Warns where averages were saved for other variables than they are used for.
+
+    Args:
+        before: Names of the variables that were trained when the optimizer was saved.
+        variables: Those that it trains now.
+        optimizer: Its name.
+    """
+    before, names = list(before), [variable.name for variable in variables]
+    # TensorFlow 2.19 shortens names when it loads a model.
+    if len(before) == len(names) and not all(
+        old.endswith(new) for old, new in zip(before, names)
+    ):
+        warnings.warn(
+            f"{optimizer} was saved while it trained {', '.join(before)}, and goes on "
+            f"with their averages for {', '.join(names)}. Take a step after freezing "
+            "or unfreezing layers before you save, or compile with a new optimizer.",
+            stacklevel=2,
+        )
+
+
+def warn_of_another_model(optimizer: str) -> None:
+    """Warns that one optimizer goes on with variables that are all new to it."""
+    warnings.warn(
+        f"{optimizer} goes on with another model. A file that is saved from now on "
+        "holds the averages of this model alone. Give each model its own optimizer to "
+        "save both.",
+        stacklevel=2,
+    )

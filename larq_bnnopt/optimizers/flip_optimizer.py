@@ -32,6 +32,8 @@ class FlipOptimizer(FusedUpdate, tf.keras.optimizers.Optimizer):
         # Keras would turn it off where there is no GPU.
         self.jit_compile = jit_compile
         self.set_state_dtype(state_dtype)
+        # Of what it was warned.
+        self._told: set[str] = set()
 
     def remember(self, name: str, variable: tf.Variable) -> None:
         """Adds the variable of a hyperparameter to those that are saved."""
@@ -44,7 +46,9 @@ class FlipOptimizer(FusedUpdate, tf.keras.optimizers.Optimizer):
             return
         self._state: list[tuple[tf.Variable, ...]] = []
         for variable in var_list:
-            warn_of_start(variable, self.name)
+            if self._var_key(variable) not in self._told:
+                self._told.add(self._var_key(variable))
+                warn_of_start(variable, self.name)
             self._state.append(
                 tuple(self._add_state(name, variable) for name in self.state_names)
             )
@@ -54,18 +58,10 @@ class FlipOptimizer(FusedUpdate, tf.keras.optimizers.Optimizer):
         # Not add_variable_from_reference: that takes over the variable's dtype, and
         # averages in float16 stand still.
         strategy = tf.distribute.get_strategy()
-        dtype = storage.kept_as(self.state_dtype)
-        if dtype == tf.uint16 and isinstance(
-            strategy, tf.distribute.MultiWorkerMirroredStrategy
-        ):
-            raise ValueError(
-                f"{self.name}: TensorFlow cannot send 16-bit state between processes. "
-                'With MultiWorkerMirroredStrategy take state_dtype="float32".'
-            )
         with strategy.extended.colocate_vars_with(variable):
             start = self.start(name, tf.convert_to_tensor(variable))
             state = tf.Variable(
-                storage.write(start, dtype),
+                storage.write(start, self.kept_as()),
                 name=f"{name}/{variable._shared_name}",
                 trainable=False,
             )
@@ -75,7 +71,8 @@ class FlipOptimizer(FusedUpdate, tf.keras.optimizers.Optimizer):
     def apply_gradients(self, grads_and_vars: Any, *args: Any, **kwargs: Any) -> Any:
         """Takes a step."""
         grads_and_vars = list(grads_and_vars)
-        warn_of_penalties((variable for _, variable in grads_and_vars), self.name)
+        variables = [variable for _, variable in grads_and_vars]
+        warn_of_penalties(variables, self.name, self._told)
         return super().apply_gradients(grads_and_vars, *args, **kwargs)
 
     def _distributed_apply_gradients_fn(

@@ -27,43 +27,49 @@ class Follower:
 
     def __init__(self, optimizer: Optimizer):
         self.optimizer = optimizer
-        self._state: dict[str, dict[str, Any]] = {}
-        self._keys: tuple[str, ...] | None = None
+        self._aside: dict[str, dict[str, Any]] = {}
 
     def follow(self, variables: Sequence[tf.Variable]) -> None:
         """Makes the optimizer train these variables, in this order."""
         optimizer = self.optimizer
-        keys = tuple(optimizer._var_key(variable) for variable in variables)
-        if keys == self._keys:
+        keys = [optimizer._var_key(variable) for variable in variables]
+        if not getattr(optimizer, "_built", False):
+            # Some optimizers cannot be built for no variables.
+            if variables:
+                optimizer.build(variables)
             return
-        first, self._keys = self._keys is None, keys
-        if first and not getattr(optimizer, "_built", False):
-            optimizer.build(variables)
-        if first:
+        if keys == list(optimizer._index_dict) or not variables:
             return
+        before = {
+            name: value
+            for name, value in vars(optimizer).items()
+            if isinstance(value, tf.Variable)
+        }
+        slots: set[int] = set()
         for name, rows in _rows(optimizer, len(optimizer._index_dict)).items():
             for key, index in optimizer._index_dict.items():
-                self._state.setdefault(key, {})[name] = rows[index]
-        twin = type(optimizer).from_config(optimizer.get_config())
-        twin.build(variables)
-        ours = {
-            id(variable): getattr(optimizer, name)
-            for name, variable in vars(twin).items()
-            if isinstance(variable, tf.Variable)
-        }
-        for name, rows in _rows(twin, len(keys)).items():
+                self._aside.setdefault(key, {})[name] = rows[index]
+                slots.update(id(part) for part in tf.nest.flatten(rows[index]))
+        optimizer._variables = [v for v in optimizer._variables if id(v) not in slots]
+        optimizer._built = False
+        optimizer.build(variables)
+        ours: dict[int, Any] = {}
+        for name, old in before.items():
+            new = getattr(optimizer, name)
+            if new is not old:
+                ours[id(new)] = old
+                setattr(optimizer, name, old)
+        for name, rows in _rows(optimizer, len(keys)).items():
             for index, key in enumerate(keys):
-                known = self._state.get(key, {}).get(name)
+                known = self._aside.get(key, {}).get(name)
                 if known is not None:
-                    old, new = tf.nest.flatten(known), tf.nest.flatten(rows[index])
-                    ours.update(zip(map(id, new), old))
-            setattr(
-                optimizer,
-                name,
-                tf.nest.map_structure(lambda v: ours.get(id(v), v), list(rows)),
-            )
-        optimizer._variables = [ours.get(id(v), v) for v in twin._variables]
-        optimizer._build_index_dict(variables)
+                    parts = zip(tf.nest.flatten(rows[index]), tf.nest.flatten(known))
+                    ours.update((id(new), old) for new, old in parts)
+            kept = tf.nest.map_structure(lambda v: ours.get(id(v), v), rows)
+            setattr(optimizer, name, kept)
+        optimizer._variables = [ours.get(id(v), v) for v in optimizer._variables]
+        # TensorFlow 2.19 keeps what an optimizer saved the first time.
+        optimizer.__dict__.pop("_coalesced_children", None)
 
 
 def _rows(optimizer: Optimizer, count: int) -> dict[str, list[Any]]:
@@ -73,7 +79,7 @@ def _rows(optimizer: Optimizer, count: int) -> dict[str, list[Any]]:
         if name == "_variables" or not isinstance(value, list) or len(value) != count:
             continue
         plain = [tuple(row) if isinstance(row, tuple) else row for row in value]
-        parts = [part for row in plain for part in tf.nest.flatten(row)]
+        parts = tf.nest.flatten(plain)
         if all(part is None or isinstance(part, tf.Variable) for part in parts):
             rows[name] = plain
     return rows

@@ -24,6 +24,22 @@ class FusedUpdate(Update):
     jit_compile: bool
     iterations: tf.Variable
 
+    def kept_as(self) -> tf.DType:
+        """Returns the type of the variables that keep averages.
+
+        Raises:
+            ValueError: If they cannot be sent to the other processes.
+        """
+        dtype = storage.kept_as(self.state_dtype)
+        if dtype == tf.uint16 and isinstance(
+            tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy
+        ):
+            raise ValueError(
+                "TensorFlow cannot send 16-bit state between processes. With "
+                'MultiWorkerMirroredStrategy take state_dtype="float32".'
+            )
+        return dtype
+
     def update_all(
         self,
         distribution: tf.distribute.Strategy,

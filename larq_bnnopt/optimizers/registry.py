@@ -28,13 +28,22 @@ def find_predicate(name: str, custom_objects: dict[str, Any] | None) -> Predicat
     )
 
 
-def serialize(optimizer: Any) -> dict[str, Any]:
+def serialize(optimizer: Any, module: Any) -> dict[str, Any]:
     """Returns the registered name of an optimizer's class, and its configuration.
 
     Keras's own function leaves out the package in HDF5 files, and cannot load them.
+
+    Args:
+        optimizer: What to serialize.
+        module: Where Keras's own optimizers are: `tf.keras.optimizers` or its `legacy`.
     """
+    kind = type(optimizer)
+    keras = getattr(module, kind.__name__, None) is kind
     return {
-        "class_name": tf.keras.saving.get_registered_name(type(optimizer)),
+        "class_name": kind.__name__
+        if keras
+        else tf.keras.saving.get_registered_name(kind),
+        "keras": keras,
         "config": optimizer.get_config(),
     }
 
@@ -48,12 +57,15 @@ def deserialize(
         value: What `serialize` returned.
         module: Where Keras's own optimizers are: `tf.keras.optimizers` or its `legacy`.
         custom_objects: Classes by name, as Keras takes them.
+
+    Raises:
+        ValueError: If its class is not registered.
     """
     name = value["class_name"]
-    # Keras's own first: custom objects may bear the same names.
-    kind = getattr(module, name, None) or tf.keras.saving.get_registered_object(
-        name, custom_objects
-    )
+    if value["keras"]:
+        kind = getattr(module, name)
+    else:
+        kind = tf.keras.saving.get_registered_object(name, custom_objects)
     return _found(kind, "optimizer", name).from_config(dict(value["config"]))
 
 

@@ -50,8 +50,9 @@ def write(
         return tf.cast(value, dtype)
     bits = tf.bitcast(value, tf.uint32)
     rounded = bits + (tf.constant(0x8000, tf.uint32) if chance is None else chance)
-    # The carry would turn a nan into something else.
-    rounded = tf.where(tf.math.is_nan(value), bits, rounded)
+    # The carry would turn a nan into something else, and so would cutting it off.
+    nan = tf.bitwise.bitwise_or(bits, tf.constant(0x400000, tf.uint32))
+    rounded = tf.where(tf.math.is_nan(value), nan, rounded)
     return tf.cast(rounded // 65536, tf.uint16)
 
 

@@ -83,6 +83,23 @@ class Update:
             self.remember(name, value)
         setattr(self, name, value)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Sets the variable of a hyperparameter, as Keras sets a learning rate.
+
+        Raises:
+            TypeError: If a number meets a schedule.
+        """
+        old = vars(self).get(name) if name in self.scheduled else None
+        if old is None or value is old:
+            super().__setattr__(name, value)
+        elif isinstance(old, tf.Variable) and not callable(value):
+            old.assign(value)
+        else:
+            raise TypeError(
+                f"{name} was made as a {type(old).__name__} and cannot become "
+                f"{value!r}. Make a new optimizer."
+            )
+
     def remember(self, name: str, variable: tf.Variable) -> None:
         """Makes the variable of a hyperparameter part of what Keras saves."""
         raise NotImplementedError
@@ -354,7 +371,8 @@ class Bop2ndOrderUpdate(Update):
             raise ValueError(f"epsilon must be positive. Received: {epsilon!r}")
         self.epsilon = float(epsilon)
         if bias_correction and not all(
-            isinstance(weight, float) and weight < 1 for weight in (gamma, sigma)
+            isinstance(weight, tf.Variable) and float(weight) < 1
+            for weight in (self.gamma, self.sigma)
         ):
             raise ValueError(
                 "bias_correction needs a constant gamma and sigma below 1. Received: "

@@ -70,7 +70,8 @@ class CaseOptimizer(lq.optimizers.CaseOptimizer):
         self._track_trackable(self.accumulator, "accumulator")
         self._keys: tuple[str, ...] | None = None
         self._trained: list[list[tf.Variable]] = [[] for _ in self.optimizers]
-        self._steps_before = 0
+        self._variables_now: list[tf.Variable] = []
+        self._before: dict[str, Any] = {}
 
     @property
     def accumulate_steps(self) -> int:
@@ -93,13 +94,18 @@ class CaseOptimizer(lq.optimizers.CaseOptimizer):
         owners = self._route(variables)
         if self._keys is None:
             predicates.check_claims(owners, self.predicates, self._names)
+        self.accumulator.follow(keys, variables)
+        if self._keys and not set(self._keys) & set(keys):
+            checks.warn_of_another_model(self._name)
         _ = self.iterations
         for index, optimizer in enumerate(self.optimizers):
             own = [v for v, owner in zip(variables, owners) if owner == index]
             self._trained[index] = own
-            optimizer._create_all_weights(own)
-        self.accumulator.follow(keys, variables)
+            # Some optimizers cannot be built for no variables.
+            if own:
+                optimizer._create_all_weights(own)
         self._keys = keys
+        self._variables_now = variables
         name_apart(self.weights)
 
     def apply_gradients(
@@ -114,7 +120,10 @@ class CaseOptimizer(lq.optimizers.CaseOptimizer):
             self._create_all_weights([variable for _, variable in pairs])
             self._warn_if_reset()
         present = [pair for pair in pairs if pair[0] is not None]
-        if experimental_aggregate_gradients and present:
+        if not present:
+            names = ", ".join(variable.name for _, variable in pairs)
+            raise ValueError(f"No gradients provided for any variable: {names}.")
+        if experimental_aggregate_gradients:
             present = list(self._aggregate_gradients(present))
         for optimizer, own in zip(self.optimizers, self._trained):
             known = {_key(variable) for _, variable in present}
@@ -137,11 +146,16 @@ class CaseOptimizer(lq.optimizers.CaseOptimizer):
             return tf.distribute.get_replica_context().merge_call(
                 in_replicas, args=(gradients,)
             )
-        sums = dict(zip(self._keys or (), self.accumulator.sums))
+        found = {_key(variable): gradient for gradient, variable in present}
         return self.accumulator.add(
-            [gradient for gradient, _ in present],
-            [sums[_key(variable)] for variable in variables],
-            lambda means: self._step(means, variables),
+            [found.get(key) for key in self._keys or ()],
+            lambda means: self._step(
+                [
+                    tf.cast(mean, variable.dtype)
+                    for mean, variable in zip(means, self._variables_now)
+                ],
+                self._variables_now,
+            ),
         )
 
     def _step(self, gradients: Sequence[Any], variables: Sequence[tf.Variable]) -> Any:
@@ -194,17 +208,14 @@ class CaseOptimizer(lq.optimizers.CaseOptimizer):
 
     def _warn_if_reset(self) -> None:
         """Warns once, by name, if a loaded optimizer starts without its state."""
-        if not self._steps_before or not tf.executing_eagerly():
-            return
-        checks.warn_of_lost_state(
-            self._steps_before,
-            {
-                optimizer._name: (int(optimizer.iterations), optimizer.weights)
-                for optimizer in self.optimizers
-            },
-            'Save as ".h5", or with tf.train.Checkpoint or save_weights.',
-        )
-        self._steps_before = 0
+        before, self._before = self._before, {}
+        if before and tf.executing_eagerly():
+            now = {o._name: int(o.iterations) for o in self.optimizers}
+            keep = 'To keep them, save as ".h5" or with a checkpoint.'
+            checks.warn_of_lost_state(before["iterations"], now, keep)
+            checks.warn_of_exchange(
+                before["variables"], self._variables_now, self._name
+            )
 
     @property
     def learning_rate(self) -> Any:
@@ -230,12 +241,17 @@ class CaseOptimizer(lq.optimizers.CaseOptimizer):
             "name": self._name,
             "predicates": [registry.predicate_name(p) for p in self.predicates],
             "optimizers": [
-                registry.serialize(optimizer)
+                registry.serialize(optimizer, tf.keras.optimizers.legacy)
                 for optimizer in self.optimizers[: len(self.predicates)]
             ],
-            "default_optimizer": self.default and registry.serialize(self.default),
+            "default_optimizer": self.default
+            and registry.serialize(self.default, tf.keras.optimizers.legacy),
             "accumulate_steps": self.accumulate_steps,
-            "iterations": int(self.iterations.numpy()) or self._steps_before,
+            "before": self._before
+            or {
+                "iterations": {o._name: int(o.iterations) for o in self.optimizers},
+                "variables": [variable.name for variable in self._variables_now],
+            },
             "optimizer_configs": registry.trap("larq_bnnopt.optimizers.legacy"),
         }
 
@@ -259,7 +275,7 @@ class CaseOptimizer(lq.optimizers.CaseOptimizer):
             accumulate_steps=config["accumulate_steps"],
             name=config["name"],
         )
-        optimizer._steps_before = config["iterations"]
+        optimizer._before = dict(config["before"])
         return optimizer
 
 

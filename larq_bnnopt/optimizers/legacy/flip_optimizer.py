@@ -23,17 +23,25 @@ class FlipOptimizer(FusedUpdate, tf.keras.optimizers.legacy.Optimizer):
         jit_compile: bool = True,
         **kwargs: Any,
     ):
+        for refused in ("lr", "decay"):
+            if refused in kwargs:
+                raise ValueError(
+                    f"{type(self).__name__} has no argument {refused!r}. What decays "
+                    "takes a LearningRateSchedule."
+                )
         super().__init__(name=name, **kwargs)
         self.jit_compile = jit_compile
         self._positions: dict[str, int] = {}
         self.set_state_dtype(state_dtype)
+        # Of what it was warned.
+        self._told: set[str] = set()
 
     def remember(self, name: str, variable: tf.Variable) -> None:
         """Adds the variable of a hyperparameter to those of a checkpoint."""
         self._track_trackable(variable, name)
 
     def _create_slots(self, var_list: list[tf.Variable]) -> None:
-        dtype = storage.kept_as(self.state_dtype)
+        dtype = self.kept_as()
         for variable in var_list:
             key = _key(variable)
             if key in self._positions:
@@ -48,7 +56,7 @@ class FlipOptimizer(FusedUpdate, tf.keras.optimizers.legacy.Optimizer):
         self, var: tf.Variable, slot_name: str, *args: Any, **kwargs: Any
     ) -> tf.Variable:
         """Adds a slot of the type of the averages, not of the variable's."""
-        dtype = storage.kept_as(self.state_dtype)
+        dtype = self.kept_as()
 
         def creator(create: Any, **options: Any) -> tf.Variable:
             return create(**{**options, "dtype": dtype})
@@ -59,7 +67,8 @@ class FlipOptimizer(FusedUpdate, tf.keras.optimizers.legacy.Optimizer):
     def apply_gradients(self, grads_and_vars: Any, *args: Any, **kwargs: Any) -> Any:
         """Takes a step."""
         grads_and_vars = list(grads_and_vars)
-        warn_of_penalties((variable for _, variable in grads_and_vars), self._name)
+        variables = [variable for _, variable in grads_and_vars]
+        warn_of_penalties(variables, self._name, self._told)
         return super().apply_gradients(grads_and_vars, *args, **kwargs)
 
     def _distributed_apply(

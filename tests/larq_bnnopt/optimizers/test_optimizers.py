@@ -466,3 +466,31 @@ def test_variables_of_equal_shapes_are_kept_apart(case, api):
         alone.apply_gradients([(gradient, copy)])
         np.testing.assert_array_equal(second.numpy(), copy.numpy())
     assert (first.numpy() != second.numpy()).any()
+
+
+@every_case_and_api
+def test_a_hyperparameter_is_set_as_a_learning_rate_is(case, api):
+    """By an assignment that a traced step sees and a file keeps."""
+    optimizer, other = make(case, api), binary_variable()
+    for name in optimizer.scheduled:
+        old = getattr(optimizer, name)
+        setattr(optimizer, name, 0.25)
+        assert getattr(optimizer, name) is old and float(old) == 0.25
+        assert optimizer.get_config()[name] == 0.25
+        with pytest.raises(TypeError, match=f"{name} was made as a"):
+            setattr(optimizer, name, steps([0.5, 0.0]))
+    optimizer.apply_gradients([(tf.ones(40), other)])
+    if case.freeze is not None:
+        (name,) = case.freeze
+        if name in optimizer.scheduled:
+            scheduled = make(case, api, **case.freeze)
+            with pytest.raises(TypeError, match=f"{name} was made as a Piecewise"):
+                setattr(scheduled, name, 0.1)
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("option", ["lr", "decay"])
+def test_options_of_old_are_refused(name, option):
+    if CASES[name].legacy is not None:
+        with pytest.raises(ValueError, match=f"no argument '{option}'"):
+            make(CASES[name], "legacy", **{option: 0.1})

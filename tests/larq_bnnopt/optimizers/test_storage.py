@@ -62,7 +62,7 @@ def test_what_16_bits_hold_is_kept_as_it_is():
 
 
 def test_a_nan_stays_one():
-    bits = np.uint32([0x7FC00000, 0x7FFFFFFF, 0xFFFFFFFF])
+    bits = np.uint32([0x7FC00000, 0x7FFFFFFF, 0xFFFFFFFF, 0x7F800001])
     chance = tf.fill(bits.shape, tf.constant(65535, tf.uint32))
     kept = storage.write(tf.constant(bits.view(np.float32)), tf.uint16, chance)
     assert np.isnan(storage.read(kept).numpy()).all()
