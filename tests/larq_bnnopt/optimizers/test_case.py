@@ -164,12 +164,16 @@ WAYS = {
 }
 # What runs each time; the rest is marked slow.
 OFTEN = {
-    *((api, "diode", way) for api in WAYS for way in WAYS[api]),
-    *(("new", name, "keras") for name in RESUMED),
-    ("legacy", "accumulated", "h5"),
-    ("legacy", "bfloat16", "h5"),
-    ("legacy", "mixed", "checkpoint"),
+    ("new", "diode", "keras"),
+    ("new", "diode", "h5"),
+    ("new", "diode", "backup"),
     ("new", "bfloat16", "h5"),
+    ("new", "accumulated", "keras"),
+    ("new", "accumulated", "weights"),
+    ("new", "mixed", "keras"),
+    ("legacy", "diode", "h5"),
+    ("legacy", "diode", "checkpoint"),
+    ("legacy", "accumulated", "h5"),
 }
 
 

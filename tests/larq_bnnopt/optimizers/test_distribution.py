@@ -69,7 +69,13 @@ def trained(strategy, make):
     [{}, {"accumulate_steps": 4}],
     ids=["each_batch", "accumulated"],
 )
-@pytest.mark.parametrize("scaled", [False, True], ids=["plain", "loss_scale"])
+@pytest.mark.parametrize(
+    "scaled",
+    [
+        pytest.param(False, id="plain"),
+        pytest.param(True, id="loss_scale", marks=pytest.mark.slow),
+    ],
+)
 def test_replicas_stay_equal_and_equal_one_device(make, options, scaled, two_replicas):
     """Gradients are summed over the replicas before any average or sign."""
 

@@ -238,7 +238,10 @@ def test_a_network_of_binary_variables_alone_trains(api):
 
 
 @both_apis
-@pytest.mark.parametrize("binary, replicas", [("bop", 1), ("diode", 2)])
+@pytest.mark.parametrize(
+    "binary, replicas",
+    [("bop", 1), pytest.param("diode", 2, marks=pytest.mark.slow)],
+)
 def test_a_network_learns_under_a_loss_scale(api, binary, replicas, two_replicas):
     strategy = two_replicas if replicas == 2 else tf.distribute.get_strategy()
     with strategy.scope():
