@@ -22,7 +22,10 @@ class Accumulator(tf.Module):
     def __init__(self, steps: int):
         super().__init__(name="accumulator")
         if steps != int(steps) or steps < 1:
-            raise ValueError(f"accumulate_steps must be at least 1. Received: {steps}")
+            raise ValueError(
+                "accumulate_steps must be a whole number, at least 1. Received: "
+                f"{steps}"
+            )
         self.steps = int(steps)
         # Not tracked: its keys mean nothing in another process.
         self._memory = types.SimpleNamespace(known={}, keys=())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
+import larq as lq
 import tensorflow as tf
 
 from larq_bnnopt.optimizers import checks, predicates, registry
@@ -42,8 +43,8 @@ class CaseOptimizer(Optimizer):
         accumulate_steps: Number k of batches whose mean gradient makes one step, so
             that a batch fits into memory that is k times smaller; Diode wants batches
             of 128 and more. Costs a float32 for each weight. `iterations` counts steps,
-            not batches; a batch without a gradient for a variable counts as zero.
-            Defaults to `1`.
+            not batches; a batch without a gradient for a variable counts as zero, and
+            groups run on over the ends of epochs. Defaults to `1`.
         name: Name of the optimizer. Defaults to `"CaseOptimizer"`.
 
     Raises:
@@ -70,11 +71,8 @@ class CaseOptimizer(Optimizer):
         name: str = "CaseOptimizer",
     ):
         super().__init__(name=name, weight_decay=None, jit_compile=False)
-        for index, (predicate, optimizer) in enumerate(predicates_and_optimizers):
-            if not callable(predicate):
-                raise TypeError(
-                    f"Pair {index} needs a callable predicate. Received: {predicate!r}"
-                )
+        predicates.check_pairs(predicates_and_optimizers)
+        for index, (_, optimizer) in enumerate(predicates_and_optimizers):
             _check_optimizer(f"pair {index}", optimizer)
         if default_optimizer is not None:
             _check_optimizer("default_optimizer", default_optimizer)
@@ -311,14 +309,18 @@ class _Variables(list[tf.Variable]):
 
 
 def _check_optimizer(role: str, optimizer: Any) -> None:
-    if isinstance(optimizer, tf.keras.optimizers.legacy.Optimizer):
-        hint = (
-            " For legacy optimizers take larq_bnnopt.optimizers.legacy.CaseOptimizer."
-        )
-    elif isinstance(optimizer, tf.keras.optimizers.Optimizer):
+    if isinstance(optimizer, tf.keras.optimizers.Optimizer):
         return
-    else:
-        hint = ""
+    hint = ""
+    if isinstance(optimizer, lq.optimizers.Bop):
+        hint = " Take larq_bnnopt.optimizers.Bop."
+    elif isinstance(optimizer, tf.keras.optimizers.legacy.Optimizer):
+        hint = (
+            " Take the optimizer of the same name outside of `legacy`, or "
+            "larq_bnnopt.optimizers.legacy.CaseOptimizer."
+        )
+    elif isinstance(optimizer, type):
+        hint = f" Were the parentheses forgotten? {optimizer.__name__}()"
     raise TypeError(
         f"CaseOptimizer needs an instance of tf.keras.optimizers.Optimizer as {role}."
         f"{hint} Received: {optimizer!r}"

@@ -59,7 +59,10 @@ def route(
         claims = [i for i, claim in enumerate(predicates) if claim(variable)]
         if len(claims) > 1:
             several = ", ".join(names[i] for i in claims)
-            raise ValueError(f"{variable.name} is claimed by several: {several}.")
+            raise ValueError(
+                f"{variable.name} is claimed by several: {several}. Give predicates "
+                "of which one holds."
+            )
         if not claims and len(names) == len(predicates):
             raise ValueError(
                 f"{variable.name} is claimed by no optimizer. Give a "
@@ -76,7 +79,27 @@ def check_claims(
     for index, predicate in enumerate(predicates):
         if index not in owners:
             raise ValueError(
-                f"{names[index]} claims no variable of this model. Its predicate is "
-                f"{predicate!r}; binary layers need "
-                "kernel_quantizer=larq.quantizers.NoOp(precision=1)."
+                f"{names[index]} claims no variable of this model: its predicate "
+                f"{predicate!r} holds for none that is trained. Layers with binary "
+                "kernels need kernel_quantizer=larq.quantizers.NoOp(precision=1), and "
+                "must not be frozen; latent kernels belong to the default_optimizer."
+            )
+
+
+def check_pairs(pairs: Sequence[object]) -> None:
+    """Raises for what is no pair of a callable predicate and something.
+
+    Raises:
+        TypeError: Naming the pair.
+    """
+    for index, pair in enumerate(pairs):
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise TypeError(
+                f"Argument {index} must be a tuple (predicate, optimizer). The "
+                "optimizer of all other variables goes in as default_optimizer=. "
+                f"Received: {pair!r}"
+            )
+        if not callable(pair[0]):
+            raise TypeError(
+                f"Pair {index} needs a callable predicate. Received: {pair[0]!r}"
             )

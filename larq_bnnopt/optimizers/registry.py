@@ -15,8 +15,9 @@ def predicate_name(predicate: Predicate) -> str:
     if tf.keras.saving.get_registered_object(name) is not predicate:
         raise ValueError(
             f"The predicate {predicate!r} has no registered name, so the optimizer "
-            "cannot be saved. Decorate it with "
-            "@tf.keras.saving.register_keras_serializable()."
+            "cannot be saved. Write it as a function with the decorator "
+            "@tf.keras.saving.register_keras_serializable(). To keep the weights of "
+            "this model now: model.save_weights(path)."
         )
     return name
 

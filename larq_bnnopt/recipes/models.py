@@ -30,6 +30,6 @@ def load_model(path: str | os.PathLike[str]) -> tf.keras.Model:
         return tf.keras.models.load_model(path)
     except Exception as error:  # A damaged file fails in many ways.
         raise ValueError(
-            f"{os.fspath(path)} cannot be read as a Keras model; only the version row "
-            f"that wrote it can. {' '.join(str(error).split())[:200]}"
+            f"{os.fspath(path)} cannot be read as a Keras model. (One of another "
+            f"TensorFlow cannot.) {' '.join(str(error).split())[:600]}"
         ) from error

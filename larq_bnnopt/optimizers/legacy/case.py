@@ -58,6 +58,16 @@ class CaseOptimizer(lq.optimizers.CaseOptimizer):
         accumulate_steps: int = 1,
         name: str = "CaseOptimizer",
     ):
+        predicates.check_pairs(predicates_and_optimizers)
+        optimizers = [optimizer for _, optimizer in predicates_and_optimizers]
+        for optimizer in (*optimizers, default_optimizer):
+            legacy = tf.keras.optimizers.legacy.Optimizer
+            if optimizer is not None and not isinstance(optimizer, legacy):
+                raise TypeError(
+                    "legacy.CaseOptimizer needs instances of "
+                    "tf.keras.optimizers.legacy.Optimizer; for the others take "
+                    f"larq_bnnopt.optimizers.CaseOptimizer. Received: {optimizer!r}"
+                )
         super().__init__(
             *predicates_and_optimizers, default_optimizer=default_optimizer, name=name
         )

@@ -479,6 +479,13 @@ def test_a_hyperparameter_is_set_as_a_learning_rate_is(case, api):
         assert optimizer.get_config()[name] == 0.25
         with pytest.raises(TypeError, match=f"{name} was made as a"):
             setattr(optimizer, name, steps([0.5, 0.0]))
+        with pytest.raises(ValueError, match=f"{name} must be .* Received: -3"):
+            setattr(optimizer, name, -3.0)
+        # A callback may set the variable itself, and the file must still be read.
+        old.assign(0.0)
+        copy = type(optimizer).from_config(optimizer.get_config())
+        assert float(getattr(copy, name)) == 0.0
+        old.assign(0.25)
     optimizer.apply_gradients([(tf.ones(40), other)])
     if case.freeze is not None:
         (name,) = case.freeze

@@ -36,7 +36,9 @@ class Recording:
 
 @pytest.fixture(scope="module")
 def recording():
-    recipe = OneStep(optimizer="diode", epochs=1, batch_size=BATCH)
+    recipe = OneStep(
+        optimizer="diode", epochs=1, batch_size=BATCH, alpha=0.9, beta=0.999
+    )
     data = recipe.load_data()
     model = recipe.build_model(data)
     kernels = [binary_kernels(model)[layer] for layer in LAYERS]
