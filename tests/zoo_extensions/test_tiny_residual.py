@@ -74,14 +74,6 @@ def test_saves_and_loads(tmp_path):
     assert isinstance(initializer, zx.initializers.BernoulliSign)
 
 
-def test_names():
-    assert zx.list_models() == ["tiny_residual_bnn"]
-    with pytest.raises(
-        ValueError, match=r"No model 'tiny_resid'\. Nearest: tiny_resid"
-    ):
-        zx.create_model("tiny_resid")
-
-
 def test_bernoulli_sign_is_fair_and_seeded():
     draw = zx.initializers.BernoulliSign(seed=3)((200, 100)).numpy()
     assert set(np.unique(draw)) == {-1.0, 1.0}
