@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import textwrap
 import typing
 from collections.abc import Sequence
 from typing import Any, Optional, Protocol
@@ -14,51 +15,41 @@ from zookeeper import Field, factory
 
 from zoo_extensions.initializers import BernoulliSign
 
-# What the functions of all networks take, in this order.
-_ARGUMENTS = (
-    "input_shape",
-    "input_tensor",
-    "weights",
-    "include_top",
-    "num_classes",
-    "latent_weights",
-    "classifier_activation",
-    "pad_values",
-    "clip_value",
-    "batch_norm_momentum",
-    "batch_norm_epsilon",
-)
+# What the functions of all networks take, in this order. The texts of other arguments,
+# and of some of these, are the factories'.
+_ARGUMENTS = {
+    "input_shape": "`(height, width, channels)`, where height and width may be `None`, "
+    "or `None` for {default_input_shape}.",
+    "input_tensor": "Keras tensor to use as the input.",
+    "weights": "Path of a file of weights, or `None` for random ones. No ImageNet "
+    "weights are published.",
+    "include_top": "Whether to end in pooling and a dense layer.",
+    "num_classes": "Number of classes.",
+    "latent_weights": "`True` trains real-valued kernels through their sign, as "
+    "larq-zoo does; with `False` the kernels are {{-1, +1}} themselves, for Diode, the "
+    "gradient filter and Bop.",
+    "classifier_activation": "Activation of the last layer, `None` for logits.",
+    "pad_values": "What the binary convolutions pad with: 0, 1 or -1. Larq Compute "
+    "Engine keeps layers binary with 0 and 1 only.",
+    "clip_value": "The gradient of a sign passes inside [-clip_value, clip_value], and "
+    "latent weights stay there.",
+    "batch_norm_momentum": "Momentum of every batch normalization.",
+    "batch_norm_epsilon": "Epsilon of every batch normalization.",
+}
 
 _DOCUMENTATION = """{summary}
 
 {description}
 
 Args:
-    input_shape: `(height, width, channels)`, where height and width may be `None`, or
-        `None` for {default_input_shape}. Defaults to `None`.
-    input_tensor: Keras tensor to use as the input. Defaults to `None`.
-    weights: {weights} Defaults to `None`, random weights.
-    include_top: Whether to end in pooling and a dense layer. Defaults to `True`.
-    num_classes: Number of classes. Defaults to `{num_classes}`.
-    latent_weights: `True` trains real-valued kernels through their sign, as larq-zoo
-        does; with `False` the kernels are {{-1, +1}} themselves, for Diode, the
-        gradient filter and Bop. Defaults to `True`.
-    classifier_activation: Activation of the last layer, `None` for logits. Defaults to
-        `{classifier_activation!r}`.
-    pad_values: What the binary convolutions pad with: 0, 1 or -1. Larq Compute Engine
-        keeps layers binary with 0 and 1 only. Defaults to `{pad_values}`.
-    clip_value: {clip_value_text} Defaults to `{clip_value}`.
-    batch_norm_momentum: Momentum of every batch normalization. Defaults to
-        `{batch_norm_momentum}`.
-    batch_norm_epsilon: Epsilon of every batch normalization. Defaults to
-        `{batch_norm_epsilon}`.
-{options}
+{arguments}
+
 Returns:
     A Keras model.
 
 Raises:
-    ValueError: If an argument is out of its range, or the file of weights is missing or
-        belongs to another architecture.
+    ValueError: If an argument is out of its range, or the file of weights is missing
+        or belongs to another architecture.
 
 Example:
     >>> {name}(latent_weights=False, classifier_activation=None).output_shape
@@ -107,16 +98,11 @@ class BinaryFactory(ModelFactory):
     `Field` can be set through zookeeper.
     """
 
-    # What the function of a model takes besides the arguments that all take, as
-    # {name: lines of its documentation}.
+    # What the function of a model takes besides the arguments that all take, with its
+    # documentation; and what it says otherwise of those.
     options: dict[str, str] = {}  # noqa: RUF012 (zookeeper wants no ClassVar)
+    argument_texts: dict[str, str] = {}  # noqa: RUF012
     references: Sequence[str] = ()
-    # Documentation of the arguments that mean different things in different families.
-    clip_value_text: str = (
-        "The gradient of a sign is passed on inside [-clip_value,\n"
-        "clip_value]; latent weights stay there."
-    )
-    weights_text: str = "Path of a file of weights; no ImageNet weights are published."
     has_imagenet_weights: bool = False
 
     name: Optional[str] = Field(None)
@@ -336,8 +322,8 @@ class StemFactory(BinaryFactory):
     """
 
     options = {  # noqa: RUF012
-        "stem": '`"grouped"`, the three 3x3 convolutions of paper 002, `"conv7x7"`,\n'
-        'or `"cifar"`, one 3x3 convolution that keeps the size of small images.'
+        "stem": '`"grouped"`, the three 3x3 convolutions of paper 002, `"conv7x7"`, or '
+        '`"cifar"`, one 3x3 convolution that keeps the size of small images.'
     }
     # The activation of the stem's last convolution.
     stem_activation: Optional[str] = "relu"
@@ -394,21 +380,25 @@ def _documentation(
     own: type[BinaryFactory], name: str, summary: str, defaults: dict[str, Any]
 ) -> str:
     """Returns the documentation of a model's function."""
-
-    def indented(text: str) -> str:
-        return text.replace("\n", "\n        ")
-
+    texts = {**_ARGUMENTS, **own.options, **own.argument_texts}
+    shape = tuple(own().default_input_shape)
+    arguments = [
+        textwrap.fill(
+            f"{key}: {texts[key].format(default_input_shape=shape)} "
+            f"Defaults to `{default!r}`.",
+            width=88,
+            initial_indent=" " * 4,
+            subsequent_indent=" " * 8,
+            break_on_hyphens=False,
+        )
+        for key, default in defaults.items()
+    ]
     return _DOCUMENTATION.format(
-        **{**defaults, "weights": own.weights_text},
         name=name,
         summary=summary,
         description=inspect.getdoc(own.__base__),
-        default_input_shape=tuple(own().default_input_shape),
-        clip_value_text=indented(own.clip_value_text),
-        options="".join(
-            f"    {key}: {indented(text)} Defaults to `{defaults[key]!r}`.\n"
-            for key, text in own.options.items()
-        ),
+        arguments="\n".join(arguments),
+        num_classes=defaults["num_classes"],
         references="\n".join(f"    - {reference}" for reference in own.references),
     )
 
@@ -471,7 +461,7 @@ def model_function(
                 key,
                 inspect.Parameter.KEYWORD_ONLY,
                 default=value,
-                annotation=hints.get(key, Any),
+                annotation=hints.get(key, type(value)),
             )
             for key, value in defaults.items()
         ],

@@ -19,26 +19,28 @@ class BiRealNetFactory(ResidualFactory):
 
     A block is sign, a binary 3x3 convolution and batch normalization. The sign of
     activations has the gradient 2 - 2|x| inside [-1, 1]; latent kernels are scaled by
-    the mean magnitude of each output channel. No paper of ours defines Bi-RealNet-20,
-    the CIFAR-10 network of paper 001 (section 4): here it is three stages of six blocks
+    the mean magnitude of each output channel. Paper 001 (section 4) trains a
+    Bi-RealNet-20 on CIFAR-10 without defining it: here it is three stages of six blocks
     whose shortcuts have no parameters.
     """
 
     options = {  # noqa: RUF012
         **ResidualFactory.options,
-        "shortcut": 'Where the size changes, `"conv"`: average pooling, 1x1\n'
-        'convolution and batch normalization, or `"pad"`: every other pixel and zeros\n'
+        "shortcut": 'Where the size changes, `"conv"`: average pooling, 1x1 '
+        'convolution and batch normalization, or `"pad"`: every other pixel and zeros '
         "as the new channels.",
         "activation": 'What follows each block and the stem, `None` or `"hardtanh"`.',
-        "magnitude_independent": "Whether latent kernels train without clipping and\n"
-        "scaling from zero, where chance gives the sign: the last setting of Figure 4\n"
-        "in paper 001.",
+        "magnitude_independent": "Whether latent kernels train without clipping and "
+        "scaling from zero, where chance gives the sign: setting (c) of Figure 4 in "
+        "paper 001.",
     }
     references: Sequence[str] = (
         "[Bi-Real Net](https://arxiv.org/abs/1808.00278)",
         "Paper 001, sections 3 and 4.",
     )
-    clip_value_text = "Latent weights stay in [-clip_value, clip_value]."
+    argument_texts = {  # noqa: RUF012
+        "clip_value": "Latent weights stay in [-clip_value, clip_value]."
+    }
     stem_activation: Optional[str] = None
 
     stem: str = Field("conv7x7")

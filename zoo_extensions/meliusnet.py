@@ -28,11 +28,12 @@ class MeliusNetFactory(BinaryDenseNetFactory):
         "Paper 002: [MeliusNet: Can Binary Neural Networks Achieve MobileNet-level "
         "Accuracy?](https://arxiv.org/abs/2001.05936)",
     )
-    weights_text = (
-        'Path of a file of weights, or for MeliusNet22 `"imagenet"`: larq-zoo\'s\n'
-        "(62.4 % top-1), which it downloads. They need the grouped stem and bring its\n"
-        "2x2 max pooling; with `latent_weights=False` their signs are taken."
-    )
+    argument_texts = {  # noqa: RUF012
+        "weights": "Path of a file of weights, `None` for random ones, or for "
+        'MeliusNet22 `"imagenet"`: larq-zoo downloads its own (62.4 % top-1). They '
+        "need the grouped stem and bring larq-zoo's 2x2 max pooling there; with "
+        "`latent_weights=False` their signs are taken."
+    }
 
     blocks = Field((4, 5, 4, 4))
     transitions = Field((160, 224, 256))

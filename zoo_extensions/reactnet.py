@@ -19,7 +19,9 @@ class _ReActFactory(BinaryFactory):
         "[ReActNet](https://arxiv.org/abs/2003.03488)",
         "Paper 001, Table 3, and paper 003, Table 1, train ReActNet-A.",
     )
-    clip_value_text = "Latent weights stay in [-clip_value, clip_value]."
+    argument_texts = {  # noqa: RUF012
+        "clip_value": "Latent weights stay in [-clip_value, clip_value]."
+    }
 
     @property
     def input_quantizer(self):
@@ -49,7 +51,7 @@ class ReActNetFactory(_ReActFactory):
     """
 
     options = {  # noqa: RUF012
-        "stem": '`"conv3x3"`, a 3x3 convolution of stride 2, or `"cifar"`, one of\n'
+        "stem": '`"conv3x3"`, a 3x3 convolution of stride 2, or `"cifar"`, one of '
         "stride 1 for small images.",
     }
 

@@ -112,6 +112,15 @@ def make_trained_looking(model):
         )
 
 
+def check_gradients(model):
+    with tf.GradientTape() as tape:
+        # Equal shares would cancel out behind a batch normalization.
+        loss = tf.tensordot(tf.range(8.0), model(images(8), training=True), 1)[0]
+    variables = model.trainable_variables
+    for variable, gradient in zip(variables, tape.gradient(loss, variables)):
+        assert gradient is not None and np.abs(gradient).max() > 0, variable.name
+
+
 @pytest.fixture(scope="module", params=NARROW)
 def case(request):
     """A narrow model with binary kernels, built once for all tests of it."""
@@ -138,6 +147,7 @@ def test_binary_kernels_are_claimed(case):
         assert layer.input_quantizer.precision == layer.kernel_quantizer.precision == 1
     claimed = [v for v in model.trainable_variables if is_binary_variable(v)]
     assert [id(v) for v in claimed] == [id(layer.kernel) for layer in layers]
+    check_gradients(model)
 
 
 def test_latent_kernels_are_not(case):
@@ -149,6 +159,7 @@ def test_latent_kernels_are_not(case):
         assert layer.kernel_quantizer.precision == 1
         assert layer.kernel_constraint is not None
         assert layer.kernel.shape == other.kernel.shape and layer.name == other.name
+    check_gradients(latent)
 
 
 def test_without_top(case):
@@ -164,24 +175,20 @@ def test_without_top(case):
     np.testing.assert_array_equal(headless(images()), features(images()))
 
 
-def test_unknown_size_and_other_channels(case):
-    name, _ = case
-    free = narrow(name, input_shape=(None, None, 4))
-    fixed = narrow(name, input_shape=(48, 32, 4), classifier_activation=None)
-    assert free.input_shape == (None, None, None, 4)
-    free.set_weights(fixed.get_weights())
-    pixels = images(shape=(48, 32, 4))
-    np.testing.assert_allclose(
-        free(pixels), tf.nn.softmax(fixed(pixels)), rtol=1e-5, atol=1e-6
-    )
+def test_unknown_size(case):
+    name, model = case
+    free = narrow(name, input_shape=(None, None, 3))
+    assert free.input_shape == (None, None, None, 3)
+    free.set_weights(model.get_weights())
+    np.testing.assert_allclose(free(images()), model(images()), rtol=1e-4, atol=1e-6)
 
 
-def test_input_tensor(case):
-    name, _ = case
+def test_input_tensor_of_an_odd_size_and_other_channels(case):
+    name, model = case
     tensor = tf.keras.Input((33, 41, 2))
-    model = narrow(name, input_tensor=tensor, input_shape=None, include_top=False)
-    assert model.input is tensor
-    assert model.output_shape[-1] == model.layers[-1].output_shape[-1]
+    headless = narrow(name, input_tensor=tensor, input_shape=None, include_top=False)
+    assert headless.input is tensor
+    assert headless.output_shape[-1] == model.get_layer("top_dense").kernel.shape[0]
 
 
 @pytest.mark.parametrize("suffix", ["keras", "h5"])
@@ -204,17 +211,6 @@ def test_saves_as_saved_model(case, tmp_path):
     model.save(tmp_path / "model")
     copy = tf.keras.models.load_model(tmp_path / "model")
     np.testing.assert_allclose(copy(images()), model(images()), rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("latent", [False, True])
-def test_every_variable_gets_a_gradient(case, latent):
-    name, _ = case
-    model = narrow(name, latent_weights=latent, classifier_activation=None)
-    with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(model(images(8), training=True)[:, 0] ** 2)
-    variables = model.trainable_variables
-    for variable, gradient in zip(variables, tape.gradient(loss, variables)):
-        assert gradient is not None and np.abs(gradient).max() > 0, variable.name
 
 
 def test_cifar_stem(case):
@@ -284,7 +280,7 @@ def test_functions_are_documented():
         parameters = inspect.signature(function).parameters
         lines = inspect.getdoc(function).splitlines()
         assert lines[0].endswith(".")
-        assert max(map(len, lines)) <= 88, name
+        assert all(len(line) <= 88 or "http" in line for line in lines)
         for argument, parameter in parameters.items():
             assert parameter.kind is parameter.KEYWORD_ONLY
             assert any(line.startswith(f"    {argument}: ") for line in lines)
