@@ -30,7 +30,8 @@ _ARGUMENTS = {
     "gradient filter and Bop.",
     "classifier_activation": "Activation of the last layer, `None` for logits.",
     "pad_values": "What the binary convolutions pad with: 0, 1 or -1. Larq Compute "
-    "Engine keeps layers binary with 0 and 1 only.",
+    "Engine keeps layers binary with 0 and 1 only, and computes 0 wrongly where a "
+    "feature map is smaller than 3x3 pixels.",
     "clip_value": "The gradient of a sign passes inside [-clip_value, clip_value], and "
     "latent weights stay there.",
     "batch_norm_momentum": "Momentum of every batch normalization.",
