@@ -1,8 +1,10 @@
 """BinaryDenseNet: each binary convolution adds channels and changes no older one."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
+from larq_zoo.literature import densenet
 from zookeeper import Field, factory
 
 from zoo_extensions.binary_factory import ModelFunction, StemFactory, model_function
@@ -24,6 +26,12 @@ class BinaryDenseNetFactory(StemFactory):
         "(https://arxiv.org/abs/1906.08637)",
         "Paper 002: [MeliusNet](https://arxiv.org/abs/2001.05936), Table 2.",
     )
+
+    argument_texts = {  # noqa: RUF012
+        "weights": "Path of a file of weights, `None` for random ones, or with "
+        '`stem="conv7x7"` also `"imagenet"`: larq-zoo downloads its own; with '
+        "`latent_weights=False` their signs are taken."
+    }
 
     blocks: Sequence[int] = Field((6, 6, 6, 5))
     transitions: Sequence[int] = Field((160, 192, 256))
@@ -98,7 +106,10 @@ class BinaryDenseNetFactory(StemFactory):
 
 
 def _model(
-    number: int, blocks: tuple[int, ...], transitions: tuple[int, ...]
+    number: int,
+    blocks: tuple[int, ...],
+    transitions: tuple[int, ...],
+    larq_zoo_factory: Any,
 ) -> ModelFunction:
     return model_function(
         BinaryDenseNetFactory,
@@ -107,10 +118,15 @@ def _model(
         name=f"binary_densenet{number}",
         blocks=blocks,
         transitions=transitions,
+        larq_zoo_factory=larq_zoo_factory,
     )
 
 
-BinaryDenseNet28 = _model(28, (6, 6, 6, 5), transitions=(160, 192, 256))
-BinaryDenseNet37 = _model(37, (6, 8, 12, 6), transitions=(128, 192, 256))
+BinaryDenseNet28 = _model(
+    28, (6, 6, 6, 5), (160, 192, 256), densenet.BinaryDenseNet28Factory
+)
+BinaryDenseNet37 = _model(
+    37, (6, 8, 12, 6), (128, 192, 256), densenet.BinaryDenseNet37Factory
+)
 
 __test__ = {"BinaryDenseNet28": BinaryDenseNet28}

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Optional, Protocol
 
 import larq as lq
+import numpy as np
 import tensorflow as tf
 from larq_zoo.core import utils
 from larq_zoo.core.model_factory import ModelFactory
@@ -104,7 +105,6 @@ class BinaryFactory(ModelFactory):
     options: dict[str, str] = {}  # noqa: RUF012 (zookeeper wants no ClassVar)
     argument_texts: dict[str, str] = {}  # noqa: RUF012
     references: Sequence[str] = ()
-    has_imagenet_weights: bool = False
 
     name: Optional[str] = Field(None)
     default_input_shape: Sequence[int] = Field((224, 224, 3))
@@ -116,6 +116,8 @@ class BinaryFactory(ModelFactory):
     clip_value: float = Field(1.0)
     batch_norm_momentum: float = Field(0.9)
     batch_norm_epsilon: float = Field(1e-5)
+    # Larq-zoo's factory of the same network, if it publishes weights.
+    larq_zoo_factory: Any = Field(None)
 
     @property
     def input_quantizer(self):
@@ -200,11 +202,16 @@ class BinaryFactory(ModelFactory):
         self.require("batch_norm_momentum", 0 <= momentum < 1, "in [0, 1)")
         self.require("batch_norm_epsilon", self.batch_norm_epsilon > 0, "above 0")
         if self.weights == "imagenet":
-            if not self.has_imagenet_weights:
+            if self.larq_zoo_factory is None:
                 raise ValueError(
-                    f"No ImageNet weights are published for {self.name}: weights must "
-                    "be None or the path of a file."
+                    f"No ImageNet weights are published for {self.name} as it is "
+                    "defined here: weights must be None or the path of a file."
                 )
+            valid = "for weights='imagenet'"
+            channels = self.image_input.shape[-1]
+            self.require("input_shape", channels == 3, f"of 3 channels {valid}")
+            classes = self.num_classes == 1000 or not self.include_top
+            self.require("num_classes", classes, f"1000 {valid}")
         elif self.weights is not None and not os.path.isfile(self.weights):
             raise ValueError(
                 f"weights={self.weights!r} must be None or the path of a file."
@@ -254,7 +261,6 @@ class BinaryFactory(ModelFactory):
             kernel_size,
             strides=strides,
             padding="same",
-            # The number 1.0 and not 1, which two files of a model would write apart.
             pad_values=float(self.pad_values),
             use_bias=False,
             input_quantizer=self.input_quantizer,
@@ -288,6 +294,17 @@ class BinaryFactory(ModelFactory):
         """Fills the model with the weights that the arguments ask for."""
         if self.weights is None:
             return
+        if self.weights == "imagenet":
+            source = self.larq_zoo_factory(
+                include_top=self.include_top, weights="imagenet", num_classes=1000
+            ).build()
+            layers = [layer for layer in model.layers if layer.weights]
+            found = self.larq_zoo_weights(source, layers)
+            for layer, weights in zip(layers, found, strict=True):
+                if hasattr(layer, "kernel_quantizer") and not self.latent_weights:
+                    weights = [np.where(weights[0] < 0, -1, 1)]
+                layer.set_weights(weights)
+            return
         try:
             model.load_weights(self.weights)
         except (ValueError, KeyError, OSError, tf.errors.OpError) as error:
@@ -303,6 +320,12 @@ class BinaryFactory(ModelFactory):
                     f"latent_weights=False needs kernels in {{-1, +1}}, but the layer "
                     f"{layer.name} of weights={self.weights!r} holds other values."
                 )
+
+    def larq_zoo_weights(
+        self, source: tf.keras.Model, layers: list[tf.keras.layers.Layer]
+    ) -> list[list[np.ndarray]]:
+        """Returns what larq-zoo's network holds for each of our layers."""
+        return [layer.get_weights() for layer in source.layers if layer.weights]
 
     def build(self) -> tf.keras.Model:
         """Returns the Keras model."""
@@ -326,6 +349,8 @@ class StemFactory(BinaryFactory):
         "stem": '`"grouped"`, the three 3x3 convolutions of paper 002, `"conv7x7"`, or '
         '`"cifar"`, one 3x3 convolution that keeps the size of small images.'
     }
+    # The stem of larq-zoo's network.
+    larq_zoo_stem: str = "conv7x7"
     # The activation of the stem's last convolution.
     stem_activation: Optional[str] = "relu"
 
@@ -346,6 +371,9 @@ class StemFactory(BinaryFactory):
             self.stem in ("grouped", "conv7x7", "cifar"),
             "'grouped', 'conv7x7' or 'cifar'",
         )
+        if self.weights == "imagenet":
+            valid = f"{self.larq_zoo_stem!r} for weights='imagenet'"
+            self.require("stem", self.stem == self.larq_zoo_stem, valid)
         if self.stem == "grouped":
             filters = self.stem_filters
             valid = "a multiple of 16 for the groups of the stem"
@@ -404,6 +432,11 @@ def _documentation(
     )
 
 
+def _default(value: Any) -> Any:
+    """Returns what a `Field` takes as a default for the value, a class among others."""
+    return (lambda: value) if isinstance(value, type) else value
+
+
 def model_function(
     family: type[BinaryFactory],
     function: str,
@@ -425,7 +458,7 @@ def model_function(
         `options`; their defaults are the factory's.
     """
     architecture = {"num_classes": 1000, **architecture}
-    fields = {key: Field(value) for key, value in architecture.items()}
+    fields = {key: Field(_default(value)) for key, value in architecture.items()}
     hints = typing.get_type_hints(family)
     own = factory(
         type(

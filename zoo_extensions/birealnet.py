@@ -5,6 +5,7 @@ from typing import Any, Optional
 
 import larq as lq
 import tensorflow as tf
+from larq_zoo.literature import birealnet as larq_zoo_birealnet
 from zookeeper import Field, factory
 
 from zoo_extensions.binary_factory import ModelFunction, model_function
@@ -39,7 +40,10 @@ class BiRealNetFactory(ResidualFactory):
         "Paper 001, sections 3 and 4.",
     )
     argument_texts = {  # noqa: RUF012
-        "clip_value": "Latent weights stay in [-clip_value, clip_value]."
+        "clip_value": "Latent weights stay in [-clip_value, clip_value].",
+        "weights": "Path of a file of weights, `None` for random ones, or for "
+        'BiRealNet18 with latent weights `"imagenet"`: larq-zoo downloads its own '
+        "(57.47 % top-1).",
     }
     stem_activation: Optional[str] = None
 
@@ -75,6 +79,11 @@ class BiRealNetFactory(ResidualFactory):
         self.require("shortcut", self.shortcut in ("conv", "pad"), "'conv' or 'pad'")
         known = self.activation in (None, "hardtanh")
         self.require("activation", known, "None or 'hardtanh'")
+        if self.weights == "imagenet":
+            # Their scales are part of the function and have no place in {-1, +1}.
+            latent = self.latent_weights and not self.magnitude_independent
+            valid = "True, and magnitude_independent=False, for weights='imagenet'"
+            self.require("latent_weights", latent, valid)
         if self.shortcut == "pad":
             grows = list(self.filters) == sorted(self.filters)
             self.require("filters", grows, "in ascending order for shortcut='pad'")
@@ -116,7 +125,9 @@ _CIFAR: dict[str, Any] = {
     "default_input_shape": (32, 32, 3),
 }
 
-BiRealNet18 = _model(18, (4, 4, 4, 4), **_IMAGENET)
+BiRealNet18 = _model(
+    18, (4, 4, 4, 4), **_IMAGENET, larq_zoo_factory=larq_zoo_birealnet.BiRealNetFactory
+)
 BiRealNet34 = _model(34, (6, 8, 12, 6), **_IMAGENET)
 BiRealNet20 = _model(20, (6, 6, 6), **_CIFAR)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from larq_zoo.literature import meliusnet as larq_zoo_meliusnet
+from larq_zoo.literature.meliusnet import MeliusNet22Factory
 from zookeeper import Field, factory
 
 from zoo_extensions.binary_densenet import BinaryDenseNetFactory
@@ -37,23 +37,12 @@ class MeliusNetFactory(BinaryDenseNetFactory):
 
     blocks = Field((4, 5, 4, 4))
     transitions = Field((160, 224, 256))
-    has_imagenet_weights: bool = Field(False)
+    larq_zoo_stem = "grouped"
 
     @Field
     def stem_pool_size(self) -> int:
         """Size of the stem's max pooling, smaller in larq-zoo than in the paper."""
         return 2 if self.weights == "imagenet" else 3
-
-    def check(self) -> None:
-        """Raises a ValueError for arguments out of their range."""
-        super().check()
-        if self.weights == "imagenet":
-            valid = 'for weights="imagenet"'
-            self.require("stem", self.stem == "grouped", f"'grouped' {valid}")
-            channels = self.image_input.shape[-1]
-            self.require("input_shape", channels == 3, f"of 3 channels {valid}")
-            classes = self.num_classes == 1000 or not self.include_top
-            self.require("num_classes", classes, f"1000 {valid}")
 
     def block(self, x: tf.Tensor, name: str) -> tf.Tensor:
         """Appends new channels and improves them."""
@@ -64,32 +53,22 @@ class MeliusNetFactory(BinaryDenseNetFactory):
         new = tf.keras.layers.Add(name=f"{name}_improve_add")([new, improvement])
         return tf.keras.layers.Concatenate(name=f"{name}_improve_concat")([x, new])
 
-    def load(self, model: tf.keras.Model) -> None:
-        """Fills the model with a file's weights or larq-zoo's."""
-        if self.weights != "imagenet":
-            super().load(model)
-            return
-        source = larq_zoo_meliusnet.MeliusNet22Factory(
-            include_top=self.include_top, weights="imagenet", num_classes=1000
-        ).build()
+    def larq_zoo_weights(
+        self, source: tf.keras.Model, layers: list[tf.keras.layers.Layer]
+    ) -> list[list[np.ndarray]]:
+        """Returns what larq-zoo's network holds for each of our layers."""
         theirs = {layer.name: layer.get_weights() for layer in source.layers}
-        for layer in model.layers:
-            if layer.weights:
-                layer.set_weights(self._from_larq_zoo(layer, theirs))
-
-    def _from_larq_zoo(
-        self, layer: tf.keras.layers.Layer, theirs: dict[str, list[np.ndarray]]
-    ) -> list[np.ndarray]:
-        """Returns the weights of the layers of larq-zoo that do what this one does."""
-        groups = getattr(layer, "groups", 1)
-        if groups > 1:  # There, a layer for each group.
-            stage = layer.name.removesuffix("_conv")
-            kernels = [theirs[f"{stage}_groupconv_conv{i}"][0] for i in range(groups)]
-            return [np.concatenate(kernels, axis=-1)]
-        weights = theirs[layer.name.replace("top_dense", "head_dense")]
-        if hasattr(layer, "kernel_quantizer") and not self.latent_weights:
-            weights = [np.where(weights[0] < 0, -1, 1)]
-        return weights
+        found = []
+        for layer in layers:
+            name = layer.name.replace("top_dense", "head_dense")
+            groups = getattr(layer, "groups", 1)
+            if groups > 1:  # There, a layer for each group.
+                name = name.replace("_conv", "_groupconv_conv")
+                kernels = [theirs[f"{name}{group}"][0] for group in range(groups)]
+                found.append([np.concatenate(kernels, axis=-1)])
+            else:
+                found.append(theirs[name])
+        return found
 
 
 def _model(
@@ -110,7 +89,9 @@ def _model(
     )
 
 
-MeliusNet22 = _model("22", (4, 5, 4, 4), (160, 224, 256), has_imagenet_weights=True)
+MeliusNet22 = _model(
+    "22", (4, 5, 4, 4), (160, 224, 256), larq_zoo_factory=MeliusNet22Factory
+)
 MeliusNet29 = _model("29", (4, 6, 8, 6), (128, 192, 256))
 MeliusNet42 = _model("42", (5, 8, 14, 10), (160, 256, 416))
 MeliusNet59 = _model("59", (6, 12, 24, 12), (192, 320, 544))

@@ -7,6 +7,7 @@ import larq as lq
 import numpy as np
 import pytest
 import tensorflow as tf
+from larq_zoo.core import utils as larq_zoo_utils
 from larq_zoo.literature import meliusnet as larq_zoo_meliusnet
 from zookeeper import ComponentField, component, configure
 
@@ -394,6 +395,11 @@ def test_options_reach_the_layers():
             {"weights": "imagenet", "num_classes": 1000, "stem": "cifar"},
             "stem='cifar' must be 'grouped' for",
         ),
+        (
+            "birealnet18",
+            {"weights": "imagenet", "num_classes": 1000, "latent_weights": False},
+            "latent_weights=False must be True, and",
+        ),
         ("resnet_e18", {"filters": (16, 32)}, "must be 2 numbers of at least 1"),
         ("reactnet_a", {"filters": (16, 48)}, "equal to the one before it or twice"),
         ("reactnet_b", {"filters": (6, 12)}, "real_groups=4 must be None or a divisor"),
@@ -420,35 +426,48 @@ def test_weights_of_a_file(tmp_path):
         narrow("birealnet20", weights=str(tmp_path / "text.h5"))
 
 
-def check_larq_zoo_weights(monkeypatch, tmp_path, include_top, latent, **fields):
-    """Ours with larq-zoo's weights does what larq-zoo's does."""
-    options = {"include_top": include_top, "input_shape": (64, 64, 3)}
-    theirs = larq_zoo_meliusnet.MeliusNet22(weights=None, **options)
-    make_trained_looking(theirs)
-    theirs.save_weights(tmp_path / "weights.h5")
+def check_larq_zoo_weights(monkeypatch, tmp_path, function, theirs, **fields):
+    """Ours with weights as larq-zoo publishes them does what larq-zoo's does."""
+    options = {"input_shape": (64, 64, 3), "num_classes": 1000}
+    options["include_top"] = fields.pop("include_top", True)
+    published = theirs(weights=None, **options).build()
+    make_trained_looking(published)
+    published.save_weights(tmp_path / "weights.h5")
     asked = []
 
     def download(**arguments):
         asked.append(arguments["file"])
         return str(tmp_path / "weights.h5")
 
-    monkeypatch.setattr(larq_zoo_meliusnet.utils, "download_pretrained_model", download)
-    ours = zx.MeliusNet22.factory(
-        weights="imagenet", latent_weights=latent, **options, **fields
-    ).build()
-    notop = "" if include_top else "_notop"
-    assert asked == [f"meliusnet22_weights{notop}.h5"]
+    monkeypatch.setattr(larq_zoo_utils, "download_pretrained_model", download)
+    ours = function.factory(weights="imagenet", **options, **fields).build()
+    assert ["notop" in file for file in asked] == [not options["include_top"]]
     pixels = images(shape=(64, 64, 3))
-    np.testing.assert_allclose(ours(pixels), theirs(pixels), rtol=1e-3, atol=1e-5)
+    expected = published(pixels).numpy()
+    np.testing.assert_allclose(ours(pixels), expected, rtol=1e-3, atol=1e-5)
+    assert len(np.unique(expected, axis=0)) == len(pixels)
 
 
 @pytest.mark.parametrize("include_top, latent", [(True, True), (False, False)])
 def test_larq_zoo_weights(monkeypatch, tmp_path, include_top, latent):
     blocks = (1, 1, 1, 1)
-    monkeypatch.setattr(larq_zoo_meliusnet.MeliusNet22Factory, "num_blocks", blocks)
-    check_larq_zoo_weights(monkeypatch, tmp_path, include_top, latent, blocks=blocks)
+    theirs = larq_zoo_meliusnet.MeliusNet22Factory
+    monkeypatch.setattr(theirs, "num_blocks", blocks)
+    fields = {"include_top": include_top, "latent_weights": latent, "blocks": blocks}
+    check_larq_zoo_weights(monkeypatch, tmp_path, zx.MeliusNet22, theirs, **fields)
 
 
 @pytest.mark.slow
-def test_larq_zoo_weights_of_the_full_network(monkeypatch, tmp_path):
-    check_larq_zoo_weights(monkeypatch, tmp_path, include_top=True, latent=True)
+@pytest.mark.parametrize(
+    "function, fields",
+    [
+        (zx.MeliusNet22, {}),
+        (zx.BiRealNet18, {}),
+        (zx.BinaryDenseNet28, {"stem": "conv7x7"}),
+        (zx.BinaryDenseNet28, {"stem": "conv7x7", "latent_weights": False}),
+        (zx.BinaryDenseNet37, {"stem": "conv7x7", "include_top": False}),
+    ],
+)
+def test_larq_zoo_weights_of_full_networks(monkeypatch, tmp_path, function, fields):
+    theirs = function.architecture["larq_zoo_factory"]
+    check_larq_zoo_weights(monkeypatch, tmp_path, function, theirs, **fields)
