@@ -410,6 +410,23 @@ def test_bad_input_is_named(name, arguments, message):
         narrow(name, **arguments)
 
 
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: zx.layers.ChannelShuffle(0), "groups=0 must be an integer of at"),
+        (lambda: zx.layers.ChannelShuffle(3)(images()[..., :2]), "must divide 2 chan"),
+        (
+            lambda: zx.layers.PadShortcut(2)(images()),
+            "filters=2 must be at least the 3",
+        ),
+        (lambda: zx.initializers.BernoulliSign(magnitude=0), "magnitude=0 must be ab"),
+    ],
+)
+def test_bad_input_of_layers_is_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
 def test_weights_of_a_file(tmp_path):
     latent, binary = (str(tmp_path / f"{kind}.h5") for kind in ("latent", "binary"))
     model = narrow("birealnet20")
