@@ -4,8 +4,59 @@ from _larq_bnnopt_start import use_keras_2
 
 use_keras_2()
 
-from zoo_extensions import initializers  # noqa: E402  (Keras 2 must be chosen first)
+from zoo_extensions import initializers, layers  # noqa: E402  (Keras 2 first)
+from zoo_extensions.binary_densenet import (  # noqa: E402
+    BinaryDenseNet28,
+    BinaryDenseNet37,
+)
+from zoo_extensions.birealnet import (  # noqa: E402
+    BiRealNet18,
+    BiRealNet20,
+    BiRealNet34,
+)
+from zoo_extensions.meliusnet import (  # noqa: E402
+    MeliusNet22,
+    MeliusNet29,
+    MeliusNet42,
+    MeliusNet59,
+    MeliusNetA,
+    MeliusNetB,
+    MeliusNetC,
+)
+from zoo_extensions.reactnet import (  # noqa: E402
+    ReActNetA,
+    ReActNetB,
+    ReActNetBiReal18,
+    ReActNetBiReal34,
+    ReActNetC,
+)
 from zoo_extensions.registry import create_model, list_models  # noqa: E402
+from zoo_extensions.resnet_e import ResNetE18, ResNetE34  # noqa: E402
 from zoo_extensions.tiny_residual import TinyResidualBNN  # noqa: E402
 
-__all__ = ["TinyResidualBNN", "create_model", "initializers", "list_models"]
+__all__ = [
+    "BiRealNet18",
+    "BiRealNet20",
+    "BiRealNet34",
+    "BinaryDenseNet28",
+    "BinaryDenseNet37",
+    "MeliusNet22",
+    "MeliusNet29",
+    "MeliusNet42",
+    "MeliusNet59",
+    "MeliusNetA",
+    "MeliusNetB",
+    "MeliusNetC",
+    "ReActNetA",
+    "ReActNetB",
+    "ReActNetBiReal18",
+    "ReActNetBiReal34",
+    "ReActNetC",
+    "ResNetE18",
+    "ResNetE34",
+    "TinyResidualBNN",
+    "create_model",
+    "initializers",
+    "layers",
+    "list_models",
+]

@@ -17,6 +17,12 @@ class BernoulliSign(tf.keras.initializers.Initializer):
     Args:
         seed: Integer for equal draws in every layer call, or `None` to follow
             `tf.keras.utils.set_random_seed`. Defaults to `None`.
+        magnitude: Draws from {-magnitude, +magnitude} instead. A tiny one starts latent
+            weights at zero with a random sign, as paper 001 proposes below equation 7.
+            Defaults to `1.0`.
+
+    Raises:
+        ValueError: If `magnitude` is not above zero.
 
     Example:
         >>> values = BernoulliSign(seed=0)((3, 3, 64, 64)).numpy()
@@ -29,8 +35,11 @@ class BernoulliSign(tf.keras.initializers.Initializer):
         Paper 003 (Diode), section 3: theta_0 ~ Bernoulli{-1, +1} with P = 0.5.
     """
 
-    def __init__(self, seed: int | None = None):
+    def __init__(self, seed: int | None = None, magnitude: float = 1.0):
+        if not magnitude > 0:
+            raise ValueError(f"magnitude={magnitude!r} must be above 0.")
         self.seed = seed
+        self.magnitude = magnitude
 
     def __call__(self, shape: Any, dtype: Any = None, **kwargs: Any) -> tf.Tensor:
         """Returns a tensor of the shape with values in {-1, +1}."""
@@ -39,11 +48,12 @@ class BernoulliSign(tf.keras.initializers.Initializer):
         # one each time: without a seed one object would repeat its first draw.
         uniform = tf.keras.initializers.RandomUniform(-1.0, 1.0, seed=self.seed)
         draw = uniform(shape, dtype=tf.float32, **kwargs)
-        return tf.where(draw < 0, tf.constant(-1, dtype), tf.constant(1, dtype))
+        magnitude = tf.constant(self.magnitude, dtype)
+        return tf.where(draw < 0, -magnitude, magnitude)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
-        return {"seed": self.seed}
+        return {"seed": self.seed, "magnitude": self.magnitude}
 
 
 # HDF5 files name classes without their package, under which larq's are registered too.

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
-from zoo_extensions.tiny_residual import TinyResidualBNN
+from zoo_extensions import (
+    binary_densenet,
+    birealnet,
+    meliusnet,
+    reactnet,
+    resnet_e,
+    tiny_residual,
+)
+from zoo_extensions.binary_factory import ModelFunction
 
-_MODELS: dict[str, Callable[..., tf.keras.Model]] = {
-    "tiny_residual_bnn": TinyResidualBNN,
+_FAMILIES = (tiny_residual, meliusnet, resnet_e, binary_densenet, birealnet, reactnet)
+
+_MODELS: dict[str, ModelFunction] = {
+    value.architecture["name"]: value
+    for family in _FAMILIES
+    for value in vars(family).values()
+    if hasattr(value, "architecture")
 }
 
 
@@ -29,7 +41,7 @@ def create_model(name: str, **kwargs: Any) -> tf.keras.Model:
     """Makes a model by name.
 
     Args:
-        name: One of `list_models()`.
+        name: One of `list_models()`, or the name of its function.
         **kwargs: Arguments of the model's function.
 
     Returns:
@@ -42,7 +54,9 @@ def create_model(name: str, **kwargs: Any) -> tf.keras.Model:
         >>> create_model("tiny_residual_bnn", num_classes=5).output_shape
         (None, 5)
     """
-    if name not in _MODELS:
-        near = difflib.get_close_matches(name, _MODELS, cutoff=0.4) or list_models()
-        raise ValueError(f"No model {name!r}. Nearest: {', '.join(near)}.")
-    return _MODELS[name](**kwargs)
+    written = name.lower().replace("-", "").replace("_", "")
+    for known, function in _MODELS.items():
+        if written == known.replace("_", ""):
+            return function(**kwargs)
+    near = difflib.get_close_matches(name, _MODELS, cutoff=0.4) or list_models()
+    raise ValueError(f"No model {name!r}. Nearest: {', '.join(near)}.")

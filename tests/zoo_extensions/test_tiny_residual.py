@@ -35,53 +35,6 @@ def test_shapes(shape):
     np.testing.assert_allclose(output.sum(axis=1), 1, rtol=1e-5)
 
 
-def test_options_of_larq_zoo(tmp_path):
-    headless = zx.TinyResidualBNN(include_top=False)
-    assert headless.output_shape == (None, 4, 4, 128)
-    logits = zx.TinyResidualBNN(classifier_activation=None)
-    assert logits.layers[-1].name == "top_dense"
-    tensor = tf.keras.Input((28, 28, 1))
-    assert zx.TinyResidualBNN(input_tensor=tensor).input is tensor
-    logits.save_weights(tmp_path / "weights.h5")
-    copy = zx.TinyResidualBNN(
-        classifier_activation=None, weights=str(tmp_path / "weights.h5")
-    )
-    for ours, expected in zip(copy.get_weights(), logits.get_weights()):
-        np.testing.assert_array_equal(ours, expected)
-    with pytest.raises(ValueError, match="No ImageNet weights"):
-        zx.TinyResidualBNN(weights="imagenet")
-
-
-def test_every_kernel_gets_a_gradient():
-    model = zx.TinyResidualBNN(latent_weights=False)
-    with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(model(tf.random.normal((4, 28, 28, 1)))[:, 0])
-    for variable, gradient in zip(
-        model.trainable_variables, tape.gradient(loss, model.trainable_variables)
-    ):
-        assert gradient is not None and np.abs(gradient).max() > 0, variable.name
-
-
-def test_saves_and_loads(tmp_path):
-    model = zx.TinyResidualBNN(latent_weights=False)
-    model.save(tmp_path / "model.keras")
-    copy = tf.keras.models.load_model(tmp_path / "model.keras")
-    images = np.random.default_rng(0).normal(size=(4, 28, 28, 1)).astype(np.float32)
-    np.testing.assert_array_equal(
-        copy.predict(images, verbose=0), model.predict(images, verbose=0)
-    )
-    initializer = binary_layers(copy)[0].kernel_initializer
-    assert isinstance(initializer, zx.initializers.BernoulliSign)
-
-
-def test_names():
-    assert zx.list_models() == ["tiny_residual_bnn"]
-    with pytest.raises(
-        ValueError, match=r"No model 'tiny_resid'\. Nearest: tiny_resid"
-    ):
-        zx.create_model("tiny_resid")
-
-
 def test_bernoulli_sign_is_fair_and_seeded():
     draw = zx.initializers.BernoulliSign(seed=3)((200, 100)).numpy()
     assert set(np.unique(draw)) == {-1.0, 1.0}

@@ -1,0 +1,490 @@
+"""Every model of the zoo, by tables."""
+
+import doctest
+import inspect
+
+import larq as lq
+import numpy as np
+import pytest
+import tensorflow as tf
+from larq_zoo.core import utils as larq_zoo_utils
+from larq_zoo.literature import meliusnet as larq_zoo_meliusnet
+from zookeeper import ComponentField, component, configure
+
+import zoo_extensions as zx
+from larq_bnnopt.optimizers import is_binary_variable
+from zoo_extensions import registry
+
+# Parameters as Keras counts them, binary layers, and what papers and training logs of
+# the authors print: binary operations in 1e9, OPs in 1e8 (without the last layer where
+# `dense` is False), MiB. The numbers of digits are those of the print.
+FULL = [
+    # name, stem, parameters, layers, BOPs, OPs, dense, MiB
+    ("meliusnet22", None, 6_969_672, 34, "4.62", "2.08", False, "3.88"),
+    ("meliusnet22", "conv7x7", 6_973_352, 34, None, "2.58", False, "3.89"),
+    ("meliusnet29", None, 11_368_776, 48, "5.47", "2.14", False, "5.07"),
+    ("meliusnet29", "conv7x7", 11_372_456, 48, None, "2.64", False, "5.08"),
+    ("meliusnet42", None, 26_918_984, 74, "9.69", "3.25", False, "10.1"),
+    # Table 1 of paper 002 prints 5.25, its Table 4 and the log 5.32.
+    ("meliusnet59", None, 55_747_528, 108, "18.3", "5.32", False, "17.39"),
+    ("meliusnet_a", None, 9_272_648, 40, "4.85", "1.63", False, "4.05"),
+    ("meliusnet_b", None, 12_283_208, 48, "5.72", "1.96", False, "5.00"),
+    ("meliusnet_c", None, 12_284_616, 48, "4.35", "1.50", False, "4.46"),
+    ("resnet_e18", "conv7x7", 11_699_377, 16, None, "1.63", False, "4.00"),
+    ("resnet_e18", "grouped", 11_695_697, 16, None, "1.14", False, "3.98"),
+    ("resnet_e34", "conv7x7", 21_814_961, 32, None, "1.92", False, "5.23"),
+    ("resnet_e34", "grouped", 21_811_281, 32, None, "1.43", False, "5.21"),
+    ("binary_densenet28", "conv7x7", 5_150_504, 23, None, "2.58", False, "4.04"),
+    ("binary_densenet28", "grouped", 5_146_824, 23, None, "2.09", False, "4.03"),
+    ("binary_densenet37", "conv7x7", 8_734_120, 32, None, "2.70", False, "5.13"),
+    ("binary_densenet37", "grouped", 8_730_440, 32, None, "2.20", False, "5.12"),
+    ("birealnet18", None, 11_699_112, 16, "1.68", "1.63", False, None),
+    ("birealnet34", None, 21_814_696, 32, None, "1.93", True, "5.23"),
+    # No paper prints counts of it.
+    ("birealnet20", None, 271_098, 18, None, None, False, None),
+    ("reactnet_a", None, 29_365_480, 31, "4.82", "0.87", True, None),
+    # Reconstructions, without a source to compare with.
+    ("reactnet_b", None, 28_840_712, 21, None, None, True, None),
+    ("reactnet_c", None, 29_364_488, 21, None, None, True, None),
+    ("reactnet_bireal18", None, 11_714_024, 16, "1.68", "1.63", False, None),
+    ("reactnet_bireal34", None, 21_844_456, 32, None, None, True, None),
+    ("tiny_residual_bnn", None, 309_418, 6, None, None, True, None),
+]
+
+# What makes them small, one for each kind of graph.
+_DENSE = {
+    "blocks": (1, 1, 1, 1),
+    "transitions": (32, 32, 32),
+    "growth": 32,
+    "stem_filters": 32,
+}
+_RESIDUAL = {"blocks": (1, 1, 2, 1), "filters": (32, 32, 32, 64)}
+NARROW = {
+    "meliusnet22": _DENSE,
+    "meliusnet_a": _DENSE,
+    "binary_densenet28": _DENSE,
+    "resnet_e18": {**_RESIDUAL, "stem": "grouped"},
+    "birealnet18": _RESIDUAL,
+    "birealnet20": {"blocks": (1, 2, 1), "filters": (16, 32, 64)},
+    "reactnet_a": {"filters": (16, 32, 64, 64)},
+    "reactnet_b": {"filters": (16, 32, 64, 64)},
+    "reactnet_bireal18": _RESIDUAL,
+    "tiny_residual_bnn": {},
+}
+SHAPE = (32, 32, 3)
+
+
+def binary_layers(model):
+    return [layer for layer in model.layers if hasattr(layer, "kernel_quantizer")]
+
+
+def narrow(name, **fields):
+    fields = {"input_shape": SHAPE, "num_classes": 7, "latent_weights": False} | fields
+    return registry._MODELS[name].factory(**{**NARROW[name], **fields}).build()
+
+
+def images(samples=4, shape=SHAPE):
+    draw = np.random.default_rng(0).normal(size=(samples, *shape))
+    return draw.astype(np.float32)
+
+
+def make_trained_looking(model):
+    """Statistics and biases as training leaves them, unlike those at the start."""
+    generator = np.random.default_rng(1)
+    norms = [
+        layer
+        for layer in model.layers
+        if isinstance(layer, tf.keras.layers.BatchNormalization)
+    ]
+    momentum = norms[0].momentum
+    for layer in norms:
+        layer.momentum = 0.0
+    model(images(16, model.input_shape[1:]), training=True)
+    for layer in norms:
+        layer.momentum = momentum
+    for layer in model.layers:
+        if hasattr(layer, "kernel"):
+            continue
+        layer.set_weights(
+            [
+                weight + generator.uniform(0.1, 0.5, weight.shape).astype(np.float32)
+                for weight in layer.get_weights()
+            ]
+        )
+
+
+def check_gradients(model):
+    with tf.GradientTape() as tape:
+        # Equal shares would cancel out behind a batch normalization.
+        loss = tf.tensordot(tf.range(8.0), model(images(8), training=True), 1)[0]
+    variables = model.trainable_variables
+    for variable, gradient in zip(variables, tape.gradient(loss, variables)):
+        assert gradient is not None and np.abs(gradient).max() > 0, variable.name
+
+
+@pytest.fixture(scope="module", params=NARROW)
+def case(request):
+    """A narrow model with binary kernels, built once for all tests of it."""
+    tf.keras.utils.set_random_seed(0)
+    model = narrow(request.param)
+    make_trained_looking(model)
+    return request.param, model
+
+
+def test_output(case):
+    name, model = case
+    output = model(images()).numpy()
+    assert output.shape == (4, 7) and model.name == name
+    assert output.std(axis=0).min() > 0
+    np.testing.assert_allclose(output.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_binary_kernels_are_claimed(case):
+    _, model = case
+    layers = binary_layers(model)
+    assert layers
+    for layer in layers:
+        assert set(np.unique(layer.kernel.numpy())) == {-1.0, 1.0}
+        assert layer.input_quantizer.precision == layer.kernel_quantizer.precision == 1
+    claimed = [v for v in model.trainable_variables if is_binary_variable(v)]
+    assert [id(v) for v in claimed] == [id(layer.kernel) for layer in layers]
+    check_gradients(model)
+
+
+def test_latent_kernels_are_not(case):
+    name, model = case
+    latent = narrow(name, latent_weights=True)
+    assert not any(is_binary_variable(v) for v in latent.trainable_variables)
+    for layer, other in zip(binary_layers(latent), binary_layers(model)):
+        assert len(np.unique(layer.kernel.numpy())) > 2
+        assert layer.kernel_quantizer.precision == 1
+        assert layer.kernel_constraint is not None
+        assert layer.kernel.shape == other.kernel.shape and layer.name == other.name
+    check_gradients(latent)
+
+
+def test_without_top(case):
+    name, model = case
+    headless = narrow(name, include_top=False)
+    assert [layer.name for layer in headless.layers[1:]] == [
+        layer.name for layer in model.layers[1 : len(headless.layers)]
+    ]
+    rest = model.layers[len(headless.layers) :]
+    assert all(layer.name.startswith("top") for layer in rest)
+    headless.set_weights(model.get_weights()[: len(headless.weights)])
+    features = tf.keras.Model(model.input, rest[0].input)
+    np.testing.assert_array_equal(headless(images()), features(images()))
+
+
+def test_unknown_size(case):
+    name, model = case
+    free = narrow(name, input_shape=(None, None, 3))
+    assert free.input_shape == (None, None, None, 3)
+    free.set_weights(model.get_weights())
+    np.testing.assert_allclose(free(images()), model(images()), rtol=1e-4, atol=1e-6)
+
+
+def test_input_tensor_of_an_odd_size_and_other_channels(case):
+    name, model = case
+    tensor = tf.keras.Input((33, 41, 2))
+    headless = narrow(name, input_tensor=tensor, input_shape=None, include_top=False)
+    assert headless.input is tensor
+    assert headless.output_shape[-1] == model.get_layer("top_dense").kernel.shape[0]
+
+
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+def test_saves_and_loads(case, suffix, tmp_path):
+    _, model = case
+    model.save(tmp_path / f"model.{suffix}")
+    copy = tf.keras.models.load_model(tmp_path / f"model.{suffix}")
+    np.testing.assert_array_equal(copy(images()), model(images()))
+    assert [type(layer) for layer in copy.layers] == [
+        type(layer) for layer in model.layers
+    ]
+    for layer in binary_layers(copy):
+        assert isinstance(layer.kernel_initializer, zx.initializers.BernoulliSign)
+        assert is_binary_variable(layer.kernel)
+
+
+@pytest.mark.slow
+def test_saves_as_saved_model(case, tmp_path):
+    _, model = case
+    model.save(tmp_path / "model")
+    copy = tf.keras.models.load_model(tmp_path / "model")
+    np.testing.assert_allclose(copy(images()), model(images()), rtol=1e-5, atol=1e-6)
+
+
+def test_cifar_stem(case):
+    name, _ = case
+    if "stem" not in inspect.signature(registry._MODELS[name]).parameters:
+        pytest.skip("has no stems to choose from")
+    small = narrow(name, stem="cifar", include_top=False)
+    first = next(layer for layer in small.layers if hasattr(layer, "kernel"))
+    assert first.strides == (1, 1) and first.kernel_size == (3, 3)
+    assert small.output_shape[1] >= 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name, latent",
+    [*((name, False) for name in NARROW), ("birealnet18", True), ("reactnet_a", True)],
+)
+def test_converts(name, latent):
+    import converters
+
+    # Larq Compute Engine pads maps of less than 3x3 pixels wrongly with zeros.
+    model = narrow(name, latent_weights=latent, input_shape=(96, 96, 3))
+    make_trained_looking(model)
+    report = converters.convert(model, inputs=images(16, (96, 96, 3))).report
+    assert not report.audit.stayed_float
+    assert len(report.audit.converted) == len(binary_layers(model))
+    assert report.audit.operators["LceBconv2d"] == len(binary_layers(model))
+    assert report.verification.passed
+
+
+def rounds_to(value, printed):
+    """Whether a number agrees with a print of it, rounded or cut."""
+    digits = len(printed.partition(".")[2])
+    unit = 10.0**-digits
+    return -0.5 * unit <= float(value) - float(printed) < unit
+
+
+@pytest.mark.parametrize(
+    "name, stem, parameters, layers, bops, ops, dense, mebibytes",
+    [
+        pytest.param(*row, marks=[] if row[0] == "birealnet20" else pytest.mark.slow)
+        for row in FULL
+    ],
+    ids=[f"{row[0]}-{row[1]}" for row in FULL],
+)
+def test_counts(name, stem, parameters, layers, bops, ops, dense, mebibytes):
+    model = zx.create_model(name, **({} if stem is None else {"stem": stem}))
+    assert model.count_params() == parameters
+    assert len(binary_layers(model)) == layers
+    profile = lq.models.ModelProfile(model)
+    binary, real = profile.op_count("mac", 1), profile.op_count("mac", 32)
+    if not dense:
+        real -= model.get_layer("top_dense").kernel.shape.num_elements()
+    if bops is not None:
+        assert rounds_to(binary / 1e9, bops)
+    if ops is not None:
+        assert rounds_to((binary / 64 + real) / 1e8, ops)
+    if mebibytes is not None:
+        assert rounds_to(profile.memory / 8 / 2**20, mebibytes)
+
+
+def test_the_tables_hold_every_model():
+    assert {row[0] for row in FULL} == set(zx.list_models())
+    for name in zx.list_models():
+        function = registry._MODELS[name]
+        assert getattr(zx, function.__name__) is function
+        assert function.__name__ in zx.__all__
+
+
+def test_functions_are_documented():
+    for name in zx.list_models():
+        function = registry._MODELS[name]
+        parameters = inspect.signature(function).parameters
+        lines = inspect.getdoc(function).splitlines()
+        assert lines[0].endswith(".")
+        assert all(len(line) <= 88 or "http" in line for line in lines)
+        for argument, parameter in parameters.items():
+            assert parameter.kind is parameter.KEYWORD_ONLY
+            assert any(line.startswith(f"    {argument}: ") for line in lines)
+        assert doctest.DocTestParser().get_examples(function.__doc__)
+
+
+def test_names():
+    assert zx.create_model("TinyResidualBNN").name == "tiny_residual_bnn"
+    with pytest.raises(ValueError, match=r"No model 'meliusnet23'\. Nearest: melius"):
+        zx.create_model("meliusnet23")
+    with pytest.raises(TypeError, match="BiRealNet20 has no argument depth; it takes"):
+        zx.BiRealNet20(depth=3)
+
+
+def test_is_a_component_of_zookeeper():
+    @component
+    class Experiment:
+        model: tf.keras.Model = ComponentField(
+            zx.BiRealNet20.factory, latent_weights=False
+        )
+
+    experiment = Experiment()
+    configure(experiment, {"model.blocks": (1, 1, 1), "model.num_classes": 5})
+    assert isinstance(experiment.model, tf.keras.Model)
+    assert experiment.model.output_shape == (None, 5)
+    assert len(binary_layers(experiment.model)) == 3
+
+
+def test_magnitude_independent_kernels_start_at_zero_with_random_signs():
+    model = narrow("birealnet20", latent_weights=True, magnitude_independent=True)
+    for layer in binary_layers(model):
+        values = layer.kernel.numpy()
+        assert 0 < np.abs(values).max() < 1e-20
+        assert abs(np.sign(values).mean()) < 0.1
+        assert layer.kernel_constraint is None
+        assert layer.kernel_quantizer.get_config()["clip_value"] is None
+        assert set(np.unique(layer.kernel_quantizer(tf.constant(values)))) == {
+            -1.0,
+            1.0,
+        }
+
+
+def test_hard_tanh_and_real_shortcuts():
+    model = narrow("birealnet20", activation="hardtanh", shortcut="conv")
+    kinds = [type(layer).__name__ for layer in model.layers]
+    assert kinds.count("HardTanh") == 1 + 4 and kinds.count("PadShortcut") == 0
+    assert kinds.count("AveragePooling2D") == 2 + 1  # The last one is the top's.
+
+
+def test_options_reach_the_layers():
+    model = narrow(
+        "meliusnet22",
+        latent_weights=True,
+        pad_values=1.0,
+        clip_value=0.7,
+        batch_norm_momentum=0.5,
+        batch_norm_epsilon=0.1,
+    )
+    for layer in binary_layers(model):
+        assert layer.pad_values == 1
+        assert layer.kernel_constraint.clip_value == 0.7
+        assert layer.input_quantizer.clip_value == 0.7
+    for layer in model.layers:
+        if isinstance(layer, tf.keras.layers.BatchNormalization):
+            assert (layer.momentum, layer.epsilon) == (0.5, 0.1)
+
+
+@pytest.mark.parametrize(
+    "name, arguments, message",
+    [
+        ("birealnet20", {"num_classes": 0}, "num_classes=0 must be at least 1"),
+        ("birealnet20", {"pad_values": 0.5}, "pad_values=0.5 must be -1, 0 or 1"),
+        ("birealnet20", {"clip_value": 0.0}, r"clip_value=0.0 must be above 0"),
+        ("birealnet20", {"batch_norm_momentum": 1.0}, r"momentum=1.0 must be in \[0"),
+        ("birealnet20", {"batch_norm_epsilon": 0.0}, "epsilon=0.0 must be above 0"),
+        ("birealnet20", {"shortcut": "none"}, "shortcut='none' must be 'conv' or"),
+        ("birealnet20", {"activation": "relu"}, "activation='relu' must be None or"),
+        ("birealnet20", {"stem": "big"}, "stem='big' must be 'grouped', 'conv7x7' or"),
+        ("reactnet_a", {"stem": "grouped"}, "stem='grouped' must be 'conv3x3' or"),
+        ("birealnet20", {"input_shape": (3, 32, 3)}, r"input_shape: \(3, 32, 3\) must"),
+        (
+            "meliusnet22",
+            {"input_shape": (31, 32, 3)},
+            "height and width of at least 32",
+        ),
+        ("meliusnet22", {"input_shape": (32, 32, None)}, "at least 1 channel"),
+        ("birealnet20", {"weights": "imagenet"}, "No ImageNet weights are published"),
+        ("birealnet20", {"weights": "nowhere.h5"}, "weights='nowhere.h5' must be None"),
+        ("meliusnet22", {"blocks": (1, 1)}, "must be 4 numbers of at least 1"),
+        ("meliusnet22", {"blocks": (1, 1, 1, 0)}, "must be 4 numbers of at least 1"),
+        (
+            "meliusnet22",
+            {"stem_filters": 40},
+            "stem_filters=40 must be a multiple of 16",
+        ),
+        (
+            "meliusnet_a",
+            {"transitions": (30, 32, 32)},
+            "multiples of transition_groups",
+        ),
+        ("meliusnet_a", {"growth": 5}, "a divisor of the 37 channels"),
+        ("meliusnet22", {"weights": "imagenet"}, "num_classes=7 must be 1000 for"),
+        (
+            "meliusnet22",
+            {"weights": "imagenet", "num_classes": 1000, "stem": "cifar"},
+            "stem='cifar' must be 'grouped' for",
+        ),
+        (
+            "birealnet18",
+            {"weights": "imagenet", "num_classes": 1000, "latent_weights": False},
+            "latent_weights=False must be True, and",
+        ),
+        ("resnet_e18", {"filters": (16, 32)}, "must be 2 numbers of at least 1"),
+        ("reactnet_a", {"filters": (16, 48)}, "equal to the one before it or twice"),
+        ("reactnet_b", {"filters": (6, 12)}, "real_groups=4 must be None or a divisor"),
+    ],
+)
+def test_bad_input_is_named(name, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        narrow(name, **arguments)
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: zx.layers.ChannelShuffle(0), "groups=0 must be an integer of at"),
+        (lambda: zx.layers.ChannelShuffle(3)(images()[..., :2]), "must divide 2 chan"),
+        (
+            lambda: zx.layers.PadShortcut(2)(images()),
+            "filters=2 must be at least the 3",
+        ),
+        (lambda: zx.initializers.BernoulliSign(magnitude=0), "magnitude=0 must be ab"),
+    ],
+)
+def test_bad_input_of_layers_is_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_weights_of_a_file(tmp_path):
+    latent, binary = (str(tmp_path / f"{kind}.h5") for kind in ("latent", "binary"))
+    model = narrow("birealnet20")
+    model.save_weights(binary)
+    narrow("birealnet20", latent_weights=True).save_weights(latent)
+    copy = narrow("birealnet20", weights=binary)
+    np.testing.assert_array_equal(copy(images()), model(images()))
+    with pytest.raises(ValueError, match=r"needs kernels in {-1, \+1}, but the layer"):
+        narrow("birealnet20", weights=latent)
+    with pytest.raises(ValueError, match="a file of weights of reactnet_a with these"):
+        narrow("reactnet_a", weights=binary)
+    (tmp_path / "text.h5").write_text("no weights")
+    with pytest.raises(ValueError, match="must be a file of weights of birealnet20"):
+        narrow("birealnet20", weights=str(tmp_path / "text.h5"))
+
+
+def check_larq_zoo_weights(monkeypatch, tmp_path, function, theirs, **fields):
+    """Ours with weights as larq-zoo publishes them does what larq-zoo's does."""
+    options = {"input_shape": (64, 64, 3), "num_classes": 1000}
+    options["include_top"] = fields.pop("include_top", True)
+    published = theirs(weights=None, **options).build()
+    make_trained_looking(published)
+    published.save_weights(tmp_path / "weights.h5")
+    asked = []
+
+    def download(**arguments):
+        asked.append(arguments["file"])
+        return str(tmp_path / "weights.h5")
+
+    monkeypatch.setattr(larq_zoo_utils, "download_pretrained_model", download)
+    ours = function.factory(weights="imagenet", **options, **fields).build()
+    assert ["notop" in file for file in asked] == [not options["include_top"]]
+    pixels = images(shape=(64, 64, 3))
+    expected = published(pixels).numpy()
+    np.testing.assert_allclose(ours(pixels), expected, rtol=1e-3, atol=1e-5)
+    assert len(np.unique(expected, axis=0)) == len(pixels)
+
+
+@pytest.mark.parametrize("include_top, latent", [(True, True), (False, False)])
+def test_larq_zoo_weights(monkeypatch, tmp_path, include_top, latent):
+    blocks = (1, 1, 1, 1)
+    theirs = larq_zoo_meliusnet.MeliusNet22Factory
+    monkeypatch.setattr(theirs, "num_blocks", blocks)
+    fields = {"include_top": include_top, "latent_weights": latent, "blocks": blocks}
+    check_larq_zoo_weights(monkeypatch, tmp_path, zx.MeliusNet22, theirs, **fields)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "function, fields",
+    [
+        (zx.MeliusNet22, {}),
+        (zx.BiRealNet18, {}),
+        (zx.BinaryDenseNet28, {"stem": "conv7x7"}),
+        (zx.BinaryDenseNet28, {"stem": "conv7x7", "latent_weights": False}),
+        (zx.BinaryDenseNet37, {"stem": "conv7x7", "include_top": False}),
+    ],
+)
+def test_larq_zoo_weights_of_full_networks(monkeypatch, tmp_path, function, fields):
+    theirs = function.architecture["larq_zoo_factory"]
+    check_larq_zoo_weights(monkeypatch, tmp_path, function, theirs, **fields)

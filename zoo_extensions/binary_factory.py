@@ -1,0 +1,506 @@
+"""What the networks share: binary convolutions, stems, the top, files, bad input."""
+
+import inspect
+import os
+import textwrap
+import typing
+from collections.abc import Sequence
+from typing import Any, Optional, Protocol
+
+import larq as lq
+import numpy as np
+import tensorflow as tf
+from larq_zoo.core import utils
+from larq_zoo.core.model_factory import ModelFactory
+from zookeeper import Field, factory
+
+from zoo_extensions.initializers import BernoulliSign
+
+# What the functions of all networks take, in this order. The texts of other arguments,
+# and of some of these, are the factories'.
+_ARGUMENTS = {
+    "input_shape": "`(height, width, channels)`, where height and width may be `None`, "
+    "or `None` for {default_input_shape}.",
+    "input_tensor": "Keras tensor to use as the input.",
+    "weights": "Path of a file of weights, or `None` for random ones. No ImageNet "
+    "weights are published.",
+    "include_top": "Whether to end in pooling and a dense layer.",
+    "num_classes": "Number of classes.",
+    "latent_weights": "`True` trains real-valued kernels through their sign, as "
+    "larq-zoo does; with `False` the kernels are {{-1, +1}} themselves, for Diode, the "
+    "gradient filter and Bop.",
+    "classifier_activation": "Activation of the last layer, `None` for logits.",
+    "pad_values": "What the binary convolutions pad with: 0, 1 or -1. Larq Compute "
+    "Engine keeps layers binary with 0 and 1 only, and computes 0 wrongly where a "
+    "feature map is smaller than 3x3 pixels.",
+    "clip_value": "The gradient of a sign passes inside [-clip_value, clip_value], and "
+    "latent weights stay there.",
+    "batch_norm_momentum": "Momentum of every batch normalization.",
+    "batch_norm_epsilon": "Epsilon of every batch normalization.",
+}
+
+_DOCUMENTATION = """{summary}
+
+{description}
+
+Args:
+{arguments}
+
+Returns:
+    A Keras model.
+
+Raises:
+    ValueError: If an argument is out of its range, or the file of weights is missing
+        or belongs to another architecture.
+
+Example:
+    >>> {name}(latent_weights=False, classifier_activation=None).output_shape
+    (None, {num_classes})
+
+References:
+{references}
+"""
+
+
+class ModelFunction(Protocol):
+    """A function that makes a model, such as `MeliusNet22`.
+
+    Attributes:
+        factory: Its zookeeper factory, for a `ComponentField`.
+        architecture: What it sets in the factory of its family.
+    """
+
+    factory: type["BinaryFactory"]
+    architecture: dict[str, Any]
+    __name__: str
+
+    def __call__(
+        self,
+        *,  # Keyword arguments only, as in larq-zoo.
+        input_shape: Sequence[int | None] | None = ...,
+        input_tensor: Any = ...,
+        weights: str | None = ...,
+        include_top: bool = ...,
+        num_classes: int = ...,
+        latent_weights: bool = ...,
+        classifier_activation: str | None = ...,
+        pad_values: float = ...,
+        clip_value: float = ...,
+        batch_norm_momentum: float = ...,
+        batch_norm_epsilon: float = ...,
+        **options: Any,
+    ) -> tf.keras.Model:
+        """Makes the model."""
+
+
+class BinaryFactory(ModelFactory):
+    """The part of a network that is not its body.
+
+    A family overrides `body`, and whatever of the rest its paper does otherwise. Every
+    `Field` can be set through zookeeper.
+    """
+
+    # What the function of a model takes besides the arguments that all take, with its
+    # documentation; and what it says otherwise of those.
+    options: dict[str, str] = {}  # noqa: RUF012 (zookeeper wants no ClassVar)
+    argument_texts: dict[str, str] = {}  # noqa: RUF012
+    references: Sequence[str] = ()
+
+    name: Optional[str] = Field(None)
+    default_input_shape: Sequence[int] = Field((224, 224, 3))
+    # Larq-zoo's annotation excludes the Keras tensors of TensorFlow 2.15 and later.
+    input_tensor: Any = Field(None)
+    latent_weights: bool = Field(True)
+    classifier_activation: Optional[str] = Field("softmax")
+    pad_values: float = Field(0.0)
+    clip_value: float = Field(1.0)
+    batch_norm_momentum: float = Field(0.9)
+    batch_norm_epsilon: float = Field(1e-5)
+    # Larq-zoo's factory of the same network, if it publishes weights.
+    larq_zoo_factory: Any = Field(None)
+
+    @property
+    def input_quantizer(self):
+        """Sign with a straight-through gradient inside the clip value."""
+        return lq.quantizers.SteSign(self.clip_value)
+
+    @property
+    def latent_quantizer(self):
+        """What makes latent kernels binary."""
+        return lq.quantizers.SteSign(self.clip_value)
+
+    @property
+    def latent_constraint(self):
+        """Keeps latent kernels where their gradient is not zero."""
+        return lq.constraints.WeightClip(self.clip_value)
+
+    @property
+    def latent_initializer(self):
+        """The start of latent kernels."""
+        return self.float_initializer
+
+    @property
+    def float_initializer(self):
+        """The start of the kernels that stay real."""
+        return "glorot_normal"
+
+    @property
+    def kernel_quantizer(self):
+        """Sign of a latent kernel, or nothing where the kernel is binary itself."""
+        if self.latent_weights:
+            return self.latent_quantizer
+        return lq.quantizers.NoOp(precision=1)
+
+    @property
+    def kernel_constraint(self):
+        """The constraint of latent kernels."""
+        return self.latent_constraint if self.latent_weights else None
+
+    @property
+    def kernel_initializer(self):
+        """The start of binary kernels."""
+        return self.latent_initializer if self.latent_weights else BernoulliSign()
+
+    @property
+    def downsampling(self) -> int:
+        """How many pixels of the input one pixel of the last feature map stands for."""
+        raise NotImplementedError
+
+    @property
+    def image_input(self) -> Any:
+        """The input, which unlike larq-zoo's may have an unknown size under a top."""
+        if not hasattr(self, "_image_input"):
+            if self.input_tensor is not None:
+                self._check_input_shape("input_tensor", self.input_tensor.shape[1:])
+            shape = self.input_shape
+            if shape is None:
+                shape = tuple(self.default_input_shape)
+            self._check_input_shape("input_shape", shape)
+            self._image_input = utils.get_input_layer(shape, self.input_tensor)
+        return self._image_input
+
+    def _check_input_shape(self, argument: str, shape: Sequence[Optional[int]]) -> None:
+        least = self.downsampling
+        height_and_width, channels = tuple(shape)[:-1], tuple(shape)[-1]
+        if (
+            len(height_and_width) != 2
+            or any(size is not None and size < least for size in height_and_width)
+            or channels is None
+            or channels < 1
+        ):
+            raise ValueError(
+                f"{argument}: {tuple(shape)} must be (height, width, channels) with a "
+                f"height and width of at least {least} or None, and at least 1 channel."
+            )
+
+    def check(self) -> None:
+        """Raises a ValueError for arguments out of their range."""
+        self.require("num_classes", self.num_classes >= 1, "at least 1")
+        self.require("pad_values", self.pad_values in (-1, 0, 1), "-1, 0 or 1")
+        self.require("clip_value", self.clip_value > 0, "above 0")
+        momentum = self.batch_norm_momentum
+        self.require("batch_norm_momentum", 0 <= momentum < 1, "in [0, 1)")
+        self.require("batch_norm_epsilon", self.batch_norm_epsilon > 0, "above 0")
+        if self.weights == "imagenet":
+            if self.larq_zoo_factory is None:
+                raise ValueError(
+                    f"No ImageNet weights are published for {self.name} as it is "
+                    "defined here: weights must be None or the path of a file."
+                )
+            valid = "for weights='imagenet'"
+            channels = self.image_input.shape[-1]
+            self.require("input_shape", channels == 3, f"of 3 channels {valid}")
+            classes = self.num_classes == 1000 or not self.include_top
+            self.require("num_classes", classes, f"1000 {valid}")
+        elif self.weights is not None and not os.path.isfile(self.weights):
+            raise ValueError(
+                f"weights={self.weights!r} must be None or the path of a file."
+            )
+
+    def require(self, argument: str, holds: bool, valid: str) -> None:
+        """Raises a ValueError with the argument's name and value unless it holds."""
+        if not holds:
+            value = getattr(self, argument)
+            raise ValueError(f"{argument}={value!r} must be {valid}.")
+
+    def norm(self, x: tf.Tensor, name: str, **kwargs: Any) -> tf.Tensor:
+        """Batch normalization."""
+        return tf.keras.layers.BatchNormalization(
+            momentum=self.batch_norm_momentum,
+            epsilon=self.batch_norm_epsilon,
+            name=name,
+            **kwargs,
+        )(x)
+
+    def activate(self, x: tf.Tensor, kind: Optional[str], name: str) -> tf.Tensor:
+        """Activation, or the input itself for `None`."""
+        if kind is None:
+            return x
+        return tf.keras.layers.Activation(kind, name=name)(x)
+
+    def conv(
+        self, x: tf.Tensor, filters: int, kernel_size: int, name: str, **kwargs: Any
+    ) -> tf.Tensor:
+        """Real-valued convolution without bias."""
+        return tf.keras.layers.Conv2D(
+            filters,
+            kernel_size,
+            padding="same",
+            use_bias=False,
+            kernel_initializer=self.float_initializer,
+            name=name,
+            **kwargs,
+        )(x)
+
+    def binary_conv(
+        self, x: tf.Tensor, filters: int, kernel_size: int, name: str, strides: int = 1
+    ) -> tf.Tensor:
+        """Binary convolution."""
+        return lq.layers.QuantConv2D(
+            filters,
+            kernel_size,
+            strides=strides,
+            padding="same",
+            pad_values=float(self.pad_values),
+            use_bias=False,
+            input_quantizer=self.input_quantizer,
+            kernel_quantizer=self.kernel_quantizer,
+            kernel_constraint=self.kernel_constraint,
+            kernel_initializer=self.kernel_initializer,
+            name=name,
+        )(x)
+
+    def body(self, x: tf.Tensor) -> tf.Tensor:
+        """Everything between the input and the top."""
+        raise NotImplementedError
+
+    def top(self, x: tf.Tensor) -> tf.Tensor:
+        """Average over the image, a dense layer, the classifier's activation."""
+        # Larq-zoo's average pool is faster on devices than Keras's global one.
+        x = utils.global_pool(x, name="top")
+        x = tf.keras.layers.Dense(
+            self.num_classes,
+            kernel_initializer=self.float_initializer,
+            name="top_dense",
+        )(x)
+        if self.classifier_activation is None:
+            return x
+        # Softmax in 16 bits loses small probabilities.
+        return tf.keras.layers.Activation(
+            self.classifier_activation, dtype="float32", name="top_activation"
+        )(x)
+
+    def load(self, model: tf.keras.Model) -> None:
+        """Fills the model with the weights that the arguments ask for."""
+        if self.weights is None:
+            return
+        if self.weights == "imagenet":
+            source = self.larq_zoo_factory(
+                include_top=self.include_top, weights="imagenet", num_classes=1000
+            ).build()
+            layers = [layer for layer in model.layers if layer.weights]
+            found = self.larq_zoo_weights(source, layers)
+            for layer, weights in zip(layers, found, strict=True):
+                if hasattr(layer, "kernel_quantizer") and not self.latent_weights:
+                    weights = [np.where(weights[0] < 0, -1, 1)]
+                layer.set_weights(weights)
+            return
+        try:
+            model.load_weights(self.weights)
+        except (ValueError, KeyError, OSError, tf.errors.OpError) as error:
+            raise ValueError(
+                f"weights={self.weights!r} must be a file of weights of {self.name} "
+                f"with these arguments: {error}"
+            ) from error
+        for layer in model.layers:
+            if self.latent_weights or not hasattr(layer, "kernel_quantizer"):
+                continue
+            if tf.reduce_any(tf.abs(layer.kernel) != 1):
+                raise ValueError(
+                    f"latent_weights=False needs kernels in {{-1, +1}}, but the layer "
+                    f"{layer.name} of weights={self.weights!r} holds other values."
+                )
+
+    def larq_zoo_weights(
+        self, source: tf.keras.Model, layers: list[tf.keras.layers.Layer]
+    ) -> list[list[np.ndarray]]:
+        """Returns what larq-zoo's network holds for each of our layers."""
+        return [layer.get_weights() for layer in source.layers if layer.weights]
+
+    def build(self) -> tf.keras.Model:
+        """Returns the Keras model."""
+        self.check()
+        x = self.body(self.image_input)
+        if self.include_top:
+            x = self.top(x)
+        model = tf.keras.Model(self.image_input, x, name=self.name)
+        self.load(model)
+        return model
+
+
+class StemFactory(BinaryFactory):
+    """A network that starts with one of three stems.
+
+    Figure 2 of paper 002 shows the first two; "cifar" is one 3x3 convolution of
+    stride 1 for images of about 32x32 pixels.
+    """
+
+    options = {  # noqa: RUF012
+        "stem": '`"grouped"`, the three 3x3 convolutions of paper 002, `"conv7x7"`, or '
+        '`"cifar"`, one 3x3 convolution that keeps the size of small images.'
+    }
+    # The stem of larq-zoo's network.
+    larq_zoo_stem: str = "conv7x7"
+    # The activation of the stem's last convolution.
+    stem_activation: Optional[str] = "relu"
+
+    stem: str = Field("grouped")
+    stem_filters: int = Field(64)
+    stem_pool_size: int = Field(3)
+
+    @property
+    def stem_stride(self) -> int:
+        """How much smaller the stem makes the image."""
+        return 1 if self.stem == "cifar" else 4
+
+    def check(self) -> None:
+        """Raises a ValueError for arguments out of their range."""
+        super().check()
+        self.require(
+            "stem",
+            self.stem in ("grouped", "conv7x7", "cifar"),
+            "'grouped', 'conv7x7' or 'cifar'",
+        )
+        if self.weights == "imagenet":
+            valid = f"{self.larq_zoo_stem!r} for weights='imagenet'"
+            self.require("stem", self.stem == self.larq_zoo_stem, valid)
+        if self.stem == "grouped":
+            filters = self.stem_filters
+            valid = "a multiple of 16 for the groups of the stem"
+            self.require("stem_filters", filters > 0 and filters % 16 == 0, valid)
+
+    def stem_block(self, x: tf.Tensor) -> tf.Tensor:
+        """The real-valued start of the network."""
+        if self.stem == "grouped":
+            half = self.stem_filters // 2
+            convolutions: list[tuple[int, int, dict[str, int]]] = [
+                (half, 3, {"strides": 2}),
+                (half, 3, {"groups": 4}),
+                (self.stem_filters, 3, {"groups": 8}),
+            ]
+        elif self.stem == "conv7x7":
+            convolutions = [(self.stem_filters, 7, {"strides": 2})]
+        else:
+            convolutions = [(self.stem_filters, 3, {})]
+        for index, (filters, size, kwargs) in enumerate(convolutions):
+            last = index == len(convolutions) - 1
+            x = self.conv(x, filters, size, f"stem_s{index}_conv", **kwargs)
+            x = self.norm(x, f"stem_s{index}_bn")
+            kind = self.stem_activation if last else "relu"
+            x = self.activate(x, kind, f"stem_s{index}_activation")
+        if self.stem == "cifar":
+            return x
+        return tf.keras.layers.MaxPooling2D(
+            self.stem_pool_size, 2, padding="same", name="stem_pool"
+        )(x)
+
+
+def _documentation(
+    own: type[BinaryFactory], name: str, summary: str, defaults: dict[str, Any]
+) -> str:
+    """Returns the documentation of a model's function."""
+    texts = {**_ARGUMENTS, **own.options, **own.argument_texts}
+    shape = tuple(own().default_input_shape)
+    arguments = [
+        textwrap.fill(
+            f"{key}: {texts[key].format(default_input_shape=shape)} "
+            f"Defaults to `{default!r}`.",
+            width=88,
+            initial_indent=" " * 4,
+            subsequent_indent=" " * 8,
+            break_on_hyphens=False,
+        )
+        for key, default in defaults.items()
+    ]
+    return _DOCUMENTATION.format(
+        name=name,
+        summary=summary,
+        description=inspect.getdoc(own.__base__),
+        arguments="\n".join(arguments),
+        num_classes=defaults["num_classes"],
+        references="\n".join(f"    - {reference}" for reference in own.references),
+    )
+
+
+def _default(value: Any) -> Any:
+    """Returns what a `Field` takes as a default for the value, a class among others."""
+    return (lambda: value) if isinstance(value, type) else value
+
+
+def model_function(
+    family: type[BinaryFactory],
+    function: str,
+    summary: str,
+    /,
+    **architecture: Any,
+) -> ModelFunction:
+    """Makes the function of one model of a family.
+
+    Args:
+        family: The factory of the family.
+        function: Name of the function, such as `"MeliusNet22"`.
+        summary: First line of its documentation.
+        **architecture: Fields of the factory that make it this model; `name` among them
+            is the model's name in Keras and in `create_model`.
+
+    Returns:
+        The function. Its arguments are those that all models take, and the family's
+        `options`; their defaults are the factory's.
+    """
+    architecture = {"num_classes": 1000, **architecture}
+    fields = {key: Field(_default(value)) for key, value in architecture.items()}
+    hints = typing.get_type_hints(family)
+    own = factory(
+        type(
+            f"{function}Factory",
+            (family,),
+            {
+                "__module__": family.__module__,
+                "__doc__": summary,
+                "__annotations__": {key: hints.get(key, Any) for key in fields},
+                **fields,
+            },
+        )
+    )
+    defaults = {key: getattr(own(), key) for key in (*_ARGUMENTS, *family.options)}
+
+    def make(**arguments: Any) -> tf.keras.Model:
+        unknown = arguments.keys() - defaults.keys()
+        if unknown:
+            raise TypeError(
+                f"{function} has no argument {', '.join(sorted(unknown))}; it takes "
+                f"{', '.join(defaults)}."
+            )
+        shape = arguments.get("input_shape")
+        if shape is not None:
+            arguments["input_shape"] = tuple(shape)
+        return own(**arguments).build()
+
+    make.__name__ = make.__qualname__ = function
+    make.__module__ = family.__module__
+    make.__doc__ = _documentation(own, function, summary, defaults)
+    make.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter(
+                key,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=value,
+                annotation=hints.get(key, type(value)),
+            )
+            for key, value in defaults.items()
+        ],
+        return_annotation=tf.keras.Model,
+    )
+    make.factory = own  # type: ignore[attr-defined]
+    make.architecture = architecture  # type: ignore[attr-defined]
+    return typing.cast(ModelFunction, make)

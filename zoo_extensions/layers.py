@@ -1,0 +1,204 @@
+"""Layers of the networks that neither Keras nor Larq has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import larq as lq
+import tensorflow as tf
+
+
+def _register(layer: type[tf.keras.layers.Layer]) -> type[tf.keras.layers.Layer]:
+    """Makes files with the layer load without `custom_objects`."""
+    # HDF5 files name classes without their package, where larq's are registered too.
+    tf.keras.utils.get_custom_objects()[layer.__name__] = layer
+    return tf.keras.saving.register_keras_serializable(package="zoo_extensions")(layer)
+
+
+@_register
+class ChannelShuffle(tf.keras.layers.Layer):
+    """Spreads neighbouring channels over the groups of a grouped convolution.
+
+    With C channels, output channel j * groups + i is input channel
+    i * (C / groups) + j.
+
+    Args:
+        groups: How many runs of channels are interleaved.
+        **kwargs: Arguments of `tf.keras.layers.Layer`.
+
+    Raises:
+        ValueError: If `groups` is not a positive integer or does not divide the
+            channels.
+
+    Example:
+        >>> ChannelShuffle(2)(tf.reshape(tf.range(6), (1, 1, 1, 6))).numpy().ravel()
+        array([0, 3, 1, 4, 2, 5], dtype=int32)
+
+    References:
+        - Paper 002 (MeliusNet), section 3.2.
+        - [ShuffleNet](https://arxiv.org/abs/1707.01083)
+    """
+
+    def __init__(self, groups: int, **kwargs: Any):
+        if not isinstance(groups, int) or groups < 1:
+            raise ValueError(f"groups={groups!r} must be an integer of at least 1.")
+        super().__init__(**kwargs)
+        self.groups = groups
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        """Checks the number of channels."""
+        channels = input_shape[-1]
+        if channels is None or channels % self.groups:
+            raise ValueError(f"groups={self.groups} must divide {channels} channels.")
+        super().build(input_shape)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Returns the tensor with its last axis permuted."""
+        channels = inputs.shape[-1]
+        x = tf.reshape(inputs, (-1, self.groups, channels // self.groups))
+        x = tf.transpose(x, (0, 2, 1))
+        known = inputs.shape[1:]
+        shape = (-1, *known) if None not in known else tf.shape(inputs)
+        return tf.ensure_shape(tf.reshape(x, shape), inputs.shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor."""
+        return {**super().get_config(), "groups": self.groups}
+
+
+@_register
+class RSign(tf.keras.layers.Layer):
+    """Sign with a threshold that each channel learns.
+
+    y = +1 where x + b >= 0, else -1; the gradient is that of `larq`'s `approx_sign`. A
+    binary convolution behind it needs no input quantizer of its own, but one of
+    `NoOp(precision=1)`, so that its operations count as binary.
+
+    Args:
+        **kwargs: Arguments of `tf.keras.layers.Layer`.
+
+    Example:
+        >>> RSign()(tf.constant([[-0.5, 0.0, 2.0]])).numpy()
+        array([[-1.,  1.,  1.]], dtype=float32)
+
+    References:
+        [ReActNet](https://arxiv.org/abs/2003.03488), section 4.2.
+    """
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        """Creates b."""
+        self.bias = self.add_weight(
+            name="bias", shape=(input_shape[-1],), initializer="zeros"
+        )
+        super().build(input_shape)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Returns a tensor of -1 and +1."""
+        return lq.quantizers.approx_sign(inputs + self.bias)
+
+
+@_register
+class RPReLU(tf.keras.layers.PReLU):
+    """PReLU whose input and output each channel shifts.
+
+    y = PReLU(x + b1) + b2 with a slope for each channel, which starts at 0.25.
+
+    Args:
+        **kwargs: Arguments of `tf.keras.layers.PReLU`.
+
+    Example:
+        >>> RPReLU()(tf.constant([[[[-2.0, 0.0, 2.0]]]])).numpy().ravel()
+        array([-0.5,  0. ,  2. ], dtype=float32)
+
+    References:
+        [ReActNet](https://arxiv.org/abs/2003.03488), section 4.2.
+    """
+
+    def __init__(
+        self,
+        alpha_initializer: Any = 0.25,
+        shared_axes: Any = (1, 2),
+        **kwargs: Any,
+    ):
+        if isinstance(alpha_initializer, float):
+            alpha_initializer = tf.keras.initializers.Constant(alpha_initializer)
+        super().__init__(
+            alpha_initializer=alpha_initializer, shared_axes=shared_axes, **kwargs
+        )
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        """Creates b1, b2 and the slope."""
+        for name in ("shift_in", "shift_out"):
+            weight = self.add_weight(
+                name=name, shape=(input_shape[-1],), initializer="zeros"
+            )
+            setattr(self, name, weight)
+        super().build(input_shape)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Returns the shifted PReLU of the shifted input."""
+        return super().call(inputs + self.shift_in) + self.shift_out
+
+
+@_register
+class PadShortcut(tf.keras.layers.Layer):
+    """Shortcut without parameters: every other pixel, zeros as the new channels.
+
+    Args:
+        filters: Channels of the output; half of the new ones come before the input's.
+        strides: Distance of the pixels that are kept. Defaults to `2`.
+        **kwargs: Arguments of `tf.keras.layers.Layer`.
+
+    Raises:
+        ValueError: If `filters` is less than the channels of the input.
+
+    Example:
+        >>> PadShortcut(6)(tf.ones((1, 3, 3, 2))).numpy()[0, 1, 1]
+        array([0., 0., 1., 1., 0., 0.], dtype=float32)
+
+    References:
+        [ResNet](https://arxiv.org/abs/1512.03385), option A of section 3.3.
+    """
+
+    def __init__(self, filters: int, strides: int = 2, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.strides = strides
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        """Checks the number of channels."""
+        if input_shape[-1] is None or self.filters < input_shape[-1]:
+            raise ValueError(
+                f"filters={self.filters} must be at least the {input_shape[-1]} "
+                "channels of the input."
+            )
+        super().build(input_shape)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Returns the smaller image with more channels."""
+        added = self.filters - inputs.shape[-1]
+        before, after = added // 2, added - added // 2
+        x = inputs[:, :: self.strides, :: self.strides]
+        return tf.pad(x, ((0, 0), (0, 0), (0, 0), (before, after)))
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor."""
+        config = {"filters": self.filters, "strides": self.strides}
+        return {**super().get_config(), **config}
+
+
+@_register
+class HardTanh(tf.keras.layers.Layer):
+    """Clips to [-1, 1].
+
+    Args:
+        **kwargs: Arguments of `tf.keras.layers.Layer`.
+
+    Example:
+        >>> HardTanh()(tf.constant([-3.0, 0.5, 3.0])).numpy()
+        array([-1. ,  0.5,  1. ], dtype=float32)
+    """
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Returns the clipped tensor."""
+        return tf.clip_by_value(inputs, -1.0, 1.0)
