@@ -156,6 +156,14 @@ class OpCount:
             return multiplying[-1]
         return None
 
+    def summary(self) -> str:
+        """Returns the totals as one line."""
+        return (
+            f"{self.bops:,} binary MACs / {BINARY_SPEEDUP} + {self.flops:,} others = "
+            f"{self.ops:,.0f} OPs; {self.parameters:,} parameters in "
+            f"{self.mebibytes:.2f} MiB."
+        )
+
     def rows(self) -> list[tuple[str, ...]]:
         """Returns the layers as texts, with a heading above and the total below.
 
@@ -204,9 +212,7 @@ class OpCount:
         lines = [
             f"# Operations of {self.model}",
             "",
-            f"{self.bops:,} binary MACs / {BINARY_SPEEDUP} + {self.flops:,} others = "
-            f"{self.ops:,.0f} OPs; {self.parameters:,} parameters in "
-            f"{self.mebibytes:.2f} MiB.",
+            self.summary(),
             "",
             f"| {' | '.join(heading)} |",
             "|---|---|---|---|---|--:|--:|--:|--:|",

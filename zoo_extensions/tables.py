@@ -68,6 +68,14 @@ class ModelTable:
         """
         return [_HEADING, *(_row(row, compared) for row, compared in self.lines)]
 
+    def remarks(self) -> list[str]:
+        """Returns what there is to say of a row, one text for each."""
+        return [
+            f"{row.label}, {row.source}: {_remark(row)}"
+            for row, _ in self.lines
+            if _remark(row)
+        ]
+
     def count_rows(self) -> list[tuple[str, ...]]:
         """Returns the counts of the models as texts, with a heading."""
         heading = (
@@ -165,13 +173,6 @@ def model_table(
 
 def _row(row: PublishedFigures, compared: tuple[Comparison, ...]) -> tuple[str, ...]:
     found = {c.figure: c for c in compared}
-    remarks = [row.note] if row.note else []
-    for correction in row.corrections:
-        kind = "misprint" if correction.misprint else "not reproduced"
-        remarks.append(
-            f"{correction.figure.upper()} {kind}: {correction.right}; "
-            f"{correction.reason}"
-        )
     rest = "flops" if row.qops is None else "qops"
     accuracy = (row.top1, row.top5)
     return (
@@ -183,8 +184,20 @@ def _row(row: PublishedFigures, compared: tuple[Comparison, ...]) -> tuple[str, 
         _cell(row, "ops", found),
         _cell(row, "size", found),
         *("" if value is None else f"{value:.1f}" for value in accuracy),
-        ". ".join(remarks),
+        _remark(row),
     )
+
+
+def _remark(row: PublishedFigures) -> str:
+    remarks = [row.note] if row.note else []
+    for correction in row.corrections:
+        name = correction.figure.upper().replace("OPS", "OPs")
+        kind = "a misprint for" if correction.misprint else "not reproduced, counted"
+        printed = getattr(row, correction.figure).text
+        remarks.append(
+            f"{name} {printed}: {kind} {correction.right}; {correction.reason}."
+        )
+    return " ".join(remarks)
 
 
 def _cell(row: PublishedFigures, figure: str, found: dict[str, Comparison]) -> str:

@@ -186,7 +186,7 @@ def test_model_table():
     assert (
         "| MeliusNet59 | paper 002, table 1 | 1/1 | 18.3 ? | 2.45 ? | 5.25 ? |" in page
     )
-    assert "OPS misprint: 5.32;" in page
+    assert "OPs 5.25: a misprint for 5.32;" in page
     content = table.as_dict()
     assert content["counted"]["tiny_residual_bnn"]["bops"] == 9861120
     assert content["published"][0]["compared"] == []
