@@ -366,6 +366,8 @@ class _Recorder:
         return recorded
 
     def _record(self, layer: Any, inputs: list[Any], outputs: list[Any]) -> None:
+        if not inputs or not outputs:
+            return
         binary = all(id(tensor) in self._binary for tensor in inputs)
         if _makes_bits(layer) or (binary and isinstance(layer, _KEEP_BITS)):
             self._binary.update((id(tensor), tensor) for tensor in outputs)

@@ -115,7 +115,8 @@ class PublishedFigures:
         flops: Float multiplications.
         qops: Multiplications in 4 or 8 bits.
         ops: All in the time of float ones.
-        size: Size of the weights in bytes.
+        size: Size of the weights in bytes. What a table prints as MB is taken for 2^20
+            bytes where counting shows that it is, and for 10^6 otherwise.
         top1: Top-1 accuracy in percent.
         top5: Top-5 accuracy in percent.
         last_dense: Whether the dense layer in which the network ends is counted.
@@ -413,7 +414,7 @@ def _table_3_of_002() -> Iterator[PublishedFigures]:
             "paper 002, table 3",
             bits=bits,
             ops=None if ops is None else _ops(ops),
-            size=None if size is None else _mib(size),
+            size=None if size is None else _mb(size),
             top1=top1,
             last_dense=False,
         )
@@ -444,7 +445,7 @@ def _table_4_of_002() -> Iterator[PublishedFigures]:
             arguments,
             bits=bits,
             ops=_ops(ops),
-            size=_mib(size),
+            size=_mib(size) if counted else _mb(size),
             top1=top1,
             last_dense=last_dense,
             size_is_counted=counted,
@@ -499,18 +500,19 @@ def _table_1_of_003() -> Iterator[PublishedFigures]:
         "which the table adds the binary ones again"
     )
     twice = (Correction("flops", "1.38", slip), Correction("ops", "1.64", slip))
-    unknown = "no counting rule gives it"
+    unknown = "no rule was found that gives it"
     near = (
         Correction("flops", "1.38", unknown, misprint=False),
         Correction("ops", "1.64", unknown, misprint=False),
     )
+    # Paper 002 prints 46.8 MB for it, which are 44.6 times 2^20 bytes.
     yield PublishedFigures(
         "resnet18",
         "ResNet-18",
         source,
         bits="32/32",
         flops=_ops("18.0"),
-        size=_mb("44.6"),
+        size=_mib("44.6"),
         top1=69.6,
     )
     for name, label, bops, flops, ops, size, top1, corrections in (
@@ -567,7 +569,7 @@ def _table_1_of_003() -> Iterator[PublishedFigures]:
         ("ReActNet-A (GFilter)", 69.7),
         ("ReActNet-A (Diode)", 69.6),
     ):
-        # The one size of the table that is in 2^20 bytes, and without normalization.
+        # The one size of a binary network in 2^20 bytes here; without normalization.
         yield PublishedFigures(
             "reactnet_a",
             label,
