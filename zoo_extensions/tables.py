@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -190,13 +191,16 @@ def _row(row: PublishedFigures, compared: tuple[Comparison, ...]) -> tuple[str, 
 
 def _remark(row: PublishedFigures) -> str:
     remarks = [row.note] if row.note else []
-    for correction in row.corrections:
-        name = correction.figure.upper().replace("OPS", "OPs")
-        kind = "a misprint for" if correction.misprint else "not reproduced, counted"
-        printed = getattr(row, correction.figure).text
-        remarks.append(
-            f"{name} {printed}: {kind} {correction.right}; {correction.reason}."
+    by_reason = itertools.groupby(row.corrections, lambda c: (c.reason, c.misprint))
+    for (reason, misprint), group in by_reason:
+        corrections = list(group)
+        printed = " and ".join(
+            f"{c.figure.upper().replace('OPS', 'OPs')} {getattr(row, c.figure).text}"
+            for c in corrections
         )
+        right = " and ".join(c.right for c in corrections)
+        what = "misprinted for" if misprint else "not reproduced, counted"
+        remarks.append(f"{printed}: {what} {right}; {reason}.")
     return " ".join(remarks)
 
 

@@ -186,7 +186,11 @@ def test_model_table():
     assert (
         "| MeliusNet59 | paper 002, table 1 | 1/1 | 18.3 ? | 2.45 ? | 5.25 ? |" in page
     )
-    assert "OPs 5.25: a misprint for 5.32;" in page
+    assert "OPs 5.25: misprinted for 5.32;" in page
+    assert (
+        "ReCU, paper 003, table 1: FLOPs 1.63 and OPs 1.89: misprinted for 1.38 and "
+        "1.64; 1.63 is the number of all"
+    ) in "\n".join(table.remarks())
     content = table.as_dict()
     assert content["counted"]["tiny_residual_bnn"]["bops"] == 9861120
     assert content["published"][0]["compared"] == []
