@@ -26,6 +26,7 @@ ALLOWED = {
         "larq_bnnopt.recipes",
         "larq_bnnopt.datasets",
         "converters",
+        "zoo_extensions",
     },
     "zoo_extensions": set(),
     "converters": set(),

@@ -14,6 +14,8 @@ from zoo_extensions.birealnet import (  # noqa: E402
     BiRealNet20,
     BiRealNet34,
 )
+from zoo_extensions.counting import OpCount, count_ops  # noqa: E402
+from zoo_extensions.figures import PublishedFigures, published  # noqa: E402
 from zoo_extensions.meliusnet import (  # noqa: E402
     MeliusNet22,
     MeliusNet29,
@@ -32,6 +34,7 @@ from zoo_extensions.reactnet import (  # noqa: E402
 )
 from zoo_extensions.registry import create_model, list_models  # noqa: E402
 from zoo_extensions.resnet_e import ResNetE18, ResNetE34  # noqa: E402
+from zoo_extensions.tables import ModelTable, model_table  # noqa: E402
 from zoo_extensions.tiny_residual import TinyResidualBNN  # noqa: E402
 
 __all__ = [
@@ -47,6 +50,9 @@ __all__ = [
     "MeliusNetA",
     "MeliusNetB",
     "MeliusNetC",
+    "ModelTable",
+    "OpCount",
+    "PublishedFigures",
     "ReActNetA",
     "ReActNetB",
     "ReActNetBiReal18",
@@ -55,8 +61,11 @@ __all__ = [
     "ResNetE18",
     "ResNetE34",
     "TinyResidualBNN",
+    "count_ops",
     "create_model",
     "initializers",
     "layers",
     "list_models",
+    "model_table",
+    "published",
 ]

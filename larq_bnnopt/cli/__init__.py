@@ -6,11 +6,11 @@ import sys
 from collections.abc import Sequence
 
 import converters
-from larq_bnnopt.cli import convert, doctor, quickstart, train, verify
+from larq_bnnopt.cli import convert, doctor, models, quickstart, train, verify
 from larq_bnnopt.cli.parser import Parser, unknown_options
 from larq_bnnopt.cli.silence import import_tensorflow
 
-COMMANDS = (quickstart, train, convert, verify, doctor)
+COMMANDS = (quickstart, train, convert, verify, models, doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

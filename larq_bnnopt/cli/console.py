@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
@@ -79,3 +80,21 @@ def print_table(title: str, rows: list[tuple[str, str]]) -> None:
     for row in rows:
         table.add_row(*map(Text, row))
     console.print(table)
+
+
+def print_rows(title: str, rows: list[tuple[str, ...]]) -> None:
+    """Prints a table whose first row is the heading; numbers stand on the right."""
+    heading, *rows = rows
+    table = Table(title=Text(title), title_justify="left")
+    for index, name in enumerate(heading):
+        cells = [row[index] for row in rows if row[index]]
+        numbers = bool(cells) and all(cell[0].isdigit() for cell in cells)
+        table.add_column(Text(name), justify="right" if numbers else "left")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console.print(table)
+
+
+def progress(name: str) -> None:
+    """Says on standard error what is being done."""
+    print(f"counting {name}", file=sys.stderr, flush=True)

@@ -117,6 +117,8 @@ def test_convert_refuses_what_is_not_binary(tmp_path):
         (["train", "--batch-size", "7000"], "larger than the 6000 training images"),
         (["verify", "missing.keras", "--dataset", "mnist"], "name a .tflite"),
         (["quickstart", "now"], "unexpected word 'now'"),
+        (["models", "tiny"], "No model 'tiny'. Nearest: tiny_residual_bnn."),
+        (["models", "--json", "--markdown"], "not allowed with argument --json"),
     ],
 )
 def test_wrong_input_is_one_line_and_two(words, message, tmp_path):
@@ -126,12 +128,40 @@ def test_wrong_input_is_one_line_and_two(words, message, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("command", ["quickstart", "train", "convert", "verify"])
+@pytest.mark.parametrize(
+    "command", ["quickstart", "train", "convert", "verify", "models"]
+)
 def test_help_needs_no_tensorflow(command, tmp_path):
     (tmp_path / "tensorflow.py").write_text("raise RuntimeError('imported')")
     env = {"PYTHONPATH": str(tmp_path)}
     run = bnnopt(command, "--help", cwd=tmp_path, env=env)
     assert "usage: bnnopt" in run.stdout
+
+
+def test_models_shows_one_network(tmp_path):
+    run = bnnopt("models", "tiny_residual_bnn", cwd=tmp_path, env={"COLUMNS": "140"})
+    assert run.stdout.startswith("9,861,120 binary MACs / 64 + 289,152 others = 443")
+    (line,) = (line for line in run.stdout.splitlines() if "stage3_2_conv" in line)
+    cells = [cell.strip() for cell in line.strip("│").split("│")]
+    assert cells == [
+        "stage3_2_conv", "QuantConv2D", "1/1", "3x3x128x128", "4x4x128",
+        "2,359,296", "0", "8.3%", "18.0",
+    ]  # fmt: skip
+    words = ("models", "tiny_residual_bnn")
+    content = json.loads(bnnopt(*words, "--json", cwd=tmp_path).stdout)
+    assert content["bops"] == sum(layer["binary_macs"] for layer in content["layers"])
+    page = bnnopt(*words, "--markdown", cwd=tmp_path).stdout
+    assert page.startswith("# Operations of tiny_residual_bnn\n")
+
+
+@pytest.mark.slow
+def test_the_page_of_models_is_the_commands(tmp_path):
+    docs = pathlib.Path(__file__).parents[3] / "docs" / "models.md"
+    page = bnnopt("models", "--markdown", cwd=tmp_path).stdout
+    assert page == docs.read_text(encoding="utf-8")
+    content = json.loads(bnnopt("models", "--json", cwd=tmp_path).stdout)
+    verdicts = {c["verdict"] for row in content["published"] for c in row["compared"]}
+    assert "contradicts" not in verdicts
 
 
 def wait_for(condition, seconds=120):

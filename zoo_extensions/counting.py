@@ -1,0 +1,596 @@
+"""Operations, parameters and memory of a network, by the rule of the papers."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import inspect
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import larq as lq
+import tensorflow as tf
+
+_layers = tf.keras.layers
+
+# Binary multiplications that a processor does in the time of one other (paper 002).
+BINARY_SPEEDUP = 64
+_FLOAT_BITS = 32
+
+_CONVOLUTIONS = (_layers.Conv1D, _layers.Conv2D, _layers.Conv3D)
+_TRANSPOSED = (
+    _layers.Conv1DTranspose,
+    _layers.Conv2DTranspose,
+    _layers.Conv3DTranspose,
+)
+_DEPTHWISE = (_layers.DepthwiseConv1D, _layers.DepthwiseConv2D)
+_SEPARABLE = (_layers.SeparableConv1D, _layers.SeparableConv2D)
+_LOCAL = (_layers.LocallyConnected1D, _layers.LocallyConnected2D)
+# They multiply each value at most once, whatever the shape of their weights.
+_ELEMENTWISE = (
+    _layers.BatchNormalization,
+    _layers.LayerNormalization,
+    _layers.PReLU,
+    _layers.Embedding,
+)
+# They run what they hold several times, and tracing sees one of them.
+_REPEATING = (_layers.RNN, _layers.TimeDistributed, _layers.Bidirectional)
+# What they return holds no value that was not in their inputs.
+_KEEP_BITS = (
+    _layers.MaxPooling1D,
+    _layers.MaxPooling2D,
+    _layers.MaxPooling3D,
+    _layers.Flatten,
+    _layers.Reshape,
+    _layers.Permute,
+    _layers.Concatenate,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerCount:
+    """What one layer costs, for one input.
+
+    A separable convolution is two of these, one for each kernel.
+
+    Attributes:
+        name: Name of the layer.
+        kind: Its class, such as `"QuantConv2D"`.
+        input_bits: Bits of its inputs, 32 where nothing quantizes them; `None` for a
+            layer that multiplies no kernel.
+        kernel_bits: Bits of its kernel, likewise.
+        kernel_shape: Shape of the kernel, or `None`.
+        output_shape: Shape of its output without the batch, or `None` where the model
+            did not call the layer.
+        binary_macs: Multiplications of 1-bit inputs with 1-bit weights.
+        float_macs: All its other multiplications with a kernel.
+        parameters: Number of its weights, as Keras counts them.
+        memory_bits: 1 bit for a 1-bit weight, 32 for each other value.
+    """
+
+    name: str
+    kind: str
+    input_bits: int | None
+    kernel_bits: int | None
+    kernel_shape: tuple[int, ...] | None
+    output_shape: tuple[int | None, ...] | None
+    binary_macs: int
+    float_macs: int
+    parameters: int
+    memory_bits: int
+
+    @property
+    def ops(self) -> float:
+        """Its operations, `binary_macs / 64 + float_macs`."""
+        return self.binary_macs / BINARY_SPEEDUP + self.float_macs
+
+    @property
+    def macs(self) -> int:
+        """All its multiplications."""
+        return self.binary_macs + self.float_macs
+
+    @property
+    def bits(self) -> str:
+        """Bits of inputs and kernel, such as `"1/1"`; `""` without a kernel."""
+        if self.kernel_bits is None:
+            return ""
+        return f"{self.input_bits}/{self.kernel_bits}"
+
+
+@dataclasses.dataclass(frozen=True)
+class OpCount:
+    """What a model costs, by layer and in total.
+
+    Attributes:
+        model: Name of the model.
+        layers: The layers that have weights, in the order in which they are called.
+        uncounted: Names of layers whose multiplications are not in the count, because
+            nothing is known of how they use their weights.
+    """
+
+    model: str
+    layers: tuple[LayerCount, ...]
+    uncounted: tuple[str, ...] = ()
+
+    @property
+    def bops(self) -> int:
+        """Binary multiplications."""
+        return sum(layer.binary_macs for layer in self.layers)
+
+    @property
+    def flops(self) -> int:
+        """All other multiplications with a kernel."""
+        return sum(layer.float_macs for layer in self.layers)
+
+    @property
+    def ops(self) -> float:
+        """Operations, `bops / 64 + flops`."""
+        return self.bops / BINARY_SPEEDUP + self.flops
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights, as Keras counts them."""
+        return sum(layer.parameters for layer in self.layers)
+
+    @property
+    def memory_bits(self) -> int:
+        """Bits of all weights."""
+        return sum(layer.memory_bits for layer in self.layers)
+
+    @property
+    def mebibytes(self) -> float:
+        """Size of all weights in 2^20 bytes."""
+        return self.memory_bits / 8 / 2**20
+
+    @property
+    def last_dense(self) -> LayerCount | None:
+        """The dense layer in which the model ends, or `None`.
+
+        Paper 002 leaves it out of FLOPs and OPs, paper 003 does not.
+        """
+        multiplying = [layer for layer in self.layers if layer.macs]
+        if multiplying and multiplying[-1].kind.endswith("Dense"):
+            return multiplying[-1]
+        return None
+
+    def summary(self) -> str:
+        """Returns the totals as one line."""
+        return (
+            f"{self.bops:,} binary MACs / {BINARY_SPEEDUP} + {self.flops:,} others = "
+            f"{self.ops:,.0f} OPs; {self.parameters:,} parameters in "
+            f"{self.mebibytes:.2f} MiB."
+        )
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Returns the layers as texts, with a heading above and the total below.
+
+        Layers without multiplications are one row.
+        """
+        rows: list[tuple[str, ...]] = [
+            (
+                "layer", "kind", "bits", "kernel", "output",
+                "binary MACs", "float MACs", "share of OPs", "KiB",
+            )
+        ]  # fmt: skip
+        others = [layer for layer in self.layers if not layer.macs]
+        for layer in self.layers:
+            if layer.macs:
+                rows.append(
+                    (
+                        layer.name,
+                        layer.kind,
+                        layer.bits,
+                        _times(layer.kernel_shape),
+                        _times(layer.output_shape),
+                        f"{layer.binary_macs:,}",
+                        f"{layer.float_macs:,}",
+                        f"{layer.ops / self.ops:.1%}",
+                        f"{layer.memory_bits / 8 / 1024:,.1f}",
+                    )
+                )
+        if others:
+            kibibytes = sum(layer.memory_bits for layer in others) / 8 / 1024
+            rows.append(
+                (
+                    f"{len(others)} others",
+                    ", ".join(dict.fromkeys(layer.kind for layer in others)),
+                    *[""] * 6,
+                    f"{kibibytes:,.1f}",
+                )
+            )
+        total = f"{self.bops:,}", f"{self.flops:,}", "100.0%" if self.ops else ""
+        size = f"{self.memory_bits / 8 / 1024:,.1f}"
+        rows.append(("total", *[""] * 4, *total, size))
+        return rows
+
+    def markdown(self) -> str:
+        """Returns the count as a page of Markdown."""
+        heading, *rows = self.rows()
+        lines = [
+            f"# Operations of {self.model}",
+            "",
+            self.summary(),
+            "",
+            f"| {' | '.join(heading)} |",
+            "|---|---|---|---|---|--:|--:|--:|--:|",
+            *(f"| {' | '.join(row)} |" for row in rows),
+        ]
+        if self.uncounted:
+            names = ", ".join(self.uncounted)
+            lines += ["", f"Multiplications of these are not in it: {names}."]
+        return "\n".join([*lines, ""])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the count as plain data for JSON."""
+        return {
+            "model": self.model,
+            "bops": self.bops,
+            "flops": self.flops,
+            "ops": self.ops,
+            "parameters": self.parameters,
+            "memory_bits": self.memory_bits,
+            "uncounted": list(self.uncounted),
+            "layers": [
+                {**dataclasses.asdict(layer), "ops": layer.ops} for layer in self.layers
+            ],
+        }
+
+
+def count_ops(
+    model: tf.keras.Model, input_shape: Sequence[int] | None = None
+) -> OpCount:
+    """Counts operations, parameters and memory of a Keras model, layer by layer.
+
+    The model is traced once with one input, so nested models, layers that hold layers
+    and layers that are called several times are counted as they are used.
+
+    - One multiplication and addition is one operation. Convolutions and dense layers
+      count; biases, normalizations, activations, pooling and additions do not, as in
+      papers 002 and 003.
+    - A multiplication is binary only if both its input and its kernel have 1 bit. The
+      input has where the layer's `input_quantizer` says so, or where the tensor comes
+      out of a quantizer of 1 bit through pooling, reshaping or concatenation at most.
+      The kernel has where its quantizer says so; a latent-free kernel under
+      `NoOp(precision=1)` does. A binary kernel on float inputs counts as float. The
+      second kernel of a separable convolution works on sums and so counts as float.
+    - A 1-bit weight takes 1 bit, each other value 32. Of a batch normalization only
+      the factor and the offset are stored, two values a channel.
+    - A layer of a class that is not known here counts no multiplications. If its
+      weights are scalars and vectors, it is taken for elementwise. Otherwise a warning
+      names it, and `uncounted` does.
+    - A transposed convolution multiplies its kernel at each of its input positions.
+
+    Args:
+        model: A Keras model with layers of Keras, larq or your own.
+        input_shape: Shape of one input without the batch, for a model that does not
+            know it. Defaults to `None`, the model's own.
+
+    Returns:
+        The count.
+
+    Raises:
+        ValueError: If the size of the input is not known, or `input_shape` does not fit
+            the model.
+
+    Example:
+        >>> import zoo_extensions as zx
+        >>> count = zx.count_ops(zx.TinyResidualBNN())
+        >>> count.bops, count.flops, count.parameters
+        (9861120, 289152, 309418)
+        >>> count.layers[2].name, count.layers[2].bits
+        ('stage1_1_conv', '1/1')
+
+    References:
+        Paper 002 (MeliusNet), table 1, for OPs = BOPs / 64 + FLOPs.
+    """
+    signature = _signature(model, input_shape)
+    if not model.built:
+        # Building calls layers too, and may make them.
+        _trace(model, signature)
+    recorder = _Recorder()
+    with recorder.watching(model):
+        _trace(model, signature)
+    entries: list[LayerCount] = []
+    uncounted: list[str] = []
+    for layer in recorder.called_first(_with_weights(model)):
+        counts = _count(layer, recorder.calls.get(id(layer), []))
+        if counts is None:
+            uncounted.append(layer.name)
+            counts = [_without_kernel(layer, recorder.calls.get(id(layer), []))]
+        entries += counts
+    uncounted += [
+        layer.name
+        for layer in _all_layers(model)
+        if isinstance(layer, _REPEATING) and layer.name not in uncounted
+    ]
+    if uncounted:
+        warnings.warn(
+            f"The multiplications of {', '.join(uncounted)} are not counted: it is not "
+            "known how these layers use their weights.",
+            stacklevel=2,
+        )
+    return OpCount(model.name, tuple(entries), tuple(uncounted))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Call:
+    """One call of a layer: shapes with the batch, and the bits of its input."""
+
+    input_shape: tuple[int | None, ...]
+    output_shape: tuple[int | None, ...]
+    input_bits: int
+
+
+class _Recorder:
+    """Sees every call of the layers of a model."""
+
+    def __init__(self) -> None:
+        self.calls: dict[int, list[_Call]] = {}
+        self._order: dict[int, int] = {}
+        # The tensors themselves: an id alone may come again.
+        self._binary: dict[int, Any] = {}
+
+    @contextlib.contextmanager
+    def watching(self, model: Any) -> Iterator[None]:
+        """Replaces the `call` of every layer, and puts it back."""
+        watched = _all_layers(model)
+        own = {id(layer): vars(layer).get("call") for layer in watched}
+        try:
+            for layer in watched:
+                layer.call = self._recording(layer, layer.call)
+            yield
+        finally:
+            for layer in watched:
+                if own[id(layer)] is not None:
+                    layer.call = own[id(layer)]
+                elif "call" in vars(layer):
+                    del layer.call
+
+    def called_first(self, layers: list[Any]) -> list[Any]:
+        """Returns layers in the order of their first call, uncalled ones last."""
+        last = len(self._order)
+        return sorted(layers, key=lambda layer: self._order.get(id(layer), last))
+
+    def _recording(self, layer: Any, call: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(call)
+        def recorded(*args: Any, **kwargs: Any) -> Any:
+            inputs = tf.nest.flatten(args[0] if args else kwargs.get("inputs"))
+            self._order.setdefault(id(layer), len(self._order))
+            outputs = call(*args, **kwargs)
+            self._record(layer, inputs, tf.nest.flatten(outputs))
+            return outputs
+
+        return recorded
+
+    def _record(self, layer: Any, inputs: list[Any], outputs: list[Any]) -> None:
+        if not inputs or not outputs:
+            return
+        binary = all(id(tensor) in self._binary for tensor in inputs)
+        if _makes_bits(layer) or (binary and isinstance(layer, _KEEP_BITS)):
+            self._binary.update((id(tensor), tensor) for tensor in outputs)
+        quantizer = getattr(layer, "input_quantizer", None)
+        if quantizer is not None:
+            bits = getattr(quantizer, "precision", None) or _FLOAT_BITS
+        else:
+            bits = 1 if binary else _FLOAT_BITS
+        if hasattr(inputs[0], "shape") and hasattr(outputs[0], "shape"):
+            self.calls.setdefault(id(layer), []).append(
+                _Call(tuple(inputs[0].shape), tuple(outputs[0].shape), bits)
+            )
+
+
+def _makes_bits(layer: Any) -> bool:
+    """Tells whether the values that a layer returns have 1 bit."""
+    activation = getattr(layer, "activation", None)
+    return getattr(activation, "precision", None) == 1 or (
+        getattr(layer, "precision", None) == 1
+    )
+
+
+def _signature(model: Any, input_shape: Sequence[int] | None) -> Any:
+    """Returns the specification of one input, in the structure of the model's."""
+    inputs = getattr(model, "input", None) if model.inputs else None
+    if input_shape is not None:
+        if inputs is not None and len(tf.nest.flatten(inputs)) > 1:
+            raise ValueError(
+                f"input_shape is for models of one input; {model.name} has "
+                f"{len(tf.nest.flatten(inputs))}."
+            )
+        own = (None, *input_shape) if inputs is None else inputs.shape
+        shape = (1, *input_shape)
+        if not tf.TensorShape((None, *own[1:])).is_compatible_with(shape):
+            raise ValueError(
+                f"input_shape does not fit {model.name}, whose inputs are "
+                f"{tuple(own[1:])}. Received: {tuple(input_shape)}"
+            )
+        return tf.TensorSpec(shape, "float32" if inputs is None else inputs.dtype)
+    if inputs is None:
+        raise ValueError(
+            f"{model.name} does not know the shape of its inputs; give input_shape."
+        )
+    for tensor in tf.nest.flatten(inputs):
+        if not tensor.shape[1:].is_fully_defined():
+            raise ValueError(
+                f"The inputs of {model.name} are {tuple(tensor.shape[1:])}; give the "
+                "size to count for as input_shape."
+            )
+    return tf.nest.map_structure(
+        lambda tensor: tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype), inputs
+    )
+
+
+def _trace(model: Any, signature: Any) -> None:
+    """Runs the model once on tensors without values."""
+    options = {}
+    if "training" in inspect.signature(model.call).parameters:
+        options["training"] = False
+
+    def run(inputs: Any) -> Any:
+        return model(inputs, **options)
+
+    try:
+        # Rewriting Python's control flow more than doubles the time, and few need it.
+        tf.function(run, autograph=False).get_concrete_function(signature)
+    except tf.errors.OperatorNotAllowedInGraphError:
+        tf.function(run).get_concrete_function(signature)
+
+
+def _all_layers(model: Any) -> list[Any]:
+    """Returns the model and all layers in it, each once."""
+    inner = [part for part in model.submodules if isinstance(part, _layers.Layer)]
+    return list({id(layer): layer for layer in (model, *inner)}.values())
+
+
+def _own_weights(layer: Any) -> list[Any]:
+    """Returns the weights of a layer that belong to no layer in it."""
+    theirs = {
+        id(weight)
+        for part in layer.submodules
+        if isinstance(part, _layers.Layer)
+        for weight in part.weights
+    }
+    return [weight for weight in layer.weights if id(weight) not in theirs]
+
+
+def _with_weights(model: Any) -> list[Any]:
+    return [layer for layer in _all_layers(model) if _own_weights(layer)]
+
+
+def _count(layer: Any, calls: list[_Call]) -> list[LayerCount] | None:
+    """Returns the counts of a layer, `None` where nothing is known of its kernel."""
+    if isinstance(layer, _SEPARABLE):
+        return _separable(layer, calls)
+    if isinstance(layer, _DEPTHWISE):
+        return [_with_kernel(layer, calls, "depthwise", _pixels(layer, "output"))]
+    if isinstance(layer, _TRANSPOSED):
+        return [_with_kernel(layer, calls, "kernel", _pixels(layer, "input"))]
+    if isinstance(layer, _CONVOLUTIONS):
+        return [_with_kernel(layer, calls, "kernel", _pixels(layer, "output"))]
+    if isinstance(layer, _layers.Dense):
+        return [
+            _with_kernel(
+                layer, calls, "kernel", lambda call: _size(call.output_shape[:-1])
+            )
+        ]
+    if isinstance(layer, _LOCAL) and layer.implementation == 1:
+        # Every position has weights of its own.
+        return [_with_kernel(layer, calls, "kernel", lambda call: 1)]
+    if isinstance(layer, _ELEMENTWISE) or all(
+        sum(size > 1 for size in weight.shape) < 2 for weight in _own_weights(layer)
+    ):
+        return [_without_kernel(layer, calls)]
+    return None
+
+
+def _with_kernel(
+    layer: Any,
+    calls: list[_Call],
+    kind: str,
+    positions: Callable[[_Call], int],
+) -> LayerCount:
+    """Counts a layer with one kernel, which each position multiplies once."""
+    kernel = getattr(layer, "kernel" if kind == "kernel" else f"{kind}_kernel")
+    kernel_bits = _kernel_bits(layer, kernel, kind)
+    size = _size(kernel.shape)
+    macs = {True: 0, False: 0}
+    for call in calls:
+        macs[call.input_bits == kernel_bits == 1] += size * positions(call)
+    others = sum(_size(w.shape) for w in _own_weights(layer)) - size
+    return LayerCount(
+        name=layer.name,
+        kind=type(layer).__name__,
+        input_bits=max((call.input_bits for call in calls), default=_FLOAT_BITS),
+        kernel_bits=kernel_bits,
+        kernel_shape=tuple(kernel.shape),
+        output_shape=_output(calls),
+        binary_macs=macs[True],
+        float_macs=macs[False],
+        parameters=size + others,
+        memory_bits=size * _stored(kernel_bits) + others * _FLOAT_BITS,
+    )
+
+
+def _separable(layer: Any, calls: list[_Call]) -> list[LayerCount]:
+    """Counts the two kernels of a separable convolution; the second has the bias."""
+    first = _with_kernel(layer, calls, "depthwise", _pixels(layer, "output"))
+    sums = [dataclasses.replace(call, input_bits=_FLOAT_BITS) for call in calls]
+    second = _with_kernel(layer, sums, "pointwise", _pixels(layer, "output"))
+    size = _size(layer.depthwise_kernel.shape)
+    own = size * _stored(first.kernel_bits)
+    return [
+        dataclasses.replace(
+            first,
+            name=f"{layer.name} (depthwise)",
+            output_shape=None,
+            parameters=size,
+            memory_bits=own,
+        ),
+        dataclasses.replace(
+            second,
+            name=f"{layer.name} (pointwise)",
+            parameters=second.parameters - size,
+            memory_bits=second.memory_bits - size * _FLOAT_BITS,
+        ),
+    ]
+
+
+def _without_kernel(layer: Any, calls: list[_Call]) -> LayerCount:
+    weights = _own_weights(layer)
+    parameters = sum(_size(weight.shape) for weight in weights)
+    memory = sum(
+        _size(weight.shape) * _stored(getattr(weight, "precision", None))
+        for weight in weights
+    )
+    if isinstance(layer, _layers.BatchNormalization):
+        memory = 2 * _FLOAT_BITS * _size(layer.moving_mean.shape)
+    return LayerCount(
+        name=layer.name,
+        kind=type(layer).__name__,
+        input_bits=None,
+        kernel_bits=None,
+        kernel_shape=None,
+        output_shape=_output(calls),
+        binary_macs=0,
+        float_macs=0,
+        parameters=parameters,
+        memory_bits=memory,
+    )
+
+
+def _kernel_bits(layer: Any, kernel: Any, kind: str) -> int:
+    quantizer = getattr(layer, f"{kind}_quantizer", None)
+    if isinstance(layer, lq.layers.QuantDepthwiseConv2D):
+        quantizer = layer.depthwise_quantizer
+    bits = getattr(quantizer, "precision", None)
+    return bits or getattr(kernel, "precision", None) or _FLOAT_BITS
+
+
+def _stored(bits: int | None) -> int:
+    """Returns what a weight takes: Larq Compute Engine packs 1 bit and nothing else."""
+    return 1 if bits == 1 else _FLOAT_BITS
+
+
+def _pixels(layer: Any, side: str) -> Callable[[_Call], int]:
+    """Returns a function to the number of positions of an image, batch included."""
+    first = layer.data_format == "channels_first"
+
+    def count(call: _Call) -> int:
+        shape = call.output_shape if side == "output" else call.input_shape
+        return _size((shape[0], *shape[2:]) if first else shape[:-1])
+
+    return count
+
+
+def _output(calls: list[_Call]) -> tuple[int | None, ...] | None:
+    return calls[0].output_shape[1:] if calls else None
+
+
+def _size(shape: Any) -> int:
+    return math.prod(shape)
+
+
+def _times(shape: tuple[int | None, ...] | None) -> str:
+    return "" if shape is None else "x".join(map(str, shape))

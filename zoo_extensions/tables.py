@@ -1,0 +1,226 @@
+"""What is published beside what is counted, as one table."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from zoo_extensions.counting import OpCount, count_ops
+from zoo_extensions.figures import (
+    COUNTED,
+    PUBLISHED,
+    Comparison,
+    PublishedFigures,
+    plain,
+)
+from zoo_extensions.registry import create_model, list_models
+
+_HEADING = (
+    "network", "source", "bits", "BOPs 1e9", "FLOPs 1e8", "OPs 1e8", "size",
+    "top-1 %", "top-5 %", "remark",
+)  # fmt: skip
+
+_PAGE = """\
+# Networks
+
+Made by `bnnopt models --markdown`. One multiplication and addition is one operation,
+and OPs = BOPs / 64 + FLOPs. `bnnopt models NAME` shows a network layer by layer.
+
+![Accuracy against operations of all published networks](images/models.png)
+
+## Counted
+
+For the default input, the last dense layer included.
+
+{counted}
+
+## Published beside counted
+
+A figure stands alone where the count has its digits, by the rule of its table: with or
+without the last dense layer, sizes in 2^20 or 10^6 bytes, rounded or cut off. Where the
+count has others, they follow in brackets, and the remark says why. A `?` marks what was
+not compared: the network is not in this zoo, or the figure is one for several networks.
+
+{compared}
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelTable:
+    """Published figures of networks beside a count of each.
+
+    Attributes:
+        lines: Each published row, with its comparisons where its network was counted.
+        counts: The count of each model that was made with its default arguments.
+    """
+
+    lines: tuple[tuple[PublishedFigures, tuple[Comparison, ...]], ...]
+    counts: dict[str, OpCount]
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Returns the table as texts, with a heading.
+
+        A figure is printed alone where counting gives its digits, "published (counted)"
+        where it does not, and in brackets where its network was not counted.
+        """
+        return [_HEADING, *(_row(row, compared) for row, compared in self.lines)]
+
+    def remarks(self) -> list[str]:
+        """Returns what there is to say of a row, one text for each."""
+        return [
+            f"{row.label}, {row.source}: {_remark(row)}"
+            for row, _ in self.lines
+            if _remark(row)
+        ]
+
+    def count_rows(self) -> list[tuple[str, ...]]:
+        """Returns the counts of the models as texts, with a heading."""
+        heading = (
+            "model", "BOPs 1e9", "FLOPs 1e8", "of which last dense", "OPs 1e8",
+            "parameters", "MiB",
+        )  # fmt: skip
+        rows = []
+        for name, count in self.counts.items():
+            last = 0 if count.last_dense is None else count.last_dense.float_macs
+            rows.append(
+                (
+                    name,
+                    f"{count.bops / 1e9:.4f}",
+                    f"{count.flops / 1e8:.4f}",
+                    f"{last / 1e8:.4f}",
+                    f"{count.ops / 1e8:.4f}",
+                    f"{count.parameters:,}",
+                    f"{count.mebibytes:.3f}",
+                )
+            )
+        return [heading, *rows]
+
+    def markdown(self) -> str:
+        """Returns the table as a page of Markdown."""
+        counted = _markdown(self.count_rows(), "|---|--:|--:|--:|--:|--:|--:|")
+        compared = _markdown(self.rows(), "|---|---|---|--:|--:|--:|--:|--:|--:|---|")
+        return _PAGE.format(counted=counted, compared=compared)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the table as plain data for JSON."""
+        return {
+            "published": [
+                {
+                    **dataclasses.asdict(row),
+                    "arguments": dict(row.arguments),
+                    "compared": [
+                        {**dataclasses.asdict(c), "reproduced": c.reproduced}
+                        for c in compared
+                    ],
+                }
+                for row, compared in self.lines
+            ],
+            "counted": {
+                name: {k: v for k, v in count.as_dict().items() if k != "layers"}
+                for name, count in self.counts.items()
+            },
+        }
+
+
+def model_table(
+    names: Sequence[str] | None = None,
+    create: Callable[..., tf.keras.Model] = create_model,
+    progress: Callable[[str], None] | None = None,
+) -> ModelTable:
+    """Makes and counts models, and puts the counts beside what is published.
+
+    Args:
+        names: The models to count. Defaults to `None`, all of `list_models()`.
+        create: Makes a model from its name and arguments. Defaults to `create_model`.
+        progress: Is called with the name of each model before it is made. Defaults to
+            `None`.
+
+    Returns:
+        The table: all published rows, those of the counted models compared.
+
+    Raises:
+        ValueError: If there is no such model; the message names the nearest ones.
+
+    Example:
+        >>> table = model_table(["tiny_residual_bnn"])
+        >>> table.counts["tiny_residual_bnn"].bops
+        9861120
+    """
+    names = list_models() if names is None else list(names)
+    by_plain = {plain(name): name for name in names}
+    known: dict[Any, OpCount] = {}
+
+    def count(name: str, arguments: tuple[tuple[str, Any], ...]) -> OpCount:
+        if (name, arguments) not in known:
+            if progress is not None:
+                progress(name)
+            known[name, arguments] = count_ops(create(name, **dict(arguments)))
+        return known[name, arguments]
+
+    counts = {name: count(name, ()) for name in names}
+    lines = []
+    for row in PUBLISHED:
+        compared: tuple[Comparison, ...] = ()
+        name = by_plain.get(plain(row.model))
+        if name is not None and any(getattr(row, figure) for figure in COUNTED):
+            compared = row.compare(count(name, row.arguments))
+        lines.append((row, compared))
+    return ModelTable(tuple(lines), counts)
+
+
+def _row(row: PublishedFigures, compared: tuple[Comparison, ...]) -> tuple[str, ...]:
+    found = {c.figure: c for c in compared}
+    rest = "flops" if row.qops is None else "qops"
+    accuracy = (row.top1, row.top5)
+    return (
+        row.label if row.data == "ImageNet" else f"{row.label} ({row.data})",
+        row.source,
+        row.bits,
+        _cell(row, "bops", found),
+        _cell(row, rest, found) + (" (4/8 bits)" if rest == "qops" else ""),
+        _cell(row, "ops", found),
+        _cell(row, "size", found),
+        *("" if value is None else f"{value:.1f}" for value in accuracy),
+        _remark(row),
+    )
+
+
+def _remark(row: PublishedFigures) -> str:
+    remarks = [row.note] if row.note else []
+    by_reason = itertools.groupby(row.corrections, lambda c: (c.reason, c.misprint))
+    for (reason, misprint), group in by_reason:
+        corrections = list(group)
+        printed = " and ".join(
+            f"{c.figure.upper().replace('OPS', 'OPs')} {getattr(row, c.figure).text}"
+            for c in corrections
+        )
+        right = " and ".join(c.right for c in corrections)
+        what = "misprinted for" if misprint else "not reproduced, counted"
+        remarks.append(f"{printed}: {what} {right}; {reason}.")
+    return " ".join(remarks)
+
+
+def _cell(row: PublishedFigures, figure: str, found: dict[str, Comparison]) -> str:
+    printed = getattr(row, figure)
+    if printed is None:
+        return ""
+    text = printed.text
+    unit = ""
+    if figure == "size":
+        unit = " MiB" if printed.unit == 2**20 else " MB"
+    elif figure == "ops" and printed.unit == 1e9:
+        unit = "e9"
+    if figure not in found:
+        return f"{text}{unit} ?"
+    if found[figure].reproduced:
+        return f"{text}{unit}"
+    return f"{text}{unit} ({found[figure].counted})"
+
+
+def _markdown(rows: list[tuple[str, ...]], rule: str) -> str:
+    heading, *body = (f"| {' | '.join(row)} |" for row in rows)
+    return "\n".join([heading, rule, *body])
