@@ -58,5 +58,6 @@ def create_model(name: str, **kwargs: Any) -> tf.keras.Model:
     for known, function in _MODELS.items():
         if written == known.replace("_", ""):
             return function(**kwargs)
-    near = difflib.get_close_matches(name, _MODELS, cutoff=0.4) or list_models()
+    near = [known for known in list_models() if name and name.lower() in known]
+    near = near or difflib.get_close_matches(name, _MODELS, cutoff=0.4) or list_models()
     raise ValueError(f"No model {name!r}. Nearest: {', '.join(near)}.")

@@ -203,9 +203,9 @@ def test_the_gradients_are_those_of_a_training(recording):
         flat = gradients.reshape(STEPS, -1)
         sizes = np.abs(flat).mean(axis=0)
         assert np.quantile(sizes, 0.9) > 1.5 * np.quantile(sizes, 0.1)
-        # A weight's gradient depends on the one before.
+        # A weight's gradient depends on the one before: by five standard errors.
         before, after = flat[:-1].ravel(), flat[1:].ravel()
-        assert np.corrcoef(before, after)[0, 1] > 0.02
+        assert np.corrcoef(before, after)[0, 1] > 5 / np.sqrt(before.size)
         flips = (np.diff(weights, axis=0) != 0).mean()
         assert 1e-3 < flips < 0.5
 
