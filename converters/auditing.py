@@ -93,7 +93,8 @@ def audit(model: Any, tflite: bytes | str | os.PathLike[str]) -> Audit:
         >>> import zoo_extensions as zx
         >>> from converters import convert
         >>> model = zx.TinyResidualBNN(latent_weights=False)
-        >>> conversion = convert(model, inputs=np.zeros((1, 28, 28, 1), np.float32))
+        >>> images = np.random.default_rng(0).random((8, 28, 28, 1), np.float32)
+        >>> conversion = convert(model, inputs=images)
         >>> result = audit(model, conversion.content)
         >>> len(result.converted), len(result.layers), result.operators["LceBconv2d"]
         (6, 6, 6)

@@ -46,7 +46,7 @@ class Interpreter:
         >>> import zoo_extensions as zx
         >>> from converters import convert
         >>> model = zx.TinyResidualBNN(latent_weights=False)
-        >>> images = np.zeros((3, 28, 28, 1), np.float32)
+        >>> images = np.random.default_rng(0).random((3, 28, 28, 1), np.float32)
         >>> interpreter = Interpreter(convert(model, inputs=images).content)
         >>> interpreter.inputs[0].shape, interpreter.predict(images).shape
         ((1, 28, 28, 1), (3, 10))
