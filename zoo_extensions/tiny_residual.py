@@ -25,6 +25,16 @@ class TinyResidualBNNFactory(BinaryFactory):
     pad_values: float = Field(1.0)
 
     @property
+    def float_initializer(self):
+        """Keras's own."""
+        return "glorot_uniform"
+
+    @property
+    def latent_initializer(self):
+        """Larq-zoo's."""
+        return "glorot_normal"
+
+    @property
     def downsampling(self) -> int:
         """How many pixels of the input one pixel of the last feature map stands for."""
         return 2 ** len(self.filters)
@@ -55,8 +65,11 @@ class TinyResidualBNNFactory(BinaryFactory):
         return x
 
     def top(self, x: tf.Tensor) -> tf.Tensor:
-        """Activation, average, dense layer."""
-        return super().top(self.activate(x, "relu", "top_relu"))
+        """Activation, average, dense layer, by Keras's own layers."""
+        x = self.activate(x, "relu", "top_relu")
+        x = tf.keras.layers.GlobalAveragePooling2D(name="top_pool")(x)
+        x = tf.keras.layers.Dense(self.num_classes, name="top_dense")(x)
+        return self.activate(x, self.classifier_activation, "top_activation")
 
 
 TinyResidualBNN = model_function(
