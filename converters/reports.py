@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from converters.auditing import Audit, audit
-from converters.verification import Inputs, Verification, verify
+from converters.freezing import FrozenModel
+from converters.verification import Inputs, Verification, verify, verify_frozen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Report:
         inputs: Inputs | None,
         labels: np.ndarray | None = None,
         messages: tuple[str, ...] = (),
+        frozen: FrozenModel | None = None,
     ) -> Report:
         """Audits a file and compares it with its model.
 
@@ -47,16 +49,20 @@ class Report:
             inputs: As for `verify`; `None` waives the comparison.
             labels: As for `verify`.
             messages: What the converter wrote.
+            frozen: The model as a graph, if that is at hand.
 
         Returns:
             The report.
         """
+        verification = None
+        if inputs is not None and frozen is not None:
+            verification = verify_frozen(model, frozen, tflite, inputs, labels)
+        elif inputs is not None:
+            verification = verify(model, tflite, inputs, labels)
         return cls(
             model=model.name,
             audit=audit(model, tflite),
-            verification=(
-                None if inputs is None else verify(model, tflite, inputs, labels)
-            ),
+            verification=verification,
             float_bytes=4 * sum(int(np.prod(weight.shape)) for weight in model.weights),
             messages=messages,
         )
@@ -89,6 +95,7 @@ class Report:
                     f"largest {verification.largest_difference:.1e}",
                 ),
                 ("outputs that moved", _ties(verification)),
+                ("layer by layer", verification.verdict),
             ]
         rows += [
             ("size of the .tflite", f"{audit.num_bytes:,} bytes"),

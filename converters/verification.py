@@ -10,15 +10,17 @@ from typing import Any, Union
 
 import numpy as np
 
-from converters.auditing import signs
 from converters.errors import ConversionError
+from converters.freezing import FrozenModel, freeze
+from converters.parity import LayerParity, compare_layers
 from converters.runtime import Interpreter
 
 Inputs = Union[np.ndarray, Sequence[np.ndarray], Mapping[str, np.ndarray]]
 
+LARGEST_OUTPUT_DIFFERENCE = 1e-5
+# Where signs cannot be followed.
 LARGEST_MEDIAN_DIFFERENCE = 1e-4
 LEAST_AGREEMENT = 0.995
-_TIE = 1e-5
 _BATCH = 64
 
 
@@ -26,20 +28,27 @@ _BATCH = 64
 class Verification:
     """The outputs of a Keras model beside those of a file, on the same inputs.
 
-    Both compute in float32, in another order, so most outputs differ by rounding alone.
-    Where a value in front of a sign is almost zero, rounding may turn the sign, and the
-    output moves visibly although nothing is wrong: a tie.
+    Both compute in float32, in another order, so most values differ by rounding. Where
+    a value in front of a sign is almost zero, rounding may turn the sign, and all that
+    lies behind it moves although nothing is wrong: a tie. Therefore each layer is
+    judged with the signs that the file computed in front of it.
 
     Attributes:
         samples: Number of inputs.
-        median_difference: Median over the inputs of the largest difference, relative to
-            the largest output.
+        layers: For each layer with a sign, how many of its signs differ, and by what.
+        untraced: Layers whose signs cannot be followed into the file.
+        first_wrong: The first layer whose signs differ where they should not, or
+            `None`.
+        output_difference: Largest difference of the outputs given equal signs, relative
+            to the largest output; `None` where it is not known.
+        median_difference: Median over the inputs of the largest difference of the
+            outputs, relative to the largest output. Ties are in it.
         largest_difference: The largest of these differences.
         agreement: Share of inputs with equal predictions: the largest class, or for
             other outputs a difference below 1e-3.
         moved: Number of inputs whose difference is larger than 1e-4.
-        moved_with_tie: How many of those have a value within 1e-5, on the scale of its
-            layer, of a sign; `None` where the model's inner values cannot be read.
+        moved_with_tie: How many of those have a sign that a tie turned; `None` where
+            signs cannot be followed.
         keras_accuracy: Accuracy of the Keras model, `None` without labels.
         tflite_accuracy: Accuracy of the file, `None` without labels.
         milliseconds: Mean time of the file for one input.
@@ -47,6 +56,10 @@ class Verification:
     """
 
     samples: int
+    layers: tuple[LayerParity, ...]
+    untraced: tuple[str, ...]
+    first_wrong: str | None
+    output_difference: float | None
     median_difference: float
     largest_difference: float
     agreement: float
@@ -61,14 +74,40 @@ class Verification:
     def passed(self) -> bool:
         """Whether the file says what the model says.
 
-        The median difference is at most 1e-4, and at least 99.5 % of the predictions
-        are equal. Among fewer than 200 inputs one prediction may differ.
+        No sign differs but by ties, and given equal signs the outputs agree to 1e-5.
+        Where signs cannot be followed, the median difference is at most 1e-4 and at
+        least 99.5 % of the predictions are equal; among fewer than 200 inputs one
+        prediction may differ.
         """
+        if self.first_wrong is not None:
+            return False
+        if self.output_difference is not None:
+            return self.output_difference <= LARGEST_OUTPUT_DIFFERENCE
         disagreements = round((1 - self.agreement) * self.samples)
         allowed = max(1, int((1 - LEAST_AGREEMENT) * self.samples + 1e-9))
         return (
             self.median_difference <= LARGEST_MEDIAN_DIFFERENCE
             and disagreements <= allowed
+        )
+
+    @property
+    def verdict(self) -> str:
+        """The verdict in words."""
+        if self.first_wrong is not None:
+            return (
+                f"the two part at the layer {self.first_wrong}: signs differ where "
+                "the values before them are not near zero"
+            )
+        if self.output_difference is not None:
+            return (
+                f"{sum(layer.values for layer in self.layers):,} signs of "
+                f"{len(self.layers)} layers are equal but for "
+                f"{sum(layer.ties for layer in self.layers)} ties, and given equal "
+                f"signs the outputs differ by {self.output_difference:.1e}"
+            )
+        return (
+            f"the median difference is {self.median_difference:.1e} of the largest "
+            f"output, and {self.agreement:.2%} of {self.samples} predictions are equal"
         )
 
 
@@ -110,6 +149,31 @@ def verify(
         >>> verify(model, content, images).passed
         True
     """
+    frozen = freeze(model) if getattr(model, "inputs", None) else None
+    return verify_frozen(model, frozen, tflite, inputs, labels, num_threads)
+
+
+def verify_frozen(
+    model: Any,
+    frozen: FrozenModel | None,
+    tflite: bytes | str | os.PathLike[str],
+    inputs: Inputs,
+    labels: np.ndarray | None = None,
+    num_threads: int = 1,
+) -> Verification:
+    """Does what `verify` does, for a model that is frozen already.
+
+    Args:
+        model: As for `verify`.
+        frozen: The model as a graph, `None` where it has no symbolic inputs.
+        tflite: As for `verify`.
+        inputs: As for `verify`.
+        labels: As for `verify`.
+        num_threads: As for `verify`.
+
+    Returns:
+        The comparison.
+    """
     interpreter = Interpreter(tflite, num_threads)
     arrays = named_inputs(model, inputs)
     _check_fit(model, interpreter, arrays)
@@ -124,20 +188,16 @@ def verify(
         raise ValueError(
             f"{samples} inputs need as many labels. Received: {len(labels)}"
         )
-    difference, agrees = np.zeros(samples), np.ones(samples, bool)
+    difference, agrees = _differences(expected, received), np.ones(samples, bool)
     for name, ours in expected.items():
-        ours, theirs = (array.reshape(samples, -1) for array in (ours, received[name]))
-        scale = max(np.abs(ours).max(), np.finfo(np.float32).tiny)
-        one = np.abs(ours - theirs).max(axis=1) / scale
-        # A comparison with nan is false, so that nan neither agrees nor passes.
-        one = np.where(np.isnan(one), np.inf, one)
-        difference = np.maximum(difference, one)
-        if _is_classification(expected[name]):
-            agrees &= ours.argmax(axis=1) == theirs.argmax(axis=1)
-            agrees &= np.isfinite(one)
+        if _is_classification(ours):
+            agrees &= ours.argmax(axis=1) == received[name].argmax(axis=1)
         else:
-            agrees &= one <= 1e-3
-    moved = np.flatnonzero(difference > LARGEST_MEDIAN_DIFFERENCE)
+            agrees &= _differences({name: ours}, received) <= 1e-3
+    agrees &= np.isfinite(difference)
+    moved = difference > LARGEST_MEDIAN_DIFFERENCE
+    parity = None if frozen is None else compare_layers(frozen, interpreter, arrays)
+    traced = parity is not None and not parity.untraced and parity.diverging is None
     first = next(iter(expected))
 
     def accuracy(outputs: Mapping[str, np.ndarray]) -> float | None:
@@ -152,13 +212,19 @@ def verify(
 
     return Verification(
         samples=samples,
+        layers=parity.layers if parity else (),
+        untraced=parity.untraced if parity else (),
+        first_wrong=parity.first_wrong if parity else None,
+        output_difference=(
+            float(_differences(parity.outputs, received).max())
+            if parity and traced
+            else None
+        ),
         median_difference=float(np.median(difference)),
         largest_difference=float(difference.max()),
         agreement=float(agrees.mean()),
-        moved=len(moved),
-        moved_with_tie=_count_ties(
-            model, {name: array[moved] for name, array in arrays.items()}
-        ),
+        moved=int(moved.sum()),
+        moved_with_tie=int((moved & parity.tied).sum()) if parity and traced else None,
         keras_accuracy=accuracy(expected),
         tflite_accuracy=accuracy(received),
         milliseconds=1000 * seconds / samples,
@@ -185,52 +251,18 @@ def named_inputs(model: Any, inputs: Inputs) -> dict[str, np.ndarray]:
     return arrays
 
 
-def near_ties(model: Any, inputs: Inputs) -> np.ndarray | None:
-    """Returns how close each input comes to turning a sign.
-
-    Args:
-        model: A Keras model.
-        inputs: As for `verify`.
-
-    Returns:
-        For each sample the smallest magnitude in front of an input quantizer, divided
-        by the root mean square of that layer, (samples,); `None` where the inner
-        values cannot be read, as in subclassed and nested models.
-    """
-    import tensorflow as tf
-
-    arrays = named_inputs(model, inputs)
-    if any(hasattr(layer, "layers") for layer in model.layers):
-        return None
-    try:
-        values = [
-            layer.input
-            for layer in model.layers
-            if getattr(layer, "input_quantizer", None) is not None
-            or isinstance(layer, signs())
-        ]
-        inner = tf.keras.Model(model.inputs, values)
-    except (AttributeError, ValueError):
-        return None
-    if not values:
-        return None
-    samples = len(next(iter(arrays.values())))
-    closest = np.full(samples, np.inf)
-    for start in range(0, samples, _BATCH):
-        part = slice(start, start + _BATCH)
-        batch = {name: array[part] for name, array in arrays.items()}
-        for value in tf.nest.flatten(inner(batch, training=False)):
-            flat = value.numpy().reshape(len(value), -1)
-            scale = np.sqrt((flat**2).mean(axis=1)) + np.finfo(np.float32).tiny
-            closest[part] = np.minimum(closest[part], np.abs(flat).min(axis=1) / scale)
-    return closest
-
-
-def _count_ties(model: Any, inputs: dict[str, np.ndarray]) -> int | None:
-    if len(next(iter(inputs.values()))) == 0:
-        return 0
-    closest = near_ties(model, inputs)
-    return None if closest is None else int((closest <= _TIE).sum())
+def _differences(
+    ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """Returns for each sample the largest difference on the scale of the outputs."""
+    largest = np.zeros(len(next(iter(ours.values()))))
+    for name, array in ours.items():
+        flat, other = (a.reshape(len(largest), -1) for a in (array, theirs[name]))
+        scale = max(np.abs(flat).max(), np.finfo(np.float32).tiny)
+        one = np.abs(flat - other).max(axis=1) / scale
+        # A comparison with nan is false, so that nan neither agrees nor passes.
+        largest = np.maximum(largest, np.where(np.isnan(one), np.inf, one))
+    return largest
 
 
 def _is_classification(output: np.ndarray) -> bool:

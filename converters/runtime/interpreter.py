@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
-from typing import Union
+from typing import Any, Union
 
 import numpy as np
 
@@ -34,6 +34,7 @@ class Interpreter:
             `"auto"`, the best one here. Defaults to `"auto"`.
 
     Attributes:
+        file: The file.
         inputs: The inputs, in the order of the file, which need not be Keras's.
         outputs: The outputs, in the order of the file.
 
@@ -71,17 +72,10 @@ class Interpreter:
             TensorInfo(name, file.shape(tensor), file.dtype(tensor))
             for name, tensor in zip(file.output_names(), file.outputs)
         )
-        try:
-            import larq_compute_engine as lce
-        except ImportError as error:
-            raise ImportError(
-                "To run binary layers here, install larq-compute-engine: "
-                "pip install larq-compute-engine==0.16.0"
-            ) from error
-        # The default kernels of its x86 build are slower than float32.
-        self._interpreter = lce.testing.Interpreter(
-            file.content, num_threads, use_indirect_bgemm=True, use_xnnpack=True
-        )
+        self.file = file
+        self._num_threads = num_threads
+        self._inner: tuple[tuple[int, ...], Any] = ((), None)
+        self._interpreter = _lce_interpreter(file.content, num_threads)
 
     def predict(self, batch: Batch) -> np.ndarray | dict[str, np.ndarray]:
         """Runs the model on a batch.
@@ -101,6 +95,31 @@ class Interpreter:
         if len(self.outputs) == 1:
             return result
         return {info.name: array for info, array in zip(self.outputs, result)}
+
+    def intermediate(
+        self, batch: Batch, tensors: Sequence[int]
+    ) -> dict[int, np.ndarray]:
+        """Runs the model on a batch and returns tensors of its inside.
+
+        Args:
+            batch: As for `predict`.
+            tensors: Indices of tensors in the file, as `TfliteFile` gives them.
+
+        Returns:
+            Arrays (batch, ...) by index. Binary tensors are int32, 32 channels each.
+
+        Raises:
+            ValueError: As `predict`.
+        """
+        if not tensors:
+            return {}
+        arrays = self._arrays(batch)
+        if self._inner[0] != tuple(tensors):
+            content = self.file.with_outputs(tensors)
+            interpreter = _lce_interpreter(content, self._num_threads)
+            self._inner = (tuple(tensors), interpreter)
+        result = self._inner[1].predict(arrays if len(arrays) > 1 else arrays[0])
+        return dict(zip(tensors, [result] if len(tensors) == 1 else result))
 
     def _arrays(self, batch: Batch) -> list[np.ndarray]:
         names = [info.name for info in self.inputs]
@@ -122,3 +141,17 @@ class Interpreter:
                     f"{array.shape} of {array.dtype}"
                 )
         return arrays
+
+
+def _lce_interpreter(content: bytes, num_threads: int) -> Any:
+    try:
+        import larq_compute_engine as lce
+    except ImportError as error:
+        raise ImportError(
+            "To run binary layers here, install larq-compute-engine: "
+            "pip install larq-compute-engine==0.16.0"
+        ) from error
+    # The default kernels of its x86 build are slower than float32.
+    return lce.testing.Interpreter(
+        content, num_threads, use_indirect_bgemm=True, use_xnnpack=True
+    )

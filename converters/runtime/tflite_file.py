@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import pathlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -114,6 +116,60 @@ class TfliteFile:
             return None
         flat = np.frombuffer(bytes(buffer), self.dtype(tensor))
         return flat.reshape(self.shape(tensor))
+
+    def with_outputs(self, tensors: Sequence[int]) -> bytes:
+        """Returns the content with other tensors as its outputs.
+
+        Args:
+            tensors: Indices of tensors that the graph computes.
+        """
+        with self._edited():
+            self._graph.outputs = np.array(tensors, np.int32)
+            self._model.signatureDefs = []
+            return self._packed()
+
+    def with_names(self, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
+        """Returns the content with names for its inputs and outputs.
+
+        They are those of the signature `"serving_default"`.
+
+        Args:
+            inputs: Names in the order of `inputs`.
+            outputs: Names in the order of `outputs`.
+        """
+        schema = _schema()
+        signature = schema.SignatureDefT()
+        signature.signatureKey = "serving_default"
+        signature.subgraphIndex = 0
+        for side, names, tensors in (
+            ("inputs", inputs, self.inputs),
+            ("outputs", outputs, self.outputs),
+        ):
+            maps = []
+            for name, tensor in zip(names, tensors, strict=True):
+                entry = schema.TensorMapT()
+                entry.name, entry.tensorIndex = name, tensor
+                maps.append(entry)
+            setattr(signature, side, maps)
+        with self._edited():
+            self._model.signatureDefs = [signature]
+            return self._packed()
+
+    @contextlib.contextmanager
+    def _edited(self) -> Iterator[None]:
+        """Takes back what happens to outputs and signatures inside."""
+        before = self._graph.outputs, self._model.signatureDefs
+        try:
+            yield
+        finally:
+            self._graph.outputs, self._model.signatureDefs = before
+
+    def _packed(self) -> bytes:
+        import flatbuffers
+
+        builder = flatbuffers.Builder(len(self.content) + 1024)
+        builder.Finish(self._model.Pack(builder), file_identifier=_IDENTIFIER)
+        return bytes(builder.Output())
 
     def input_names(self) -> tuple[str, ...]:
         """Returns the model's names of the inputs, in the order of the file."""

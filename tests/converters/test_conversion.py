@@ -97,20 +97,11 @@ def test_a_refusal_says_what_is_known():
     assert not refused.value.report.verification.passed
 
 
-def test_the_converters_own_warnings_are_kept(monkeypatch):
-    import warnings
-
-    import larq_compute_engine as lce
-
-    real = lce.convert_keras_model
-
-    def falls_back(model):
-        warnings.warn("Saved-model conversion failed, falling back", stacklevel=2)
-        return real(model)
-
-    monkeypatch.setattr(lce, "convert_keras_model", falls_back)
-    report = converters.convert(one_layer(conv()), inputs=None).report
-    assert "Saved-model conversion failed, falling back" in report.messages
+def test_the_converters_own_messages_are_kept():
+    layer = conv(groups=4, kernel_quantizer="ste_sign")
+    with pytest.warns(UserWarning, match="its groups have 16 channels"):
+        report = converters.convert(one_layer(layer), inputs=None).report
+    assert any("Invalid binary grouped" in message for message in report.messages)
 
 
 def test_ternary_inputs_are_caught_by_the_comparison_alone():
@@ -129,12 +120,12 @@ def test_a_path_that_cannot_be_written_is_refused_at_once(tmp_path):
 
 
 def test_a_failing_converter_is_one_error(monkeypatch):
-    import larq_compute_engine as lce
+    from larq_compute_engine.mlir import _tf_tfl_flatbuffer as binding
 
-    def fail(model):
+    def fail(*arguments):
         raise RuntimeError("no such pass")
 
-    monkeypatch.setattr(lce, "convert_keras_model", fail)
+    monkeypatch.setattr(binding, "convert_graphdef_to_tflite_flatbuffer", fail)
     with pytest.raises(converters.ConversionError, match=r"could not.*no such pass"):
         converters.convert(one_layer(conv()), inputs=None)
 

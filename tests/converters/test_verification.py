@@ -5,7 +5,6 @@ import pytest
 import tensorflow as tf
 
 import converters
-from converters.verification import near_ties
 
 from .conftest import conv, noise, one_layer
 
@@ -20,6 +19,9 @@ def test_a_trained_model_says_the_same_on_all_test_images(trained, converted):
     model, images, labels = trained
     result = converted.report.verification
     assert result.passed and result.samples == 1000
+    assert not result.untraced and result.output_difference < 1e-5
+    assert len(result.layers) == 6
+    assert all(layer.wrong == 0 and layer.farthest < 1e-5 for layer in result.layers)
     assert result.median_difference < 1e-6
     assert result.agreement >= 0.995
     # Every output that moved is near a sign: no chosen seed makes this true.
@@ -51,21 +53,93 @@ def test_a_turned_filter_is_noticed(trained, converted):
     assert len(converters.audit(model, content).converted) == 5
 
 
-def test_near_ties_are_the_smallest_values_in_front_of_a_sign():
+def judged(values, turned):
+    """A layer's tally where the signs in some places of one sample are turned."""
+    from converters.parity import _Tally
+
+    tally = _Tally()
+    tied = tally.add(values[np.newaxis], turned[np.newaxis])
+    return tally.of("layer"), tied
+
+
+def test_a_tie_is_a_value_near_zero_on_the_scale_of_its_layer():
+    values = np.array([2e-5, -1e-5, 4.0, -2.0, 2.0, -4.0], np.float32)
+    scale = np.sqrt((values.astype(np.float64) ** 2).mean())
+    turned = np.array([True, True, False, False, False, False])
+    layer, tied = judged(values, turned)
+    assert (layer.values, layer.ties, layer.wrong) == (6, 2, 0) and tied[0]
+    assert layer.farthest == pytest.approx(2e-5 / scale, rel=1e-5)
+    assert judged(1024 * values, turned)[0] == layer
+    wrong = judged(values, np.array([False, True, False, True, False, False]))[0]
+    assert (wrong.ties, wrong.wrong) == (1, 1)
+    nothing, tied = judged(values, np.zeros(6, bool))
+    assert (nothing.ties, nothing.wrong, nothing.farthest) == (0, 0, 0)
+    assert not tied[0]
+    assert judged(np.full(6, np.nan, np.float32), turned)[0].wrong == 2
+
+
+def two_layers():
+    """The second sign hangs on values that the first convolution computes."""
     x = inputs = tf.keras.Input((4, 4, 32))
     x = conv(name="first")(x)
-    x = tf.keras.layers.BatchNormalization()(x)
-    model = tf.keras.Model(inputs, conv(name="second")(x))
+    # Sums of +1 and -1 are even: without an offset many are zero.
+    offset = tf.keras.initializers.Constant(0.3)
+    x = tf.keras.layers.BatchNormalization(name="norm", beta_initializer=offset)(x)
+    x = conv(name="second")(x)
+    return tf.keras.Model(inputs, tf.keras.layers.Flatten()(x))
+
+
+def test_a_turned_tie_moves_the_outputs_and_is_no_fault():
+    """The file's model has a threshold that is a tie off, Keras's has it exactly."""
+    tf.keras.utils.set_random_seed(0)
+    model = two_layers()
     images = noise(model, 5)
-    images[2, 0, 0, 0] = 1e-7
-    inner = tf.keras.Model(inputs, x).predict(images, verbose=0)
-    expected = []
-    for image, value in zip(images, inner):
-        scale = [np.sqrt((v.astype(np.float64) ** 2).mean()) for v in (image, value)]
-        smallest = [np.abs(v).min() for v in (image, value)]
-        expected.append(min(s / c for s, c in zip(smallest, scale)))
-    np.testing.assert_allclose(near_ties(model, images), expected, rtol=1e-5)
-    assert near_ties(model, images)[2] < 1e-6
+    inner = tf.keras.Model(model.input, model.get_layer("norm").output)
+    values = inner.predict(images, verbose=0)
+    # Moves all values by a hair past the one that lies nearest to zero.
+    nearest = np.abs(values).min()
+    scale = np.sqrt((values**2).mean())
+    for share, passed in ((0.5e-5, True), (1e-3, False)):
+        norm = model.get_layer("norm")
+        start = norm.get_weights()
+        channel = np.unravel_index(np.abs(values).argmin(), values.shape)[-1]
+        sign = np.sign(values.flat[np.abs(values).argmin()])
+        # In Keras the nearest value lies just on one side, in the file on the other.
+        beta = start[1].copy()
+        beta[channel] -= sign * (nearest + share * scale / 2)
+        norm.set_weights([start[0], beta, *start[2:]])
+        content = converters.convert(model, inputs=images).content
+        beta[channel] += sign * share * scale
+        norm.set_weights([start[0], beta, *start[2:]])
+        result = converters.verify(model, content, images)
+        norm.set_weights(start)
+        second = result.layers[1]
+        assert second.layer == "second" and result.layers[0].ties == 0
+        assert second.ties + second.wrong > 0 and result.moved > 0
+        assert result.output_difference < 1e-6
+        assert result.passed == passed == (second.wrong == 0)
+        assert result.first_wrong == (None if passed else "second")
+        if passed:
+            assert result.moved_with_tie == result.moved
+
+
+def test_the_first_layer_that_differs_is_named(trained, converted):
+    model, images, _ = trained
+    from converters.runtime import TfliteFile
+
+    file = TfliteFile(converted.content)
+    # The bits of the filter of a layer in the middle: one of them turned.
+    layer = converted.report.audit.layers[2]
+    packed = file.data(file.operators[layer.operator].inputs[1]).tobytes()
+    assert converted.content.count(packed) == 1
+    spoilt = bytes([packed[0] ^ 1]) + packed[1:]
+    content = converted.content.replace(packed, spoilt)
+    result = converters.verify(model, content, images[:50])
+    names = [entry.layer for entry in result.layers]
+    assert names == [entry.name for entry in converted.report.audit.layers]
+    assert [entry.wrong > 0 for entry in result.layers][:4] == [False] * 3 + [True]
+    assert result.first_wrong == names[3] and not result.passed
+    assert f"part at the layer {names[3]}" in result.verdict
 
 
 def two_inputs():
@@ -97,7 +171,9 @@ def test_several_inputs_and_outputs_are_compared_by_name():
 
 def test_few_inputs_may_hold_one_tie():
     result = converters.Verification(
-        samples=20, median_difference=1e-7, largest_difference=0.1, agreement=0.95,
+        samples=20, layers=(), untraced=("inner",), first_wrong=None,
+        output_difference=None,
+        median_difference=1e-7, largest_difference=0.1, agreement=0.95,
         moved=1, moved_with_tie=1, keras_accuracy=None, tflite_accuracy=None,
         milliseconds=1.0, num_threads=1,
     )  # fmt: skip
@@ -108,6 +184,10 @@ def test_few_inputs_may_hold_one_tie():
     assert not dataclasses.replace(result, median_difference=1e-3).passed
     many = dataclasses.replace(result, samples=1000, agreement=0.995)
     assert many.passed and not dataclasses.replace(many, agreement=0.994).passed
+    traced = dataclasses.replace(result, agreement=0.5, output_difference=1e-6)
+    assert traced.passed
+    assert not dataclasses.replace(traced, output_difference=2e-5).passed
+    assert not dataclasses.replace(traced, first_wrong="inner").passed
 
 
 def test_outputs_that_are_not_numbers_do_not_pass():

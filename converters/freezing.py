@@ -1,0 +1,195 @@
+"""A Keras model as one graph of constants, which is converted and looked into."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Sign:
+    """A place of the graph where a value becomes its sign.
+
+    Attributes:
+        layer: Name of the layer it belongs to.
+        value: Name of the tensor in front of the sign.
+        sign: Name of the tensor of -1 and +1.
+        channels: Size of its last axis.
+    """
+
+    layer: str
+    value: str
+    sign: str
+    channels: int
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenModel:
+    """The inference graph of a Keras model with its weights as constants.
+
+    Attributes:
+        graph_def: The graph, `tf.compat.v1.GraphDef`.
+        inputs: Names of the input tensors by the model's names, in the model's order.
+        shapes: Shapes of the inputs by the model's names, without the batch.
+        dtypes: Types of the inputs by the model's names.
+        outputs: Names of the output tensors by the model's names.
+        signs: The signs that depend on the inputs, in the order of execution.
+    """
+
+    graph_def: Any
+    inputs: dict[str, str]
+    shapes: dict[str, tuple[int | None, ...]]
+    dtypes: dict[str, Any]
+    outputs: dict[str, str]
+    signs: tuple[Sign, ...]
+
+    @contextlib.contextmanager
+    def session(self) -> Iterator[Any]:
+        """Yields a function (feeds, fetches) -> arrays; any tensor can be fed."""
+        import tensorflow as tf
+
+        graph = tf.Graph()
+        with graph.as_default():
+            tf.graph_util.import_graph_def(self.graph_def, name="")
+        with tf.compat.v1.Session(graph=graph) as session:
+
+            def run(
+                feeds: Mapping[str, np.ndarray], fetches: Sequence[str]
+            ) -> list[np.ndarray]:
+                return session.run(list(fetches), dict(feeds))
+
+            yield run
+
+
+def freeze(model: Any) -> FrozenModel:
+    """Traces a Keras model for inference and makes constants of its weights.
+
+    Args:
+        model: A built Keras model with symbolic inputs.
+
+    Returns:
+        The graph, with any size of the batch.
+    """
+    import tensorflow as tf
+    from tensorflow.python.framework import convert_to_constants
+
+    specs = [
+        tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype)
+        for tensor in model.inputs
+    ]
+    names = list(model.output_names)
+
+    def run(*tensors: tf.Tensor) -> list[tf.Tensor]:
+        inputs = tf.nest.pack_sequence_as(model.input, tensors)
+        outputs = tf.nest.flatten(model(inputs, training=False))
+        return [
+            tf.identity(tensor, name=f"output/{index}")
+            for index, tensor in enumerate(outputs)
+        ]
+
+    function = tf.function(run, autograph=False).get_concrete_function(*specs)
+    frozen = convert_to_constants.convert_variables_to_constants_v2(
+        function, lower_control_flow=False
+    )
+    graph_def = frozen.graph.as_graph_def()
+    placeholders = [tensor.name for tensor in frozen.inputs]
+    return FrozenModel(
+        graph_def=graph_def,
+        inputs=dict(zip(model.input_names, placeholders)),
+        shapes={n: tuple(s.shape)[1:] for n, s in zip(model.input_names, specs)},
+        dtypes={n: s.dtype for n, s in zip(model.input_names, specs)},
+        outputs={name: f"output/{index}:0" for index, name in enumerate(names)},
+        signs=_find_signs(frozen.graph, placeholders, _layer_names(model)),
+    )
+
+
+def _layer_names(model: Any) -> set[str]:
+    """Returns the names of all layers that are no models themselves."""
+    import tensorflow as tf
+
+    return {
+        module.name
+        for module in model.submodules
+        if isinstance(module, tf.keras.layers.Layer)
+        and not isinstance(module, tf.keras.Model)
+    }
+
+
+def _find_signs(
+    graph: Any, inputs: Sequence[str], layers: set[str]
+) -> tuple[Sign, ...]:
+    """Finds larq's sign, Sign(Sign(x) + 0.1), which is +1 at zero."""
+    nodes = {node.name: node for node in graph.as_graph_def().node}
+    order = _execution_order(nodes)
+    live = {_node(name) for name in inputs}
+    signs = []
+    for name in order:
+        node = nodes[name]
+        if any(_node(source) in live for source in node.input):
+            live.add(name)
+        if node.op != "Sign" or name not in live:
+            continue
+        shifted = nodes[_node(node.input[0])]
+        if shifted.op not in ("Add", "AddV2"):
+            continue
+        for source, shift in (shifted.input, reversed(shifted.input)):
+            inner = nodes[_node(source)]
+            if inner.op == "Sign" and _is_shift(nodes[_node(shift)]):
+                value = graph.get_tensor_by_name(_tensor(inner.input[0]))
+                layer = _layer_of(name, layers)
+                channels = value.shape[-1]
+                signs.append(Sign(layer, value.name, _tensor(name), channels))
+    return tuple(signs)
+
+
+def _is_shift(node: Any) -> bool:
+    """Whether a node is a constant in (0, 1), which turns a sign of 0 to +1."""
+    import tensorflow as tf
+
+    if node.op != "Const":
+        return False
+    value = tf.make_ndarray(node.attr["value"].tensor)
+    return bool(value.size == 1 and 0 < value.item() < 1)
+
+
+def _layer_of(name: str, layers: set[str]) -> str:
+    """Returns the outermost layer among the scopes of a node.
+
+    Inside of it may be its quantizer, which is a layer too.
+    """
+    scopes = name.split("/")
+    return next((scope for scope in scopes if scope in layers), name)
+
+
+def _execution_order(nodes: Mapping[str, Any]) -> list[str]:
+    """Returns the names of nodes so that each comes behind its inputs."""
+    waiting = {}
+    users = collections.defaultdict(list)
+    for name, node in nodes.items():
+        sources = {_node(source) for source in node.input} & nodes.keys()
+        waiting[name] = len(sources)
+        for source in sources:
+            users[source].append(name)
+    ready = collections.deque(name for name, count in waiting.items() if not count)
+    order = []
+    while ready:
+        order.append(ready.popleft())
+        for user in users[order[-1]]:
+            waiting[user] -= 1
+            if not waiting[user]:
+                ready.append(user)
+    return order
+
+
+def _node(source: str) -> str:
+    """Returns the node of an input such as `"node:1"` or `"^node"`."""
+    return source.lstrip("^").partition(":")[0]
+
+
+def _tensor(source: str) -> str:
+    return source if ":" in source else f"{source}:0"
