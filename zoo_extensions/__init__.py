@@ -16,6 +16,7 @@ from zoo_extensions.birealnet import (  # noqa: E402
 )
 from zoo_extensions.counting import OpCount, count_ops  # noqa: E402
 from zoo_extensions.figures import PublishedFigures, published  # noqa: E402
+from zoo_extensions.latent import to_latent_free  # noqa: E402
 from zoo_extensions.meliusnet import (  # noqa: E402
     MeliusNet22,
     MeliusNet29,
@@ -68,4 +69,5 @@ __all__ = [
     "list_models",
     "model_table",
     "published",
+    "to_latent_free",
 ]

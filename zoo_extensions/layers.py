@@ -202,3 +202,85 @@ class HardTanh(tf.keras.layers.Layer):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Returns the clipped tensor."""
         return tf.clip_by_value(inputs, -1.0, 1.0)
+
+
+@_register
+class ChannelScale(tf.keras.layers.Layer):
+    """Multiplies each channel by a number that is learned.
+
+    y = activation(s * x + b). Behind a layer with binary kernels it is what a scale of
+    the kernels would be, and takes over what that layer did to the scaled sums.
+
+    Args:
+        axis: Axis of the channels. Defaults to `-1`.
+        use_bias: Whether to add b, which starts at zero. Defaults to `False`.
+        activation: Activation of the result. Defaults to `None`.
+        **kwargs: Arguments of `tf.keras.layers.Layer`.
+
+    Raises:
+        ValueError: If the number of channels is not known.
+
+    Example:
+        >>> scale = ChannelScale()
+        >>> scale.build((None, 3))
+        >>> scale.set_weights([tf.constant([0.5, 1.0, 2.0])])
+        >>> scale(tf.constant([[4.0, 4.0, 4.0]])).numpy()
+        array([[2., 4., 8.]], dtype=float32)
+
+    References:
+        [XNOR-Net](https://arxiv.org/abs/1603.05279), section 3.1, for a scale that is
+        computed; [XNOR-Net++](https://arxiv.org/abs/1909.13863) for a learned one.
+    """
+
+    def __init__(
+        self,
+        axis: int = -1,
+        use_bias: bool = False,
+        activation: Any = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.axis = axis
+        self.use_bias = use_bias
+        self.activation = tf.keras.activations.get(activation)
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        """Creates s and b."""
+        channels = input_shape[self.axis]
+        if channels is None:
+            raise ValueError(
+                f"{self.name} must know the size of axis {self.axis} of its input, "
+                f"which is {tuple(input_shape)}."
+            )
+        self.scale = self.add_weight(
+            name="scale", shape=(channels,), initializer="ones"
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(
+                name="bias", shape=(channels,), initializer="zeros"
+            )
+        super().build(input_shape)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Returns the scaled tensor."""
+        outputs = inputs * self._by_channel(self.scale, inputs.shape.rank)
+        if self.use_bias:
+            outputs += self._by_channel(self.bias, inputs.shape.rank)
+        return self.activation(outputs)
+
+    def _by_channel(self, values: tf.Tensor, rank: int) -> tf.Tensor:
+        if self.axis in (-1, rank - 1):
+            # Larq Compute Engine joins vectors with a convolution, and nothing else.
+            return tf.convert_to_tensor(values)
+        shape = [1] * rank
+        shape[self.axis] = -1
+        return tf.reshape(values, shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor."""
+        config = {
+            "axis": self.axis,
+            "use_bias": self.use_bias,
+            "activation": tf.keras.activations.serialize(self.activation),
+        }
+        return {**super().get_config(), **config}
