@@ -5,6 +5,7 @@ from _larq_bnnopt_start import use_keras_2
 use_keras_2()
 
 from zoo_extensions import initializers, layers  # noqa: E402  (Keras 2 first)
+from zoo_extensions.audio import AudioMLP  # noqa: E402
 from zoo_extensions.binary_densenet import (  # noqa: E402
     BinaryDenseNet28,
     BinaryDenseNet37,
@@ -39,6 +40,7 @@ from zoo_extensions.tables import ModelTable, model_table  # noqa: E402
 from zoo_extensions.tiny_residual import TinyResidualBNN  # noqa: E402
 
 __all__ = [
+    "AudioMLP",
     "BiRealNet18",
     "BiRealNet20",
     "BiRealNet34",

@@ -101,9 +101,10 @@ class BinaryFactory(ModelFactory):
     """
 
     # What the function of a model takes besides the arguments that all take, with its
-    # documentation; and what it says otherwise of those.
+    # documentation; what it says otherwise of those, and which of them it does not take.
     options: dict[str, str] = {}  # noqa: RUF012 (zookeeper wants no ClassVar)
     argument_texts: dict[str, str] = {}  # noqa: RUF012
+    withdrawn: Sequence[str] = ()
     references: Sequence[str] = ()
 
     name: Optional[str] = Field(None)
@@ -171,15 +172,16 @@ class BinaryFactory(ModelFactory):
         """The input, which unlike larq-zoo's may have an unknown size under a top."""
         if not hasattr(self, "_image_input"):
             if self.input_tensor is not None:
-                self._check_input_shape("input_tensor", self.input_tensor.shape[1:])
+                self.check_input_shape("input_tensor", self.input_tensor.shape[1:])
             shape = self.input_shape
             if shape is None:
                 shape = tuple(self.default_input_shape)
-            self._check_input_shape("input_shape", shape)
+            self.check_input_shape("input_shape", shape)
             self._image_input = utils.get_input_layer(shape, self.input_tensor)
         return self._image_input
 
-    def _check_input_shape(self, argument: str, shape: Sequence[Optional[int]]) -> None:
+    def check_input_shape(self, argument: str, shape: Sequence[Optional[int]]) -> None:
+        """Raises a ValueError unless an input is an image that is large enough."""
         least = self.downsampling
         height_and_width, channels = tuple(shape)[:-1], tuple(shape)[-1]
         if (
@@ -283,6 +285,10 @@ class BinaryFactory(ModelFactory):
             kernel_initializer=self.float_initializer,
             name="top_dense",
         )(x)
+        return self.classify(x)
+
+    def classify(self, x: tf.Tensor) -> tf.Tensor:
+        """The classifier's activation, if there is one."""
         if self.classifier_activation is None:
             return x
         # Softmax in 16 bits loses small probabilities.
@@ -472,7 +478,8 @@ def model_function(
             },
         )
     )
-    defaults = {key: getattr(own(), key) for key in (*_ARGUMENTS, *family.options)}
+    taken = [key for key in _ARGUMENTS if key not in family.withdrawn]
+    defaults = {key: getattr(own(), key) for key in (*taken, *family.options)}
 
     def make(**arguments: Any) -> tf.keras.Model:
         unknown = arguments.keys() - defaults.keys()

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from zoo_extensions import (
+    audio,
     binary_densenet,
     birealnet,
     meliusnet,
@@ -17,7 +18,15 @@ from zoo_extensions import (
 )
 from zoo_extensions.binary_factory import ModelFunction
 
-_FAMILIES = (tiny_residual, meliusnet, resnet_e, binary_densenet, birealnet, reactnet)
+_FAMILIES = (
+    tiny_residual,
+    meliusnet,
+    resnet_e,
+    binary_densenet,
+    birealnet,
+    reactnet,
+    audio,
+)
 
 _MODELS: dict[str, ModelFunction] = {
     value.architecture["name"]: value

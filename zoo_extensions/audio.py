@@ -1,0 +1,89 @@
+"""The fully connected network of paper 001 for spoken digits."""
+
+from collections.abc import Sequence
+from typing import Any, Optional
+
+import tensorflow as tf
+from zookeeper import Field, factory
+
+from zoo_extensions.binary_factory import BinaryFactory, model_function
+
+
+@factory
+class AudioMLPFactory(BinaryFactory):
+    """A real-valued dense layer and three binary ones, each with batch normalization.
+
+    Paper 001 says no more of it than that: 4 layers with batch normalization, of which
+    the first is not binarized. The number of features, the width, the sign as the
+    activation and its gradient are chosen here, and that the last layer is binary too.
+    Binary dense layers are written as 1x1 convolutions, because Larq Compute Engine has
+    no binary dense operator.
+    """
+
+    options = {  # noqa: RUF012
+        "units": "Outputs of every layer but the last.",
+    }
+    argument_texts = {  # noqa: RUF012
+        "input_shape": "`(features,)`, or `None` for {default_input_shape}.",
+        "include_top": "Whether to end in the third binary layer, whose batch "
+        "normalization gives the logits. The output is (1, 1, units) otherwise.",
+    }
+    # Images of one pixel have no border.
+    withdrawn: Sequence[str] = ("pad_values",)
+    references: Sequence[str] = (
+        "Paper 001, section 4.2.",
+        "[AudioMNIST](https://arxiv.org/abs/1807.03418)",
+    )
+
+    # Larq-zoo's annotation is that of an image.
+    input_shape: Optional[Sequence[int]] = Field(None)
+    units: int = Field(1024)
+    default_input_shape: Sequence[int] = Field((1024,))
+    # With ones Larq Compute Engine keeps bits between the layers.
+    pad_values: float = Field(1.0)
+
+    def check_input_shape(self, argument: str, shape: Sequence[Optional[int]]) -> None:
+        """Raises a ValueError unless an input is one vector of known length."""
+        known = len(shape) == 1 and shape[0] is not None and shape[0] >= 1
+        if not known:
+            raise ValueError(f"{argument}: {tuple(shape)} must be (features,).")
+
+    def check(self) -> None:
+        """Raises a ValueError for arguments out of their range."""
+        super().check()
+        self.require("units", self.units >= 1, "at least 1")
+
+    def dense(self, x: tf.Tensor, units: int, name: str) -> tf.Tensor:
+        """Binary dense layer and batch normalization."""
+        x = self.binary_conv(x, units, 1, f"{name}_bindense")
+        return self.norm(x, f"{name}_bn")
+
+    def body(self, x: tf.Tensor) -> Any:
+        """The real-valued layer and two binary ones."""
+        x = tf.keras.layers.Dense(
+            self.units,
+            use_bias=False,
+            kernel_initializer=self.float_initializer,
+            name="stem_dense",
+        )(x)
+        x = self.norm(x, "stem_bn")
+        x = tf.keras.layers.Reshape((1, 1, self.units), name="stem_reshape")(x)
+        x = self.dense(x, self.units, "layer_1")
+        return self.dense(x, self.units, "layer_2")
+
+    def top(self, x: tf.Tensor) -> tf.Tensor:
+        """The last binary layer, whose batch normalization gives the logits."""
+        x = self.dense(x, self.num_classes, "top")
+        x = tf.keras.layers.Flatten(name="top_flatten")(x)
+        return self.classify(x)
+
+
+AudioMLP = model_function(
+    AudioMLPFactory,
+    "AudioMLP",
+    "A fully connected network with three binary layers for audio features.",
+    name="audio_mlp",
+    num_classes=10,
+)
+
+__test__ = {"AudioMLP": AudioMLP}
