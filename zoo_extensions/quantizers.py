@@ -98,13 +98,15 @@ class TemperatureSign(lq.quantizers.Quantizer):
     def __init__(self, threshold: float = 1e-5, **kwargs: Any):
         if not threshold > 0:
             raise ValueError(f"threshold={threshold!r} must be above 0.")
-        super().__init__(**kwargs)
+        # A kernel keeps its precision, whatever the global policy is.
+        super().__init__(autocast=False, **kwargs)
         self.threshold = threshold
         # Here and not in `build`, so that a callback finds it before the first batch.
         # HDF5 wants the names of all weights in a nested model to differ.
         self.temperature = self.add_weight(
             name=f"{self.name}/temperature",
             shape=(),
+            dtype=tf.float32,
             initializer="ones",
             trainable=False,
             experimental_autocast=False,

@@ -53,7 +53,7 @@ FULL = [
     ("bnext_tiny", None, 30_897_019, 31, "4.82", None, True, None),
     ("bnext_small", None, 68_646_773, 31, "10.8", None, True, None),
     ("bnext_middle", None, 134_591_589, 47, "20.1", None, True, None),
-    ("bnext_large", None, 0, 63, "52.2", None, True, None),
+    ("bnext_large", None, 326_719_375, 63, "52.2", None, True, None),
     ("tiny_residual_bnn", None, 309_418, 6, None, None, True, None),
 ]
 
@@ -75,7 +75,7 @@ NARROW = {
     "reactnet_a": {"filters": (16, 32, 64, 64)},
     "reactnet_b": {"filters": (16, 32, 64, 64)},
     "reactnet_bireal18": _RESIDUAL,
-    "bnext18": _RESIDUAL,
+    "bnext18": {"blocks": (1, 1), "filters": (32, 64)},
     "bnext_tiny": {"filters": (16, 32, 64, 64)},
     "tiny_residual_bnn": {},
 }
