@@ -4,7 +4,7 @@ from _larq_bnnopt_start import use_keras_2
 
 use_keras_2()
 
-from zoo_extensions import initializers, layers  # noqa: E402  (Keras 2 first)
+from zoo_extensions import initializers, layers, quantizers  # noqa: E402  (Keras 2 first)
 from zoo_extensions.audio import AudioMLP  # noqa: E402
 from zoo_extensions.binary_densenet import (  # noqa: E402
     BinaryDenseNet28,
@@ -14,6 +14,13 @@ from zoo_extensions.birealnet import (  # noqa: E402
     BiRealNet18,
     BiRealNet20,
     BiRealNet34,
+)
+from zoo_extensions.bnext import (  # noqa: E402
+    BNext18,
+    BNextLarge,
+    BNextMiddle,
+    BNextSmall,
+    BNextTiny,
 )
 from zoo_extensions.counting import OpCount, count_ops  # noqa: E402
 from zoo_extensions.figures import PublishedFigures, published  # noqa: E402
@@ -26,6 +33,11 @@ from zoo_extensions.meliusnet import (  # noqa: E402
     MeliusNetA,
     MeliusNetB,
     MeliusNetC,
+)
+from zoo_extensions.quantizers import (  # noqa: E402
+    TemperatureDecay,
+    TemperatureSign,
+    force_sign,
 )
 from zoo_extensions.reactnet import (  # noqa: E402
     ReActNetA,
@@ -41,6 +53,11 @@ from zoo_extensions.tiny_residual import TinyResidualBNN  # noqa: E402
 
 __all__ = [
     "AudioMLP",
+    "BNext18",
+    "BNextLarge",
+    "BNextMiddle",
+    "BNextSmall",
+    "BNextTiny",
     "BiRealNet18",
     "BiRealNet20",
     "BiRealNet34",
@@ -63,13 +80,17 @@ __all__ = [
     "ReActNetC",
     "ResNetE18",
     "ResNetE34",
+    "TemperatureDecay",
+    "TemperatureSign",
     "TinyResidualBNN",
     "count_ops",
     "create_model",
+    "force_sign",
     "initializers",
     "layers",
     "list_models",
     "model_table",
     "published",
+    "quantizers",
     "to_latent_free",
 ]

@@ -83,7 +83,7 @@ AudioMLP = model_function(
     "AudioMLP",
     "A fully connected network with three binary layers for audio features.",
     name="audio_mlp",
-    num_classes=10,
+    default_num_classes=10,
 )
 
 __test__ = {"AudioMLP": AudioMLP}

@@ -101,7 +101,7 @@ class BinaryFactory(ModelFactory):
     """
 
     # What the function of a model takes besides the arguments that all take, with its
-    # documentation; what it says otherwise of those, and which of them it does not take.
+    # documentation; what it says otherwise of those, and which of them it leaves out.
     options: dict[str, str] = {}  # noqa: RUF012 (zookeeper wants no ClassVar)
     argument_texts: dict[str, str] = {}  # noqa: RUF012
     withdrawn: Sequence[str] = ()
@@ -109,6 +109,7 @@ class BinaryFactory(ModelFactory):
 
     name: Optional[str] = Field(None)
     default_input_shape: Sequence[int] = Field((224, 224, 3))
+    default_num_classes: int = Field(1000)
     # Larq-zoo's annotation excludes the Keras tensors of TensorFlow 2.15 and later.
     input_tensor: Any = Field(None)
     latent_weights: bool = Field(True)
@@ -119,6 +120,13 @@ class BinaryFactory(ModelFactory):
     batch_norm_epsilon: float = Field(1e-5)
     # Larq-zoo's factory of the same network, if it publishes weights.
     larq_zoo_factory: Any = Field(None)
+
+    @Field
+    def num_classes(self) -> int:
+        """Those of the data set, where the factory is part of an experiment."""
+        # A factory that nobody configured has no data set, not even `None`.
+        dataset = getattr(self, "dataset", None)
+        return self.default_num_classes if dataset is None else dataset.num_classes
 
     @property
     def input_quantizer(self):
@@ -463,7 +471,6 @@ def model_function(
         The function. Its arguments are those that all models take, and the family's
         `options`; their defaults are the factory's.
     """
-    architecture = {"num_classes": 1000, **architecture}
     fields = {key: Field(_default(value)) for key, value in architecture.items()}
     hints = typing.get_type_hints(family)
     own = factory(

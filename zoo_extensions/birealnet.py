@@ -121,7 +121,7 @@ _CIFAR: dict[str, Any] = {
     "filters": (16, 32, 64),
     "stem": "cifar",
     "shortcut": "pad",
-    "num_classes": 10,
+    "default_num_classes": 10,
     "default_input_shape": (32, 32, 3),
 }
 

@@ -11,6 +11,7 @@ from zoo_extensions import (
     audio,
     binary_densenet,
     birealnet,
+    bnext,
     meliusnet,
     reactnet,
     resnet_e,
@@ -26,6 +27,7 @@ _FAMILIES = (
     birealnet,
     reactnet,
     audio,
+    bnext,
 )
 
 _MODELS: dict[str, ModelFunction] = {

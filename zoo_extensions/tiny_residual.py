@@ -77,7 +77,7 @@ TinyResidualBNN = model_function(
     "TinyResidualBNN",
     "A residual binary network of seven 3x3 convolutions for small images.",
     name="tiny_residual_bnn",
-    num_classes=10,
+    default_num_classes=10,
 )
 
 __test__ = {"TinyResidualBNN": TinyResidualBNN}

@@ -2,6 +2,8 @@
 
 import doctest
 import inspect
+import pathlib
+import runpy
 
 import larq as lq
 import numpy as np
@@ -12,7 +14,7 @@ from larq_zoo.literature import meliusnet as larq_zoo_meliusnet
 from zookeeper import ComponentField, component, configure
 
 import zoo_extensions as zx
-from larq_bnnopt.optimizers import is_binary_variable
+from larq_bnnopt.optimizers import CaseOptimizer, Diode, is_binary_variable
 from zoo_extensions import registry
 
 # Parameters as Keras counts them, binary layers, and what papers and training logs of
@@ -48,7 +50,14 @@ FULL = [
     ("reactnet_c", None, 29_364_488, 21, None, None, True, None),
     ("reactnet_bireal18", None, 11_714_024, 16, "1.68", "1.63", False, None),
     ("reactnet_bireal34", None, 21_844_456, 32, None, None, True, None),
+    # OPs by another rule: test_figures.py.
+    ("bnext18", None, 12_080_024, 16, "1.68", None, True, None),
+    ("bnext_tiny", None, 30_897_019, 31, "4.82", None, True, None),
+    ("bnext_small", None, 68_646_773, 31, "10.8", None, True, None),
+    ("bnext_middle", None, 134_591_589, 47, "20.1", None, True, None),
+    ("bnext_large", None, 326_719_375, 63, "52.2", None, True, None),
     ("tiny_residual_bnn", None, 309_418, 6, None, None, True, None),
+    ("audio_mlp", None, 3_168_296, 3, None, None, True, None),
 ]
 
 # What makes them small, one for each kind of graph.
@@ -69,9 +78,14 @@ NARROW = {
     "reactnet_a": {"filters": (16, 32, 64, 64)},
     "reactnet_b": {"filters": (16, 32, 64, 64)},
     "reactnet_bireal18": _RESIDUAL,
+    "bnext18": {"blocks": (1, 1), "filters": (32, 64)},
+    "bnext_tiny": {"filters": (16, 32, 64)},
     "tiny_residual_bnn": {},
+    "audio_mlp": {"units": 64},
 }
 SHAPE = (32, 32, 3)
+# Of those that do not take images.
+SHAPES = {"audio_mlp": (40,)}
 
 
 def binary_layers(model):
@@ -79,13 +93,19 @@ def binary_layers(model):
 
 
 def narrow(name, **fields):
-    fields = {"input_shape": SHAPE, "num_classes": 7, "latent_weights": False} | fields
+    shape = SHAPES.get(name, SHAPE)
+    fields = {"input_shape": shape, "num_classes": 7, "latent_weights": False} | fields
     return registry._MODELS[name].factory(**{**NARROW[name], **fields}).build()
 
 
 def images(samples=4, shape=SHAPE):
+    """Random images, or vectors where the shape is that of one."""
     draw = np.random.default_rng(0).normal(size=(samples, *shape))
     return draw.astype(np.float32)
+
+
+def images_for(model, samples=4):
+    return images(samples, model.input_shape[1:])
 
 
 def make_trained_looking(model):
@@ -99,7 +119,7 @@ def make_trained_looking(model):
     momentum = norms[0].momentum
     for layer in norms:
         layer.momentum = 0.0
-    model(images(16, model.input_shape[1:]), training=True)
+    model(images_for(model, 16), training=True)
     for layer in norms:
         layer.momentum = momentum
     for layer in model.layers:
@@ -114,9 +134,10 @@ def make_trained_looking(model):
 
 
 def check_gradients(model):
+    inputs = images_for(model, 8)
     with tf.GradientTape() as tape:
         # Equal shares would cancel out behind a batch normalization.
-        loss = tf.tensordot(tf.range(8.0), model(images(8), training=True), 1)[0]
+        loss = tf.tensordot(tf.range(8.0), model(inputs, training=True), 1)[0]
     variables = model.trainable_variables
     for variable, gradient in zip(variables, tape.gradient(loss, variables)):
         assert gradient is not None and np.abs(gradient).max() > 0, variable.name
@@ -133,7 +154,7 @@ def case(request):
 
 def test_output(case):
     name, model = case
-    output = model(images()).numpy()
+    output = model(images_for(model)).numpy()
     assert output.shape == (4, 7) and model.name == name
     assert output.std(axis=0).min() > 0
     np.testing.assert_allclose(output.sum(axis=1), 1, rtol=1e-5)
@@ -173,11 +194,14 @@ def test_without_top(case):
     assert all(layer.name.startswith("top") for layer in rest)
     headless.set_weights(model.get_weights()[: len(headless.weights)])
     features = tf.keras.Model(model.input, rest[0].input)
-    np.testing.assert_array_equal(headless(images()), features(images()))
+    inputs = images_for(model)
+    np.testing.assert_array_equal(headless(inputs), features(inputs))
 
 
 def test_unknown_size(case):
     name, model = case
+    if name in SHAPES:
+        pytest.skip("takes vectors of one length")
     free = narrow(name, input_shape=(None, None, 3))
     assert free.input_shape == (None, None, None, 3)
     free.set_weights(model.get_weights())
@@ -186,10 +210,11 @@ def test_unknown_size(case):
 
 def test_input_tensor_of_an_odd_size_and_other_channels(case):
     name, model = case
-    tensor = tf.keras.Input((33, 41, 2))
+    tensor = tf.keras.Input((41,) if name in SHAPES else (33, 41, 2))
     headless = narrow(name, input_tensor=tensor, input_shape=None, include_top=False)
     assert headless.input is tensor
-    assert headless.output_shape[-1] == model.get_layer("top_dense").kernel.shape[0]
+    top = model.get_layer("top_bindense" if name in SHAPES else "top_dense")
+    assert headless.output_shape[-1] == top.kernel.shape[-2]
 
 
 @pytest.mark.parametrize("suffix", ["keras", "h5"])
@@ -197,7 +222,8 @@ def test_saves_and_loads(case, suffix, tmp_path):
     _, model = case
     model.save(tmp_path / f"model.{suffix}")
     copy = tf.keras.models.load_model(tmp_path / f"model.{suffix}")
-    np.testing.assert_array_equal(copy(images()), model(images()))
+    inputs = images_for(model)
+    np.testing.assert_array_equal(copy(inputs), model(inputs))
     assert [type(layer) for layer in copy.layers] == [
         type(layer) for layer in model.layers
     ]
@@ -211,7 +237,8 @@ def test_saves_as_saved_model(case, tmp_path):
     _, model = case
     model.save(tmp_path / "model")
     copy = tf.keras.models.load_model(tmp_path / "model")
-    np.testing.assert_allclose(copy(images()), model(images()), rtol=1e-5, atol=1e-6)
+    inputs = images_for(model)
+    np.testing.assert_allclose(copy(inputs), model(inputs), rtol=1e-5, atol=1e-6)
 
 
 def test_cifar_stem(case):
@@ -233,13 +260,14 @@ def test_converts(name, latent):
     import converters
 
     # Larq Compute Engine pads maps of less than 3x3 pixels wrongly with zeros.
-    model = narrow(name, latent_weights=latent, input_shape=(96, 96, 3))
+    shape = SHAPES.get(name, (96, 96, 3))
+    model = narrow(name, latent_weights=latent, input_shape=shape)
     make_trained_looking(model)
-    report = converters.convert(model, inputs=images(16, (96, 96, 3))).report
+    report = converters.convert(model, inputs=images_for(model, 16)).report
     assert not report.audit.stayed_float
     assert len(report.audit.converted) == len(binary_layers(model))
     assert report.audit.operators["LceBconv2d"] == len(binary_layers(model))
-    assert report.verification.passed
+    assert report.verification.passed and not report.verification.untraced
 
 
 def rounds_to(value, printed):
@@ -488,3 +516,124 @@ def test_larq_zoo_weights(monkeypatch, tmp_path, include_top, latent):
 def test_larq_zoo_weights_of_full_networks(monkeypatch, tmp_path, function, fields):
     theirs = function.architecture["larq_zoo_factory"]
     check_larq_zoo_weights(monkeypatch, tmp_path, function, theirs, **fields)
+
+
+def test_the_experiment_of_the_example(tmp_path, capsys):
+    path = pathlib.Path(__file__).parents[2] / "examples" / "zookeeper_experiment.py"
+    example = runpy.run_path(str(path))
+    experiment = example["TrainNarrowBiRealNet"]()
+    conf = {"epochs": 1, "batch_size": 100, "output_dir": tmp_path / "run"}
+    configure(experiment, {**conf, "model.blocks": (1,), "model.filters": (32,)})
+    start = experiment.model.get_layer("stage_0_block_0_binconv").kernel.numpy()
+    experiment.run()
+    kernel = experiment.model.get_layer("stage_0_block_0_binconv").kernel
+    assert experiment.model.output_shape == (None, 10)
+    assert set(np.unique(kernel)) == {-1, 1} and (kernel.numpy() != start).any()
+    accuracy = experiment.model.history.history["val_accuracy"]
+    assert accuracy[-1] > 0.3
+    saved = tf.keras.models.load_model(tmp_path / "run" / "birealnet20.h5")
+    np.testing.assert_array_equal(
+        saved.get_layer("stage_0_block_0_binconv").kernel, kernel
+    )
+
+
+# Channels of the last feature map, as the papers' tables and authors' code have them.
+FEATURES = {
+    "meliusnet22": 512,
+    "meliusnet29": 640,
+    "meliusnet42": 1056,
+    "meliusnet59": 1312,
+    "meliusnet_a": 672,
+    "meliusnet_b": 704,
+    "meliusnet_c": 672,
+    "resnet_e18": 512,
+    "resnet_e34": 512,
+    "binary_densenet28": 576,
+    "binary_densenet37": 640,
+    "birealnet18": 512,
+    "birealnet34": 512,
+    "birealnet20": 64,
+    "reactnet_a": 1024,
+    "reactnet_b": 1024,
+    "reactnet_c": 1024,
+    "reactnet_bireal18": 512,
+    "reactnet_bireal34": 512,
+    "bnext18": 512,
+    "bnext_tiny": 1024,
+    "bnext_small": 1536,
+    "bnext_middle": 1536,
+    "bnext_large": 2048,
+    "tiny_residual_bnn": 128,
+}
+
+
+@pytest.mark.parametrize("channels", [None, 1, 4])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name == "birealnet20" else pytest.mark.slow)
+        for name in FEATURES
+    ],
+)
+def test_full_networks_without_top_take_any_image(name, channels):
+    """What larq-zoo asks of its own networks."""
+    shape = None if channels is None else (None, None, channels)
+    model = zx.create_model(name, include_top=False, weights=None, input_shape=shape)
+    assert model.output_shape[-1] == FEATURES[name]
+    if channels is not None:
+        assert model.output_shape[1:3] == (None, None)
+        assert model(images(1, (64, 96, channels))).shape[-1] == FEATURES[name]
+
+
+def test_the_features_are_those_of_every_network_for_images():
+    assert FEATURES.keys() | SHAPES.keys() == set(zx.list_models())
+
+
+def test_larq_summarizes_them(case):
+    _, model = case
+    lines = []
+    lq.models.summary(model, print_fn=lines.append)
+    text = "\n".join(map(str, lines))
+    for layer in binary_layers(model):
+        assert layer.name[:20] in text
+
+
+@pytest.fixture
+def policy(request):
+    before = tf.keras.mixed_precision.global_policy()
+    tf.keras.mixed_precision.set_global_policy(request.param)
+    yield request.param
+    tf.keras.mixed_precision.set_global_policy(before)
+
+
+@pytest.mark.parametrize(
+    "policy, name",
+    [
+        pytest.param(
+            policy, name, marks=[] if name == "audio_mlp" else pytest.mark.slow
+        )
+        for policy in ("mixed_float16", "mixed_bfloat16")
+        for name in NARROW
+    ],
+    indirect=["policy"],
+)
+@pytest.mark.parametrize("latent", [False, True])
+def test_mixed_precision(policy, name, latent):
+    tf.keras.utils.set_random_seed(0)
+    model = narrow(name, latent_weights=latent)
+    adam = tf.keras.optimizers.Adam(0.01)
+    if not latent:
+        adam = CaseOptimizer((is_binary_variable, Diode()), default_optimizer=adam)
+    model.compile(adam, "sparse_categorical_crossentropy")
+    kernel = binary_layers(model)[0].kernel
+    assert kernel.dtype == tf.float32
+    start = kernel.numpy()
+    loss = model.fit(images_for(model, 8), np.arange(8) % 7, verbose=0)
+    assert np.isfinite(loss.history["loss"][0])
+    if not latent:
+        assert (kernel.numpy() != start).any() and set(np.unique(kernel)) == {-1, 1}
+    output = model(images_for(model))
+    assert output.dtype == tf.float32
+    # Its convolutions do compute in 16 bits.
+    first = next(layer for layer in model.layers if hasattr(layer, "kernel"))
+    assert first.compute_dtype == policy.removeprefix("mixed_")
