@@ -263,6 +263,7 @@ def images(samples=4):
 
 
 def at_temperatures(*values):
+    tf.keras.utils.set_random_seed(0)
     model = two_layers()
     for layer, value in zip(binary_layers(model), values):
         layer.kernel_quantizer.temperature.assign(value)
