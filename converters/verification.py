@@ -17,7 +17,9 @@ from converters.runtime import Interpreter
 
 Inputs = Union[np.ndarray, Sequence[np.ndarray], Mapping[str, np.ndarray]]
 
-LARGEST_OUTPUT_DIFFERENCE = 1e-5
+# Rounding alone stays below 1e-5, but where sums cancel in the last layer: 1.6e-5 was
+# seen. Faults are far above it; a single weight off by half a percent makes 2e-4.
+LARGEST_OUTPUT_DIFFERENCE = 1e-4
 # Where signs cannot be followed.
 LARGEST_MEDIAN_DIFFERENCE = 1e-4
 LEAST_AGREEMENT = 0.995
@@ -74,7 +76,7 @@ class Verification:
     def passed(self) -> bool:
         """Whether the file says what the model says.
 
-        No sign differs but by ties, and given equal signs the outputs agree to 1e-5.
+        No sign differs but by ties, and given equal signs the outputs agree to 1e-4.
         Where signs cannot be followed, the median difference is at most 1e-4 and at
         least 99.5 % of the predictions are equal; among fewer than 200 inputs one
         prediction may differ.

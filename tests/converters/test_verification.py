@@ -186,7 +186,7 @@ def test_few_inputs_may_hold_one_tie():
     assert many.passed and not dataclasses.replace(many, agreement=0.994).passed
     traced = dataclasses.replace(result, agreement=0.5, output_difference=1e-6)
     assert traced.passed
-    assert not dataclasses.replace(traced, output_difference=2e-5).passed
+    assert not dataclasses.replace(traced, output_difference=2e-4).passed
     assert not dataclasses.replace(traced, first_wrong="inner").passed
 
 
