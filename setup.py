@@ -68,7 +68,7 @@ setup(
         f"larq-compute-engine==0.16.0; {CONVERTER}",
     ],
     extras_require={
-        "test": ["pytest>=8", "scipy", "hypothesis"],
+        "test": ["pytest>=8", "pytest-xdist", "scipy", "hypothesis"],
         "dev": ["ruff", "mypy", "pre-commit"],
     },
     entry_points={"console_scripts": ["bnnopt = _larq_bnnopt_start:main"]},

@@ -39,6 +39,7 @@ class FrozenModel:
         dtypes: Types of the inputs by the model's names.
         outputs: Names of the output tensors by the model's names.
         signs: The signs that depend on the inputs, in the order of execution.
+        layers: Names of the model's layers.
     """
 
     graph_def: Any
@@ -47,6 +48,12 @@ class FrozenModel:
     dtypes: dict[str, Any]
     outputs: dict[str, str]
     signs: tuple[Sign, ...]
+    layers: frozenset[str]
+
+    def with_graph(self, graph_def: Any) -> FrozenModel:
+        """Returns the same model with another graph between inputs and outputs."""
+        signs = _find_signs(graph_def, list(self.inputs.values()), self.layers)
+        return dataclasses.replace(self, graph_def=graph_def, signs=signs)
 
     @contextlib.contextmanager
     def session(self) -> Iterator[Any]:
@@ -98,33 +105,40 @@ def freeze(model: Any) -> FrozenModel:
     )
     graph_def = frozen.graph.as_graph_def()
     placeholders = [tensor.name for tensor in frozen.inputs]
+    layers = _layer_names(model)
     return FrozenModel(
         graph_def=graph_def,
         inputs=dict(zip(model.input_names, placeholders)),
         shapes={n: tuple(s.shape)[1:] for n, s in zip(model.input_names, specs)},
         dtypes={n: s.dtype for n, s in zip(model.input_names, specs)},
         outputs={name: f"output/{index}:0" for index, name in enumerate(names)},
-        signs=_find_signs(frozen.graph, placeholders, _layer_names(model)),
+        signs=_find_signs(graph_def, placeholders, layers),
+        layers=layers,
     )
 
 
-def _layer_names(model: Any) -> set[str]:
+def _layer_names(model: Any) -> frozenset[str]:
     """Returns the names of all layers that are no models themselves."""
     import tensorflow as tf
 
-    return {
+    return frozenset(
         module.name
         for module in model.submodules
         if isinstance(module, tf.keras.layers.Layer)
         and not isinstance(module, tf.keras.Model)
-    }
+    )
 
 
 def _find_signs(
-    graph: Any, inputs: Sequence[str], layers: set[str]
+    graph_def: Any, inputs: Sequence[str], layers: frozenset[str]
 ) -> tuple[Sign, ...]:
     """Finds larq's sign, Sign(Sign(x) + 0.1), which is +1 at zero."""
-    nodes = {node.name: node for node in graph.as_graph_def().node}
+    import tensorflow as tf
+
+    graph = tf.Graph()
+    with graph.as_default():
+        tf.graph_util.import_graph_def(graph_def, name="")
+    nodes = {node.name: node for node in graph_def.node}
     order = _execution_order(nodes)
     live = {_node(name) for name in inputs}
     signs = []
@@ -157,13 +171,13 @@ def _is_shift(node: Any) -> bool:
     return bool(value.size == 1 and 0 < value.item() < 1)
 
 
-def _layer_of(name: str, layers: set[str]) -> str:
+def _layer_of(name: str, layers: frozenset[str]) -> str:
     """Returns the outermost layer among the scopes of a node.
 
     Inside of it may be its quantizer, which is a layer too.
     """
     scopes = name.split("/")
-    return next((scope for scope in scopes if scope in layers), name)
+    return next((scope for scope in scopes if scope in layers), scopes[0])
 
 
 def _execution_order(nodes: Mapping[str, Any]) -> list[str]:

@@ -6,8 +6,10 @@ from typing import Any
 
 import tensorflow as tf
 
+from zoo_extensions.registration import register
 
-@tf.keras.saving.register_keras_serializable(package="zoo_extensions")
+
+@register
 class BernoulliSign(tf.keras.initializers.Initializer):
     """Draws each weight from {-1, +1} with equal chances.
 
@@ -54,7 +56,3 @@ class BernoulliSign(tf.keras.initializers.Initializer):
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
         return {"seed": self.seed, "magnitude": self.magnitude}
-
-
-# HDF5 files name classes without their package, under which larq's are registered too.
-tf.keras.utils.get_custom_objects()["BernoulliSign"] = BernoulliSign

@@ -7,15 +7,10 @@ from typing import Any
 import larq as lq
 import tensorflow as tf
 
-
-def _register(layer: type[tf.keras.layers.Layer]) -> type[tf.keras.layers.Layer]:
-    """Makes files with the layer load without `custom_objects`."""
-    # HDF5 files name classes without their package, where larq's are registered too.
-    tf.keras.utils.get_custom_objects()[layer.__name__] = layer
-    return tf.keras.saving.register_keras_serializable(package="zoo_extensions")(layer)
+from zoo_extensions.registration import register
 
 
-@_register
+@register
 class ChannelShuffle(tf.keras.layers.Layer):
     """Spreads neighbouring channels over the groups of a grouped convolution.
 
@@ -66,7 +61,7 @@ class ChannelShuffle(tf.keras.layers.Layer):
         return {**super().get_config(), "groups": self.groups}
 
 
-@_register
+@register
 class RSign(tf.keras.layers.Layer):
     """Sign with a threshold that each channel learns.
 
@@ -97,7 +92,7 @@ class RSign(tf.keras.layers.Layer):
         return lq.quantizers.approx_sign(inputs + self.bias)
 
 
-@_register
+@register
 class RPReLU(tf.keras.layers.PReLU):
     """PReLU whose input and output each channel shifts.
 
@@ -140,7 +135,7 @@ class RPReLU(tf.keras.layers.PReLU):
         return super().call(inputs + self.shift_in) + self.shift_out
 
 
-@_register
+@register
 class PadShortcut(tf.keras.layers.Layer):
     """Shortcut without parameters: every other pixel, zeros as the new channels.
 
@@ -187,7 +182,7 @@ class PadShortcut(tf.keras.layers.Layer):
         return {**super().get_config(), **config}
 
 
-@_register
+@register
 class HardTanh(tf.keras.layers.Layer):
     """Clips to [-1, 1].
 
@@ -204,7 +199,7 @@ class HardTanh(tf.keras.layers.Layer):
         return tf.clip_by_value(inputs, -1.0, 1.0)
 
 
-@_register
+@register
 class ChannelScale(tf.keras.layers.Layer):
     """Multiplies each channel by a number that is learned.
 
@@ -286,7 +281,7 @@ class ChannelScale(tf.keras.layers.Layer):
         return {**super().get_config(), **config}
 
 
-@_register
+@register
 class Shift(tf.keras.layers.Layer):
     """Adds an offset that each channel learns.
 
@@ -320,7 +315,7 @@ def _to_unit_interval(weight: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(weight, 0.0, 1.0)
 
 
-@_register
+@register
 class LearnedMix(tf.keras.layers.Layer):
     """Mixes two tensors in a proportion that each channel learns.
 

@@ -7,6 +7,8 @@ from typing import Any
 import larq as lq
 import tensorflow as tf
 
+from zoo_extensions.registration import register
+
 
 def temperature_sign(
     x: tf.Tensor, temperature: tf.Tensor | float, threshold: float = 1e-5
@@ -52,7 +54,7 @@ def temperature_sign(
     return straight_through(x)
 
 
-@tf.keras.saving.register_keras_serializable(package="zoo_extensions")
+@register
 class TemperatureSign(lq.quantizers.Quantizer):
     """Quantizer of latent kernels that turns from real values into signs.
 
@@ -120,10 +122,6 @@ class TemperatureSign(lq.quantizers.Quantizer):
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
         return {**super().get_config(), "threshold": self.threshold}
-
-
-# HDF5 files name classes without their package, under which larq's are registered too.
-tf.keras.utils.get_custom_objects()["TemperatureSign"] = TemperatureSign
 
 
 class TemperatureDecay(tf.keras.callbacks.Callback):

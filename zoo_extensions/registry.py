@@ -18,6 +18,7 @@ from zoo_extensions import (
     tiny_residual,
 )
 from zoo_extensions.binary_factory import ModelFunction
+from zoo_extensions.figures import plain
 
 _FAMILIES = (
     tiny_residual,
@@ -65,9 +66,8 @@ def create_model(name: str, **kwargs: Any) -> tf.keras.Model:
         >>> create_model("tiny_residual_bnn", num_classes=5).output_shape
         (None, 5)
     """
-    written = name.lower().replace("-", "").replace("_", "")
     for known, function in _MODELS.items():
-        if written == known.replace("_", ""):
+        if plain(name) == plain(known):
             return function(**kwargs)
     near = [known for known in list_models() if name and name.lower() in known]
     near = near or difflib.get_close_matches(name, _MODELS, cutoff=0.4) or list_models()

@@ -8,8 +8,9 @@ from typing import Any, TypeAlias
 import larq as lq
 import tensorflow as tf
 
-from larq_bnnopt.optimizers import checks, predicates, registry
+from larq_bnnopt.optimizers import checks, predicates
 from larq_bnnopt.optimizers.accumulation import Accumulator
+from larq_bnnopt.optimizers.cases import Cases, check_optimizers
 from larq_bnnopt.optimizers.following import Follower
 from larq_bnnopt.optimizers.naming import name_apart, set_all
 from larq_bnnopt.optimizers.predicates import Predicate
@@ -18,7 +19,7 @@ Optimizer: TypeAlias = tf.keras.optimizers.Optimizer
 
 
 @tf.keras.saving.register_keras_serializable(package="larq_bnnopt")
-class CaseOptimizer(Optimizer):
+class CaseOptimizer(Cases, Optimizer):
     """Trains each variable with the optimizer whose predicate claims it.
 
     It follows `larq.optimizers.CaseOptimizer`, for the optimizers of
@@ -63,6 +64,10 @@ class CaseOptimizer(Optimizer):
         0.01
     """
 
+    _keras = tf.keras.optimizers
+    _registry_name = "larq_bnnopt.optimizers"
+    _formats = '".keras" or ".h5",'
+
     def __init__(
         self,
         *predicates_and_optimizers: tuple[Predicate, Optimizer],
@@ -76,37 +81,25 @@ class CaseOptimizer(Optimizer):
             _check_optimizer(f"pair {index}", optimizer)
         if default_optimizer is not None:
             _check_optimizer("default_optimizer", default_optimizer)
-        if not predicates_and_optimizers and default_optimizer is None:
-            raise ValueError("CaseOptimizer needs at least one optimizer.")
         self.predicates = tuple(predicate for predicate, _ in predicates_and_optimizers)
         self.default_optimizer = default_optimizer
         self.optimizers = [optimizer for _, optimizer in predicates_and_optimizers]
         if default_optimizer is not None:
             self.optimizers.append(default_optimizer)
-        if len({id(optimizer) for optimizer in self.optimizers}) < len(self.optimizers):
-            raise ValueError("The same optimizer object was given more than once.")
+        check_optimizers(self.optimizers)
         self.accumulator = Accumulator(accumulate_steps)
         # Not lists, which Keras would track and save.
         self._followers = tuple(Follower(optimizer) for optimizer in self.optimizers)
         self._before: dict[str, Any] = {}
 
-    @property
-    def accumulate_steps(self) -> int:
-        """Number of batches whose mean gradient makes one step."""
-        return self.accumulator.steps
-
-    @property
-    def _names(self) -> list[str]:
-        return [optimizer.name for optimizer in self.optimizers]
-
     def build(self, var_list: Iterable[tf.Variable]) -> None:
         """Routes the variables and creates the state of every optimizer."""
         variables = list(var_list)
         keys = tuple(self._var_key(variable) for variable in variables)
-        if keys == getattr(self, "_keys", None):
+        before = self._keys
+        if keys == before:
             return
         owners = self._route(variables)
-        before = getattr(self, "_keys", None)
         if before is None:
             predicates.check_claims(owners, self.predicates, self._names)
         self.accumulator.follow(keys, variables)
@@ -117,15 +110,12 @@ class CaseOptimizer(Optimizer):
                 [v for v, owner in zip(variables, owners) if owner == index]
             )
         self._keys = keys
-        self._trained = [variable.name for variable in variables]
+        self._trained_names = [variable.name for variable in variables]
         self._build_index_dict(variables)
         self._built = True
         name_apart(self.variables)
         # TensorFlow 2.19 keeps what an optimizer saved the first time.
         self.__dict__.pop("_coalesced_children", None)
-
-    def _route(self, variables: Sequence[tf.Variable]) -> list[int]:
-        return predicates.route(variables, self.predicates, self._names)
 
     def apply_gradients(
         self,
@@ -142,16 +132,11 @@ class CaseOptimizer(Optimizer):
         aggregate = kwargs.pop("experimental_aggregate_gradients", True)
         if aggregate and not skip_gradients_aggregation:
             pairs = self.aggregate_gradients(pairs)
-        groups: dict[int, list[Any]] = {}
-        owners = self._route([variable for _, variable in pairs])
-        for pair, owner in zip(pairs, owners):
-            groups.setdefault(owner, []).append(pair)
-        for owner, group in groups.items():
+        for optimizer, group in self._groups(pairs):
             # Keras itself would raise; here the other optimizers may go on.
-            if all(gradient is None for gradient, _ in group):
-                checks.warn_of_no_gradient(
-                    [variable for _, variable in group], self._names[owner]
-                )
+            if group and all(gradient is None for gradient, _ in group):
+                unused = [variable for _, variable in group]
+                checks.warn_of_no_gradient(unused, optimizer.name)
         if self.accumulate_steps == 1:
             return self._step(pairs)
         gradients: list[Any] = [None] * len(self._index_dict)
@@ -170,11 +155,15 @@ class CaseOptimizer(Optimizer):
         )
         return self.iterations
 
-    def _step(self, pairs: Sequence[Any]) -> tf.Variable:
+    def _groups(self, pairs: Sequence[Any]) -> list[tuple[Optimizer, list[Any]]]:
+        """Returns each optimizer with the pairs of the variables that it trains."""
         groups: list[list[Any]] = [[] for _ in self.optimizers]
         for pair, owner in zip(pairs, self._route([variable for _, variable in pairs])):
             groups[owner].append(pair)
-        for optimizer, group in zip(self.optimizers, groups):
+        return list(zip(self.optimizers, groups))
+
+    def _step(self, pairs: Sequence[Any]) -> tf.Variable:
+        for optimizer, group in self._groups(pairs):
             if any(gradient is not None for gradient, _ in group):
                 optimizer.apply_gradients(group, skip_gradients_aggregation=True)
         return self.iterations.assign_add(1)
@@ -219,31 +208,6 @@ class CaseOptimizer(Optimizer):
         if len(own) == len(store.keys()):
             set_all(self.name, own, [store[str(i)] for i in range(len(own))])
 
-    def _warn_if_reset(self, variables: list[tf.Variable]) -> None:
-        """Warns once, by name, if a loaded optimizer starts without its state."""
-        before, self._before = self._before, {}
-        if before and tf.executing_eagerly():
-            now = {o.name: int(o.iterations) for o in self.optimizers}
-            keep = 'To keep them, save as ".keras" or ".h5", or with a checkpoint.'
-            checks.warn_of_lost_state(before["iterations"], now, keep)
-            checks.warn_of_exchange(before["variables"], variables, self.name)
-
-    @property
-    def learning_rate(self) -> Any:
-        """The learning rate of the default optimizer."""
-        return self._default().learning_rate
-
-    @learning_rate.setter
-    def learning_rate(self, value: Any) -> None:
-        self._default().learning_rate = value
-
-    def _default(self) -> Optimizer:
-        if self.default_optimizer is None:
-            raise AttributeError(
-                "CaseOptimizer without a default_optimizer has no learning rate."
-            )
-        return self.default_optimizer
-
     def finalize_variable_values(self, var_list: Iterable[tf.Variable]) -> None:
         """Lets every optimizer finish the variables that it trains, after `fit`."""
         variables = list(var_list)
@@ -252,53 +216,6 @@ class CaseOptimizer(Optimizer):
             optimizer.finalize_variable_values(
                 [v for v, owner in zip(variables, owners) if owner == index]
             )
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the configurations of the optimizers and the predicates' names.
-
-        `before` tells a loaded optimizer what state it should have found.
-        """
-        default = self.default_optimizer
-        return {
-            "name": self.name,
-            "predicates": [registry.predicate_name(p) for p in self.predicates],
-            "optimizers": [
-                registry.serialize(optimizer, tf.keras.optimizers)
-                for optimizer in self.optimizers[: len(self.predicates)]
-            ],
-            "default_optimizer": None
-            if default is None
-            else registry.serialize(default, tf.keras.optimizers),
-            "accumulate_steps": self.accumulate_steps,
-            "before": self._before
-            or {
-                "iterations": {o.name: int(o.iterations) for o in self.optimizers},
-                "variables": list(getattr(self, "_trained", [])),
-            },
-            "optimizer_configs": registry.trap("larq_bnnopt.optimizers"),
-        }
-
-    @classmethod
-    def from_config(
-        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
-    ) -> CaseOptimizer:
-        """Makes the optimizer of a configuration, without state."""
-
-        def load(value: Any) -> Any:
-            return registry.deserialize(value, tf.keras.optimizers, custom_objects)
-
-        claims = [
-            registry.find_predicate(n, custom_objects) for n in config["predicates"]
-        ]
-        default = config["default_optimizer"]
-        optimizer = cls(
-            *zip(claims, map(load, config["optimizers"])),
-            default_optimizer=None if default is None else load(default),
-            accumulate_steps=config["accumulate_steps"],
-            name=config["name"],
-        )
-        optimizer._before = dict(config["before"])
-        return optimizer
 
 
 class _Variables(list[tf.Variable]):

@@ -1,4 +1,4 @@
-"""Unique names for the state of several optimizers, and setting it in one go."""
+"""Names and keys of optimizers and variables, unique ones for saved state."""
 
 from __future__ import annotations
 
@@ -7,6 +7,20 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+
+
+def optimizer_name(optimizer: Any) -> str:
+    """Returns the name of an optimizer of either API."""
+    if isinstance(optimizer, tf.keras.optimizers.legacy.Optimizer):
+        return optimizer._name
+    return optimizer.name
+
+
+def legacy_key(variable: tf.Variable) -> str:
+    """Returns what a legacy optimizer knows a variable by, the same in all replicas."""
+    if hasattr(variable, "_distributed_container"):
+        variable = variable._distributed_container()
+    return variable._unique_id
 
 
 def name_apart(variables: Iterable[tf.Variable]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -18,12 +18,13 @@ from larq_bnnopt.recipes.models import load_model
 from larq_bnnopt.recipes.runs import Run
 from larq_bnnopt.schedules import cosine
 
-_AVERAGES: dict[str, tuple[str, ...]] = {
-    "diode": ("alpha", "beta"),
-    "gradient_filter": ("alpha", "gamma"),
-    "adam": (),
+# The constants that fit a run of a number of steps.
+_FITTING: dict[str, Callable[[int], dict[str, float]]] = {
+    "diode": memory.diode,
+    "gradient_filter": memory.gradient_filter,
+    "adam": lambda steps: {},
 }
-OPTIMIZERS = tuple(_AVERAGES)
+OPTIMIZERS = tuple(_FITTING)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,21 +76,16 @@ class OneStep:
             raise ValueError(
                 f"learning_rate must be positive. Received: {self.learning_rate}"
             )
+        known = _FITTING[self.optimizer](1)
         for name in ("alpha", "beta", "gamma"):
-            if (
-                getattr(self, name) is not None
-                and name not in _AVERAGES[self.optimizer]
-            ):
+            if getattr(self, name) is not None and name not in known:
                 raise ValueError(f"optimizer {self.optimizer!r} has no {name}.")
 
     def averages(self, steps: int) -> dict[str, Any]:
         """Returns the constants of the binary optimizer in a run of `steps`."""
-        fitting = {"diode": memory.diode, "gradient_filter": memory.gradient_filter}
-        if self.optimizer not in fitting:
-            return {}
         return {
             name: value if getattr(self, name) is None else getattr(self, name)
-            for name, value in fitting[self.optimizer](steps).items()
+            for name, value in _FITTING[self.optimizer](steps).items()
         }
 
     def resolved(self, steps: int) -> OneStep:

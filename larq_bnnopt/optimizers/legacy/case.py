@@ -8,16 +8,17 @@ from typing import Any, TypeAlias
 import larq as lq
 import tensorflow as tf
 
-from larq_bnnopt.optimizers import checks, predicates, registry
+from larq_bnnopt.optimizers import checks, predicates
 from larq_bnnopt.optimizers.accumulation import Accumulator
-from larq_bnnopt.optimizers.naming import name_apart, set_all
+from larq_bnnopt.optimizers.cases import Cases, check_optimizers
+from larq_bnnopt.optimizers.naming import legacy_key, name_apart, set_all
 from larq_bnnopt.optimizers.predicates import Predicate
 
 Optimizer: TypeAlias = tf.keras.optimizers.legacy.Optimizer
 
 
 @tf.keras.saving.register_keras_serializable(package="larq_bnnopt.legacy")
-class CaseOptimizer(lq.optimizers.CaseOptimizer):
+class CaseOptimizer(Cases, lq.optimizers.CaseOptimizer):
     """`larq.optimizers.CaseOptimizer` whose models train on after loading.
 
     larq's keeps a table of variables that means nothing in another process: a loaded
@@ -51,6 +52,10 @@ class CaseOptimizer(lq.optimizers.CaseOptimizer):
         0.01
     """
 
+    _keras = tf.keras.optimizers.legacy
+    _registry_name = "larq_bnnopt.optimizers.legacy"
+    _formats = '".h5"'
+
     def __init__(
         self,
         *predicates_and_optimizers: tuple[Predicate, Optimizer],
@@ -71,34 +76,23 @@ class CaseOptimizer(lq.optimizers.CaseOptimizer):
         super().__init__(
             *predicates_and_optimizers, default_optimizer=default_optimizer, name=name
         )
-        if not self.optimizers:
-            raise ValueError("CaseOptimizer needs at least one optimizer.")
-        if len({id(optimizer) for optimizer in self.optimizers}) < len(self.optimizers):
-            raise ValueError("The same optimizer object was given more than once.")
+        check_optimizers(self.optimizers)
         self.predicates = tuple(predicate for predicate, _ in predicates_and_optimizers)
         self.accumulator = Accumulator(accumulate_steps)
         self._track_trackable(self.accumulator, "accumulator")
-        self._keys: tuple[str, ...] | None = None
         self._trained: list[list[tf.Variable]] = [[] for _ in self.optimizers]
         self._variables_now: list[tf.Variable] = []
         self._before: dict[str, Any] = {}
 
     @property
-    def accumulate_steps(self) -> int:
-        """Number of batches whose mean gradient makes one step."""
-        return self.accumulator.steps
-
-    @property
-    def _names(self) -> list[str]:
-        return [optimizer._name for optimizer in self.optimizers]
-
-    def _route(self, variables: Sequence[tf.Variable]) -> list[int]:
-        return predicates.route(variables, self.predicates, self._names)
+    def default_optimizer(self) -> Optimizer | None:
+        """Trains the variables that no predicate claims."""
+        return self.default
 
     def _create_all_weights(self, var_list: Iterable[tf.Variable]) -> None:
         """Routes the variables and creates the state of every optimizer."""
         variables = list(var_list)
-        keys = tuple(_key(variable) for variable in variables)
+        keys = tuple(legacy_key(variable) for variable in variables)
         if keys == self._keys:
             return
         owners = self._route(variables)
@@ -116,6 +110,7 @@ class CaseOptimizer(lq.optimizers.CaseOptimizer):
                 optimizer._create_all_weights(own)
         self._keys = keys
         self._variables_now = variables
+        self._trained_names = [variable.name for variable in variables]
         name_apart(self.weights)
 
     def apply_gradients(
@@ -128,7 +123,7 @@ class CaseOptimizer(lq.optimizers.CaseOptimizer):
         pairs = list(grads_and_vars)
         with tf.init_scope():
             self._create_all_weights([variable for _, variable in pairs])
-            self._warn_if_reset()
+            self._warn_if_reset(self._variables_now)
         present = [pair for pair in pairs if pair[0] is not None]
         if not present:
             names = ", ".join(variable.name for _, variable in pairs)
@@ -136,8 +131,8 @@ class CaseOptimizer(lq.optimizers.CaseOptimizer):
         if experimental_aggregate_gradients:
             present = list(self._aggregate_gradients(present))
         for optimizer, own in zip(self.optimizers, self._trained):
-            known = {_key(variable) for _, variable in present}
-            if own and not any(_key(variable) in known for variable in own):
+            known = {legacy_key(variable) for _, variable in present}
+            if own and not any(legacy_key(variable) in known for variable in own):
                 checks.warn_of_no_gradient(own, optimizer._name)
         variables = [variable for _, variable in present]
         if self.accumulate_steps == 1:
@@ -156,7 +151,7 @@ class CaseOptimizer(lq.optimizers.CaseOptimizer):
             return tf.distribute.get_replica_context().merge_call(
                 in_replicas, args=(gradients,)
             )
-        found = {_key(variable): gradient for gradient, variable in present}
+        found = {legacy_key(variable): gradient for gradient, variable in present}
         return self.accumulator.add(
             [found.get(key) for key in self._keys or ()],
             lambda means: self._step(
@@ -203,7 +198,7 @@ class CaseOptimizer(lq.optimizers.CaseOptimizer):
                 optimizer.get_slot(variable, name)
                 for variable in variables
                 for name in optimizer.get_slot_names()
-                if name in optimizer._slots.get(_key(variable), {})
+                if name in optimizer._slots.get(legacy_key(variable), {})
             ]
             every = {
                 id(slot) for row in optimizer._slots.values() for slot in row.values()
@@ -216,80 +211,4 @@ class CaseOptimizer(lq.optimizers.CaseOptimizer):
         """Sets the state, in the order of `weights`."""
         set_all(self._name, self.weights, weights)
 
-    def _warn_if_reset(self) -> None:
-        """Warns once, by name, if a loaded optimizer starts without its state."""
-        before, self._before = self._before, {}
-        if before and tf.executing_eagerly():
-            now = {o._name: int(o.iterations) for o in self.optimizers}
-            keep = 'To keep them, save as ".h5" or with a checkpoint.'
-            checks.warn_of_lost_state(before["iterations"], now, keep)
-            checks.warn_of_exchange(
-                before["variables"], self._variables_now, self._name
-            )
-
-    @property
-    def learning_rate(self) -> Any:
-        """The learning rate of the default optimizer."""
-        return self._default().learning_rate
-
-    @learning_rate.setter
-    def learning_rate(self, value: Any) -> None:
-        self._default().learning_rate = value
-
-    lr = learning_rate
-
-    def _default(self) -> Optimizer:
-        if self.default is None:
-            raise AttributeError(
-                "CaseOptimizer without a default_optimizer has no learning rate."
-            )
-        return self.default
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the configurations of the optimizers and the predicates' names."""
-        return {
-            "name": self._name,
-            "predicates": [registry.predicate_name(p) for p in self.predicates],
-            "optimizers": [
-                registry.serialize(optimizer, tf.keras.optimizers.legacy)
-                for optimizer in self.optimizers[: len(self.predicates)]
-            ],
-            "default_optimizer": self.default
-            and registry.serialize(self.default, tf.keras.optimizers.legacy),
-            "accumulate_steps": self.accumulate_steps,
-            "before": self._before
-            or {
-                "iterations": {o._name: int(o.iterations) for o in self.optimizers},
-                "variables": [variable.name for variable in self._variables_now],
-            },
-            "optimizer_configs": registry.trap("larq_bnnopt.optimizers.legacy"),
-        }
-
-    @classmethod
-    def from_config(
-        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
-    ) -> CaseOptimizer:
-        """Makes the optimizer of a configuration, without state."""
-
-        def load(value: Any) -> Any:
-            module = tf.keras.optimizers.legacy
-            return registry.deserialize(value, module, custom_objects)
-
-        claims = [
-            registry.find_predicate(n, custom_objects) for n in config["predicates"]
-        ]
-        default = config["default_optimizer"]
-        optimizer = cls(
-            *zip(claims, map(load, config["optimizers"])),
-            default_optimizer=default and load(default),
-            accumulate_steps=config["accumulate_steps"],
-            name=config["name"],
-        )
-        optimizer._before = dict(config["before"])
-        return optimizer
-
-
-def _key(variable: tf.Variable) -> str:
-    if hasattr(variable, "_distributed_container"):
-        variable = variable._distributed_container()
-    return variable._unique_id
+    lr = Cases.learning_rate

@@ -9,6 +9,7 @@ import tensorflow as tf
 from larq_bnnopt.optimizers import storage
 from larq_bnnopt.optimizers.checks import warn_of_penalties, warn_of_start
 from larq_bnnopt.optimizers.fusing import FusedUpdate
+from larq_bnnopt.optimizers.naming import legacy_key
 
 
 class FlipOptimizer(FusedUpdate, tf.keras.optimizers.legacy.Optimizer):
@@ -43,7 +44,7 @@ class FlipOptimizer(FusedUpdate, tf.keras.optimizers.legacy.Optimizer):
     def _create_slots(self, var_list: list[tf.Variable]) -> None:
         dtype = self.kept_as()
         for variable in var_list:
-            key = _key(variable)
+            key = legacy_key(variable)
             if key in self._positions:
                 continue
             self._positions[key] = len(self._positions)
@@ -79,7 +80,7 @@ class FlipOptimizer(FusedUpdate, tf.keras.optimizers.legacy.Optimizer):
             tuple(self.get_slot(variable, name) for name in self.state_names)
             for variable in variables
         ]
-        positions = [self._positions[_key(variable)] for variable in variables]
+        positions = [self._positions[legacy_key(variable)] for variable in variables]
         done = self.update_all(distribution, gradients, variables, states, positions)
         with tf.control_dependencies(tf.nest.flatten(done)):
             for variable in variables:
@@ -97,9 +98,3 @@ class FlipOptimizer(FusedUpdate, tf.keras.optimizers.legacy.Optimizer):
             "state_dtype": self.state_dtype,
             "jit_compile": self.jit_compile,
         }
-
-
-def _key(variable: tf.Variable) -> str:
-    if hasattr(variable, "_distributed_container"):
-        variable = variable._distributed_container()
-    return variable._unique_id

@@ -1,0 +1,136 @@
+"""What both CaseOptimizers share: pairs, their names, their configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import tensorflow as tf
+
+from larq_bnnopt.optimizers import checks, predicates, registry
+from larq_bnnopt.optimizers.accumulation import Accumulator
+from larq_bnnopt.optimizers.naming import optimizer_name
+from larq_bnnopt.optimizers.predicates import Predicate
+
+
+def check_optimizers(optimizers: Sequence[Any]) -> None:
+    """Raises a ValueError unless there are optimizers, each another object."""
+    if not optimizers:
+        raise ValueError("CaseOptimizer needs at least one optimizer.")
+    if len({id(optimizer) for optimizer in optimizers}) < len(optimizers):
+        raise ValueError("The same optimizer object was given more than once.")
+
+
+class Cases:
+    """A mixin for an optimizer of optimizers, each with a predicate.
+
+    Attributes:
+        predicates: The predicates.
+        optimizers: Their optimizers, and behind them the default one.
+        default_optimizer: That one, or `None`.
+        accumulator: Sums gradients over batches.
+    """
+
+    # Where Keras has the optimizers of this API, what is trapped in a configuration,
+    # and which formats keep the state.
+    _keras: ClassVar[Any]
+    _registry_name: ClassVar[str]
+    _formats: ClassVar[str]
+
+    predicates: tuple[Predicate, ...]
+    optimizers: list[Any]
+    default_optimizer: Any
+    accumulator: Accumulator
+    # The keys and the names of the variables that are trained now.
+    _keys: tuple[str, ...] | None = None
+    _trained_names: Sequence[str] = ()
+    # What a loaded optimizer should have found.
+    _before: dict[str, Any]
+
+    @property
+    def accumulate_steps(self) -> int:
+        """Number of batches whose mean gradient makes one step."""
+        return self.accumulator.steps
+
+    @property
+    def _names(self) -> list[str]:
+        return [optimizer_name(optimizer) for optimizer in self.optimizers]
+
+    def _route(self, variables: Sequence[tf.Variable]) -> list[int]:
+        """Returns the index of the optimizer of each variable."""
+        return predicates.route(variables, self.predicates, self._names)
+
+    @property
+    def learning_rate(self) -> Any:
+        """The learning rate of the default optimizer."""
+        return self._default().learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        self._default().learning_rate = value
+
+    def _default(self) -> Any:
+        if self.default_optimizer is None:
+            raise AttributeError(
+                "CaseOptimizer without a default_optimizer has no learning rate."
+            )
+        return self.default_optimizer
+
+    def _steps_taken(self) -> dict[str, int]:
+        return {optimizer_name(o): int(o.iterations) for o in self.optimizers}
+
+    def _warn_if_reset(self, variables: Sequence[tf.Variable]) -> None:
+        """Warns once, by name, if a loaded optimizer starts without its state."""
+        before, self._before = self._before, {}
+        if before and tf.executing_eagerly():
+            keep = f"To keep them, save as {self._formats} or with a checkpoint."
+            checks.warn_of_lost_state(before["iterations"], self._steps_taken(), keep)
+            checks.warn_of_exchange(
+                before["variables"], variables, optimizer_name(self)
+            )
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the configurations of the optimizers and the predicates' names.
+
+        `before` tells a loaded optimizer what state it should have found.
+        """
+
+        def save(optimizer: Any) -> Any:
+            return registry.serialize(optimizer, self._keras)
+
+        default = self.default_optimizer
+        return {
+            "name": optimizer_name(self),
+            "predicates": [registry.predicate_name(p) for p in self.predicates],
+            "optimizers": [save(o) for o in self.optimizers[: len(self.predicates)]],
+            "default_optimizer": None if default is None else save(default),
+            "accumulate_steps": self.accumulate_steps,
+            "before": self._before
+            or {
+                "iterations": self._steps_taken(),
+                "variables": list(self._trained_names),
+            },
+            "optimizer_configs": registry.trap(self._registry_name),
+        }
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Any:
+        """Makes the optimizer of a configuration, without state."""
+
+        def load(value: Any) -> Any:
+            return registry.deserialize(value, cls._keras, custom_objects)
+
+        claims = [
+            registry.find_predicate(n, custom_objects) for n in config["predicates"]
+        ]
+        default = config["default_optimizer"]
+        optimizer: Any = cls(
+            *zip(claims, map(load, config["optimizers"])),  # type: ignore[call-arg]
+            default_optimizer=None if default is None else load(default),
+            accumulate_steps=config["accumulate_steps"],
+            name=config["name"],
+        )
+        optimizer._before = dict(config["before"])
+        return optimizer
