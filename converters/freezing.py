@@ -52,7 +52,12 @@ class FrozenModel:
 
     def with_graph(self, graph_def: Any) -> FrozenModel:
         """Returns the same model with another graph between inputs and outputs."""
-        signs = _find_signs(graph_def, list(self.inputs.values()), self.layers)
+        import tensorflow as tf
+
+        graph = tf.Graph()
+        with graph.as_default():
+            tf.graph_util.import_graph_def(graph_def, name="")
+        signs = _find_signs(graph, graph_def, list(self.inputs.values()), self.layers)
         return dataclasses.replace(self, graph_def=graph_def, signs=signs)
 
     @contextlib.contextmanager
@@ -112,7 +117,7 @@ def freeze(model: Any) -> FrozenModel:
         shapes={n: tuple(s.shape)[1:] for n, s in zip(model.input_names, specs)},
         dtypes={n: s.dtype for n, s in zip(model.input_names, specs)},
         outputs={name: f"output/{index}:0" for index, name in enumerate(names)},
-        signs=_find_signs(graph_def, placeholders, layers),
+        signs=_find_signs(frozen.graph, graph_def, placeholders, layers),
         layers=layers,
     )
 
@@ -130,14 +135,9 @@ def _layer_names(model: Any) -> frozenset[str]:
 
 
 def _find_signs(
-    graph_def: Any, inputs: Sequence[str], layers: frozenset[str]
+    graph: Any, graph_def: Any, inputs: Sequence[str], layers: frozenset[str]
 ) -> tuple[Sign, ...]:
     """Finds larq's sign, Sign(Sign(x) + 0.1), which is +1 at zero."""
-    import tensorflow as tf
-
-    graph = tf.Graph()
-    with graph.as_default():
-        tf.graph_util.import_graph_def(graph_def, name="")
     nodes = {node.name: node for node in graph_def.node}
     order = _execution_order(nodes)
     live = {_node(name) for name in inputs}

@@ -11,8 +11,11 @@ from .test_models import binary_layers, images, make_trained_looking
 
 pytestmark = pytest.mark.slow
 
+# Its conversion takes 20 GB.
+TOO_LARGE = "bnext_large"
 
-@pytest.mark.parametrize("name", zx.list_models())
+
+@pytest.mark.parametrize("name", sorted({*zx.list_models()} - {TOO_LARGE}))
 def test_converts_at_full_size(name):
     tf.keras.utils.set_random_seed(0)
     # Softmax saturates and would hide differences.
