@@ -1,0 +1,82 @@
+"""Every family learns, with binary kernels by Diode and with latent ones by Adam."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from larq_bnnopt import datasets, recipes
+from larq_bnnopt.callbacks import binary_kernels
+from zoo_extensions import registry
+
+STEPS = 60
+
+_DENSE = {
+    "stem": "cifar",
+    "stem_filters": 16,
+    "growth": 16,
+    "blocks": (1, 1, 2),
+    "transitions": (32, 32),
+}
+_RESIDUAL = {"stem": "cifar", "blocks": (1, 1, 1), "filters": (16, 32, 64)}
+NARROW = {
+    "tiny_residual_bnn": {},
+    "resnet_e18": _RESIDUAL,
+    "birealnet20": _RESIDUAL,
+    "reactnet_bireal18": _RESIDUAL,
+    "meliusnet22": _DENSE,
+    "meliusnet_a": _DENSE,
+    "binary_densenet28": _DENSE,
+    "reactnet_a": {"stem": "cifar", "filters": (8, 16, 32, 64)},
+}
+# Enough for one of them in a second or two.
+SMALL = {"birealnet20": {"blocks": (1, 1), "filters": (8, 16)}}
+
+
+@pytest.fixture(scope="module")
+def data():
+    return datasets.load("fashion_mnist_mini", batch_size=64, augment=False)
+
+
+def check_learns(name, fields, optimizer, data):
+    tf.keras.utils.set_random_seed(0)
+    latent = optimizer == "adam"
+    model = (
+        registry._MODELS[name]
+        .factory(
+            input_shape=data.input_shape,
+            num_classes=10,
+            latent_weights=latent,
+            **fields,
+        )
+        .build()
+    )
+    model.compile(
+        recipes.OneStep(optimizer=optimizer).build_optimizer(STEPS),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    before = [np.sign(kernel.numpy()) for kernel in binary_kernels(model).values()]
+    losses = [
+        model.train_on_batch(images, labels, reset_metrics=True)[0]
+        for images, labels in data.train.take(STEPS)
+    ]
+    assert len(losses) == STEPS
+    assert np.mean(losses[-10:]) < 0.6 * np.mean(losses[:5])
+    _, accuracy = model.evaluate(data.test, verbose=0)
+    assert accuracy > 0.5  # Chance gives 0.1.
+    for old, kernel in zip(before, binary_kernels(model).values(), strict=True):
+        assert np.any(np.sign(kernel.numpy()) != old)
+        assert latent or set(np.unique(kernel.numpy())) == {-1.0, 1.0}
+
+
+@pytest.mark.parametrize("optimizer", ["diode", "adam"])
+@pytest.mark.parametrize("name", SMALL)
+def test_learns(name, optimizer, data):
+    check_learns(name, SMALL[name], optimizer, data)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["diode", "adam"])
+@pytest.mark.parametrize("name", NARROW)
+def test_every_family_learns(name, optimizer, data):
+    check_learns(name, NARROW[name], optimizer, data)
