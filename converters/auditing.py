@@ -229,6 +229,14 @@ def why_float(layer: Any) -> tuple[str, str]:
                 f"{off} weights of its kernel are not +-c of their output channel",
                 "train it with Diode, GradientFilter or Bop from BernoulliSign()",
             )
+    off = _off_scale(np.asarray(layer.kernel_quantizer(layer.kernel.numpy())))
+    if off:
+        name = type(layer.kernel_quantizer).__name__
+        return (
+            f"{off} values of {name} of its kernel are not +-c of their output channel",
+            "make them signs before the conversion; for TemperatureSign, convert "
+            "zoo_extensions.force_sign(model)",
+        )
     return (
         "no pattern of Larq Compute Engine matched it",
         "compare it with a plain QuantConv2D whose inputs and kernel are signs",

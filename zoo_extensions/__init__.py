@@ -4,7 +4,7 @@ from _larq_bnnopt_start import use_keras_2
 
 use_keras_2()
 
-from zoo_extensions import initializers, layers  # noqa: E402  (Keras 2 first)
+from zoo_extensions import initializers, layers, quantizers  # noqa: E402  (Keras 2 first)
 from zoo_extensions.binary_densenet import (  # noqa: E402
     BinaryDenseNet28,
     BinaryDenseNet37,
@@ -13,6 +13,13 @@ from zoo_extensions.birealnet import (  # noqa: E402
     BiRealNet18,
     BiRealNet20,
     BiRealNet34,
+)
+from zoo_extensions.bnext import (  # noqa: E402
+    BNext18,
+    BNextLarge,
+    BNextMiddle,
+    BNextSmall,
+    BNextTiny,
 )
 from zoo_extensions.counting import OpCount, count_ops  # noqa: E402
 from zoo_extensions.figures import PublishedFigures, published  # noqa: E402
@@ -24,6 +31,11 @@ from zoo_extensions.meliusnet import (  # noqa: E402
     MeliusNetA,
     MeliusNetB,
     MeliusNetC,
+)
+from zoo_extensions.quantizers import (  # noqa: E402
+    TemperatureDecay,
+    TemperatureSign,
+    force_sign,
 )
 from zoo_extensions.reactnet import (  # noqa: E402
     ReActNetA,
@@ -38,6 +50,11 @@ from zoo_extensions.tables import ModelTable, model_table  # noqa: E402
 from zoo_extensions.tiny_residual import TinyResidualBNN  # noqa: E402
 
 __all__ = [
+    "BNext18",
+    "BNextLarge",
+    "BNextMiddle",
+    "BNextSmall",
+    "BNextTiny",
     "BiRealNet18",
     "BiRealNet20",
     "BiRealNet34",
@@ -60,12 +77,16 @@ __all__ = [
     "ReActNetC",
     "ResNetE18",
     "ResNetE34",
+    "TemperatureDecay",
+    "TemperatureSign",
     "TinyResidualBNN",
     "count_ops",
     "create_model",
+    "force_sign",
     "initializers",
     "layers",
     "list_models",
     "model_table",
     "published",
+    "quantizers",
 ]

@@ -202,3 +202,81 @@ class HardTanh(tf.keras.layers.Layer):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Returns the clipped tensor."""
         return tf.clip_by_value(inputs, -1.0, 1.0)
+
+
+@_register
+class Shift(tf.keras.layers.Layer):
+    """Adds an offset that each channel learns.
+
+    y = x + b, where b starts at 0. In front of a binary convolution whose input
+    quantizer is a sign, -b is the threshold of the sign.
+
+    Args:
+        **kwargs: Arguments of `tf.keras.layers.Layer`.
+
+    Example:
+        >>> Shift()(tf.constant([[-0.5, 0.0, 2.0]])).numpy()
+        array([[-0.5,  0. ,  2. ]], dtype=float32)
+
+    References:
+        [ReActNet](https://arxiv.org/abs/2003.03488), section 4.2.
+    """
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        """Creates b."""
+        self.bias = self.add_weight(
+            name="bias", shape=(input_shape[-1],), initializer="zeros"
+        )
+        super().build(input_shape)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Returns the shifted tensor."""
+        return inputs + self.bias
+
+
+def _to_unit_interval(weight: tf.Tensor) -> tf.Tensor:
+    return tf.clip_by_value(weight, 0.0, 1.0)
+
+
+@_register
+class LearnedMix(tf.keras.layers.Layer):
+    """Mixes two tensors in a proportion that each channel learns.
+
+    y = a * first + (1 - a) * second, where a starts at 0.5. A constraint keeps a in
+    [0, 1] after each step of an optimizer, so that its gradient is never cut off.
+
+    Args:
+        **kwargs: Arguments of `tf.keras.layers.Layer`.
+
+    Raises:
+        ValueError: If the inputs are not two tensors with as many channels.
+
+    Example:
+        >>> LearnedMix()([tf.constant([[1.0, 4.0]]), tf.constant([[3.0, 0.0]])]).numpy()
+        array([[2., 2.]], dtype=float32)
+
+    References:
+        [BNext](https://arxiv.org/abs/2211.12933)
+    """
+
+    def build(self, input_shape: list[tf.TensorShape]) -> None:
+        """Checks the inputs and creates a."""
+        if not isinstance(input_shape, (list, tuple)) or len(input_shape) != 2:
+            raise ValueError(f"The inputs must be two tensors, not {input_shape}.")
+        channels, others = (shape[-1] for shape in input_shape)
+        if channels is None or channels != others:
+            raise ValueError(
+                f"The inputs must have as many channels, not {channels} and {others}."
+            )
+        self.proportion = self.add_weight(
+            name="proportion",
+            shape=(channels,),
+            initializer=tf.keras.initializers.Constant(0.5),
+            constraint=_to_unit_interval,
+        )
+        super().build(input_shape)
+
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
+        """Returns the mix."""
+        first, second = inputs
+        return self.proportion * first + (1 - self.proportion) * second

@@ -8,6 +8,7 @@ import tensorflow as tf
 from zookeeper import Field, factory
 
 from zoo_extensions.binary_factory import BinaryFactory, ModelFunction, model_function
+from zoo_extensions.doubling_factory import DoublingFactory
 from zoo_extensions.layers import RPReLU, RSign
 from zoo_extensions.residual_factory import ResidualFactory
 
@@ -40,7 +41,7 @@ class _ReActFactory(BinaryFactory):
 
 
 @factory
-class ReActNetFactory(_ReActFactory):
+class ReActNetFactory(_ReActFactory, DoublingFactory):
     """Blocks of a binary 3x3 and a binary 1x1 convolution, each with a shortcut.
 
     Every binary convolution has an RSign before it, and an RPReLU behind its shortcut.
@@ -50,41 +51,15 @@ class ReActNetFactory(_ReActFactory):
     no code of them.
     """
 
-    options = {  # noqa: RUF012
-        "stem": '`"conv3x3"`, a 3x3 convolution of stride 2, or `"cifar"`, one of '
-        "stride 1 for small images.",
-    }
+    options = DoublingFactory.options
 
-    stem: str = Field("conv3x3")
-    # Channels of the stem and of every block's output.
-    filters: Sequence[int] = Field(
-        (32, 64, *[128] * 2, *[256] * 2, *[512] * 6, *[1024] * 2)
-    )
     # Groups of the real-valued 1x1 convolutions that double the channels.
     real_groups: Optional[int] = Field(None)
-
-    def strides(self, inputs: int, outputs: int) -> int:
-        """Stride of a block: 2 where the channels grow, but not in the first block."""
-        return 2 if inputs != outputs and inputs != self.filters[0] else 1
-
-    @property
-    def downsampling(self) -> int:
-        """How many pixels of the input one pixel of the last feature map stands for."""
-        product = 1 if self.stem == "cifar" else 2
-        for inputs, outputs in zip(self.filters, self.filters[1:]):
-            product *= self.strides(inputs, outputs)
-        return product
 
     def check(self) -> None:
         """Raises a ValueError for arguments out of their range."""
         super().check()
-        self.require("stem", self.stem in ("conv3x3", "cifar"), "'conv3x3' or 'cifar'")
         pairs = list(zip(self.filters, self.filters[1:]))
-        self.require(
-            "filters",
-            bool(pairs) and all(a >= 1 and b in (a, 2 * a) for a, b in pairs),
-            "at least 2 numbers, each equal to the one before it or twice as large",
-        )
         groups = self.real_groups
         if groups is not None:
             self.require(
@@ -105,8 +80,9 @@ class ReActNetFactory(_ReActFactory):
         y = self.norm(y, f"{name}_bn")
         return tf.keras.layers.Add(name=f"{name}_add")([y, x])
 
-    def block(self, x: tf.Tensor, filters: int, name: str) -> tf.Tensor:
+    def block(self, x: tf.Tensor, filters: int, index: int) -> tf.Tensor:
         """A 3x3 convolution and one or two of 1x1."""
+        name = f"block_{index}"
         inputs = x.shape[-1]
         strides = self.strides(inputs, filters)
         y = RSign(name=f"{name}_3x3_rsign")(x)
@@ -127,15 +103,6 @@ class ReActNetFactory(_ReActFactory):
                 [self.pointwise(y, x, real, f"{name}_1x1_{half}") for half in (0, 1)]
             )
         return RPReLU(name=f"{name}_1x1_rprelu")(x)
-
-    def body(self, x: tf.Tensor) -> tf.Tensor:
-        """Stem and blocks."""
-        strides = 1 if self.stem == "cifar" else 2
-        x = self.conv(x, self.filters[0], 3, "stem_conv", strides=strides)
-        x = self.norm(x, "stem_bn")
-        for index, filters in enumerate(self.filters[1:]):
-            x = self.block(x, filters, f"block_{index}")
-        return x
 
 
 @factory

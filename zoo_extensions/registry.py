@@ -10,6 +10,7 @@ import tensorflow as tf
 from zoo_extensions import (
     binary_densenet,
     birealnet,
+    bnext,
     meliusnet,
     reactnet,
     resnet_e,
@@ -17,7 +18,15 @@ from zoo_extensions import (
 )
 from zoo_extensions.binary_factory import ModelFunction
 
-_FAMILIES = (tiny_residual, meliusnet, resnet_e, binary_densenet, birealnet, reactnet)
+_FAMILIES = (
+    tiny_residual,
+    meliusnet,
+    resnet_e,
+    binary_densenet,
+    birealnet,
+    reactnet,
+    bnext,
+)
 
 _MODELS: dict[str, ModelFunction] = {
     value.architecture["name"]: value

@@ -48,6 +48,12 @@ FULL = [
     ("reactnet_c", None, 29_364_488, 21, None, None, True, None),
     ("reactnet_bireal18", None, 11_714_024, 16, "1.68", "1.63", False, None),
     ("reactnet_bireal34", None, 21_844_456, 32, None, None, True, None),
+    # OPs by another rule: test_figures.py.
+    ("bnext18", None, 12_080_024, 16, "1.68", None, True, None),
+    ("bnext_tiny", None, 30_897_019, 31, "4.82", None, True, None),
+    ("bnext_small", None, 68_646_773, 31, "10.8", None, True, None),
+    ("bnext_middle", None, 134_591_589, 47, "20.1", None, True, None),
+    ("bnext_large", None, 326_719_375, 63, "52.2", None, True, None),
     ("tiny_residual_bnn", None, 309_418, 6, None, None, True, None),
 ]
 
@@ -69,6 +75,8 @@ NARROW = {
     "reactnet_a": {"filters": (16, 32, 64, 64)},
     "reactnet_b": {"filters": (16, 32, 64, 64)},
     "reactnet_bireal18": _RESIDUAL,
+    "bnext18": {"blocks": (1, 1), "filters": (32, 64)},
+    "bnext_tiny": {"filters": (16, 32, 64, 64)},
     "tiny_residual_bnn": {},
 }
 SHAPE = (32, 32, 3)
