@@ -31,6 +31,8 @@ class _BNextFactory(BinaryFactory):
         "`TemperatureSign`: lower its temperature with `TemperatureDecay`, and convert "
         "`force_sign(model)`. With `False` the kernels are {{-1, +1}} themselves, for "
         "Diode, the gradient filter and Bop.",
+        "clip_value": "The gradient of the sign of activations passes inside "
+        "[-clip_value, clip_value], and latent weights stay there.",
     }
     references: Sequence[str] = (
         "[BNext](https://arxiv.org/abs/2211.12933)",
@@ -232,6 +234,8 @@ BNext18 = model_function(
     "BNext-18: (2, 2, 2, 2) blocks of two binary convolutions each.",
     name="bnext18",
 )
+# The authors' README calls Large what their code calls super: its published operations
+# are those of this width, and not those of the narrower one that the code calls large.
 BNextTiny = _model("Tiny", 32, (2, 2, 6, 2))
 BNextSmall = _model("Small", 48, (2, 2, 6, 2))
 BNextMiddle = _model("Middle", 48, (4, 4, 8, 4))

@@ -41,9 +41,11 @@ For the default input, the last dense layer included.
 ## Published beside counted
 
 A figure stands alone where the count has its digits, by the rule of its table: with or
-without the last dense layer, sizes in 2^20 or 10^6 bytes, rounded or cut off. Where the
-count has others, they follow in brackets, and the remark says why. A `?` marks what was
-not compared: the network is not in this zoo, or the figure is one for several networks.
+without the last dense layer, the other operations of BNext as 8-bit ones, which are an
+eighth of an operation, sizes in 2^20 or 10^6 bytes, rounded or cut off. Where the count
+has others, they follow in brackets, and the remark says why. A `?` marks what was not
+compared: the network is not in this zoo, or the figure is one for several networks, or
+the size is one of 4-bit and 8-bit weights.
 
 {compared}
 """

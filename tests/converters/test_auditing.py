@@ -74,6 +74,11 @@ FLOAT = {
         "weights of its kernel are not [+]-c",
         (8, 8, 64),
     ),
+    "not_yet_binary_kernel": (
+        lambda: conv(kernel_quantizer=zx.TemperatureSign()),
+        "values of TemperatureSign of its kernel are not .*zoo_extensions.force_sign",
+        (8, 8, 64),
+    ),
 }
 
 

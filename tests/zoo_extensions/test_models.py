@@ -76,7 +76,7 @@ NARROW = {
     "reactnet_b": {"filters": (16, 32, 64, 64)},
     "reactnet_bireal18": _RESIDUAL,
     "bnext18": {"blocks": (1, 1), "filters": (32, 64)},
-    "bnext_tiny": {"filters": (16, 32, 64, 64)},
+    "bnext_tiny": {"filters": (16, 32, 64)},
     "tiny_residual_bnn": {},
 }
 SHAPE = (32, 32, 3)
