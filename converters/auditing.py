@@ -170,11 +170,15 @@ def filter_is_negative(file: TfliteFile, tensor: int) -> np.ndarray:
 
 
 def _kernel(layer: Any) -> np.ndarray | None:
-    """Returns the kernel of a convolution, (height, width, in, out), or `None`."""
+    """Returns the kernel of a layer, (height, width, in, out), or `None`.
+
+    Dense layers and convolutions over time are written as convolutions of images of
+    height 1.
+    """
     kernel = getattr(layer, "kernel", None)
-    if kernel is None or len(kernel.shape) != 4:
+    if kernel is None or not 2 <= len(kernel.shape) <= 4:
         return None
-    return kernel.numpy()
+    return kernel.numpy().reshape((1,) * (4 - len(kernel.shape)) + kernel.shape)
 
 
 def _equal_up_to_signs(kernel: np.ndarray, negative: np.ndarray) -> bool:
@@ -195,7 +199,7 @@ def why_float(layer: Any) -> tuple[str, str]:
     if isinstance(layer, lq.layers.QuantDense):
         return (
             "Larq Compute Engine has no binary dense operator",
-            "write it as a 1x1 QuantConv2D on a 1x1 image",
+            "convert it with the rewrite 'dense_layers', whose inputs must be signs",
         )
     if not isinstance(layer, lq.layers.QuantConv2D):
         return (
@@ -203,7 +207,10 @@ def why_float(layer: Any) -> tuple[str, str]:
             "use QuantConv2D",
         )
     if layer.padding == "same" and layer.pad_values not in (0.0, 1.0):
-        return f"it pads with {layer.pad_values}", "use pad_values=1.0"
+        return (
+            f"it pads with {layer.pad_values}",
+            "use pad_values=1.0, or for -1 the rewrite 'minus_padding'",
+        )
     channels = layer.kernel.shape[-2]
     if layer.groups > 1 and channels % _WORD:
         return (

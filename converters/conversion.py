@@ -10,15 +10,17 @@ import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from converters.auditing import KNOWN_CUSTOM_OPERATORS, quantized_layers
+from converters.auditing import KNOWN_CUSTOM_OPERATORS
 from converters.errors import ConversionError
 from converters.freezing import FrozenModel, freeze
+from converters.preflight import check, in_float32
 from converters.reports import Report
+from converters.rewrites import REWRITES, rewrite
 from converters.runtime import TfliteFile
 from converters.verification import Inputs
 
@@ -51,6 +53,7 @@ def convert(
     *,
     inputs: Inputs | None,
     labels: np.ndarray | None = None,
+    rewrites: Sequence[str] | None = tuple(REWRITES),
 ) -> Conversion:
     """Converts a Keras model with Larq layers to a .tflite and proves the result.
 
@@ -63,15 +66,22 @@ def convert(
         inputs: Real inputs to compare the file with the model on, as for `verify`; a
             few hundred give a sharp answer. `None` waives the comparison.
         labels: Integer class of each input, to report accuracies. Defaults to `None`.
+        rewrites: Names of the changes that let more of the model be binary, or faster,
+            without a change of its function: those of `converters.rewrites.REWRITES`.
+            `None` for none. Defaults to all.
 
     Returns:
         Content, path and report.
 
+    A model of mixed precision is converted in float32, with its float32 variables.
+
     Raises:
         ConversionError: If the model holds nothing binary, has no symbolic inputs or
-            one of unknown size or fixed batch, or an operator that no interpreter
-            knows, if the conversion fails, or if the file does not say what the model
-            says. No file is written then.
+            one of unknown size or fixed batch, a quantizer that the converter takes for
+            another one, or an operator that no interpreter knows, if the conversion
+            fails, or if the file does not say what the model says. No file is written
+            then.
+        ValueError: If there is no such rewrite.
 
     Example:
         >>> import numpy as np
@@ -84,12 +94,23 @@ def convert(
         >>> conversion.report.verification.passed
         True
     """
-    _check_convertible(model)
+    check(model)
+    model = in_float32(model)
     destination = None if path is None else _writable(path)
     frozen = freeze(model)
-    content, messages = _run_converter(model, frozen)
+    graph, rewritten = rewrite(frozen, rewrites or ())
+    content, messages = _run_converter(model, graph)
     _check_operators(content, messages)
-    report = Report.of(model, content, inputs, labels, messages, frozen)
+    report = Report.of(
+        model,
+        content,
+        inputs,
+        labels,
+        messages,
+        frozen,
+        graph if rewritten else None,
+        rewritten,
+    )
     _check_verification(report)
     for layer in report.audit.stayed_float:
         warnings.warn(
@@ -100,30 +121,6 @@ def convert(
     if destination is not None:
         _write(destination, content)
     return Conversion(content, destination, report)
-
-
-def _check_convertible(model: Any) -> None:
-    if not quantized_layers(model):
-        raise ConversionError(
-            f"{model.name} holds no layer with quantizers, so there is nothing binary "
-            "to convert. For a float model use tf.lite.TFLiteConverter."
-        )
-    if not model.built or not getattr(model, "inputs", None):
-        raise ConversionError(
-            f"{model.name} has no symbolic inputs, so its layers cannot be followed. "
-            "Build it from tf.keras.Input (functional or Sequential)."
-        )
-    for tensor in model.inputs:
-        if tensor.shape[0] not in (None, 1):
-            raise ConversionError(
-                f"Input {tensor.name!r} has the fixed batch size {tensor.shape[0]}. "
-                "Build the model without batch_size and load the weights into it."
-            )
-        if None in tuple(tensor.shape)[1:]:
-            raise ConversionError(
-                f"Input {tensor.name!r} has the unknown size {tuple(tensor.shape)}. "
-                "Build the model with a fixed input_shape and load the weights into it."
-            )
 
 
 def _writable(path: str | os.PathLike[str]) -> pathlib.Path:

@@ -7,10 +7,10 @@ layer is judged on equal inputs, and nothing of an earlier difference reaches it
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -66,6 +66,11 @@ class Parity:
     outputs: dict[str, np.ndarray]
 
     @property
+    def missing(self) -> int:
+        """Number of layers whose signs were not found in the file."""
+        return len(self.untraced) + (self.diverging is not None)
+
+    @property
     def first_wrong(self) -> str | None:
         """The first layer at which the two differ by more than ties."""
         wrong = [layer.layer for layer in self.layers if layer.wrong]
@@ -76,6 +81,7 @@ def compare_layers(
     frozen: FrozenModel,
     interpreter: Interpreter,
     arrays: Mapping[str, np.ndarray],
+    rewritten: FrozenModel | None = None,
 ) -> Parity:
     """Compares a file with its model layer by layer.
 
@@ -83,6 +89,9 @@ def compare_layers(
         frozen: The model.
         interpreter: Runs the file.
         arrays: The inputs by the model's names, (samples, ...).
+        rewritten: The graph that was converted, if it is another one. Signs that it has
+            in other places than the model are judged in it; all else, and the outputs,
+            in the model itself. Defaults to `None`.
 
     Returns:
         The comparison.
@@ -96,11 +105,13 @@ def compare_layers(
         and file.dtype(tensor) == np.int32
     ]
     samples = len(next(iter(arrays.values())))
-    with frozen.session() as run:
-        judge = _Judge(frozen, run, interpreter, bits)
+    with contextlib.ExitStack() as stack:
+        converted = _Judge(rewritten or frozen, stack, interpreter, bits)
         first = {name: array[:_MATCHING_SAMPLES] for name, array in arrays.items()}
-        pairs, diverging = judge.match(first)
-        tensors = sorted(set(pairs.values()))
+        pairs, diverging = converted.match(first)
+        judges = [converted]
+        if rewritten is not None:
+            judges.append(_Judge(frozen, stack, interpreter, bits))
         size = sum(math.prod(file.shape(tensor)) * _WORD for tensor in pairs.values())
         batch = max(1, _VALUES_AT_ONCE // max(1, size))
         tallies = {sign: _Tally() for sign in pairs}
@@ -109,13 +120,17 @@ def compare_layers(
         for start in range(0, samples, batch):
             part = slice(start, start + batch)
             given = {name: array[part] for name, array in arrays.items()}
-            words = interpreter.intermediate(given, tensors)
-            values, outputs = judge.values_under(given, pairs, words)
-            for sign, value in values.items():
-                differs = (value < 0) != _negative(words[pairs[sign]], sign.channels)
+            words = interpreter.intermediate(given, sorted(set(pairs.values())))
+            values: dict[str, np.ndarray] = {}
+            for judge in judges:
+                found, outputs = judge.values_under(given, pairs, words)
+                values.update(found)
+            for sign, tensor in pairs.items():
+                value = values[sign.sign]
+                differs = (value < 0) != _negative(words[tensor], sign.channels)
                 tied[part] |= tallies[sign].add(value, differs)
             parts.append(outputs)
-    untraced = [sign.layer for sign in frozen.signs if sign not in pairs]
+    untraced = [s.layer for s in (rewritten or frozen).signs if s not in pairs]
     return Parity(
         layers=tuple(tally.of(sign.layer) for sign, tally in tallies.items()),
         untraced=tuple(layer for layer in untraced if layer != diverging),
@@ -157,19 +172,20 @@ class _Tally:
 
 
 class _Judge:
-    """Finds the model's signs among the file's bits, and computes under them."""
+    """Finds the signs of a graph among the file's bits, and computes under them."""
 
     def __init__(
         self,
         frozen: FrozenModel,
-        run: Any,
+        stack: contextlib.ExitStack,
         interpreter: Interpreter,
         bits: Sequence[int],
     ):
         self._frozen = frozen
-        self._run = run
+        self._run = stack.enter_context(frozen.session())
         self._interpreter = interpreter
         self._bits = bits
+        self._known = {sign.sign for sign in frozen.signs}
 
     def match(
         self, arrays: Mapping[str, np.ndarray]
@@ -183,15 +199,16 @@ class _Judge:
         pairs: dict[Sign, int] = {}
         while True:
             found = len(pairs)
-            values, _ = self.values_under(arrays, pairs, words, all_signs=True)
+            values, _ = self.values_under(arrays, pairs, words, self._frozen.signs)
             missing = []
             for sign in self._frozen.signs:
                 if sign in pairs:
                     continue
+                value = values[sign.sign]
                 fitting = {
-                    tensor: _mismatch(values[sign], array)
+                    tensor: _mismatch(value, array)
                     for tensor, array in words.items()
-                    if _packed(values[sign].shape) == array.shape
+                    if _packed(value.shape) == array.shape
                 }
                 best = min(fitting, key=lambda tensor: fitting[tensor], default=None)
                 if best is not None and fitting[best] <= _SAME:
@@ -208,22 +225,32 @@ class _Judge:
         arrays: Mapping[str, np.ndarray],
         pairs: Mapping[Sign, int],
         words: Mapping[int, np.ndarray],
-        all_signs: bool = False,
-    ) -> tuple[dict[Sign, np.ndarray], dict[str, np.ndarray]]:
-        """Returns what the model has in front of its signs, given the file's."""
+        wanted: Sequence[Sign] = (),
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Returns what this graph has in front of signs, and its outputs.
+
+        Args:
+            arrays: The inputs by the model's names.
+            pairs: The tensor of the file that gives each sign. Signs that this graph
+                does not have are left out.
+            words: Those tensors.
+            wanted: Further signs to return the values of.
+        """
         frozen = self._frozen
         feeds: dict[str, np.ndarray] = {
             frozen.inputs[name]: array for name, array in arrays.items()
         }
-        signs = list(frozen.signs if all_signs else pairs)
-        for sign, tensor in pairs.items():
+        given = {s: tensor for s, tensor in pairs.items() if s.sign in self._known}
+        for sign, tensor in given.items():
             negative = _negative(words[tensor], sign.channels)
             feeds[sign.sign] = np.where(negative, np.float32(-1), np.float32(1))
-        fetched = self._run(
-            feeds, [*(sign.value for sign in signs), *frozen.outputs.values()]
-        )
-        outputs = dict(zip(frozen.outputs, fetched[len(signs) :]))
-        return dict(zip(signs, fetched)), outputs
+        # By name: the tensor in front of a sign may be called otherwise here.
+        in_front = {sign.sign: sign.value for sign in frozen.signs}
+        names = list(dict.fromkeys(sign.sign for sign in (*given, *wanted)))
+        fetches = [*(in_front[name] for name in names), *frozen.outputs.values()]
+        fetched = self._run(feeds, fetches)
+        outputs = dict(zip(frozen.outputs, fetched[len(names) :]))
+        return dict(zip(names, fetched)), outputs
 
 
 def _packed(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from converters.auditing import Audit, audit
 from converters.freezing import FrozenModel
-from converters.verification import Inputs, Verification, verify, verify_frozen
+from converters.rewrites import Rewrite
+from converters.verification import Inputs, Verification, verify, verify_graphs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Report:
         verification: The comparison, `None` where it was waived.
         float_bytes: Size of the same weights in float32: four times their number.
         messages: What the converter wrote, warnings and errors alone.
+        rewrites: What was changed in the graph before, without a change of the
+            function.
     """
 
     model: str
@@ -30,6 +33,7 @@ class Report:
     verification: Verification | None
     float_bytes: int
     messages: tuple[str, ...] = ()
+    rewrites: tuple[Rewrite, ...] = ()
 
     @classmethod
     def of(
@@ -40,6 +44,8 @@ class Report:
         labels: np.ndarray | None = None,
         messages: tuple[str, ...] = (),
         frozen: FrozenModel | None = None,
+        converted: FrozenModel | None = None,
+        rewrites: tuple[Rewrite, ...] = (),
     ) -> Report:
         """Audits a file and compares it with its model.
 
@@ -50,13 +56,17 @@ class Report:
             labels: As for `verify`.
             messages: What the converter wrote.
             frozen: The model as a graph, if that is at hand.
+            converted: The graph that was converted, if it is another one.
+            rewrites: What was rewritten.
 
         Returns:
             The report.
         """
         verification = None
         if inputs is not None and frozen is not None:
-            verification = verify_frozen(model, frozen, tflite, inputs, labels)
+            verification = verify_graphs(
+                model, frozen, (converted,), tflite, inputs, labels
+            )
         elif inputs is not None:
             verification = verify(model, tflite, inputs, labels)
         return cls(
@@ -65,6 +75,7 @@ class Report:
             verification=verification,
             float_bytes=4 * sum(int(np.prod(weight.shape)) for weight in model.weights),
             messages=messages,
+            rewrites=rewrites,
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -134,6 +145,18 @@ class Report:
             "|---|--:|",
         ]
         lines += [f"| {name} | {n} |" for name, n in self.audit.operators.items()]
+        if self.rewrites:
+            lines += [
+                "",
+                "## Rewritten before",
+                "",
+                "| rewrite | layers |",
+                "|---|---|",
+            ]
+            lines += [
+                f"| {rewrite.name} | {', '.join(rewrite.changed)} |"
+                for rewrite in self.rewrites
+            ]
         if self.messages:
             lines += ["", "## Messages of the converter", ""]
             lines += [f"    {message}" for message in self.messages]

@@ -13,6 +13,7 @@ import numpy as np
 from converters.errors import ConversionError
 from converters.freezing import FrozenModel, freeze
 from converters.parity import LayerParity, compare_layers
+from converters.rewrites import rewrite
 from converters.runtime import Interpreter
 
 Inputs = Union[np.ndarray, Sequence[np.ndarray], Mapping[str, np.ndarray]]
@@ -151,23 +152,31 @@ def verify(
         >>> verify(model, content, images).passed
         True
     """
-    frozen = freeze(model) if getattr(model, "inputs", None) else None
-    return verify_frozen(model, frozen, tflite, inputs, labels, num_threads)
+    if not getattr(model, "inputs", None):
+        return verify_graphs(model, None, (), tflite, inputs, labels, num_threads)
+    frozen = freeze(model)
+    rewritten, rewrites = rewrite(frozen)
+    # A file from elsewhere was converted as the model is.
+    converted = (rewritten, None) if rewrites else (None,)
+    return verify_graphs(model, frozen, converted, tflite, inputs, labels, num_threads)
 
 
-def verify_frozen(
+def verify_graphs(
     model: Any,
     frozen: FrozenModel | None,
+    converted: Sequence[FrozenModel | None],
     tflite: bytes | str | os.PathLike[str],
     inputs: Inputs,
     labels: np.ndarray | None = None,
     num_threads: int = 1,
 ) -> Verification:
-    """Does what `verify` does, for a model that is frozen already.
+    """Does what `verify` does, for graphs that are at hand.
 
     Args:
         model: As for `verify`.
         frozen: The model as a graph, `None` where it has no symbolic inputs.
+        converted: The graphs that may have been converted: rewritten ones, and `None`
+            for `frozen` itself.
         tflite: As for `verify`.
         inputs: As for `verify`.
         labels: As for `verify`.
@@ -198,7 +207,14 @@ def verify_frozen(
             agrees &= _differences({name: ours}, received) <= 1e-3
     agrees &= np.isfinite(difference)
     moved = difference > LARGEST_MEDIAN_DIFFERENCE
-    parity = None if frozen is None else compare_layers(frozen, interpreter, arrays)
+    parity = None
+    if frozen is not None:
+        for graph in converted:
+            found = compare_layers(frozen, interpreter, arrays, graph)
+            if parity is None or found.missing < parity.missing:
+                parity = found
+            if not parity.missing:
+                break
     traced = parity is not None and not parity.untraced and parity.diverging is None
     first = next(iter(expected))
 

@@ -1,6 +1,7 @@
 """What `convert` refuses, and that it writes nothing then."""
 
 import json
+import os
 
 import larq as lq
 import numpy as np
@@ -60,6 +61,11 @@ def ternary_inputs():
     return one_layer(conv(input_quantizer="ste_tern"))
 
 
+def small_zero_padded():
+    """Larq Compute Engine pads images of less than 3x3 pixels wrongly with zeros."""
+    return one_layer(conv(pad_values=0.0), (2, 2, 64))
+
+
 class Erfinv(tf.keras.layers.Layer):
     def call(self, inputs):
         return tf.math.erfinv(tf.tanh(inputs))
@@ -73,42 +79,81 @@ class Erfinv(tf.keras.layers.Layer):
         (fixed_batch, "has the fixed batch size 4"),
         (Subclassed, "has no symbolic inputs"),
         # Larq Compute Engine converts it to other numbers, without a word.
-        (ternary_inputs, "would not say what .* says, so none was written"),
+        (ternary_inputs, "binary has the input_quantizer SteTern, which Larq Comp"),
+        (
+            lambda: one_layer(conv(input_quantizer="magnitude_aware_sign")),
+            "binary has the input_quantizer MagnitudeAwareSign, whose scale is",
+        ),
+        (small_zero_padded, "would not say what .* says, so none was written"),
         (
             lambda: one_layer(conv(), after=[Erfinv()]),
             "No interpreter knows the operators .*Erfinv",
         ),
     ],
-    ids=["float", "unknown_size", "batch", "subclassed", "ternary", "operator"],
+    ids=[
+        "float",
+        "unknown_size",
+        "batch",
+        "subclassed",
+        "ternary",
+        "scaled",
+        "small",
+        "operator",
+    ],
 )
 def test_refuses_and_writes_nothing(make, message, tmp_path):
     model = make()
-    inputs = np.random.default_rng(0).normal(size=(16, 8, 8, 64)).astype(np.float32)
+    size = 2 if make is small_zero_padded else 8
+    inputs = np.random.default_rng(0).normal(size=(16, size, size, 64))
+    inputs = inputs.astype(np.float32)
     with pytest.raises(converters.ConversionError, match=message):
         converters.convert(model, tmp_path / "model.tflite", inputs=inputs)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_refusal_says_what_is_known():
-    model = ternary_inputs()
+    model = small_zero_padded()
     with pytest.raises(converters.ConversionError) as refused:
         converters.convert(model, inputs=noise(model))
     assert refused.value.report.audit.operators["LceBconv2d"] == 1
     assert not refused.value.report.verification.passed
 
 
-def test_the_converters_own_messages_are_kept():
-    layer = conv(groups=4, kernel_quantizer="ste_sign")
-    with pytest.warns(UserWarning, match="its groups have 16 channels"):
-        report = converters.convert(one_layer(layer), inputs=None).report
-    assert any("Invalid binary grouped" in message for message in report.messages)
+def test_the_converters_own_messages_are_kept(monkeypatch):
+    from larq_compute_engine.mlir import _tf_tfl_flatbuffer as binding
+
+    real = binding.convert_graphdef_to_tflite_flatbuffer
+
+    def talks(*arguments):
+        os.write(2, b"loc(x): error: Invalid binary convolution\nnothing to see\n")
+        return real(*arguments)
+
+    monkeypatch.setattr(binding, "convert_graphdef_to_tflite_flatbuffer", talks)
+    report = converters.convert(one_layer(conv()), inputs=None).report
+    assert report.messages == ("loc(x): error: Invalid binary convolution",)
 
 
-def test_ternary_inputs_are_caught_by_the_comparison_alone():
+def test_ternary_inputs_are_caught_by_the_comparison_too(monkeypatch):
+    from converters import conversion
+
     model = ternary_inputs()
-    content = converters.convert(model, inputs=None).content
-    result = converters.verify(model, content, noise(model))
-    assert not result.passed and result.median_difference > 0.01
+    monkeypatch.setattr(conversion, "check", lambda model: None)
+    with pytest.raises(converters.ConversionError, match="so none was written") as no:
+        converters.convert(model, inputs=noise(model))
+    assert no.value.report.verification.median_difference > 0.01
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_is_converted_in_float32(policy):
+    tf.keras.mixed_precision.set_global_policy(policy)
+    try:
+        model = one_layer(conv(), after=[conv(name="second")])
+    finally:
+        tf.keras.mixed_precision.set_global_policy("float32")
+    assert model.layers[0].compute_dtype == policy.removeprefix("mixed_")
+    report = converters.convert(model, inputs=noise(model)).report
+    assert len(report.audit.converted) == 2 and report.verification.passed
+    assert model.layers[0].compute_dtype == policy.removeprefix("mixed_")
 
 
 def test_a_path_that_cannot_be_written_is_refused_at_once(tmp_path):

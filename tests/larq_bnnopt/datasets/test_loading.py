@@ -133,8 +133,8 @@ class TinyStripes(tfds.core.GeneratorBasedBuilder):
     """Forty images, each of one brightness, as another data set of tfds."""
 
     VERSION = tfds.core.Version("1.0.0")
-    # Tfds looks for the package that a builder comes in; a test comes in none.
-    __module__ = "__main__"
+    # Tfds looks for the package that a builder comes in: take a module without one.
+    __module__ = "_larq_bnnopt_start"
 
     def _info(self):
         features = {
@@ -184,7 +184,7 @@ def test_data_of_tfds_repeats_exactly(in_memory, tmp_path, monkeypatch):
 def test_a_failed_download_is_one_clear_error(tmp_path):
     class Unreachable(TinyStripes):
         name = "unreachable"
-        __module__ = "__main__"
+        __module__ = "_larq_bnnopt_start"
 
         def _split_generators(self, dl_manager):
             raise ConnectionError("no route")

@@ -1,0 +1,251 @@
+"""Changing a frozen graph: what computes a tensor, and other things in its place."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+# What passes its first input on. The gradient functions of larq's quantizers leave
+# nodes of the second kind.
+_PASSING = (
+    "Identity",
+    "IdentityN",
+    "StopGradient",
+    "PreventGradient",
+    "EnsureShape",
+)
+
+
+class Editor:
+    """A graph that is looked into and changed; tensors go by names such as `"node:0"`.
+
+    Args:
+        graph_def: The graph; it is not changed.
+        outputs: Names of the tensors that must stay.
+    """
+
+    def __init__(self, graph_def: Any, outputs: Sequence[str]):
+        self._outputs = list(outputs)
+        self._nodes = {node.name: _copy(node) for node in graph_def.node}
+        self._versions, self._library = graph_def.versions, graph_def.library
+        self._inline()
+        self._refresh()
+
+    def _inline(self) -> None:
+        """Takes single operations out of functions around them.
+
+        Keras compiles convolutions with groups, and so hides them in one.
+        """
+        functions = {f.signature.name: f for f in self._library.function}
+        for name, node in self._nodes.items():
+            if node.op not in ("PartitionedCall", "StatefulPartitionedCall"):
+                continue
+            function = functions[node.attr["f"].func.name]
+            inner = [n for n in function.node_def if n.op not in _PASSING]
+            arguments = [argument.name for argument in function.signature.input_arg]
+            if len(inner) != 1 or data_inputs(inner[0]) != arguments:
+                continue
+            operation = _copy(inner[0])
+            operation.name = name
+            del operation.input[:]
+            operation.input.extend(data_inputs(node))
+            self._nodes[name] = operation
+
+    def _refresh(self) -> None:
+        """Reads the shapes of the graph as it is now, and who uses what."""
+        import tensorflow as tf
+
+        graph = tf.Graph()
+        with graph.as_default():
+            tf.graph_util.import_graph_def(self.graph_def, name="")
+        self._graph = graph
+        self._constants: dict[str, np.ndarray | None] = {}
+        self._users: dict[str, list[Any]] = collections.defaultdict(list)
+        for node in self._nodes.values():
+            for source in dict.fromkeys(map(canonical, data_inputs(node))):
+                self._users[source].append(node)
+
+    @property
+    def graph_def(self) -> Any:
+        """The graph as it is now."""
+        import tensorflow as tf
+
+        result = tf.compat.v1.GraphDef()
+        result.node.extend(self._nodes.values())
+        result.versions.CopyFrom(self._versions)
+        result.library.CopyFrom(self._library)
+        return result
+
+    def nodes(self, *kinds: str) -> list[Any]:
+        """Returns the nodes of some operations, such as `"Conv2D"`."""
+        return [node for node in self._nodes.values() if node.op in kinds]
+
+    def producer(self, tensor: str) -> Any:
+        """Returns the node that computes a tensor, behind nodes that change nothing."""
+        return self._nodes[self.source(tensor).partition(":")[0]]
+
+    def source(self, tensor: str) -> str:
+        """Returns the tensor that nodes which change nothing pass on as this one."""
+        tensor = canonical(tensor)
+        name, _, index = tensor.partition(":")
+        node = self._nodes[name]
+        if node.op not in _PASSING:
+            return tensor
+        return self.source(
+            data_inputs(node)[int(index) if node.op == "IdentityN" else 0]
+        )
+
+    def users(self, tensor: str) -> list[Any]:
+        """Returns the nodes that use a tensor, behind nodes that change nothing."""
+        found: dict[str, Any] = {}
+        for node in self._users[canonical(tensor)]:
+            if node.op in _PASSING:
+                index = [canonical(i) for i in data_inputs(node)].index(
+                    canonical(tensor)
+                )
+                passed = f"{node.name}:{index if node.op == 'IdentityN' else 0}"
+                for user in self.users(passed):
+                    found[user.name] = user
+                if passed in self._outputs:
+                    found[node.name] = node
+            else:
+                found[node.name] = node
+        return list(found.values())
+
+    def shape(self, tensor: str) -> tuple[int | None, ...]:
+        """Returns the static shape of a tensor."""
+        return tuple(self._graph.get_tensor_by_name(canonical(tensor)).shape)
+
+    def constant(self, tensor: str) -> np.ndarray | None:
+        """Returns the value of a tensor that does not depend on the inputs."""
+        import tensorflow as tf
+
+        tensor = self.source(tensor)
+        if tensor not in self._constants:
+            node = self._nodes[tensor.partition(":")[0]]
+            if node.op == "Const":
+                value = tf.make_ndarray(node.attr["value"].tensor)
+            elif self._depends_on_inputs(tensor):
+                value = None
+            else:
+                with tf.compat.v1.Session(graph=self._graph) as session:
+                    value = session.run(tensor)
+            self._constants[tensor] = value
+        return self._constants[tensor]
+
+    def _depends_on_inputs(self, tensor: str) -> bool:
+        waiting, seen = [canonical(tensor).partition(":")[0]], set()
+        while waiting:
+            name = waiting.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            node = self._nodes[name]
+            if node.op == "Placeholder":
+                return True
+            waiting += [canonical(i).partition(":")[0] for i in data_inputs(node)]
+        return False
+
+    def replace(
+        self,
+        tensors: Sequence[str],
+        inputs: Sequence[str],
+        build: Callable[..., Any],
+        scope: str,
+    ) -> list[str]:
+        """Puts other operations in the place of tensors.
+
+        Args:
+            tensors: What is computed otherwise from now on.
+            inputs: What it is computed from.
+            build: Takes symbolic tensors for the inputs and returns one for each of
+                `tensors`.
+            scope: The names of the new operations begin with it.
+
+        Returns:
+            The names of the new tensors.
+        """
+        import tensorflow as tf
+
+        scratch = tf.Graph()
+        with scratch.as_default():
+            holders = [
+                tf.compat.v1.placeholder(
+                    self._graph.get_tensor_by_name(canonical(tensor)).dtype,
+                    self.shape(tensor),
+                    name=f"editing_input_{index}",
+                )
+                for index, tensor in enumerate(inputs)
+            ]
+            with tf.name_scope(self._free(scope)):
+                results = tf.nest.flatten(build(*holders))
+        given = {
+            holder.op.name: canonical(tensor) for holder, tensor in zip(holders, inputs)
+        }
+        for node in scratch.as_graph_def().node:
+            if node.name in given:
+                continue
+            for index, source in enumerate(node.input):
+                if source.partition(":")[0] in given:
+                    node.input[index] = given[source]
+            self._nodes[node.name] = node
+        new = [result.name for result in results]
+        added = {node.name for node in scratch.as_graph_def().node}
+        for old, result in zip(map(canonical, tensors), new, strict=True):
+            for node in self._nodes.values():
+                if node.name in added:
+                    continue
+                for index, source in enumerate(node.input):
+                    if not source.startswith("^") and canonical(source) == old:
+                        node.input[index] = result
+        self._prune()
+        self._refresh()
+        return new
+
+    def _free(self, scope: str) -> str:
+        taken = {name.partition("/")[0] for name in self._nodes}
+        name, number = scope, 1
+        while any(node.startswith(f"{name}/") for node in self._nodes) or name in taken:
+            name, number = f"{scope}_{number}", number + 1
+        return name
+
+    def _prune(self) -> None:
+        """Drops what no output needs."""
+        waiting = [canonical(name).partition(":")[0] for name in self._outputs]
+        needed = {n for n, node in self._nodes.items() if node.op == "Placeholder"}
+        while waiting:
+            name = waiting.pop()
+            if name in needed:
+                continue
+            needed.add(name)
+            waiting += [
+                canonical(i).partition(":")[0] for i in data_inputs(self._nodes[name])
+            ]
+        for name in [name for name in self._nodes if name not in needed]:
+            del self._nodes[name]
+        for node in self._nodes.values():
+            # Nothing here has side effects that an order could matter for.
+            kept = data_inputs(node)
+            del node.input[:]
+            node.input.extend(kept)
+
+
+def data_inputs(node: Any) -> list[str]:
+    """Returns the inputs of a node that are tensors."""
+    return [source for source in node.input if not source.startswith("^")]
+
+
+def canonical(tensor: str) -> str:
+    """Returns the name of a tensor with its number: `"node"` is `"node:0"`."""
+    return tensor if ":" in tensor else f"{tensor}:0"
+
+
+def _copy(node: Any) -> Any:
+    import tensorflow as tf
+
+    copy = tf.compat.v1.NodeDef()
+    copy.CopyFrom(node)
+    return copy

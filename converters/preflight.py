@@ -1,0 +1,116 @@
+"""What is refused before a conversion, by name, because it would come out wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from converters.auditing import quantized_layers
+from converters.errors import ConversionError
+
+
+def check(model: Any) -> None:
+    """Raises a ConversionError for a model that cannot be converted rightly.
+
+    Args:
+        model: A Keras model.
+
+    Raises:
+        ConversionError: With all reasons, by the names of inputs and layers.
+    """
+    if not quantized_layers(model):
+        raise ConversionError(
+            f"{model.name} holds no layer with quantizers, so there is nothing binary "
+            "to convert. For a float model use tf.lite.TFLiteConverter."
+        )
+    if not model.built or not getattr(model, "inputs", None):
+        raise ConversionError(
+            f"{model.name} has no symbolic inputs, so its layers cannot be followed. "
+            "Build it from tf.keras.Input (functional or Sequential)."
+        )
+    reasons = [*_inputs(model), *_quantizers(model)]
+    if reasons:
+        raise ConversionError("\n".join(reasons))
+
+
+def _inputs(model: Any) -> list[str]:
+    reasons = []
+    for tensor in model.inputs:
+        if tensor.shape[0] not in (None, 1):
+            reasons.append(
+                f"Input {tensor.name!r} has the fixed batch size {tensor.shape[0]}. "
+                "Build the model without batch_size and load the weights into it."
+            )
+        if None in tuple(tensor.shape)[1:]:
+            reasons.append(
+                f"Input {tensor.name!r} has the unknown size {tuple(tensor.shape)}. "
+                "Build the model with a fixed input_shape and load the weights into it."
+            )
+    return reasons
+
+
+def _quantizers(model: Any) -> list[str]:
+    """Names quantizers of activations whose meaning would be lost."""
+    import larq as lq
+    import tensorflow as tf
+
+    reasons = []
+    for layer in model.submodules:
+        if not isinstance(layer, tf.keras.layers.Layer):
+            continue
+        for role in ("input_quantizer", "activation"):
+            quantizer = getattr(layer, role, None)
+            if isinstance(quantizer, lq.quantizers.SteTern):
+                reasons.append(
+                    f"{layer.name} has the {role} SteTern, which Larq Compute Engine "
+                    "takes for a sign: zeros would become +1. Use 'ste_sign', or train "
+                    "with another one."
+                )
+            if isinstance(quantizer, lq.quantizers.MagnitudeAwareSign):
+                reasons.append(
+                    f"{layer.name} has the {role} MagnitudeAwareSign, whose scale is "
+                    "a mean over the batch: on a device, with one input at a time, it "
+                    "is another one. Use 'ste_sign'."
+                )
+    return reasons
+
+
+def in_float32(model: Any) -> Any:
+    """Returns the same model computing in float32, for a device.
+
+    Args:
+        model: A Keras model, of mixed precision perhaps.
+
+    Returns:
+        The model itself if all of it is float32, or a copy with the same variables'
+        values.
+    """
+    import tensorflow as tf
+
+    layers = [m for m in model.submodules if isinstance(m, tf.keras.layers.Layer)]
+    if all(layer.compute_dtype in ("float32", None) for layer in layers):
+        return model
+    wide = [layer.name for layer in layers if layer.dtype not in ("float32", None)]
+    if wide:
+        raise ConversionError(
+            f"The variables of {', '.join(wide[:5])} are not float32. Build the model "
+            "with the policy 'float32' or a mixed one."
+        )
+
+    def clone(layer: Any) -> Any:
+        return type(layer).from_config(_unmixed(layer.get_config()))
+
+    copy = tf.keras.models.clone_model(model, clone_function=clone)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _unmixed(config: Any) -> Any:
+    """Returns a configuration, of quantizers in it too, without mixed precision."""
+    if isinstance(config, (list, tuple)):
+        return [_unmixed(value) for value in config]
+    if not isinstance(config, dict):
+        return config
+    return {
+        key: "float32" if key == "dtype" and "mixed" in str(value) else _unmixed(value)
+        for key, value in config.items()
+    }

@@ -1,0 +1,72 @@
+"""Changes of a graph that keep its function and let more of it be binary, or faster.
+
+Each file holds one of them, a function `rewrite(editor)` that returns the names of
+what it changed. They are applied in the order of `REWRITES`, to a copy of the graph.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from converters.editing import Editor
+from converters.freezing import FrozenModel
+from converters.rewrites import (
+    dense_layers,
+    grouped_convolutions,
+    minus_padding,
+    sign_order,
+    stride_padding,
+)
+
+REWRITES: dict[str, Callable[[Editor], list[str]]] = {
+    "stride_padding": stride_padding.rewrite,
+    "grouped_convolutions": grouped_convolutions.rewrite,
+    "dense_layers": dense_layers.rewrite,
+    "sign_order": sign_order.rewrite,
+    "minus_padding": minus_padding.rewrite,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Rewrite:
+    """What one rewrite changed.
+
+    Attributes:
+        name: Name of the rewrite, a key of `REWRITES`.
+        changed: Names of the operations or layers that it changed.
+    """
+
+    name: str
+    changed: tuple[str, ...]
+
+
+def rewrite(
+    frozen: FrozenModel, names: Sequence[str] = tuple(REWRITES)
+) -> tuple[FrozenModel, tuple[Rewrite, ...]]:
+    """Applies rewrites to a graph.
+
+    Args:
+        frozen: The graph; it stays as it is.
+        names: Keys of `REWRITES`. Defaults to all.
+
+    Returns:
+        The graph to convert, and the rewrites that changed something.
+
+    Raises:
+        ValueError: If there is no rewrite of a name.
+    """
+    unknown = [name for name in names if name not in REWRITES]
+    if unknown:
+        raise ValueError(
+            f"No rewrite {', '.join(map(repr, unknown))}. There are: "
+            f"{', '.join(REWRITES)}."
+        )
+    editor = Editor(frozen.graph_def, list(frozen.outputs.values()))
+    done = [
+        Rewrite(name, tuple(change(editor)))
+        for name, change in REWRITES.items()
+        if name in names
+    ]
+    done = [entry for entry in done if entry.changed]
+    return (frozen.with_graph(editor.graph_def) if done else frozen), tuple(done)

@@ -1,0 +1,116 @@
+"""A real-valued convolution with groups becomes one convolution for each group.
+
+TensorFlow Lite computes groups by its slow reference code. What follows the convolution
+up to its activation (a bias, a batch normalization) is split too, so that it joins the
+convolution, which it could not through the concatenation. The result is the same but
+for the order of float sums.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from converters.editing import Editor, data_inputs
+from converters.rewrites.patterns import is_nhwc, layer_name, only_user, signed_value
+
+_ACTIVATIONS = ("Relu", "Relu6", "LeakyRelu", "Elu", "Tanh", "Sigmoid")
+
+
+def rewrite(editor: Editor) -> list[str]:
+    """Splits grouped convolutions whose inputs are no signs."""
+    changed = []
+    names = [node.name for node in editor.nodes("Conv2D")]
+    for name in names:
+        node = next((n for n in editor.nodes("Conv2D") if n.name == name), None)
+        if node is None or not is_nhwc(node):
+            continue
+        kernel = editor.constant(node.input[1])
+        channels = editor.shape(node.input[0])[-1]
+        if kernel is None or channels is None or kernel.shape[2] == channels:
+            continue
+        if signed_value(editor, node.input[0]) is not None:
+            continue
+        _split(editor, node, kernel, channels // kernel.shape[2])
+        changed.append(layer_name(node))
+    return changed
+
+
+def _split(editor: Editor, node: Any, kernel: np.ndarray, groups: int) -> None:
+    import tensorflow as tf
+
+    steps, last = _what_follows(editor, node)
+    strides = list(node.attr["strides"].list.i)
+    dilations = list(node.attr["dilations"].list.i)
+    padding = node.attr["padding"].s.decode()
+    kernels = np.split(kernel, groups, axis=-1)
+
+    def build(x: Any) -> Any:
+        parts = []
+        for group, part in enumerate(tf.split(x, groups, axis=-1)):
+            part = tf.nn.conv2d(
+                part, kernels[group], strides, padding, dilations=dilations
+            )
+            for step in steps:
+                part = step(part, group, groups)
+            parts.append(part)
+        return tf.concat(parts, axis=-1)
+
+    name = f"{layer_name(node)}_groups"
+    editor.replace([f"{last.name}:0"], [data_inputs(node)[0]], build, name)
+
+
+def _what_follows(editor: Editor, node: Any) -> tuple[list[Any], Any]:
+    """Returns what is done to each channel behind a convolution, and the last node."""
+    import tensorflow as tf
+
+    steps: list[Any] = []
+    last = node
+    while True:
+        user = only_user(
+            editor, f"{last.name}:0", "BiasAdd", "FusedBatchNormV3", *_ACTIVATIONS
+        )
+        if user is None or editor.source(user.input[0]) != f"{last.name}:0":
+            return steps, last
+        constants = [editor.constant(source) for source in data_inputs(user)[1:]]
+        if any(constant is None for constant in constants):
+            return steps, last
+        if user.op == "BiasAdd":
+            steps.append(_Bias(constants[0]))
+        elif user.op == "FusedBatchNormV3" and not user.attr["is_training"].b:
+            steps.append(_Norm(constants, user.attr["epsilon"].f))
+        elif user.op in ("Relu", "Relu6", "Elu", "Tanh", "Sigmoid"):
+            function = getattr(tf.nn, user.op.lower())
+            steps.append(lambda x, group, groups, f=function: f(x))
+        elif user.op == "LeakyRelu":
+            slope = user.attr["alpha"].f
+            steps.append(lambda x, group, groups, a=slope: tf.nn.leaky_relu(x, a))
+        else:
+            return steps, last
+        last = user
+
+
+class _Bias:
+    def __init__(self, bias: Any):
+        self._bias = bias
+
+    def __call__(self, x: Any, group: int, groups: int) -> Any:
+        import tensorflow as tf
+
+        return tf.nn.bias_add(x, np.split(self._bias, groups)[group])
+
+
+class _Norm:
+    def __init__(self, constants: list[Any], epsilon: float):
+        self._constants, self._epsilon = constants, epsilon
+
+    def __call__(self, x: Any, group: int, groups: int) -> Any:
+        import tensorflow as tf
+
+        scale, offset, mean, variance = (
+            np.split(constant, groups)[group] for constant in self._constants
+        )
+        return tf.compat.v1.nn.fused_batch_norm(
+            x, scale, offset, mean, variance, self._epsilon, is_training=False
+        )[0]

@@ -1,0 +1,57 @@
+"""Padding with -1 becomes padding with +1 of the negated signs.
+
+conv(pad(sign(x), -1), W) = conv(pad(-sign(x), +1), -W)
+
+Larq Compute Engine knows padding with +1 and 0 alone. The negated sign of zero is -1,
+so -sign(x) is the sign of -tiny - x with the smallest normal number: the result is the
+same to the bit, but for x between -tiny and 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from converters.editing import Editor, data_inputs
+from converters.rewrites.patterns import (
+    is_binary,
+    layer_name,
+    paddings,
+    sign,
+    signed_value,
+)
+
+
+def rewrite(editor: Editor) -> list[str]:
+    """Negates what is padded with -1 in front of binary convolutions."""
+    import tensorflow as tf
+
+    changed = []
+    for node in editor.nodes("Conv2D"):
+        pad = editor.producer(node.input[0])
+        if pad.op != "PadV2" or node.attr["padding"].s != b"VALID":
+            continue
+        found = paddings(editor, pad)
+        value = signed_value(editor, data_inputs(pad)[0])
+        kernel = editor.constant(node.input[1])
+        if found is None or found[1] != -1 or value is None or not is_binary(kernel):
+            continue
+        strides = list(node.attr["strides"].list.i)
+        dilations = list(node.attr["dilations"].list.i)
+
+        def build(
+            x: Any,
+            amounts: Any = found[0],
+            kernel: Any = kernel,
+            strides: Any = strides,
+            dilations: Any = dilations,
+        ) -> Any:
+            negated = sign(-np.finfo(np.float32).tiny - x)
+            padded = tf.pad(negated, amounts, constant_values=1.0)
+            return tf.nn.conv2d(padded, -kernel, strides, "VALID", dilations=dilations)
+
+        name = layer_name(node)
+        editor.replace([f"{node.name}:0"], [value], build, f"{name}_negated")
+        changed.append(name)
+    return changed

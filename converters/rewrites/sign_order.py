@@ -1,0 +1,91 @@
+"""The sign is taken last: behind moving, joining and the largest of its inputs.
+
+Larq Compute Engine knows a binary convolution by the sign directly in front of it. A
+sign commutes with everything that moves values (reshaping, transposing, so a channel
+shuffle, and concatenation), and with the maximum, since it does not decrease: the
+result is the same to the bit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from converters.editing import Editor, canonical, data_inputs
+from converters.rewrites.patterns import layer_name, sign, signed_value
+
+_MOVING = ("Reshape", "Transpose", "ExpandDims", "Squeeze", "ConcatV2", "StridedSlice")
+
+
+def rewrite(editor: Editor) -> list[str]:
+    """Moves signs behind operations that only move values."""
+    changed: dict[str, None] = {}
+    while True:
+        for node in editor.nodes(*_MOVING):
+            signs = data_inputs(node)[:-1] if node.op == "ConcatV2" else [node.input[0]]
+            values = [signed_value(editor, tensor) for tensor in signs]
+            if None in values or not _leads_to_product(editor, node):
+                continue
+            for source in signs:
+                changed[layer_name(editor.producer(source))] = None
+            for source, value in zip(signs, values):
+                _measure(editor, editor.source(source), str(value))
+            _move(editor, node, [str(value) for value in values])
+            break
+        else:
+            return list(changed)
+
+
+def _leads_to_product(editor: Editor, node: Any) -> bool:
+    """Whether the values go on to a convolution, moved at most."""
+    for user in editor.users(f"{node.name}:0"):
+        if user.op in ("Conv2D", "MatMul"):
+            return True
+        if user.op in (*_MOVING, "Pad", "PadV2", "MaxPool"):
+            if _leads_to_product(editor, user):
+                return True
+    return False
+
+
+def _measure(editor: Editor, tensor: str, value: str) -> None:
+    """Takes the shape of the value instead of that of its sign."""
+    import tensorflow as tf
+
+    for user in editor.users(tensor):
+        if user.op == "Shape":
+            name = f"{layer_name(user)}_shape"
+            editor.replace([f"{user.name}:0"], [value], tf.shape, name)
+
+
+def _move(editor: Editor, node: Any, values: list[str]) -> None:
+    import tensorflow as tf
+
+    rest = data_inputs(node)[len(values) :]
+    attributes = node.attr
+
+    def build(*inputs: Any) -> Any:
+        given, others = list(inputs[: len(values)]), list(inputs[len(values) :])
+        if node.op == "ConcatV2":
+            return sign(tf.concat(given, others[0]))
+        if node.op == "Squeeze":
+            return sign(tf.squeeze(given[0], list(attributes["squeeze_dims"].list.i)))
+        if node.op == "StridedSlice":
+            masks = {
+                name: attributes[name].i
+                for name in (
+                    "begin_mask",
+                    "end_mask",
+                    "ellipsis_mask",
+                    "new_axis_mask",
+                    "shrink_axis_mask",
+                )
+            }
+            return sign(tf.strided_slice(given[0], *others, **masks))
+        function = {
+            "Reshape": tf.reshape,
+            "Transpose": tf.transpose,
+            "ExpandDims": tf.expand_dims,
+        }[node.op]
+        return sign(function(given[0], others[0]))
+
+    name = f"{layer_name(node)}_before_sign"
+    editor.replace([f"{node.name}:0"], [*values, *map(canonical, rest)], build, name)

@@ -1,0 +1,275 @@
+"""Each rewrite keeps the function, and does what the plain conversion does not."""
+
+import larq as lq
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import converters
+import zoo_extensions as zx
+from converters.freezing import freeze
+from converters.rewrites import REWRITES, rewrite
+
+layers = tf.keras.layers
+
+
+def binary(**options):
+    return {
+        "input_quantizer": "ste_sign",
+        "kernel_quantizer": "ste_sign",
+        "use_bias": False,
+        **options,
+    }
+
+
+def conv(filters=32, size=3, **options):
+    options = {"padding": "same", "pad_values": 1.0, **options}
+    return lq.layers.QuantConv2D(filters, size, **binary(**options))
+
+
+def functional(shape, build):
+    x = tf.keras.Input(shape)
+    return tf.keras.Model(x, build(x))
+
+
+def norm(x, **options):
+    return layers.BatchNormalization(**options)(x)
+
+
+def trained_looking(model):
+    """Batch normalization as training leaves it, with factors of both signs."""
+    generator = np.random.default_rng(0)
+    for layer in model.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            n = layer.moving_mean.shape[0]
+            layer.set_weights(
+                [
+                    generator.uniform(0.5, 2, n) * generator.choice([-1, 1], n),
+                    generator.normal(size=n),
+                    3 * generator.normal(size=n),
+                    generator.uniform(1, 30, n),
+                ]
+            )
+    return model
+
+
+def shuffled(x):
+    return zx.layers.ChannelShuffle(2)(lq.quantizers.SteSign()(x))
+
+
+def joined(x):
+    one, two = lq.quantizers.SteSign()(norm(x)), lq.quantizers.SteSign()(norm(x))
+    return conv(input_quantizer=lq.quantizers.NoOp(1))(layers.Concatenate()([one, two]))
+
+
+def dense(x):
+    x = lq.layers.QuantDense(64, **binary())(layers.Flatten()(x))
+    return lq.layers.QuantDense(10, **binary(kernel_quantizer="magnitude_aware_sign"))(
+        norm(x)
+    )
+
+
+def padded(x, layer, **options):
+    return layer(layers.ZeroPadding2D(options.get("by", 1))(x))
+
+
+NO_OP = {"input_quantizer": lq.quantizers.NoOp(precision=1)}
+
+# What changes it, input, network, layers that are binary with and without.
+CASES = {
+    "dense": ("dense_layers", (4, 4, 32), dense, 2, 0),
+    "dense_of_a_vector": (
+        "dense_layers",
+        (48,),
+        lambda x: norm(lq.layers.QuantDense(32, **binary())(norm(x))),
+        1,
+        0,
+    ),
+    "conv_over_time": (
+        "sign_order",
+        (16, 64),
+        lambda x: norm(lq.layers.QuantConv1D(32, 3, **binary())(norm(x))),
+        1,
+        0,
+    ),
+    "padding_of_minus_one": (
+        "minus_padding",
+        (8, 8, 64),
+        lambda x: norm(conv(pad_values=-1.0)(norm(x))),
+        1,
+        0,
+    ),
+    "padding_of_minus_one_stride_2": (
+        "minus_padding",
+        (9, 9, 64),
+        lambda x: norm(conv(pad_values=-1.0, strides=2)(norm(x))),
+        1,
+        0,
+    ),
+    "shuffle_behind_the_sign": (
+        "sign_order",
+        (8, 8, 64),
+        lambda x: norm(conv(**NO_OP)(shuffled(norm(x)))),
+        1,
+        0,
+    ),
+    "signs_joined": ("sign_order", (8, 8, 32), joined, 1, 0),
+    "reshaped_signs": (
+        "sign_order",
+        (8, 8, 64),
+        lambda x: conv(**NO_OP)(
+            layers.Reshape((4, 16, 64))(lq.quantizers.SteSign()(x))
+        ),
+        1,
+        0,
+    ),
+    "stem_of_pytorch": (
+        "stride_padding",
+        (16, 16, 3),
+        lambda x: conv()(padded(x, layers.Conv2D(32, 3, strides=2, use_bias=False))),
+        1,
+        1,
+    ),
+    "stem_of_pytorch_7x7": (
+        "stride_padding",
+        (32, 32, 3),
+        lambda x: conv()(padded(x, layers.Conv2D(32, 7, strides=2), by=3)),
+        1,
+        1,
+    ),
+    "grouped_stem": (
+        "grouped_convolutions",
+        (16, 16, 32),
+        lambda x: conv()(
+            layers.ReLU()(
+                norm(
+                    layers.Conv2D(
+                        64, 3, groups=4, padding="same", bias_initializer="normal"
+                    )(x)
+                )
+            )
+        ),
+        1,
+        1,
+    ),
+}
+
+
+def case(name):
+    kind, shape, build, with_it, without = CASES[name]
+    tf.keras.utils.set_random_seed(1)
+    model = trained_looking(functional(shape, build))
+    images = np.random.default_rng(2).normal(size=(16, *shape)).astype(np.float32)
+    # Zeros, where a sign and its negative part.
+    images[0, ..., :4] = 0
+    return kind, model, images, with_it, without
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_function_stays(name):
+    kind, model, images, *_ = case(name)
+    frozen = freeze(model)
+    changed, done = rewrite(frozen, [*REWRITES])
+    assert kind in [entry.name for entry in done]
+    expected = model.predict(images, verbose=0)
+    with changed.session() as run:
+        (tensor,) = frozen.inputs.values()
+        (result,) = run({tensor: images}, frozen.outputs.values())
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(result, expected, rtol=0, atol=1e-5 * scale)
+    # Nothing is left to do.
+    assert not rewrite(changed)[1]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_converts_with_it(name):
+    kind, model, images, with_it, _ = case(name)
+    report = converters.convert(model, inputs=images).report
+    assert not report.audit.stayed_float
+    assert report.audit.operators["LceBconv2d"] == with_it
+    assert report.verification.passed and not report.verification.untraced
+    assert report.verification.output_difference < 1e-5
+    assert kind in [entry.name for entry in report.rewrites]
+    assert f"| {kind} |" in report.markdown()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_does_not_without_it(name):
+    kind, model, images, with_it, without = case(name)
+    others = [other for other in REWRITES if other != kind]
+    if kind == "stride_padding":
+        # Larq Compute Engine takes the padding for another one.
+        with pytest.raises(converters.ConversionError, match="would not say what"):
+            converters.convert(model, inputs=images, rewrites=others)
+        return
+    with pytest.warns(UserWarning) if without < with_it else contextless():
+        report = converters.convert(model, inputs=images, rewrites=others).report
+    assert len(report.audit.converted) == without < 2
+    assert kind not in [entry.name for entry in report.rewrites]
+    assert report.verification.passed
+
+
+class contextless:
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return False
+
+
+def test_groups_are_split_with_what_follows():
+    _, model, images, *_ = case("grouped_stem")
+    plain = converters.convert(model, inputs=images, rewrites=None).report.audit
+    split = converters.convert(model, inputs=images).report.audit
+    assert plain.operators["CONV_2D"] == 1 and split.operators["CONV_2D"] == 4
+    assert split.operators["SPLIT"] == split.operators["CONCATENATION"] == 1
+    # Batch normalization and activation are in the convolutions.
+    assert not {"MUL", "ADD", "RELU"} & split.operators.keys()
+
+
+def test_padding_shared_by_two_strides_is_cut_for_one():
+    def build(x):
+        x = layers.ZeroPadding2D(1)(x)
+        one = layers.Conv2D(32, 3, strides=2, name="two")(x)
+        other = layers.Conv2D(32, 3, name="one")(x)
+        return conv()(layers.Concatenate()([one, layers.MaxPool2D(2)(other)]))
+
+    model = functional((16, 16, 3), build)
+    _, done = rewrite(freeze(model))
+    assert done[0].name == "stride_padding" and done[0].changed == ("two",)
+    images = np.random.default_rng(2).normal(size=(8, 16, 16, 3)).astype(np.float32)
+    assert converters.convert(model, inputs=images).report.verification.passed
+
+
+def test_what_is_read_is_not_cut():
+    model = functional(
+        (15, 15, 3), lambda x: conv()(padded(x, layers.Conv2D(32, 3, strides=2)))
+    )
+    assert not rewrite(freeze(model))[1]
+    images = np.random.default_rng(2).normal(size=(8, 15, 15, 3)).astype(np.float32)
+    assert converters.convert(model, inputs=images).report.verification.passed
+
+
+def test_the_model_and_its_graph_stay_as_they_are():
+    _, model, images, *_ = case("dense")
+    weights, frozen = model.get_weights(), freeze(model)
+    before = frozen.graph_def.SerializeToString(deterministic=True)
+    rewrite(frozen)
+    converters.convert(model, inputs=images)
+    assert frozen.graph_def.SerializeToString(deterministic=True) == before
+    for ours, theirs in zip(model.get_weights(), weights):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_file_is_verified_whether_it_was_rewritten_or_not():
+    _, model, images, *_ = case("grouped_stem")
+    for rewrites in (None, tuple(REWRITES)):
+        content = converters.convert(model, inputs=None, rewrites=rewrites).content
+        result = converters.verify(model, content, images)
+        assert result.passed and not result.untraced
+
+
+def test_unknown_rewrites_are_named():
+    _, model, *_ = case("dense_of_a_vector")
+    with pytest.raises(ValueError, match=r"No rewrite .dense.\. There are: stride"):
+        converters.convert(model, inputs=None, rewrites=["dense"])
