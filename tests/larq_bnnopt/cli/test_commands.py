@@ -103,7 +103,10 @@ def test_convert_refuses_what_is_not_binary(tmp_path):
         (["quikstart"], "unknown command 'quikstart'. Nearest: quickstart."),
         (["train", "--epoch", "3"], "unknown option '--epoch'. Nearest: --epochs"),
         (["train", "--epochs", "none"], "needs a positive integer. Received: 'none'"),
-        (["train", "--model", "tiny_res"], "No model 'tiny_res'. Nearest: tiny_residual_bnn."),
+        (
+            ["train", "--model", "tiny_r"],
+            "No model 'tiny_r'. Nearest: tiny_residual_bnn.",
+        ),
         (["train", "--optimizer", "dide"], "No optimizer 'dide'. Nearest: diode"),
         (["train", "--dataset", "mnst"], "No data set 'mnst'. Nearest: mnist"),
         (["train", "--dataset", "fashion-mnist"], "Nearest: fashion_mnist"),
@@ -117,7 +120,7 @@ def test_convert_refuses_what_is_not_binary(tmp_path):
         (["train", "--batch-size", "7000"], "larger than the 6000 training images"),
         (["verify", "missing.keras", "--dataset", "mnist"], "name a .tflite"),
         (["quickstart", "now"], "unexpected word 'now'"),
-        (["models", "tiny_res"], "No model 'tiny_res'. Nearest: tiny_residual_bnn."),
+        (["models", "tiny_r"], "No model 'tiny_r'. Nearest: tiny_residual_bnn."),
         (["models", "--json", "--markdown"], "not allowed with argument --json"),
     ],
 )
