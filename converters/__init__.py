@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from converters.auditing import Audit, audit
     from converters.conversion import Conversion, convert
     from converters.errors import ConversionError
+    from converters.exporting import BinaryWeights, export_binary_weights
     from converters.reports import Report
     from converters.runtime import Interpreter
     from converters.verification import Verification, verify
 
 _HOMES = {
     "Audit": "auditing",
+    "BinaryWeights": "exporting",
     "Conversion": "conversion",
     "ConversionError": "errors",
     "Interpreter": "runtime",
@@ -28,11 +30,13 @@ _HOMES = {
     "Verification": "verification",
     "audit": "auditing",
     "convert": "conversion",
+    "export_binary_weights": "exporting",
     "verify": "verification",
 }
 
 __all__ = [
     "Audit",
+    "BinaryWeights",
     "Conversion",
     "ConversionError",
     "Interpreter",
@@ -40,6 +44,7 @@ __all__ = [
     "Verification",
     "audit",
     "convert",
+    "export_binary_weights",
     "verify",
 ]
 
