@@ -136,8 +136,12 @@ def _writable(path: str | os.PathLike[str]) -> pathlib.Path:
 def _write(path: pathlib.Path, content: bytes) -> None:
     """Writes a file whole or not at all."""
     temporary = path.with_name(f".{path.name}.part")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ConversionError(f"{path} cannot be written: {error}") from error
 
 
 def _run_converter(model: Any, frozen: FrozenModel) -> tuple[bytes, tuple[str, ...]]:

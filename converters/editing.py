@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,16 +20,40 @@ _PASSING = (
 )
 
 
+@dataclasses.dataclass(frozen=True)
+class Equivalent:
+    """A tensor of the graph as it was.
+
+    Attributes:
+        tensor: Its name.
+        shape: Its shape; an axis of unknown size is `None`.
+        factor: What its values are multiplied by in the new tensor, 1 or -1.
+    """
+
+    tensor: str
+    shape: tuple[int | None, ...]
+    factor: int
+
+
 class Editor:
     """A graph that is looked into and changed; tensors go by names such as `"node:0"`.
 
     Args:
         graph_def: The graph; it is not changed.
         outputs: Names of the tensors that must stay.
+        layers: Names of the layers that nodes belong to. Defaults to none.
+
+    Attributes:
+        equivalents: For tensors that were put in, what they are in the graph as it was.
     """
 
-    def __init__(self, graph_def: Any, outputs: Sequence[str]):
+    def __init__(
+        self, graph_def: Any, outputs: Sequence[str], layers: Collection[str] = ()
+    ):
         self._outputs = list(outputs)
+        self._layers = layers
+        self._original = {node.name for node in graph_def.node}
+        self.equivalents: dict[str, Equivalent] = {}
         self._nodes = {node.name: _copy(node) for node in graph_def.node}
         self._versions, self._library = graph_def.versions, graph_def.library
         self._inline()
@@ -82,6 +107,13 @@ class Editor:
     def nodes(self, *kinds: str) -> list[Any]:
         """Returns the nodes of some operations, such as `"Conv2D"`."""
         return [node for node in self._nodes.values() if node.op in kinds]
+
+    def layer(self, node: Any) -> str:
+        """Returns the name of a node's layer.
+
+        New nodes are in a scope of the layer that they serve.
+        """
+        return layer_of(node.name, self._layers)
 
     def producer(self, tensor: str) -> Any:
         """Returns the node that computes a tensor, behind nodes that change nothing."""
@@ -205,10 +237,29 @@ class Editor:
         self._refresh()
         return new
 
+    def note_equal(
+        self, new: str, old: str, shape: tuple[int | None, ...], factor: int = 1
+    ) -> None:
+        """Notes that a new tensor holds the values of an older one, in its order.
+
+        Args:
+            new: The new tensor.
+            old: The older one, of the graph as it was or put in before.
+            shape: The shape of the older one.
+            factor: 1, or -1 if the new one holds the negated values.
+        """
+        old = canonical(old)
+        if old.partition(":")[0] in self._original:
+            self.equivalents[new] = Equivalent(old, shape, factor)
+        elif old in self.equivalents:
+            known = self.equivalents[old]
+            self.equivalents[new] = dataclasses.replace(
+                known, factor=known.factor * factor
+            )
+
     def _free(self, scope: str) -> str:
-        taken = {name.partition("/")[0] for name in self._nodes}
         name, number = scope, 1
-        while any(node.startswith(f"{name}/") for node in self._nodes) or name in taken:
+        while any(f"{node}/".startswith(f"{name}/") for node in self._nodes):
             name, number = f"{scope}_{number}", number + 1
         return name
 
@@ -236,6 +287,20 @@ class Editor:
 def data_inputs(node: Any) -> list[str]:
     """Returns the inputs of a node that are tensors."""
     return [source for source in node.input if not source.startswith("^")]
+
+
+def layer_of(name: str, layers: Collection[str]) -> str:
+    """Returns the outermost layer among the scopes of a node.
+
+    Inside of it may be its quantizer, which is a layer too.
+    """
+    scopes = name.split("/")
+    return next((scope for scope in scopes if scope in layers), scopes[0])
+
+
+def node_name(source: str) -> str:
+    """Returns the node of an input such as `"node:1"` or `"^node"`."""
+    return source.lstrip("^").partition(":")[0]
 
 
 def canonical(tensor: str) -> str:

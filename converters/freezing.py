@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from converters.editing import Equivalent, canonical, layer_of, node_name
+
 
 @dataclasses.dataclass(frozen=True)
 class Sign:
@@ -40,6 +42,7 @@ class FrozenModel:
         outputs: Names of the output tensors by the model's names.
         signs: The signs that depend on the inputs, in the order of execution.
         layers: Names of the model's layers.
+        equivalents: In a rewritten graph, what new signs are in the one before.
     """
 
     graph_def: Any
@@ -49,8 +52,11 @@ class FrozenModel:
     outputs: dict[str, str]
     signs: tuple[Sign, ...]
     layers: frozenset[str]
+    equivalents: Mapping[str, Equivalent] = dataclasses.field(default_factory=dict)
 
-    def with_graph(self, graph_def: Any) -> FrozenModel:
+    def with_graph(
+        self, graph_def: Any, equivalents: Mapping[str, Equivalent]
+    ) -> FrozenModel:
         """Returns the same model with another graph between inputs and outputs."""
         import tensorflow as tf
 
@@ -58,7 +64,9 @@ class FrozenModel:
         with graph.as_default():
             tf.graph_util.import_graph_def(graph_def, name="")
         signs = _find_signs(graph, graph_def, list(self.inputs.values()), self.layers)
-        return dataclasses.replace(self, graph_def=graph_def, signs=signs)
+        return dataclasses.replace(
+            self, graph_def=graph_def, signs=signs, equivalents=equivalents
+        )
 
     @contextlib.contextmanager
     def session(self) -> Iterator[Any]:
@@ -140,24 +148,24 @@ def _find_signs(
     """Finds larq's sign, Sign(Sign(x) + 0.1), which is +1 at zero."""
     nodes = {node.name: node for node in graph_def.node}
     order = _execution_order(nodes)
-    live = {_node(name) for name in inputs}
+    live = {node_name(name) for name in inputs}
     signs = []
     for name in order:
         node = nodes[name]
-        if any(_node(source) in live for source in node.input):
+        if any(node_name(source) in live for source in node.input):
             live.add(name)
         if node.op != "Sign" or name not in live:
             continue
-        shifted = nodes[_node(node.input[0])]
+        shifted = nodes[node_name(node.input[0])]
         if shifted.op not in ("Add", "AddV2"):
             continue
         for source, shift in (shifted.input, reversed(shifted.input)):
-            inner = nodes[_node(source)]
-            if inner.op == "Sign" and _is_shift(nodes[_node(shift)]):
-                value = graph.get_tensor_by_name(_tensor(inner.input[0]))
-                layer = _layer_of(name, layers)
+            inner = nodes[node_name(source)]
+            if inner.op == "Sign" and _is_shift(nodes[node_name(shift)]):
+                value = graph.get_tensor_by_name(canonical(inner.input[0]))
+                layer = layer_of(name, layers)
                 channels = value.shape[-1]
-                signs.append(Sign(layer, value.name, _tensor(name), channels))
+                signs.append(Sign(layer, value.name, canonical(name), channels))
     return tuple(signs)
 
 
@@ -171,21 +179,12 @@ def _is_shift(node: Any) -> bool:
     return bool(value.size == 1 and 0 < value.item() < 1)
 
 
-def _layer_of(name: str, layers: frozenset[str]) -> str:
-    """Returns the outermost layer among the scopes of a node.
-
-    Inside of it may be its quantizer, which is a layer too.
-    """
-    scopes = name.split("/")
-    return next((scope for scope in scopes if scope in layers), scopes[0])
-
-
 def _execution_order(nodes: Mapping[str, Any]) -> list[str]:
     """Returns the names of nodes so that each comes behind its inputs."""
     waiting = {}
     users = collections.defaultdict(list)
     for name, node in nodes.items():
-        sources = {_node(source) for source in node.input} & nodes.keys()
+        sources = {node_name(source) for source in node.input} & nodes.keys()
         waiting[name] = len(sources)
         for source in sources:
             users[source].append(name)
@@ -198,12 +197,3 @@ def _execution_order(nodes: Mapping[str, Any]) -> list[str]:
             if not waiting[user]:
                 ready.append(user)
     return order
-
-
-def _node(source: str) -> str:
-    """Returns the node of an input such as `"node:1"` or `"^node"`."""
-    return source.lstrip("^").partition(":")[0]
-
-
-def _tensor(source: str) -> str:
-    return source if ":" in source else f"{source}:0"

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from converters.auditing import BINARY_CONVOLUTION
+from converters.editing import Equivalent
 from converters.freezing import FrozenModel, Sign
 from converters.runtime import Interpreter
 
@@ -123,12 +124,14 @@ def compare_layers(
             words = interpreter.intermediate(given, sorted(set(pairs.values())))
             values: dict[str, np.ndarray] = {}
             for judge in judges:
-                found, outputs = judge.values_under(given, pairs, words)
+                found, outputs = judge.values_under(
+                    given, pairs, words, equivalents=converted.equivalents
+                )
                 values.update(found)
             for sign, tensor in pairs.items():
                 value = values[sign.sign]
                 differs = (value < 0) != _negative(words[tensor], sign.channels)
-                tied[part] |= tallies[sign].add(value, differs)
+                tied[part] |= tallies[sign].add(value, differs, len(tied[part]))
             parts.append(outputs)
     untraced = [s.layer for s in (rewritten or frozen).signs if s not in pairs]
     return Parity(
@@ -150,10 +153,11 @@ class _Tally:
         self.values = self.ties = self.wrong = 0
         self.farthest = 0.0
 
-    def add(self, value: np.ndarray, differs: np.ndarray) -> np.ndarray:
+    def add(self, value: np.ndarray, differs: np.ndarray, samples: int) -> np.ndarray:
         """Returns for each sample whether it has a differing sign."""
-        flat = value.reshape(len(value), -1)
-        differs = differs.reshape(len(value), -1)
+        # A dense layer on sequences has more rows than there are samples.
+        flat = value.reshape(samples, -1)
+        differs = differs.reshape(samples, -1)
         self.values += flat.size
         if not differs.any():
             return differs.any(axis=1)
@@ -186,6 +190,7 @@ class _Judge:
         self._interpreter = interpreter
         self._bits = bits
         self._known = {sign.sign for sign in frozen.signs}
+        self.equivalents = frozen.equivalents
 
     def match(
         self, arrays: Mapping[str, np.ndarray]
@@ -226,24 +231,36 @@ class _Judge:
         pairs: Mapping[Sign, int],
         words: Mapping[int, np.ndarray],
         wanted: Sequence[Sign] = (),
+        equivalents: Mapping[str, Equivalent] | None = None,
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Returns what this graph has in front of signs, and its outputs.
 
         Args:
             arrays: The inputs by the model's names.
-            pairs: The tensor of the file that gives each sign. Signs that this graph
-                does not have are left out.
+            pairs: The tensor of the file that gives each sign.
             words: Those tensors.
             wanted: Further signs to return the values of.
+            equivalents: What stands in this graph for signs that it does not have.
         """
         frozen = self._frozen
         feeds: dict[str, np.ndarray] = {
             frozen.inputs[name]: array for name, array in arrays.items()
         }
-        given = {s: tensor for s, tensor in pairs.items() if s.sign in self._known}
-        for sign, tensor in given.items():
+        given = []
+        for sign, tensor in pairs.items():
             negative = _negative(words[tensor], sign.channels)
-            feeds[sign.sign] = np.where(negative, np.float32(-1), np.float32(1))
+            signs = np.where(negative, np.float32(-1), np.float32(1))
+            if sign.sign in self._known:
+                feeds[sign.sign] = signs
+                given.append(sign)
+            elif equivalents and sign.sign in equivalents:
+                known = equivalents[sign.sign]
+                shape = [-1 if size is None else size for size in known.shape]
+                if shape.count(-1) > 1 and sign.channels is not None:
+                    shape[-1] = sign.channels
+                if shape.count(-1) > 1:
+                    continue
+                feeds[known.tensor] = known.factor * signs.reshape(shape)
         # By name: the tensor in front of a sign may be called otherwise here.
         in_front = {sign.sign: sign.value for sign in frozen.signs}
         names = list(dict.fromkeys(sign.sign for sign in (*given, *wanted)))

@@ -288,10 +288,10 @@ def _is_classification(output: np.ndarray) -> bool:
 
 
 def _named_outputs(model: Any, outputs: Any) -> dict[str, np.ndarray]:
-    if isinstance(outputs, Mapping):
-        return dict(outputs)
-    several = isinstance(outputs, (list, tuple))
-    return dict(zip(model.output_names, outputs if several else [outputs]))
+    import tensorflow as tf
+
+    # In the model's order, whatever structure it returns them in.
+    return dict(zip(model.output_names, tf.nest.flatten(outputs)))
 
 
 def _check_fit(

@@ -66,7 +66,8 @@ def to_latent_free(model: tf.keras.Model) -> tf.keras.Model:
             called several times and `Lambda` layers. It is not changed.
 
     Returns:
-        A new model, not compiled, with the same names. The binary kernels have neither
+        A new model, not compiled, whose layers keep their names; an output behind an
+        inserted scale has the name of that layer. The binary kernels have neither
         constraint nor regularizer. A subclass of `tf.keras.Model` is kept if it is made
         of inputs and outputs too, and is a plain model otherwise.
 

@@ -235,6 +235,7 @@ class ChannelScale(tf.keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        self.supports_masking = True
         self.axis = axis
         self.use_bias = use_bias
         self.activation = tf.keras.activations.get(activation)

@@ -62,11 +62,13 @@ def rewrite(
             f"No rewrite {', '.join(map(repr, unknown))}. There are: "
             f"{', '.join(REWRITES)}."
         )
-    editor = Editor(frozen.graph_def, list(frozen.outputs.values()))
+    editor = Editor(frozen.graph_def, list(frozen.outputs.values()), frozen.layers)
     done = [
-        Rewrite(name, tuple(change(editor)))
+        Rewrite(name, tuple(dict.fromkeys(change(editor))))
         for name, change in REWRITES.items()
         if name in names
     ]
     done = [entry for entry in done if entry.changed]
-    return (frozen.with_graph(editor.graph_def) if done else frozen), tuple(done)
+    if not done:
+        return frozen, ()
+    return frozen.with_graph(editor.graph_def, editor.equivalents), tuple(done)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from converters.editing import Editor
-from converters.rewrites.patterns import is_binary, layer_name, signed_value
+from converters.rewrites.patterns import is_binary, signed_value
 
 
 def rewrite(editor: Editor) -> list[str]:
@@ -34,8 +34,8 @@ def rewrite(editor: Editor) -> list[str]:
             y = tf.nn.conv2d(image, filters, 1, "VALID")
             return tf.reshape(y, (-1, units))
 
-        name = layer_name(node)
-        editor.replace([f"{node.name}:0"], [node.input[0]], build, f"{name}_as_conv")
+        name = editor.layer(node)
+        editor.replace([f"{node.name}:0"], [node.input[0]], build, f"{name}/as_conv")
         changed.append(name)
     return changed
 

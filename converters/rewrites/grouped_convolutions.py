@@ -1,5 +1,7 @@
 """A real-valued convolution with groups becomes one convolution for each group.
 
+With a group for each channel it becomes a depthwise convolution.
+
 TensorFlow Lite computes groups by its slow reference code. What follows the convolution
 up to its activation (a bias, a batch normalization) is split too, so that it joins the
 convolution, which it could not through the concatenation. The result is the same but
@@ -13,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from converters.editing import Editor, data_inputs
-from converters.rewrites.patterns import is_nhwc, layer_name, only_user, signed_value
+from converters.rewrites.patterns import is_nhwc, only_user, signed_value
 
 _ACTIVATIONS = ("Relu", "Relu6", "LeakyRelu", "Elu", "Tanh", "Sigmoid")
 
@@ -30,11 +32,41 @@ def rewrite(editor: Editor) -> list[str]:
         channels = editor.shape(node.input[0])[-1]
         if kernel is None or channels is None or kernel.shape[2] == channels:
             continue
-        if signed_value(editor, node.input[0]) is not None:
+        if _is_binary_input(editor, node.input[0]):
             continue
-        _split(editor, node, kernel, channels // kernel.shape[2])
-        changed.append(layer_name(node))
+        if kernel.shape[2] == 1:
+            _make_depthwise(editor, node, kernel, channels)
+        else:
+            _split(editor, node, kernel, channels // kernel.shape[2])
+        changed.append(editor.layer(node))
     return changed
+
+
+def _is_binary_input(editor: Editor, tensor: str) -> bool:
+    """Whether a tensor holds signs, padded perhaps."""
+    pad = editor.producer(tensor)
+    if pad.op in ("Pad", "PadV2"):
+        tensor = pad.input[0]
+    return signed_value(editor, tensor) is not None
+
+
+def _make_depthwise(
+    editor: Editor, node: Any, kernel: np.ndarray, channels: int
+) -> None:
+    """Writes a convolution with a group for each channel as a depthwise one."""
+    import tensorflow as tf
+
+    height, width, _, filters = kernel.shape
+    turned = kernel.reshape(height, width, channels, filters // channels)
+    strides = list(node.attr["strides"].list.i)
+    dilations = list(node.attr["dilations"].list.i)[1:3]
+    padding = node.attr["padding"].s.decode()
+
+    def build(x: Any) -> Any:
+        return tf.nn.depthwise_conv2d(x, turned, strides, padding, dilations=dilations)
+
+    name = f"{editor.layer(node)}/groups"
+    editor.replace([f"{node.name}:0"], [data_inputs(node)[0]], build, name)
 
 
 def _split(editor: Editor, node: Any, kernel: np.ndarray, groups: int) -> None:
@@ -57,7 +89,7 @@ def _split(editor: Editor, node: Any, kernel: np.ndarray, groups: int) -> None:
             parts.append(part)
         return tf.concat(parts, axis=-1)
 
-    name = f"{layer_name(node)}_groups"
+    name = f"{editor.layer(node)}/groups"
     editor.replace([f"{last.name}:0"], [data_inputs(node)[0]], build, name)
 
 

@@ -16,7 +16,6 @@ import numpy as np
 from converters.editing import Editor, data_inputs
 from converters.rewrites.patterns import (
     is_binary,
-    layer_name,
     paddings,
     sign,
     signed_value,
@@ -40,18 +39,24 @@ def rewrite(editor: Editor) -> list[str]:
         strides = list(node.attr["strides"].list.i)
         dilations = list(node.attr["dilations"].list.i)
 
+        made: list[str] = []
+
         def build(
             x: Any,
             amounts: Any = found[0],
             kernel: Any = kernel,
             strides: Any = strides,
             dilations: Any = dilations,
+            made: list[str] = made,
         ) -> Any:
             negated = sign(-np.finfo(np.float32).tiny - x)
+            made.append(negated.name)
             padded = tf.pad(negated, amounts, constant_values=1.0)
             return tf.nn.conv2d(padded, -kernel, strides, "VALID", dilations=dilations)
 
-        name = layer_name(node)
-        editor.replace([f"{node.name}:0"], [value], build, f"{name}_negated")
+        name, old = editor.layer(node), editor.source(data_inputs(pad)[0])
+        shape = editor.shape(old)
+        editor.replace([f"{node.name}:0"], [value], build, f"{name}/negated")
+        editor.note_equal(made[0], old, shape, factor=-1)
         changed.append(name)
     return changed

@@ -42,12 +42,6 @@ def is_binary(kernel: np.ndarray | None) -> bool:
     return bool((magnitude == magnitude[:1]).all() and (magnitude[0] > 0).all())
 
 
-def layer_name(node: Any) -> str:
-    """Returns the name of a node without that of the model around it."""
-    scopes = node.name.split("/")
-    return scopes[1] if len(scopes) > 2 else scopes[0]
-
-
 def only_user(editor: Editor, tensor: str, *kinds: str) -> Any:
     """Returns the only node that uses a tensor, if it is of a kind, or `None`."""
     users = editor.users(tensor)

@@ -1,9 +1,8 @@
-"""The sign is taken last: behind moving, joining and the largest of its inputs.
+"""The sign is taken last: behind what moves and joins values.
 
 Larq Compute Engine knows a binary convolution by the sign directly in front of it. A
-sign commutes with everything that moves values (reshaping, transposing, so a channel
-shuffle, and concatenation), and with the maximum, since it does not decrease: the
-result is the same to the bit.
+sign commutes with everything that moves values: reshaping, transposing, so a channel
+shuffle, and concatenation. The result is the same to the bit.
 """
 
 from __future__ import annotations
@@ -11,9 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 from converters.editing import Editor, canonical, data_inputs
-from converters.rewrites.patterns import layer_name, sign, signed_value
+from converters.rewrites.patterns import sign, signed_value
 
 _MOVING = ("Reshape", "Transpose", "ExpandDims", "Squeeze", "ConcatV2", "StridedSlice")
+
+_KEEPING_ORDER = ("Reshape", "ExpandDims", "Squeeze")
 
 
 def rewrite(editor: Editor) -> list[str]:
@@ -26,7 +27,7 @@ def rewrite(editor: Editor) -> list[str]:
             if None in values or not _leads_to_product(editor, node):
                 continue
             for source in signs:
-                changed[layer_name(editor.producer(source))] = None
+                changed[editor.layer(editor.producer(source))] = None
             for source, value in zip(signs, values):
                 _measure(editor, editor.source(source), str(value))
             _move(editor, node, [str(value) for value in values])
@@ -52,7 +53,7 @@ def _measure(editor: Editor, tensor: str, value: str) -> None:
 
     for user in editor.users(tensor):
         if user.op == "Shape":
-            name = f"{layer_name(user)}_shape"
+            name = f"{editor.layer(user)}/shape"
             editor.replace([f"{user.name}:0"], [value], tf.shape, name)
 
 
@@ -87,5 +88,11 @@ def _move(editor: Editor, node: Any, values: list[str]) -> None:
         }[node.op]
         return sign(function(given[0], others[0]))
 
-    name = f"{layer_name(node)}_before_sign"
-    editor.replace([f"{node.name}:0"], [*values, *map(canonical, rest)], build, name)
+    name = f"{editor.layer(node)}/before_sign"
+    moved, shape = f"{node.name}:0", editor.shape(f"{node.name}:0")
+    first = editor.source(data_inputs(node)[0])
+    shape_before = editor.shape(first)
+    (new,) = editor.replace([moved], [*values, *map(canonical, rest)], build, name)
+    editor.note_equal(new, moved, shape)
+    if new not in editor.equivalents and node.op in _KEEPING_ORDER:
+        editor.note_equal(new, first, shape_before)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from converters.editing import Editor, data_inputs
-from converters.rewrites.patterns import is_nhwc, layer_name, paddings
+from converters.rewrites.patterns import is_nhwc, paddings
 
 
 def rewrite(editor: Editor) -> list[str]:
@@ -58,8 +58,8 @@ def rewrite(editor: Editor) -> list[str]:
                 )
             return tf.nn.conv2d(x, filters, strides, "VALID", dilations=dilations)
 
-        name = layer_name(node)
-        editor.replace([f"{node.name}:0"], [value, kernel], build, f"{name}_cut")
+        name = editor.layer(node)
+        editor.replace([f"{node.name}:0"], [value, kernel], build, f"{name}/cut")
         changed.append(name)
     return changed
 

@@ -85,6 +85,13 @@ CASES = {
         1,
         0,
     ),
+    "dense_of_a_sequence": (
+        "dense_layers",
+        (5, 64),
+        lambda x: norm(lq.layers.QuantDense(32, **binary())(norm(x))),
+        1,
+        0,
+    ),
     "conv_over_time": (
         "sign_order",
         (16, 64),
@@ -98,6 +105,17 @@ CASES = {
         lambda x: norm(conv(pad_values=-1.0)(norm(x))),
         1,
         0,
+    ),
+    "padding_of_minus_one_on_even_sums": (
+        "minus_padding",
+        (8, 8, 64),
+        lambda x: conv(pad_values=-1.0)(
+            layers.BatchNormalization(
+                epsilon=0.0, moving_mean_initializer=tf.constant_initializer(2.0)
+            )(conv(1)(x))
+        ),
+        2,
+        1,
     ),
     "padding_of_minus_one_stride_2": (
         "minus_padding",
@@ -225,6 +243,26 @@ def test_groups_are_split_with_what_follows():
     assert split.operators["SPLIT"] == split.operators["CONCATENATION"] == 1
     # Batch normalization and activation are in the convolutions.
     assert not {"MUL", "ADD", "RELU"} & split.operators.keys()
+
+
+@pytest.mark.parametrize("pad_values", [1.0, -1.0, 0.0])
+def test_binary_groups_stay_binary(pad_values):
+    layer = conv(64, groups=2, pad_values=pad_values)
+    model = trained_looking(functional((8, 8, 64), lambda x: norm(layer(x))))
+    images = np.random.default_rng(2).normal(size=(8, 8, 8, 64)).astype(np.float32)
+    report = converters.convert(model, inputs=images).report
+    assert len(report.audit.converted) == 1 and report.verification.passed
+
+
+def test_a_group_for_each_channel_is_a_depthwise_convolution():
+    model = functional(
+        (8, 8, 32),
+        lambda x: conv()(layers.Conv2D(64, 3, groups=32, padding="same")(x)),
+    )
+    images = np.random.default_rng(2).normal(size=(8, 8, 8, 32)).astype(np.float32)
+    report = converters.convert(model, inputs=images).report
+    assert report.audit.operators["DEPTHWISE_CONV_2D"] == 1
+    assert "CONV_2D" not in report.audit.operators and report.verification.passed
 
 
 def test_padding_shared_by_two_strides_is_cut_for_one():

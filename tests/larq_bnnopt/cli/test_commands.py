@@ -174,7 +174,7 @@ def wait_for(condition, seconds=120):
         time.sleep(0.05)
 
 
-TRAINING = ("train", "--epochs", "6", "--batch-size", "200")
+TRAINING = ("train", "--epochs", "3", "--batch-size", "200")
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +192,8 @@ def test_a_killed_training_goes_on_exactly(kill, straight, tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Started in the background, a shell's jobs ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     wait_for((tmp_path / "killed" / "model.keras").exists)
     process.send_signal(kill)
