@@ -68,7 +68,7 @@ CPU: without latent weights by Diode, and with latent weights by Adam.
 - Diode: `Diode.for_steps(steps)` with a learning rate of 1 that falls to 0 along a
   cosine, Adam for all other parameters. Adam: 0.01, likewise along a cosine, in both.
 - The latent kernels of BNext are real at first: each epoch divides their temperature by
-  1,000 (`zx.TemperatureDecay`), and in the last one, below 1e-5, they are signs.
+  1,000 (`zx.TemperatureDecay(1e-3)`), and in the last one, below 1e-5, they are signs.
 - Operations are those of `zx.count_ops` for one image: BOPs are binary
   multiplications, and OPs = BOPs / 64 + FLOPs.
 - Seconds include the test after each epoch. Other work ran on the machine meanwhile, so

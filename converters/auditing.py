@@ -19,6 +19,8 @@ KNOWN_CUSTOM_OPERATORS = (
     "LceBMaxPool2d",
 )
 _WORD = 32
+# The converter takes a weight for +-c that is off by so much at most.
+SNAPPED = 0.005
 _QUANTIZERS = (
     "input_quantizer",
     "kernel_quantizer",
@@ -254,5 +256,4 @@ def _off_scale(kernel: np.ndarray) -> int:
     """Counts weights whose magnitude is not that of their output channel."""
     magnitude = np.abs(kernel)
     scale = np.median(magnitude, axis=(0, 1, 2), keepdims=True)
-    # The converter snaps what is within half a percent.
-    return int((np.abs(magnitude - scale) > 0.005 * scale).sum())
+    return int((np.abs(magnitude - scale) > SNAPPED * scale).sum())

@@ -42,7 +42,7 @@ class Conversion:
         report: What became of the layers, and how the outputs compare.
     """
 
-    content: bytes
+    content: bytes = dataclasses.field(repr=False)
     path: pathlib.Path | None
     report: Report
 

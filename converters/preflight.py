@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from converters.auditing import quantized_layers
+import numpy as np
+
+from converters.auditing import SNAPPED, quantized_layers
 from converters.errors import ConversionError
+
+_ROUNDING = 1e-6
 
 
 def check(model: Any) -> None:
@@ -16,7 +20,15 @@ def check(model: Any) -> None:
 
     Raises:
         ConversionError: With all reasons, by the names of inputs and layers.
+        TypeError: If it is no Keras model.
     """
+    import tensorflow as tf
+
+    if not isinstance(model, tf.keras.Model):
+        raise TypeError(
+            f"A Keras model is needed, not {type(model).__name__}. Read a file with "
+            "larq_bnnopt.recipes.load_model."
+        )
     if not quantized_layers(model):
         raise ConversionError(
             f"{model.name} holds no layer with quantizers, so there is nothing binary "
@@ -27,7 +39,7 @@ def check(model: Any) -> None:
             f"{model.name} has no symbolic inputs, so its layers cannot be followed. "
             "Build it from tf.keras.Input (functional or Sequential)."
         )
-    reasons = [*_inputs(model), *_quantizers(model)]
+    reasons = [*_inputs(model), *_quantizers(model), *_kernels(model)]
     if reasons:
         raise ConversionError("\n".join(reasons))
 
@@ -71,6 +83,28 @@ def _quantizers(model: Any) -> list[str]:
                     "a mean over the batch: on a device, with one input at a time, it "
                     "is another one. Use 'ste_sign'."
                 )
+    return reasons
+
+
+def _kernels(model: Any) -> list[str]:
+    """Names kernels that the converter would round to signs."""
+    reasons = []
+    for layer in quantized_layers(model):
+        kernel = getattr(layer, "kernel", None)
+        quantizer = getattr(layer, "kernel_quantizer", None)
+        if kernel is None or quantizer is None:
+            continue
+        magnitude = np.abs(np.asarray(quantizer(kernel.numpy()), np.float64))
+        axes = tuple(range(magnitude.ndim - 1))
+        scale = np.median(magnitude, axis=axes, keepdims=True)
+        off = np.abs(magnitude - scale) / np.where(scale > 0, scale, np.inf)
+        if _ROUNDING < off.max() <= SNAPPED and (scale > 0).all():
+            reasons.append(
+                f"{layer.name} has {int((off > _ROUNDING).sum())} weights that are not "
+                f"+-c of their output channel, but so nearly (to {off.max():.1e}) that "
+                "Larq Compute Engine would take them for it. Was it trained by an "
+                "optimizer for real weights? Use Diode, or round its kernel to signs."
+            )
     return reasons
 
 

@@ -187,6 +187,7 @@ def verify_graphs(
     """
     interpreter = Interpreter(tflite, num_threads)
     arrays = named_inputs(model, inputs)
+    _check_shapes(model, arrays)
     _check_fit(model, interpreter, arrays)
     expected = _named_outputs(model, model.predict(arrays, _BATCH, verbose=0))
     start = time.perf_counter()
@@ -292,6 +293,18 @@ def _named_outputs(model: Any, outputs: Any) -> dict[str, np.ndarray]:
 
     # In the model's order, whatever structure it returns them in.
     return dict(zip(model.output_names, tf.nest.flatten(outputs)))
+
+
+def _check_shapes(model: Any, arrays: Mapping[str, np.ndarray]) -> None:
+    """Refuses inputs that are not the model's."""
+    for tensor, (name, array) in zip(model.inputs or (), arrays.items()):
+        if not tensor.shape[1:].is_compatible_with(array.shape[1:]):
+            raise ValueError(
+                f"Input {name!r} of {model.name} is {('samples', *tensor.shape[1:])}. "
+                f"Received: {array.shape}"
+            )
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"Input {name!r} holds values that are not finite.")
 
 
 def _check_fit(

@@ -94,7 +94,8 @@ def to_latent_free(model: tf.keras.Model) -> tf.keras.Model:
         raise ValueError(
             f"{name} must be a functional or sequential model whose inputs are "
             "known: of others it is not known what follows a layer. Build it with "
-            f"tf.keras.Model(inputs, outputs). Received: {type(model).__name__}"
+            "tf.keras.Model(inputs, outputs), or begin it with tf.keras.Input. "
+            f"Received: {type(model).__name__}"
         )
     graph = _Graph(model)
     survey = _Survey(graph)

@@ -56,6 +56,7 @@ def rewrite(
     Raises:
         ValueError: If there is no rewrite of a name.
     """
+    names = [names] if isinstance(names, str) else names
     unknown = [name for name in names if name not in REWRITES]
     if unknown:
         raise ValueError(

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 import converters
+import zoo_extensions as zx
 
 from .conftest import conv, noise, one_layer
 
@@ -189,3 +190,31 @@ def test_quantizers_without_larq_layers_do_not_count():
     )
     with pytest.raises(converters.ConversionError, match="holds no layer"):
         converters.convert(model, inputs=None)
+
+
+def test_kernels_that_would_be_rounded_are_refused():
+    """As after a few steps of Adam on kernels in {-1, +1}."""
+    free = lq.quantizers.NoOp(precision=1)
+    start = zx.initializers.BernoulliSign()
+    model = one_layer(conv(kernel_quantizer=free, kernel_initializer=start))
+    kernel = model.layers[0].kernel
+    drift = np.random.default_rng(0).uniform(-2e-3, 2e-3, kernel.shape)
+    signs = kernel.numpy()
+    kernel.assign(signs + drift)
+    with pytest.raises(converters.ConversionError, match=r"binary has .* so nearly"):
+        converters.convert(model, inputs=None)
+    kernel.assign(signs * (1 + 1e-7))
+    assert converters.convert(model, inputs=noise(model)).report.verification.passed
+
+
+def test_what_is_no_model_or_no_input_of_it_is_named():
+    model = one_layer(conv())
+    with pytest.raises(TypeError, match="A Keras model is needed, not str"):
+        converters.convert("model.keras", inputs=None)
+    with pytest.raises(ValueError, match=r"'samples', 8, 8, 64\). Received: \(16, 4"):
+        converters.convert(model, inputs=noise(model)[:, :4])
+    with pytest.raises(ValueError, match="holds values that are not finite"):
+        converters.convert(model, inputs=noise(model) * np.nan)
+    with pytest.raises(ValueError, match="No rewrite 'padding'"):
+        converters.convert(model, inputs=None, rewrites="padding")
+    assert len(repr(converters.convert(model, inputs=None))) < 2000
