@@ -72,14 +72,15 @@ CPU: without latent weights by Diode, and with latent weights by Adam.
 - Operations are those of `zx.count_ops` for one image: BOPs are binary
   multiplications, and OPs = BOPs / 64 + FLOPs.
 - Seconds include the test after each epoch. Other work ran on the machine meanwhile, so
-  those of the CPU say more than those on the wall.
+  those of the CPU say more than those on the wall; these also include that `fit` at
+  times waits up to a minute, without work, before it returns.
 - {machine}; {versions}.
 
 ## Fields
 
 What makes the networks narrow, as arguments of the factories (such as
 `zx.MeliusNet22.factory`). No feature map is smaller than 3x3 pixels, so `pad_values` is
-the default of each.
+the default of each: 0, and 1 for TinyResidualBNN.
 
 {fields}
 

@@ -26,7 +26,7 @@ NARROW = {
     "reactnet_bireal18": _RESIDUAL,
     "meliusnet22": _DENSE,
     "meliusnet_a": _DENSE,
-    "binary_densenet28": _DENSE,
+    "binary_densenet28": _DENSE | {"blocks": (2, 2, 3)},
     "reactnet_a": {"stem": "cifar", "filters": (8, 16, 32, 64)},
     "bnext18": _RESIDUAL,
 }
@@ -59,7 +59,7 @@ def check_learns(name, fields, optimizer, data):
     assert len(losses) == STEPS
     assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:5])
     _, accuracy = model.evaluate(data.test, verbose=0)
-    assert accuracy > 0.5  # Chance gives 0.1.
+    assert accuracy > 0.4  # Chance gives 0.1.
     for old, kernel in zip(before, binary_kernels(model).values(), strict=True):
         assert np.any(np.sign(kernel.numpy()) != old)
         assert latent or set(np.unique(kernel.numpy())) == {-1.0, 1.0}
@@ -74,7 +74,8 @@ def harden(model):
 
 @pytest.mark.parametrize("optimizer", ["diode", "adam"])
 def test_learns(optimizer, data):
-    check_learns("tiny_residual_bnn", {"filters": (16, 32)}, optimizer, data)
+    fields = {"filters": (16, 32), "convolutions_per_stage": 1}
+    check_learns("tiny_residual_bnn", fields, optimizer, data)
 
 
 @pytest.mark.slow
