@@ -252,6 +252,7 @@ def test_signs_are_exact_in_every_layer(kind, arguments, shape):
     [(*row, "norm" if index % 2 else "nothing") for index, row in enumerate(ONE_LAYER)],
     ids=IDS,
 )
+@pytest.mark.slow
 def test_scales_in_every_layer(kind, arguments, shape, after, float64):
     last = [layers.BatchNormalization()] if after == "norm" else []
     # Locally connected layers have a bias for each position.
@@ -278,6 +279,7 @@ PER_CHANNEL = [
         ("QuantConv2DTranspose", {"filters": 5, "kernel_size": 3}, (6, 6, 4)),
     ],
 )
+@pytest.mark.slow
 def test_a_scale_for_each_channel(kind, arguments, shape, after, float64):
     last = [layers.BatchNormalization()] if after == "norm" else []
     quantizer = by_output if "Transpose" in kind else "magnitude_aware_sign"
@@ -337,6 +339,7 @@ def test_statistics_of_nearly_zero_sums():
         ("ste_sign", "tanh", True, True),
     ],
 )
+@pytest.mark.slow
 def test_bias_and_activation(quantizer, activation, use_bias, norm, float64):
     if activation is lq.quantizers.SteSign:
         activation = activation(0.5)

@@ -211,6 +211,7 @@ def test_converts_with_it(name):
     assert f"| {kind} |" in report.markdown()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_does_not_without_it(name):
     kind, model, images, with_it, without = case(name)
