@@ -26,7 +26,7 @@ class AudioMLPFactory(BinaryFactory):
     argument_texts = {  # noqa: RUF012
         "input_shape": "`(features,)`, or `None` for {default_input_shape}.",
         "include_top": "Whether to end in the third binary layer, whose batch "
-        "normalization gives the logits. The output is (1, 1, units) otherwise.",
+        "normalization gives the logits. The output is a vector of `units` otherwise.",
     }
     # Images of one pixel have no border.
     withdrawn: Sequence[str] = ("pad_values",)
@@ -36,7 +36,7 @@ class AudioMLPFactory(BinaryFactory):
     )
 
     # Larq-zoo's annotation is that of an image.
-    input_shape: Optional[Sequence[int]] = Field(None)
+    input_shape: Optional[Sequence[Optional[int]]] = Field(None)
     units: int = Field(1024)
     default_input_shape: Sequence[int] = Field((1024,))
     # With ones Larq Compute Engine keeps bits between the layers.
@@ -46,16 +46,23 @@ class AudioMLPFactory(BinaryFactory):
         """Raises a ValueError unless an input is one vector of known length."""
         known = len(shape) == 1 and shape[0] is not None and shape[0] >= 1
         if not known:
-            raise ValueError(f"{argument}: {tuple(shape)} must be (features,).")
+            raise ValueError(
+                f"{argument}: {tuple(shape)} must be (features,), one number of at "
+                "least 1."
+            )
 
     def check(self) -> None:
         """Raises a ValueError for arguments out of their range."""
         super().check()
         self.require("units", self.units >= 1, "at least 1")
+        self.require("pad_values", self.pad_values == 1, "1: there is no border to pad")
 
-    def dense(self, x: tf.Tensor, units: int, name: str) -> tf.Tensor:
+    def binary_dense(self, x: tf.Tensor, units: int, name: str) -> tf.Tensor:
         """Binary dense layer and batch normalization."""
+        # The converter drops every pair of a flattening and a reshaping in between.
+        x = tf.keras.layers.Reshape((1, 1, x.shape[-1]), name=f"{name}_reshape")(x)
         x = self.binary_conv(x, units, 1, f"{name}_bindense")
+        x = tf.keras.layers.Flatten(name=f"{name}_flatten")(x)
         return self.norm(x, f"{name}_bn")
 
     def body(self, x: tf.Tensor) -> Any:
@@ -67,15 +74,12 @@ class AudioMLPFactory(BinaryFactory):
             name="stem_dense",
         )(x)
         x = self.norm(x, "stem_bn")
-        x = tf.keras.layers.Reshape((1, 1, self.units), name="stem_reshape")(x)
-        x = self.dense(x, self.units, "layer_1")
-        return self.dense(x, self.units, "layer_2")
+        x = self.binary_dense(x, self.units, "layer_1")
+        return self.binary_dense(x, self.units, "layer_2")
 
     def top(self, x: tf.Tensor) -> tf.Tensor:
         """The last binary layer, whose batch normalization gives the logits."""
-        x = self.dense(x, self.num_classes, "top")
-        x = tf.keras.layers.Flatten(name="top_flatten")(x)
-        return self.classify(x)
+        return self.classify(self.binary_dense(x, self.num_classes, "top"))
 
 
 AudioMLP = model_function(
