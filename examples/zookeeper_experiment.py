@@ -3,12 +3,14 @@
 
     python examples/zookeeper_experiment.py TrainNarrowBiRealNet
     python examples/zookeeper_experiment.py TrainNarrowBiRealNet epochs=5 \
-        model.blocks="(2, 2)" model.filters="(32, 64)"
+        model.blocks="(2, 2)" model.filters="(32, 64)" output_dir=run
 
-The data are the sample of Fashion-MNIST in the package. Put a `TFDSDataset` there for
-others, and larq-zoo's `default.ImageNetPreprocessing` for ImageNet.
+An experiment that was interrupted goes on when it is started again with its
+`output_dir`. The data are the sample of Fashion-MNIST in the package. Put a
+`TFDSDataset` there for others, and `larq_zoo.training.data.Default` for ImageNet.
 """
 
+import pathlib
 from collections.abc import Sequence
 
 from larq_zoo.training.train import TrainLarqZooModel
@@ -67,8 +69,9 @@ class TrainNarrowBiRealNet(TrainLarqZooModel):
 
     dataset = ComponentField(FashionSample)
     preprocessing = ComponentField(Plain)
-    # The number of classes comes from the data set.
+    # That of the preprocessing, which has none of its own.
     input_shape: Sequence[int] = Field((28, 28, 1))
+    # The number of classes comes from the data set.
     model = ComponentField(
         zx.BiRealNet20.factory,
         input_shape=(28, 28, 1),
@@ -79,7 +82,6 @@ class TrainNarrowBiRealNet(TrainLarqZooModel):
     epochs = Field(2)
     batch_size = Field(64)
     metrics: Sequence[str] = Field(lambda: ["accuracy"])
-    # Larq-zoo's own checkpoints do not hold the optimizer.
     use_tensorboard = Field(False)
 
     @Field
@@ -90,6 +92,12 @@ class TrainNarrowBiRealNet(TrainLarqZooModel):
             (Diode.is_binary_variable, Diode.for_steps(steps)),
             default_optimizer=tf.keras.optimizers.Adam(schedules.cosine(0.01, steps)),
         )
+
+    def __pre_configure__(self, conf):
+        """Makes a path of `output_dir=...`: larq-zoo fails on a string."""
+        if "output_dir" in conf:
+            conf["output_dir"] = pathlib.Path(conf["output_dir"])
+        return conf
 
 
 if __name__ == "__main__":
