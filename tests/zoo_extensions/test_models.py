@@ -3,6 +3,7 @@
 import doctest
 import inspect
 import pathlib
+import re
 import runpy
 
 import larq as lq
@@ -11,7 +12,7 @@ import pytest
 import tensorflow as tf
 from larq_zoo.core import utils as larq_zoo_utils
 from larq_zoo.literature import meliusnet as larq_zoo_meliusnet
-from zookeeper import ComponentField, component, configure
+from zookeeper import ComponentField, cli, component, configure
 
 import zoo_extensions as zx
 from larq_bnnopt.optimizers import CaseOptimizer, Diode, is_binary_variable
@@ -215,6 +216,8 @@ def test_input_tensor_of_an_odd_size_and_other_channels(case):
     assert headless.input is tensor
     top = model.get_layer("top_bindense" if name in SHAPES else "top_dense")
     assert headless.output_shape[-1] == top.kernel.shape[-2]
+    whole = narrow(name, input_tensor=tensor, input_shape=None)
+    assert whole.input is tensor and whole.output_shape == (None, 7)
 
 
 @pytest.mark.parametrize("suffix", ["keras", "h5"])
@@ -268,6 +271,38 @@ def test_converts(name, latent):
     assert len(report.audit.converted) == len(binary_layers(model))
     assert report.audit.operators["LceBconv2d"] == len(binary_layers(model))
     assert report.verification.passed and not report.verification.untraced
+
+
+@pytest.mark.parametrize("include_top", [True, False])
+def test_every_dense_layer_but_the_first_converts_to_a_binary_one(include_top):
+    import converters
+
+    model = narrow("audio_mlp", include_top=include_top)
+    make_trained_looking(model)
+    report = converters.convert(model, inputs=images_for(model, 16)).report
+    assert report.verification.passed
+    operators = dict(report.audit.operators)
+    # The bits of a layer go into the next one as they are.
+    expected = {"FULLY_CONNECTED": 1, "LceQuantize": 1, "RESHAPE": 2}
+    expected |= {"LceBconv2d": 3, "SOFTMAX": 1} if include_top else {"LceBconv2d": 2}
+    assert operators == expected
+
+
+def test_a_binary_dense_layer_is_a_product_of_signs():
+    model = narrow("audio_mlp")
+    make_trained_looking(model)
+    layers = [model.get_layer(name) for name in ("layer_1_bn", "layer_2_bn")]
+    before, after = tf.keras.Model(model.input, [layer.output for layer in layers])(
+        images_for(model)
+    )
+    kernel = model.get_layer("layer_2_bindense").kernel.numpy()[0, 0]
+    sums = np.where(before < 0, -1.0, 1.0) @ kernel.astype(np.float64)
+    gamma, beta, mean, variance = (
+        w.astype(np.float64) for w in layers[1].get_weights()
+    )
+    expected = (sums - mean) / np.sqrt(variance + layers[1].epsilon) * gamma + beta
+    assert before.shape == after.shape == (4, 64)
+    np.testing.assert_allclose(after, expected, rtol=1e-4, atol=1e-4)
 
 
 def rounds_to(value, printed):
@@ -328,6 +363,8 @@ def test_names():
         zx.create_model("meliusnet23")
     with pytest.raises(TypeError, match="BiRealNet20 has no argument depth; it takes"):
         zx.BiRealNet20(depth=3)
+    with pytest.raises(TypeError, match="AudioMLP has no argument pad_values; it"):
+        zx.AudioMLP(pad_values=1.0)
 
 
 def test_is_a_component_of_zookeeper():
@@ -431,6 +468,11 @@ def test_options_reach_the_layers():
         ("resnet_e18", {"filters": (16, 32)}, "must be 2 numbers of at least 1"),
         ("reactnet_a", {"filters": (16, 48)}, "equal to the one before it or twice"),
         ("reactnet_b", {"filters": (6, 12)}, "real_groups=4 must be None or a divisor"),
+        ("audio_mlp", {"units": 0}, "units=0 must be at least 1"),
+        ("audio_mlp", {"pad_values": 0.0}, "pad_values=0.0 must be 1: there is no"),
+        ("audio_mlp", {"input_shape": (None,)}, r"\(None,\) must be \(features,\)"),
+        ("audio_mlp", {"input_shape": SHAPE}, r"\(32, 32, 3\) must be \(features,\)"),
+        ("audio_mlp", {"weights": "imagenet"}, "No ImageNet weights are published"),
     ],
 )
 def test_bad_input_is_named(name, arguments, message):
@@ -518,23 +560,44 @@ def test_larq_zoo_weights_of_full_networks(monkeypatch, tmp_path, function, fiel
     check_larq_zoo_weights(monkeypatch, tmp_path, function, theirs, **fields)
 
 
-def test_the_experiment_of_the_example(tmp_path, capsys):
+@pytest.fixture(scope="module")
+def run_experiment():
+    """Runs the example with arguments of its command line, returns what it saved."""
     path = pathlib.Path(__file__).parents[2] / "examples" / "zookeeper_experiment.py"
-    example = runpy.run_path(str(path))
-    experiment = example["TrainNarrowBiRealNet"]()
-    conf = {"epochs": 1, "batch_size": 100, "output_dir": tmp_path / "run"}
-    configure(experiment, {**conf, "model.blocks": (1,), "model.filters": (32,)})
-    start = experiment.model.get_layer("stage_0_block_0_binconv").kernel.numpy()
-    experiment.run()
-    kernel = experiment.model.get_layer("stage_0_block_0_binconv").kernel
-    assert experiment.model.output_shape == (None, 10)
-    assert set(np.unique(kernel)) == {-1, 1} and (kernel.numpy() != start).any()
-    accuracy = experiment.model.history.history["val_accuracy"]
-    assert accuracy[-1] > 0.3
-    saved = tf.keras.models.load_model(tmp_path / "run" / "birealnet20.h5")
-    np.testing.assert_array_equal(
-        saved.get_layer("stage_0_block_0_binconv").kernel, kernel
-    )
+    # Once: zookeeper takes one task of each name.
+    runpy.run_path(str(path))
+
+    def run(folder, *arguments):
+        arguments = [*arguments, "model.blocks=(1,)", "model.filters=[16]"]
+        command = ["TrainNarrowBiRealNet", *arguments, f"output_dir={folder}"]
+        cli.main(command, standalone_mode=False)
+        return tf.keras.models.load_model(folder / "birealnet20.h5")
+
+    return run
+
+
+def test_the_experiment_of_the_example(run_experiment, tmp_path, capfd):
+    model = run_experiment(tmp_path, "epochs=1", "batch_size=100")
+    (layer,) = binary_layers(model)
+    assert layer.filters == 16 and model.output_shape == (None, 10)
+    assert set(np.unique(layer.kernel)) == {-1, 1}
+    assert isinstance(model.optimizer, CaseOptimizer)
+    assert model.optimizer.iterations == 60
+    (accuracy,) = re.findall(r"val_accuracy: ([.\d]+)", capfd.readouterr().out)
+    assert float(accuracy) > 0.2
+
+
+@pytest.mark.slow
+def test_the_experiment_goes_on(run_experiment, tmp_path, capfd):
+    models = [
+        run_experiment(tmp_path, f"epochs={epochs}", "batch_size=1000")
+        for epochs in (1, 2)
+    ]
+    assert "Loaded model from epoch 1." in capfd.readouterr().out
+    # A second run from the start would count six again.
+    assert [model.optimizer.iterations for model in models] == [6, 12]
+    first, second = (binary_layers(model)[0].kernel.numpy() for model in models)
+    assert 0 < (first != second).mean() < 0.4
 
 
 # Channels of the last feature map, as the papers' tables and authors' code have them.
@@ -583,6 +646,29 @@ def test_full_networks_without_top_take_any_image(name, channels):
     if channels is not None:
         assert model.output_shape[1:3] == (None, None)
         assert model(images(1, (64, 96, channels))).shape[-1] == FEATURES[name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", zx.list_models())
+def test_full_networks_take_a_keras_tensor(name):
+    """Likewise; and the top comes last."""
+    factory = registry._MODELS[name].factory()
+    tensor = tf.keras.Input(factory.default_input_shape)
+    model = zx.create_model(name, weights=None, input_tensor=tensor)
+    assert model.input is tensor
+    assert model.output_shape == (None, factory.num_classes)
+    headless = zx.create_model(name, weights=None, include_top=False)
+    shapes = [weight.shape for weight in model.weights]
+    count = len(headless.weights)
+    assert [weight.shape for weight in headless.weights] == shapes[:count]
+    names = [layer.name for layer in model.layers[1:]]
+    body = [layer.name for layer in headless.layers[1:]]
+    assert names[: len(body)] == body
+    assert all(name.startswith("top") for name in names[len(body) :])
+    lines = []
+    lq.models.summary(model, print_fn=lines.append)
+    parameters = lq.models.ModelProfile(model).weight_count()
+    assert parameters == model.count_params() and lines
 
 
 def test_the_features_are_those_of_every_network_for_images():
