@@ -69,7 +69,7 @@ class TinyResidualBNNFactory(BinaryFactory):
         x = self.activate(x, "relu", "top_relu")
         x = tf.keras.layers.GlobalAveragePooling2D(name="top_pool")(x)
         x = tf.keras.layers.Dense(self.num_classes, name="top_dense")(x)
-        return self.activate(x, self.classifier_activation, "top_activation")
+        return self.classify(x)
 
 
 TinyResidualBNN = model_function(
