@@ -231,14 +231,13 @@ def why_float(layer: Any) -> tuple[str, str]:
             f"its kernel is not binary ({name})",
             "use kernel_quantizer='ste_sign', or NoOp(precision=1) with Diode",
         )
-    if isinstance(layer.kernel_quantizer, lq.quantizers.NoOp):
-        off = _off_scale(layer.kernel.numpy())
-        if off:
-            return (
-                f"{off} weights of its kernel are not +-c of their output channel",
-                "train it with Diode, GradientFilter or Bop from BernoulliSign()",
-            )
-    off = _off_scale(np.asarray(layer.kernel_quantizer(layer.kernel.numpy())))
+    kernel = np.asarray(layer.kernel_quantizer(layer.kernel.numpy()))
+    off = int((deviation(kernel) > SNAPPED).sum())
+    if off and isinstance(layer.kernel_quantizer, lq.quantizers.NoOp):
+        return (
+            f"{off} weights of its kernel are not +-c of their output channel",
+            "train it with Diode, GradientFilter or Bop from BernoulliSign()",
+        )
     if off:
         name = type(layer.kernel_quantizer).__name__
         return (
@@ -252,8 +251,14 @@ def why_float(layer: Any) -> tuple[str, str]:
     )
 
 
-def _off_scale(kernel: np.ndarray) -> int:
-    """Counts weights whose magnitude is not that of their output channel."""
+def deviation(kernel: np.ndarray) -> np.ndarray:
+    """Returns how far each weight is from +-c of its output channel, the last axis.
+
+    Relative to c, the median magnitude of the channel; infinite where that is zero.
+    """
     magnitude = np.abs(kernel)
-    scale = np.median(magnitude, axis=(0, 1, 2), keepdims=True)
-    return int((np.abs(magnitude - scale) > SNAPPED * scale).sum())
+    axes = tuple(range(kernel.ndim - 1))
+    scale = np.median(magnitude, axis=axes, keepdims=True)
+    return np.where(
+        scale > 0, np.abs(magnitude - scale) / (scale + (scale == 0)), np.inf
+    )

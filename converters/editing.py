@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -117,18 +117,15 @@ class Editor:
 
     def producer(self, tensor: str) -> Any:
         """Returns the node that computes a tensor, behind nodes that change nothing."""
-        return self._nodes[self.source(tensor).partition(":")[0]]
+        return self._nodes[node_name(self.source(tensor))]
 
     def source(self, tensor: str) -> str:
         """Returns the tensor that nodes which change nothing pass on as this one."""
-        tensor = canonical(tensor)
-        name, _, index = tensor.partition(":")
-        node = self._nodes[name]
-        if node.op not in _PASSING:
-            return tensor
-        return self.source(
-            data_inputs(node)[int(index) if node.op == "IdentityN" else 0]
-        )
+        return source_of(self._nodes, tensor)
+
+    def signed_value(self, tensor: str) -> str | None:
+        """Returns the tensor of which another one is larq's sign, or `None`."""
+        return signed_value(self._nodes, tensor)
 
     def users(self, tensor: str) -> list[Any]:
         """Returns the nodes that use a tensor, behind nodes that change nothing."""
@@ -157,19 +154,15 @@ class Editor:
 
         tensor = self.source(tensor)
         if tensor not in self._constants:
-            node = self._nodes[tensor.partition(":")[0]]
-            if node.op == "Const":
-                value = tf.make_ndarray(node.attr["value"].tensor)
-            elif self._depends_on_inputs(tensor):
-                value = None
-            else:
+            value = _literal(self._nodes[node_name(tensor)])
+            if value is None and not self._depends_on_inputs(tensor):
                 with tf.compat.v1.Session(graph=self._graph) as session:
                     value = session.run(tensor)
             self._constants[tensor] = value
         return self._constants[tensor]
 
     def _depends_on_inputs(self, tensor: str) -> bool:
-        waiting, seen = [canonical(tensor).partition(":")[0]], set()
+        waiting, seen = [node_name(tensor)], set()
         while waiting:
             name = waiting.pop()
             if name in seen:
@@ -178,7 +171,7 @@ class Editor:
             node = self._nodes[name]
             if node.op == "Placeholder":
                 return True
-            waiting += [canonical(i).partition(":")[0] for i in data_inputs(node)]
+            waiting += [node_name(i) for i in data_inputs(node)]
         return False
 
     def replace(
@@ -265,16 +258,14 @@ class Editor:
 
     def _prune(self) -> None:
         """Drops what no output needs."""
-        waiting = [canonical(name).partition(":")[0] for name in self._outputs]
+        waiting = [node_name(name) for name in self._outputs]
         needed = {n for n, node in self._nodes.items() if node.op == "Placeholder"}
         while waiting:
             name = waiting.pop()
             if name in needed:
                 continue
             needed.add(name)
-            waiting += [
-                canonical(i).partition(":")[0] for i in data_inputs(self._nodes[name])
-            ]
+            waiting += [node_name(i) for i in data_inputs(self._nodes[name])]
         for name in [name for name in self._nodes if name not in needed]:
             del self._nodes[name]
         for node in self._nodes.values():
@@ -282,6 +273,49 @@ class Editor:
             kept = data_inputs(node)
             del node.input[:]
             node.input.extend(kept)
+
+
+def source_of(nodes: Mapping[str, Any], tensor: str) -> str:
+    """Returns the tensor that nodes which change nothing pass on as another one."""
+    tensor = canonical(tensor)
+    name, _, index = tensor.partition(":")
+    node = nodes[name]
+    if node.op not in _PASSING:
+        return tensor
+    passed = data_inputs(node)[int(index) if node.op == "IdentityN" else 0]
+    return source_of(nodes, passed)
+
+
+def signed_value(nodes: Mapping[str, Any], tensor: str) -> str | None:
+    """Returns the tensor of which another one is larq's sign, or `None`.
+
+    That is Sign(Sign(x) + 0.1), which is +1 at zero.
+    """
+
+    def producer(tensor: str) -> Any:
+        return nodes[node_name(source_of(nodes, tensor))]
+
+    outer = producer(tensor)
+    if outer.op != "Sign":
+        return None
+    shifted = producer(outer.input[0])
+    if shifted.op not in ("Add", "AddV2"):
+        return None
+    for first, second in (shifted.input[:2], shifted.input[1::-1]):
+        inner, shift = producer(first), _literal(producer(second))
+        if inner.op == "Sign" and shift is not None:
+            if shift.size == 1 and 0 < shift.item() < 1:
+                return source_of(nodes, inner.input[0])
+    return None
+
+
+def _literal(node: Any) -> np.ndarray | None:
+    """Returns the value of a constant node, `None` of another one."""
+    import tensorflow as tf
+
+    if node.op != "Const":
+        return None
+    return tf.make_ndarray(node.attr["value"].tensor)
 
 
 def data_inputs(node: Any) -> list[str]:

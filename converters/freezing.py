@@ -10,7 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from converters.editing import Equivalent, canonical, layer_of, node_name
+from converters.editing import (
+    Equivalent,
+    canonical,
+    layer_of,
+    node_name,
+    signed_value,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,38 +151,21 @@ def _layer_names(model: Any) -> frozenset[str]:
 def _find_signs(
     graph: Any, graph_def: Any, inputs: Sequence[str], layers: frozenset[str]
 ) -> tuple[Sign, ...]:
-    """Finds larq's sign, Sign(Sign(x) + 0.1), which is +1 at zero."""
+    """Finds larq's signs of what depends on the inputs."""
     nodes = {node.name: node for node in graph_def.node}
-    order = _execution_order(nodes)
     live = {node_name(name) for name in inputs}
     signs = []
-    for name in order:
-        node = nodes[name]
-        if any(node_name(source) in live for source in node.input):
+    for name in _execution_order(nodes):
+        if any(node_name(source) in live for source in nodes[name].input):
             live.add(name)
-        if node.op != "Sign" or name not in live:
+        if nodes[name].op != "Sign" or name not in live:
             continue
-        shifted = nodes[node_name(node.input[0])]
-        if shifted.op not in ("Add", "AddV2"):
-            continue
-        for source, shift in (shifted.input, reversed(shifted.input)):
-            inner = nodes[node_name(source)]
-            if inner.op == "Sign" and _is_shift(nodes[node_name(shift)]):
-                value = graph.get_tensor_by_name(canonical(inner.input[0]))
-                layer = layer_of(name, layers)
-                channels = value.shape[-1]
-                signs.append(Sign(layer, value.name, canonical(name), channels))
+        value = signed_value(nodes, name)
+        if value is not None:
+            channels = graph.get_tensor_by_name(value).shape[-1]
+            layer = layer_of(name, layers)
+            signs.append(Sign(layer, value, canonical(name), channels))
     return tuple(signs)
-
-
-def _is_shift(node: Any) -> bool:
-    """Whether a node is a constant in (0, 1), which turns a sign of 0 to +1."""
-    import tensorflow as tf
-
-    if node.op != "Const":
-        return False
-    value = tf.make_ndarray(node.attr["value"].tensor)
-    return bool(value.size == 1 and 0 < value.item() < 1)
 
 
 def _execution_order(nodes: Mapping[str, Any]) -> list[str]:

@@ -107,12 +107,12 @@ def compare_layers(
     ]
     samples = len(next(iter(arrays.values())))
     with contextlib.ExitStack() as stack:
-        converted = _Judge(rewritten or frozen, stack, interpreter, bits)
+        converted = _Judge(rewritten or frozen, stack)
         first = {name: array[:_MATCHING_SAMPLES] for name, array in arrays.items()}
-        pairs, diverging = converted.match(first)
+        pairs, diverging = converted.match(first, interpreter.intermediate(first, bits))
         judges = [converted]
         if rewritten is not None:
-            judges.append(_Judge(frozen, stack, interpreter, bits))
+            judges.append(_Judge(frozen, stack))
         size = sum(math.prod(file.shape(tensor)) * _WORD for tensor in pairs.values())
         batch = max(1, _VALUES_AT_ONCE // max(1, size))
         tallies = {sign: _Tally() for sign in pairs}
@@ -178,29 +178,20 @@ class _Tally:
 class _Judge:
     """Finds the signs of a graph among the file's bits, and computes under them."""
 
-    def __init__(
-        self,
-        frozen: FrozenModel,
-        stack: contextlib.ExitStack,
-        interpreter: Interpreter,
-        bits: Sequence[int],
-    ):
+    def __init__(self, frozen: FrozenModel, stack: contextlib.ExitStack):
         self._frozen = frozen
         self._run = stack.enter_context(frozen.session())
-        self._interpreter = interpreter
-        self._bits = bits
         self._known = {sign.sign for sign in frozen.signs}
         self.equivalents = frozen.equivalents
 
     def match(
-        self, arrays: Mapping[str, np.ndarray]
+        self, arrays: Mapping[str, np.ndarray], words: Mapping[int, np.ndarray]
     ) -> tuple[dict[Sign, int], str | None]:
         """Returns the tensor of the file for each sign, and where they part.
 
         A sign is found by its values. One that turned early may have moved what lies
         behind it, so the search goes on under the signs that are found already.
         """
-        words = self._interpreter.intermediate(arrays, self._bits)
         pairs: dict[Sign, int] = {}
         while True:
             found = len(pairs)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from converters.auditing import SNAPPED, quantized_layers
+from converters.auditing import SNAPPED, deviation, quantized_layers
 from converters.errors import ConversionError
 
 _ROUNDING = 1e-6
@@ -94,11 +94,8 @@ def _kernels(model: Any) -> list[str]:
         quantizer = getattr(layer, "kernel_quantizer", None)
         if kernel is None or quantizer is None:
             continue
-        magnitude = np.abs(np.asarray(quantizer(kernel.numpy()), np.float64))
-        axes = tuple(range(magnitude.ndim - 1))
-        scale = np.median(magnitude, axis=axes, keepdims=True)
-        off = np.abs(magnitude - scale) / np.where(scale > 0, scale, np.inf)
-        if _ROUNDING < off.max() <= SNAPPED and (scale > 0).all():
+        off = deviation(np.asarray(quantizer(kernel.numpy()), np.float64))
+        if _ROUNDING < off.max() <= SNAPPED:
             reasons.append(
                 f"{layer.name} has {int((off > _ROUNDING).sum())} weights that are not "
                 f"+-c of their output channel, but so nearly (to {off.max():.1e}) that "

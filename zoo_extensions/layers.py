@@ -62,7 +62,37 @@ class ChannelShuffle(tf.keras.layers.Layer):
 
 
 @register
-class RSign(tf.keras.layers.Layer):
+class Shift(tf.keras.layers.Layer):
+    """Adds an offset that each channel learns.
+
+    y = x + b, where b starts at 0. In front of a binary convolution whose input
+    quantizer is a sign, -b is the threshold of the sign.
+
+    Args:
+        **kwargs: Arguments of `tf.keras.layers.Layer`.
+
+    Example:
+        >>> Shift()(tf.constant([[-0.5, 0.0, 2.0]])).numpy()
+        array([[-0.5,  0. ,  2. ]], dtype=float32)
+
+    References:
+        [ReActNet](https://arxiv.org/abs/2003.03488), section 4.2.
+    """
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        """Creates b."""
+        self.bias = self.add_weight(
+            name="bias", shape=(input_shape[-1],), initializer="zeros"
+        )
+        super().build(input_shape)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Returns the shifted tensor."""
+        return inputs + self.bias
+
+
+@register
+class RSign(Shift):
     """Sign with a threshold that each channel learns.
 
     y = +1 where x + b >= 0, else -1; the gradient is that of `larq`'s `approx_sign`. A
@@ -80,16 +110,9 @@ class RSign(tf.keras.layers.Layer):
         [ReActNet](https://arxiv.org/abs/2003.03488), section 4.2.
     """
 
-    def build(self, input_shape: tf.TensorShape) -> None:
-        """Creates b."""
-        self.bias = self.add_weight(
-            name="bias", shape=(input_shape[-1],), initializer="zeros"
-        )
-        super().build(input_shape)
-
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Returns a tensor of -1 and +1."""
-        return lq.quantizers.approx_sign(inputs + self.bias)
+        return lq.quantizers.approx_sign(super().call(inputs))
 
 
 @register
@@ -280,36 +303,6 @@ class ChannelScale(tf.keras.layers.Layer):
             "activation": tf.keras.activations.serialize(self.activation),
         }
         return {**super().get_config(), **config}
-
-
-@register
-class Shift(tf.keras.layers.Layer):
-    """Adds an offset that each channel learns.
-
-    y = x + b, where b starts at 0. In front of a binary convolution whose input
-    quantizer is a sign, -b is the threshold of the sign.
-
-    Args:
-        **kwargs: Arguments of `tf.keras.layers.Layer`.
-
-    Example:
-        >>> Shift()(tf.constant([[-0.5, 0.0, 2.0]])).numpy()
-        array([[-0.5,  0. ,  2. ]], dtype=float32)
-
-    References:
-        [ReActNet](https://arxiv.org/abs/2003.03488), section 4.2.
-    """
-
-    def build(self, input_shape: tf.TensorShape) -> None:
-        """Creates b."""
-        self.bias = self.add_weight(
-            name="bias", shape=(input_shape[-1],), initializer="zeros"
-        )
-        super().build(input_shape)
-
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Returns the shifted tensor."""
-        return inputs + self.bias
 
 
 def _to_unit_interval(weight: tf.Tensor) -> tf.Tensor:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from converters.editing import Editor
-from converters.rewrites.patterns import is_binary, signed_value
+from converters.rewrites.patterns import is_binary
 
 
 def rewrite(editor: Editor) -> list[str]:
@@ -45,4 +45,4 @@ def _comes_from_signs(editor: Editor, tensor: str) -> bool:
     node = editor.producer(tensor)
     if node.op in ("Reshape", "ExpandDims", "Squeeze", "Transpose"):
         return _comes_from_signs(editor, node.input[0])
-    return signed_value(editor, tensor) is not None
+    return editor.signed_value(tensor) is not None

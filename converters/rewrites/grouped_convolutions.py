@@ -15,18 +15,17 @@ from typing import Any
 import numpy as np
 
 from converters.editing import Editor, data_inputs
-from converters.rewrites.patterns import is_nhwc, only_user, signed_value
+from converters.rewrites.patterns import is_nhwc, only_user
 
-_ACTIVATIONS = ("Relu", "Relu6", "LeakyRelu", "Elu", "Tanh", "Sigmoid")
+# Those without a parameter; they are functions of tf.nn.
+_ACTIVATIONS = ("Relu", "Relu6", "Elu", "Tanh", "Sigmoid")
 
 
 def rewrite(editor: Editor) -> list[str]:
     """Splits grouped convolutions whose inputs are no signs."""
     changed = []
-    names = [node.name for node in editor.nodes("Conv2D")]
-    for name in names:
-        node = next((n for n in editor.nodes("Conv2D") if n.name == name), None)
-        if node is None or not is_nhwc(node):
+    for node in editor.nodes("Conv2D"):
+        if not is_nhwc(node):
             continue
         kernel = editor.constant(node.input[1])
         channels = editor.shape(node.input[0])[-1]
@@ -47,7 +46,7 @@ def _is_binary_input(editor: Editor, tensor: str) -> bool:
     pad = editor.producer(tensor)
     if pad.op in ("Pad", "PadV2"):
         tensor = pad.input[0]
-    return signed_value(editor, tensor) is not None
+    return editor.signed_value(tensor) is not None
 
 
 def _make_depthwise(
@@ -100,9 +99,7 @@ def _what_follows(editor: Editor, node: Any) -> tuple[list[Any], Any]:
     steps: list[Any] = []
     last = node
     while True:
-        user = only_user(
-            editor, f"{last.name}:0", "BiasAdd", "FusedBatchNormV3", *_ACTIVATIONS
-        )
+        user = only_user(editor, f"{last.name}:0")
         if user is None or editor.source(user.input[0]) != f"{last.name}:0":
             return steps, last
         constants = [editor.constant(source) for source in data_inputs(user)[1:]]
@@ -112,7 +109,7 @@ def _what_follows(editor: Editor, node: Any) -> tuple[list[Any], Any]:
             steps.append(_Bias(constants[0]))
         elif user.op == "FusedBatchNormV3" and not user.attr["is_training"].b:
             steps.append(_Norm(constants, user.attr["epsilon"].f))
-        elif user.op in ("Relu", "Relu6", "Elu", "Tanh", "Sigmoid"):
+        elif user.op in _ACTIVATIONS:
             function = getattr(tf.nn, user.op.lower())
             steps.append(lambda x, group, groups, f=function: f(x))
         elif user.op == "LeakyRelu":

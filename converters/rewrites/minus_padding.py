@@ -18,7 +18,6 @@ from converters.rewrites.patterns import (
     is_binary,
     paddings,
     sign,
-    signed_value,
 )
 
 
@@ -32,7 +31,7 @@ def rewrite(editor: Editor) -> list[str]:
         if pad.op != "PadV2" or node.attr["padding"].s != b"VALID":
             continue
         found = paddings(editor, pad)
-        value = signed_value(editor, data_inputs(pad)[0])
+        value = editor.signed_value(data_inputs(pad)[0])
         kernel = editor.constant(node.input[1])
         if found is None or found[1] != -1 or value is None or not is_binary(kernel):
             continue

@@ -16,24 +16,6 @@ def sign(x: Any) -> Any:
     return tf.sign(tf.sign(x) + 0.1)
 
 
-def signed_value(editor: Editor, tensor: str) -> str | None:
-    """Returns the tensor of which another one is larq's sign, or `None`."""
-    outer = editor.producer(tensor)
-    if outer.op != "Sign":
-        return None
-    shifted = editor.producer(outer.input[0])
-    if shifted.op not in ("Add", "AddV2"):
-        return None
-    for first, second in (shifted.input, reversed(shifted.input)):
-        inner = editor.producer(first)
-        if inner.op != "Sign":
-            continue
-        shift = editor.constant(second)
-        if shift is not None and shift.size == 1 and 0 < shift.item() < 1:
-            return editor.source(inner.input[0])
-    return None
-
-
 def is_binary(kernel: np.ndarray | None) -> bool:
     """Tells whether a kernel is +c and -c in each output channel, its last axis."""
     if kernel is None or not kernel.size:
@@ -42,12 +24,10 @@ def is_binary(kernel: np.ndarray | None) -> bool:
     return bool((magnitude == magnitude[:1]).all() and (magnitude[0] > 0).all())
 
 
-def only_user(editor: Editor, tensor: str, *kinds: str) -> Any:
-    """Returns the only node that uses a tensor, if it is of a kind, or `None`."""
+def only_user(editor: Editor, tensor: str) -> Any:
+    """Returns the only node that uses a tensor, or `None`."""
     users = editor.users(tensor)
-    if len(users) == 1 and users[0].op in kinds:
-        return users[0]
-    return None
+    return users[0] if len(users) == 1 else None
 
 
 def paddings(editor: Editor, node: Any) -> tuple[np.ndarray, float] | None:

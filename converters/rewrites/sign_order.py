@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from converters.editing import Editor, canonical, data_inputs
-from converters.rewrites.patterns import sign, signed_value
+from converters.rewrites.patterns import sign
 
 _MOVING = ("Reshape", "Transpose", "ExpandDims", "Squeeze", "ConcatV2", "StridedSlice")
 
@@ -23,7 +23,7 @@ def rewrite(editor: Editor) -> list[str]:
     while True:
         for node in editor.nodes(*_MOVING):
             signs = data_inputs(node)[:-1] if node.op == "ConcatV2" else [node.input[0]]
-            values = [signed_value(editor, tensor) for tensor in signs]
+            values = [editor.signed_value(tensor) for tensor in signs]
             if None in values or not _leads_to_product(editor, node):
                 continue
             for source in signs:
