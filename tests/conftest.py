@@ -1,5 +1,6 @@
 """What every test needs: no GPU, little noise, a fixed start."""
 
+import gc
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -10,6 +11,7 @@ import pytest
 import larq_bnnopt  # noqa: F401  (chooses Keras 2)
 
 import tensorflow as tf  # isort: skip
+from tensorflow.python.framework.ops import gradient_registry  # isort: skip
 
 # A second logical CPU, for tf.distribute; before TensorFlow starts.
 tf.config.set_logical_device_configuration(
@@ -22,6 +24,21 @@ tf.config.set_logical_device_configuration(
 def _seed():
     tf.keras.backend.clear_session()
     tf.keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _forget_gradients(request):
+    """Lets models of slow tests go, which are large.
+
+    TensorFlow registers the gradient of each trace of a quantizer for good, and with it
+    the graph and the weights.
+    """
+    known = set(gradient_registry.list())
+    yield
+    if request.node.get_closest_marker("slow"):
+        for name in set(gradient_registry.list()) - known:
+            del gradient_registry._registry[name]
+        gc.collect()
 
 
 @pytest.fixture
