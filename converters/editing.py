@@ -57,7 +57,9 @@ class Editor:
         self._nodes = {node.name: _copy(node) for node in graph_def.node}
         self._versions, self._library = graph_def.versions, graph_def.library
         self._inline()
-        self._refresh()
+        self._constants: dict[str, np.ndarray | None] = {}
+        self._facts = _facts(self.graph_def)
+        self._index_users()
 
     def _inline(self) -> None:
         """Takes single operations out of functions around them.
@@ -79,15 +81,8 @@ class Editor:
             operation.input.extend(data_inputs(node))
             self._nodes[name] = operation
 
-    def _refresh(self) -> None:
-        """Reads the shapes of the graph as it is now, and who uses what."""
-        import tensorflow as tf
-
-        graph = tf.Graph()
-        with graph.as_default():
-            tf.graph_util.import_graph_def(self.graph_def, name="")
-        self._graph = graph
-        self._constants: dict[str, np.ndarray | None] = {}
+    def _index_users(self) -> None:
+        """Reads who uses what in the graph as it is now."""
         self._users: dict[str, list[Any]] = collections.defaultdict(list)
         for node in self._nodes.values():
             for source in dict.fromkeys(map(canonical, data_inputs(node))):
@@ -146,22 +141,23 @@ class Editor:
 
     def shape(self, tensor: str) -> tuple[int | None, ...]:
         """Returns the static shape of a tensor."""
-        return tuple(self._graph.get_tensor_by_name(canonical(tensor)).shape)
+        return self._facts[canonical(tensor)][0]
 
     def constant(self, tensor: str) -> np.ndarray | None:
         """Returns the value of a tensor that does not depend on the inputs."""
-        import tensorflow as tf
-
         tensor = self.source(tensor)
         if tensor not in self._constants:
             value = _literal(self._nodes[node_name(tensor)])
-            if value is None and not self._depends_on_inputs(tensor):
-                with tf.compat.v1.Session(graph=self._graph) as session:
-                    value = session.run(tensor)
+            if value is None:
+                value = self._compute(tensor)
             self._constants[tensor] = value
         return self._constants[tensor]
 
-    def _depends_on_inputs(self, tensor: str) -> bool:
+    def _compute(self, tensor: str) -> np.ndarray | None:
+        """Returns what a tensor comes to, `None` if it depends on the inputs."""
+        import tensorflow as tf
+
+        part = tf.compat.v1.GraphDef()
         waiting, seen = [node_name(tensor)], set()
         while waiting:
             name = waiting.pop()
@@ -170,9 +166,16 @@ class Editor:
             seen.add(name)
             node = self._nodes[name]
             if node.op == "Placeholder":
-                return True
+                return None
+            part.node.append(node)
             waiting += [node_name(i) for i in data_inputs(node)]
-        return False
+        part.versions.CopyFrom(self._versions)
+        part.library.CopyFrom(self._library)
+        graph = tf.Graph()
+        with graph.as_default():
+            tf.graph_util.import_graph_def(part, name="")
+        with tf.compat.v1.Session(graph=graph) as session:
+            return session.run(tensor)
 
     def replace(
         self,
@@ -199,7 +202,7 @@ class Editor:
         with scratch.as_default():
             holders = [
                 tf.compat.v1.placeholder(
-                    self._graph.get_tensor_by_name(canonical(tensor)).dtype,
+                    self._facts[canonical(tensor)][1],
                     self.shape(tensor),
                     name=f"editing_input_{index}",
                 )
@@ -210,24 +213,26 @@ class Editor:
         given = {
             holder.op.name: canonical(tensor) for holder, tensor in zip(holders, inputs)
         }
-        for node in scratch.as_graph_def().node:
+        added = scratch.as_graph_def().node
+        for node in added:
             if node.name in given:
                 continue
             for index, source in enumerate(node.input):
                 if source.partition(":")[0] in given:
                     node.input[index] = given[source]
             self._nodes[node.name] = node
+        self._facts.update(_facts_of(scratch))
         new = [result.name for result in results]
-        added = {node.name for node in scratch.as_graph_def().node}
+        names = {node.name for node in added}
         for old, result in zip(map(canonical, tensors), new, strict=True):
             for node in self._nodes.values():
-                if node.name in added:
+                if node.name in names:
                     continue
                 for index, source in enumerate(node.input):
                     if not source.startswith("^") and canonical(source) == old:
                         node.input[index] = result
         self._prune()
-        self._refresh()
+        self._index_users()
         return new
 
     def note_equal(
@@ -273,6 +278,27 @@ class Editor:
             kept = data_inputs(node)
             del node.input[:]
             node.input.extend(kept)
+
+
+def _facts(graph_def: Any) -> dict[str, tuple[tuple[int | None, ...], Any]]:
+    """Returns shape and type of every tensor of a graph."""
+    import tensorflow as tf
+
+    graph = tf.Graph()
+    with graph.as_default():
+        tf.graph_util.import_graph_def(graph_def, name="")
+    return _facts_of(graph)
+
+
+def _facts_of(graph: Any) -> dict[str, tuple[tuple[int | None, ...], Any]]:
+    return {
+        tensor.name: (
+            () if tensor.shape.rank is None else tuple(tensor.shape),
+            tensor.dtype,
+        )
+        for operation in graph.get_operations()
+        for tensor in operation.outputs
+    }
 
 
 def source_of(nodes: Mapping[str, Any], tensor: str) -> str:
