@@ -60,24 +60,35 @@ class Editor:
         self._refresh()
 
     def _inline(self) -> None:
-        """Takes single operations out of functions around them.
+        """Takes operations out of functions around them.
 
         Keras compiles convolutions with groups, and so hides them in one.
         """
+        import tensorflow as tf
+
         functions = {f.signature.name: f for f in self._library.function}
-        for name, node in self._nodes.items():
+        for name, node in list(self._nodes.items()):
             if node.op not in ("PartitionedCall", "StatefulPartitionedCall"):
                 continue
             function = functions[node.attr["f"].func.name]
-            inner = [n for n in function.node_def if n.op not in _PASSING]
-            arguments = [argument.name for argument in function.signature.input_arg]
-            if len(inner) != 1 or data_inputs(inner[0]) != arguments:
+            if len(function.signature.output_arg) != 1 or any(
+                not _has_one_output(inner) for inner in function.node_def
+            ):
                 continue
-            operation = _copy(inner[0])
-            operation.name = name
-            del operation.input[:]
-            operation.input.extend(data_inputs(node))
-            self._nodes[name] = operation
+            arguments = [argument.name for argument in function.signature.input_arg]
+            known = dict(zip(arguments, data_inputs(node), strict=True))
+            known |= {n.name: f"{name}/{n.name}:0" for n in function.node_def}
+            for inner in function.node_def:
+                copy = _copy(inner)
+                copy.name = f"{name}/{inner.name}"
+                del copy.input[:]
+                copy.input.extend(known[node_name(i)] for i in data_inputs(inner))
+                self._nodes[copy.name] = copy
+            result = function.signature.output_arg[0]
+            passing = tf.compat.v1.NodeDef(name=name, op="Identity")
+            passing.input.append(known[node_name(function.ret[result.name])])
+            passing.attr["T"].type = node.attr["Tout"].list.type[0]
+            self._nodes[name] = passing
 
     def _refresh(self) -> None:
         """Reads the shapes of the graph as it is now, and who uses what."""
@@ -340,6 +351,18 @@ def node_name(source: str) -> str:
 def canonical(tensor: str) -> str:
     """Returns the name of a tensor with its number: `"node"` is `"node:0"`."""
     return tensor if ":" in tensor else f"{tensor}:0"
+
+
+def _has_one_output(node: Any) -> bool:
+    """Whether a node of a function is a plain operation with one output."""
+    from tensorflow.python.framework import op_def_registry
+
+    definition = op_def_registry.get(node.op)
+    if definition is None or len(definition.output_arg) != 1:
+        return False
+    output = definition.output_arg[0]
+    calls = any(node.attr[key].HasField("func") for key in node.attr)
+    return not (output.number_attr or output.type_list_attr or calls)
 
 
 def _copy(node: Any) -> Any:

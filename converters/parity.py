@@ -133,7 +133,9 @@ def compare_layers(
                 differs = (value < 0) != _negative(words[tensor], sign.channels)
                 tied[part] |= tallies[sign].add(value, differs, len(tied[part]))
             parts.append(outputs)
-    untraced = [s.layer for s in (rewritten or frozen).signs if s not in pairs]
+    traced = {sign.sign for sign in pairs}
+    signs = (rewritten or frozen).signs
+    untraced = [sign.layer for sign in signs if sign.sign not in traced]
     return Parity(
         layers=tuple(tally.of(sign.layer) for sign, tally in tallies.items()),
         untraced=tuple(layer for layer in untraced if layer != diverging),
@@ -193,12 +195,13 @@ class _Judge:
         behind it, so the search goes on under the signs that are found already.
         """
         pairs: dict[Sign, int] = {}
+        sizes: dict[str, int] = {}
         while True:
-            found = len(pairs)
+            before = len(pairs)
             values, _ = self.values_under(arrays, pairs, words, self._frozen.signs)
             missing = []
             for sign in self._frozen.signs:
-                if sign in pairs:
+                if sign.sign in sizes:
                     continue
                 value = values[sign.sign]
                 fitting = {
@@ -208,13 +211,17 @@ class _Judge:
                 }
                 best = min(fitting, key=lambda tensor: fitting[tensor], default=None)
                 if best is not None and fitting[best] <= _SAME:
-                    pairs[sign] = best
+                    # The graph need not know the size of the last axis.
+                    sizes[sign.sign] = value.shape[-1]
+                    pairs[dataclasses.replace(sign, channels=value.shape[-1])] = best
                 elif best is not None:
                     missing.append(sign.layer)
-            if len(pairs) == found or not missing:
+            if len(pairs) == before or not missing:
                 break
-        ordered = {sign: pairs[sign] for sign in self._frozen.signs if sign in pairs}
-        return ordered, missing[0] if missing else None
+        place = {sign.sign: index for index, sign in enumerate(self._frozen.signs)}
+        ordered = sorted(pairs, key=lambda sign: place[sign.sign])
+        found = {sign: pairs[sign] for sign in ordered}
+        return found, missing[0] if missing else None
 
     def values_under(
         self,
@@ -247,8 +254,8 @@ class _Judge:
             elif equivalents and sign.sign in equivalents:
                 known = equivalents[sign.sign]
                 shape = [-1 if size is None else size for size in known.shape]
-                if shape.count(-1) > 1 and sign.channels is not None:
-                    shape[-1] = sign.channels
+                if shape.count(-1) > 1:
+                    shape[-1] = signs.shape[-1]
                 if shape.count(-1) > 1:
                     continue
                 feeds[known.tensor] = known.factor * signs.reshape(shape)
@@ -266,7 +273,7 @@ def _packed(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (*shape[:-1], -(-shape[-1] // _WORD))
 
 
-def _negative(words: np.ndarray, channels: int) -> np.ndarray:
+def _negative(words: np.ndarray, channels: int | None) -> np.ndarray:
     """Unpacks bits: 1 stands for -1, the first channel lies lowest."""
     little = np.ascontiguousarray(words, "<i4").view(np.uint8)
     bits = np.unpackbits(little, axis=-1, bitorder="little", count=channels)
@@ -274,4 +281,7 @@ def _negative(words: np.ndarray, channels: int) -> np.ndarray:
 
 
 def _mismatch(value: np.ndarray, words: np.ndarray) -> float:
-    return float(((value < 0) != _negative(words, value.shape[-1])).mean())
+    """Returns the share of signs that differ and are no ties."""
+    differs = (value < 0) != _negative(words, value.shape[-1])
+    clear = np.abs(value) > TIE * np.sqrt(np.square(value, dtype=np.float64).mean())
+    return float(differs[clear].mean() if clear.any() else differs.mean())

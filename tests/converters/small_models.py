@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 import zoo_extensions as zx
+from larq_bnnopt import datasets, optimizers
 
 layers = tf.keras.layers
 
@@ -29,6 +30,7 @@ class Row:
         refused: Words of the refusal, or `None`.
         untraced: Layers whose signs the file does not hold as bits.
         change: What to do to the model before its conversion, or `None`.
+        clothes: Whether the inputs are images of Fashion-MNIST.
     """
 
     build: Callable
@@ -39,6 +41,7 @@ class Row:
     refused: str | None = None
     untraced: tuple[str, ...] = ()
     change: Callable | None = None
+    clothes: bool = False
 
     def model(self):
         """Returns the model, its weights as training may leave them."""
@@ -53,6 +56,9 @@ class Row:
 
     def inputs(self, samples=6):
         """Returns inputs by name; some are zero, where a sign and its negative part."""
+        if self.clothes:
+            images, _ = datasets.load("fashion_mnist_mini").test_arrays()
+            return {"image": images[-samples:]}
         several = isinstance(self.shape, Mapping)
         shapes = self.shape if several else {"image": self.shape}
         generator = np.random.default_rng(2)
@@ -450,6 +456,12 @@ SHAPES = {
     "image_4x4_dilation_2_zero_padding": Row(
         alone(dilation_rate=2, pad_values=0.0), shape=(4, 4, 64)
     ),
+    "image_2x2_groups_dilation": Row(
+        alone(groups=2, pad_values=0.0, dilation_rate=2), shape=(2, 2, 64)
+    ),
+    "minus_padding_groups_dilation": Row(
+        alone(groups=2, pad_values=-1.0, dilation_rate=2)
+    ),
     "image_1x1_one_padding": Row(alone(), shape=(1, 1, 64)),
     "image_2x2_minus_padding": Row(alone(pad_values=-1.0), shape=(2, 2, 64)),
     "image_2x2_groups": Row(alone(groups=2, pad_values=0.0), shape=(2, 2, 64)),
@@ -478,6 +490,12 @@ KINDS = {
         stays_float=NO_DENSE,
     ),
     "dense_of_a_sequence": by_time(lambda x: norm(dense(name="binary")(norm(x)))),
+    "float_dense_of_signs_in_a_sequence": Row(
+        lambda x: norm(dense(name="binary", kernel_quantizer=None)(x)),
+        shape=(3, 31),
+        binary=0,
+        stays_float=NO_DENSE,
+    ),
     "dense_of_an_images_channels": Row(
         lambda x: norm(dense(name="binary")(norm(x))), shape=(3, 4, 64)
     ),
@@ -668,7 +686,7 @@ AROUND = {
         lambda x: layers.Normalization(mean=[1.0] * 32, variance=[4.0] * 32)(
             conv(name="binary")(norm(x))
         ),
-        operators={"SUB": 0, "MUL": 0, "DIV": 0},
+        operators={"SUB": 0, "DIV": 0},
     ),
     # What moves values, on both sides of the sign.
     "sign_of_joined": Row(
@@ -719,6 +737,19 @@ AROUND = {
         lambda x: norm(
             conv(name="binary", padding="valid", strides=2)(padded(1)(norm(x)))
         )
+    ),
+    "signs_of_groups": Row(
+        lambda x: lq.quantizers.SteSign()(conv(16, groups=2, name="binary")(x)),
+        shape=(4, 4, 16),
+        binary=0,
+        stays_float={"binary": "groups have 8 channels"},
+    ),
+    "signs_of_exact_zeros": Row(
+        # Sums of 0.01 and -0.01 are zero but for rounding, and without an offset.
+        lambda x: lq.quantizers.SteSign()(
+            conv(name="binary", pad_values=0.0, **free(0.01))(x)
+        ),
+        shape=(1, 2, 33),
     ),
     "zeros_around_signs": Row(
         lambda x: norm(
@@ -808,4 +839,101 @@ GRAPHS = {
     ),
 }
 
-MODELS = {**QUANTIZERS, **KERNELS, **SHAPES, **KINDS, **AROUND, **GRAPHS}
+
+def network(**kernel):
+    """For images of clothes."""
+
+    def build(x):
+        x = norm(layers.Conv2D(32, 3, strides=4, use_bias=False)(x))
+        x = norm(conv(name="first", **kernel)(x))
+        x = norm(conv(name="second", pad_values=0.0, strides=2, **kernel)(x))
+        x = dense(name="third", **kernel)(layers.GlobalAveragePooling2D()(x))
+        return layers.Dense(10)(norm(x))
+
+    return build
+
+
+def trained_by(make, steps=3):
+    """Trains with an optimizer; Adam takes what that does not."""
+
+    def change(model):
+        images, labels = datasets.load("fashion_mnist_mini").test_arrays()
+        optimizer = make()
+        home = optimizers
+        if isinstance(optimizer, tf.keras.optimizers.legacy.Optimizer):
+            home = optimizers.legacy
+        if not isinstance(optimizer, ADAMS):
+            adam = (
+                tf.keras.optimizers
+                if home is optimizers
+                else tf.keras.optimizers.legacy
+            ).Adam(0.01)
+            pair = (optimizers.is_binary_variable, optimizer)
+            optimizer = home.CaseOptimizer(pair, default_optimizer=adam)
+        loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(optimizer, loss, run_eagerly=True)
+        before = model.get_layer("first").kernel.numpy()
+        for step in range(steps):
+            part = slice(32 * step, 32 * (step + 1))
+            model.train_on_batch(images[part], labels[part])
+        moved = model.get_layer("first").kernel.numpy() != before
+        if not moved.any():
+            raise RuntimeError("The optimizer changed nothing.")
+
+    return change
+
+
+def learned(make, kernel=None, **options):
+    return Row(
+        network(**(free() if kernel is None else kernel)),
+        shape=(28, 28, 1),
+        change=trained_by(make),
+        clothes=True,
+        **{"binary": 3, **options},
+    )
+
+
+ADAMS = (tf.keras.optimizers.Adam, tf.keras.optimizers.legacy.Adam)
+DRIFTED = "weights of its kernel are not [+]-c of their output channel"
+BUTTERWORTH = ([0.1, 0.1], [1.0, -0.8])
+
+OPTIMIZERS = {
+    "diode": learned(optimizers.Diode),
+    "gradient_filter": learned(lambda: optimizers.GradientFilter(0.1, 0.1)),
+    "gradient_filter_of_order_1": learned(
+        lambda: optimizers.GradientFilter(0.1, order=1)
+    ),
+    "iir_filter": learned(lambda: optimizers.IIRFilter(*BUTTERWORTH)),
+    "bop": learned(lambda: optimizers.Bop(1e-6, 0.1)),
+    "bop_2nd_order": learned(lambda: optimizers.Bop2ndOrder(1e-3, 0.1, 0.1)),
+    "legacy_diode": learned(optimizers.legacy.Diode),
+    "legacy_gradient_filter": learned(
+        lambda: optimizers.legacy.GradientFilter(0.1, 0.1)
+    ),
+    "legacy_iir_filter": learned(lambda: optimizers.legacy.IIRFilter(*BUTTERWORTH)),
+    "larqs_bop": learned(lambda: lq.optimizers.Bop(1e-6, 0.1)),
+    "legacy_bop_2nd_order": learned(
+        lambda: optimizers.legacy.Bop2ndOrder(1e-3, 0.1, 0.1)
+    ),
+    "adam_on_latent_weights": learned(tf.keras.optimizers.Adam, kernel={}),
+    # An optimizer for real weights takes them out of {-1, +1}.
+    "adam_on_weights_without_latent_ones": learned(
+        lambda: tf.keras.optimizers.Adam(1e-3),
+        refused="first has [0-9]+ weights that are not .* Use Diode",
+    ),
+    "fast_adam_on_weights_without_latent_ones": learned(
+        lambda: tf.keras.optimizers.Adam(0.1),
+        binary=0,
+        stays_float={"first": DRIFTED, "second": DRIFTED, "third": "dense"},
+    ),
+}
+
+MODELS = {
+    **QUANTIZERS,
+    **KERNELS,
+    **SHAPES,
+    **KINDS,
+    **AROUND,
+    **GRAPHS,
+    **OPTIMIZERS,
+}
