@@ -17,8 +17,9 @@ from converters.rewrites import (
     dilated_convolutions,
     small_images,
     stride_padding,
+    unread_edges,
 )
-from converters.rewrites.patterns import paddings
+from converters.rewrites.patterns import paddings, same_padding
 
 
 def check_graph(frozen: FrozenModel) -> None:
@@ -45,7 +46,13 @@ def check_graph(frozen: FrozenModel) -> None:
         "Engine takes for that of padding='same', another one. Use the rewrite "
         "'stride_padding', or padding='same'."
         for node, pad, *_ in stride_padding.find(editor)
-        if _looks_same(editor, node, pad)
+        if _is_misread(editor, node, pad)
+    ]
+    reasons += [
+        f"{editor.layer(node)} has padding='same' and strides that leave a part of its "
+        "image unread, which the kernels of the interpreter compute wrongly. Use the "
+        "rewrite 'unread_edges', or padding='valid'."
+        for node, *_ in unread_edges.find(editor)
     ]
     reasons += [
         f"{editor.layer(node)} has a constant of the shape {constant.shape} behind a "
@@ -62,16 +69,23 @@ def _size(editor: Editor, node: Any) -> str:
     return f"{height}x{width} pixels"
 
 
-def _looks_same(editor: Editor, node: Any, pad: Any) -> bool:
-    """Whether explicit padding is balanced and gives outputs of the usual size."""
-    value, given = data_inputs(pad)[0], paddings(editor, pad)
+def _is_misread(editor: Editor, node: Any, pad: Any) -> bool:
+    """Whether explicit padding is taken for "same", which puts it elsewhere.
+
+    It is where it is balanced and gives outputs of the usual size.
+    """
+    value, kernel = data_inputs(pad)[0], editor.shape(data_inputs(node)[1])
     sizes, outputs = editor.shape(value)[1:3], editor.shape(node.name)[1:3]
-    strides = node.attr["strides"].list.i[1:3]
+    strides, dilations = (node.attr[n].list.i[1:3] for n in ("strides", "dilations"))
+    given = paddings(editor, pad)
     if given is None or None in sizes:
         return False
-    balanced = [before == (before + after) // 2 for before, after in given[0][1:3]]
+    amounts = given[0][1:3]
+    same = same_padding(sizes, kernel, strides, dilations)
+    balanced = [before == (before + after) // 2 for before, after in amounts]
     usual = [math.ceil(size / stride) for size, stride in zip(sizes, strides)]
-    return all(balanced) and list(outputs) == usual
+    elsewhere = (same[:, 0] != amounts[:, 0]).any()
+    return all(balanced) and list(outputs) == usual and bool(elsewhere)
 
 
 def _other_signs(editor: Editor, frozen: FrozenModel) -> list[str]:

@@ -22,7 +22,8 @@ from converters.runtime import Interpreter
 TIE = 1e-5
 # A sign tensor of the file that differs in more places is another one.
 _SAME = 0.01
-_MATCHING_SAMPLES = 2
+# Signs are found by their values over as many samples as hold so many, at least two.
+_MATCHING_VALUES = 2**20
 _VALUES_AT_ONCE = 2**25
 _WORD = 32
 
@@ -108,7 +109,9 @@ def compare_layers(
     samples = len(next(iter(arrays.values())))
     with contextlib.ExitStack() as stack:
         converted = _Judge(rewritten or frozen, stack)
-        first = {name: array[:_MATCHING_SAMPLES] for name, array in arrays.items()}
+        size = sum(math.prod(file.shape(tensor)) * _WORD for tensor in bits)
+        count = max(2, _MATCHING_VALUES // max(1, size))
+        first = {name: array[:count] for name, array in arrays.items()}
         pairs, diverging = converted.match(first, interpreter.intermediate(first, bits))
         judges = [converted]
         if rewritten is not None:
@@ -282,6 +285,10 @@ def _negative(words: np.ndarray, channels: int | None) -> np.ndarray:
 
 def _mismatch(value: np.ndarray, words: np.ndarray) -> float:
     """Returns the share of signs that differ and are no ties."""
-    differs = (value < 0) != _negative(words, value.shape[-1])
+    channels = value.shape[-1]
+    if _negative(words, None)[..., channels:].any():
+        # Another tensor: bits behind the last channel are 0.
+        return 1.0
+    differs = (value < 0) != _negative(words, channels)
     clear = np.abs(value) > TIE * np.sqrt(np.square(value, dtype=np.float64).mean())
     return float(differs[clear].mean() if clear.any() else differs.mean())

@@ -21,11 +21,13 @@ from converters.rewrites import (
     sign_order,
     small_images,
     stride_padding,
+    unread_edges,
 )
 
 REWRITES: dict[str, Callable[[Editor], list[str]]] = {
     "dilated_convolutions": dilated_convolutions.rewrite,
     "stride_padding": stride_padding.rewrite,
+    "unread_edges": unread_edges.rewrite,
     "grouped_convolutions": grouped_convolutions.rewrite,
     "dense_layers": dense_layers.rewrite,
     "padding_over_time": padding_over_time.rewrite,

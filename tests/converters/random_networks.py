@@ -155,7 +155,7 @@ class Network:
             options["use_bias"] = True
         return x, options
 
-    def window(self, x, sizes=(1, 2, 3, 3, 3, 5)):
+    def window(self, x, sizes=(1, 2, 3, 3, 5)):
         """Draws size, stride, padding and dilation of a kernel."""
         size = self.pick(*sizes), self.pick(*sizes)
         if self.pick(True, True, False):

@@ -212,6 +212,20 @@ CASES = {
         1,
         "pads an image of 4x5 pixels with zeros",
     ),
+    "kernel_smaller_than_the_stride": (
+        "unread_edges",
+        (6, 7, 3),
+        lambda x: conv()(layers.Conv2D(32, 2, strides=3, padding="same")(x)),
+        1,
+        "conv2d has padding='same' and strides that leave a part",
+    ),
+    "kernel_smaller_than_the_stride_both_ways": (
+        "unread_edges",
+        (6, 6, 3),
+        lambda x: conv()(layers.DepthwiseConv2D(2, strides=3, padding="same")(x)),
+        1,
+        "depthwise_conv2d has padding='same' and strides that leave a part",
+    ),
     "constants_by_place": (
         "constant_shapes",
         (3, 4, 64),
@@ -284,14 +298,37 @@ def test_converts_with_it(name):
     assert f"| {kind} |" in report.markdown()
 
 
+REFUSED = [name for name in CASES if isinstance(CASES[name][-1], str)]
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_is_refused_without_it(name):
+    kind, model, _, _, words = case(name)
+    others = [other for other in REWRITES if other != kind]
+    with pytest.raises(converters.ConversionError, match=words) as refused:
+        converters.convert(model, inputs=None, rewrites=others)
+    assert f"'{kind}'" in str(refused.value)
+    assert any(layer.name in str(refused.value) for layer in model.layers)
+
+
+def test_explicit_padding_that_comes_out_right_is_not_refused():
+    """Unread padding that Larq Compute Engine does not take for another one."""
+    by = ((1, 2), (1, 2))
+    model = functional(
+        (15, 15, 3), lambda x: conv()(padded(x, layers.Conv2D(32, 3, strides=2), by=by))
+    )
+    images = np.random.default_rng(2).normal(size=(8, 15, 15, 3)).astype(np.float32)
+    report = converters.convert(model, inputs=images, rewrites=None).report
+    assert report.verification.passed
+    assert converters.convert(model, inputs=None).report.rewrites
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_does_not_without_it(name, monkeypatch):
     kind, model, images, with_it, without = case(name)
     others = [other for other in REWRITES if other != kind]
     if isinstance(without, str):
-        with pytest.raises(converters.ConversionError, match=without):
-            converters.convert(model, inputs=None, rewrites=others)
         # It is refused because the file would be wrong.
         monkeypatch.setattr(conversion, "check_graph", lambda graph: None)
         with pytest.raises(converters.ConversionError, match=r"not say|not load"):
