@@ -99,6 +99,7 @@ class Editor:
             tf.graph_util.import_graph_def(self.graph_def, name="")
         self._graph = graph
         self._constants: dict[str, np.ndarray | None] = {}
+        self._measured: dict[str, tuple[int, ...]] = {}
         self._users: dict[str, list[Any]] = collections.defaultdict(list)
         for node in self._nodes.values():
             for source in dict.fromkeys(map(canonical, data_inputs(node))):
@@ -158,6 +159,27 @@ class Editor:
     def shape(self, tensor: str) -> tuple[int | None, ...]:
         """Returns the static shape of a tensor."""
         return tuple(self._graph.get_tensor_by_name(canonical(tensor)).shape)
+
+    def inner_shape(self, tensor: str) -> tuple[int, ...]:
+        """Returns the shape behind the first axis, measured where it is unknown.
+
+        It is unknown to TensorFlow behind some reshapings that compute their shape.
+        """
+        import tensorflow as tf
+
+        tensor = canonical(tensor)
+        shape = self.shape(tensor)[1:]
+        if None not in shape:
+            return tuple(int(size or 0) for size in shape)
+        if tensor not in self._measured:
+            feeds = {}
+            for node in self.nodes("Placeholder"):
+                holder = self._graph.get_tensor_by_name(f"{node.name}:0")
+                sizes = [size or 1 for size in holder.shape]
+                feeds[holder] = np.zeros(sizes, holder.dtype.as_numpy_dtype)
+            with tf.compat.v1.Session(graph=self._graph) as session:
+                self._measured[tensor] = session.run(tensor, feeds).shape[1:]
+        return self._measured[tensor]
 
     def constant(self, tensor: str) -> np.ndarray | None:
         """Returns the value of a tensor that does not depend on the inputs."""

@@ -65,7 +65,7 @@ def check_graph(frozen: FrozenModel) -> None:
 
 
 def _size(editor: Editor, node: Any) -> str:
-    height, width = editor.shape(node.input[0])[1:3]
+    height, width = editor.inner_shape(node.input[0])[:2]
     return f"{height}x{width} pixels"
 
 
@@ -75,10 +75,10 @@ def _is_misread(editor: Editor, node: Any, pad: Any) -> bool:
     It is where it is balanced and gives outputs of the usual size.
     """
     value, kernel = data_inputs(pad)[0], editor.shape(data_inputs(node)[1])
-    sizes, outputs = editor.shape(value)[1:3], editor.shape(node.name)[1:3]
+    sizes, outputs = (editor.inner_shape(t)[:2] for t in (value, node.name))
     strides, dilations = (node.attr[n].list.i[1:3] for n in ("strides", "dilations"))
     given = paddings(editor, pad)
-    if given is None or None in sizes:
+    if given is None:
         return False
     amounts = given[0][1:3]
     same = same_padding(sizes, kernel, strides, dilations)

@@ -20,8 +20,10 @@ from converters.freezing import FrozenModel, Sign
 from converters.runtime import Interpreter
 
 TIE = 1e-5
-# A sign tensor of the file that differs in more places is another one.
+# A sign tensor of the file that differs in more places is another one: places that are
+# no ties, and all of them.
 _SAME = 0.01
+_TIED = 0.2
 # Signs are found by their values over as many samples as hold so many, at least two.
 _MATCHING_VALUES = 2**20
 _VALUES_AT_ONCE = 2**25
@@ -213,7 +215,7 @@ class _Judge:
                     if _packed(value.shape) == array.shape
                 }
                 best = min(fitting, key=lambda tensor: fitting[tensor], default=None)
-                if best is not None and fitting[best] <= _SAME:
+                if best is not None and fitting[best] <= _TIED:
                     # The graph need not know the size of the last axis.
                     sizes[sign.sign] = value.shape[-1]
                     pairs[dataclasses.replace(sign, channels=value.shape[-1])] = best
@@ -284,11 +286,13 @@ def _negative(words: np.ndarray, channels: int | None) -> np.ndarray:
 
 
 def _mismatch(value: np.ndarray, words: np.ndarray) -> float:
-    """Returns the share of signs that differ and are no ties."""
+    """Returns the share of signs that differ, 1 if by more than ties."""
     channels = value.shape[-1]
     if _negative(words, None)[..., channels:].any():
         # Another tensor: bits behind the last channel are 0.
-        return 1.0
+        return 1
     differs = (value < 0) != _negative(words, channels)
     clear = np.abs(value) > TIE * np.sqrt(np.square(value, dtype=np.float64).mean())
-    return float(differs[clear].mean() if clear.any() else differs.mean())
+    if not clear.any():
+        clear[:] = True
+    return 1 if differs[clear].mean() > _SAME else float(differs.mean())

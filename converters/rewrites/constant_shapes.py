@@ -28,9 +28,7 @@ def rewrite(editor: Editor) -> list[str]:
     for node, constant, first in find(editor):
         # One rewritten before may have changed what this one takes.
         value = data_inputs(node)[0 if first else 1]
-        shape = editor.shape(value)
-        if None in shape[1:]:
-            continue
+        shape = editor.inner_shape(value)
         function = {
             "Sub": tf.subtract,
             "Mul": tf.multiply,
@@ -40,7 +38,7 @@ def rewrite(editor: Editor) -> list[str]:
         def build(
             x: Any,
             constant: Any = constant,
-            shape: Any = shape[1:],
+            shape: Any = shape,
             first: bool = first,
             function: Any = function,
         ) -> Any:

@@ -43,8 +43,8 @@ def rewrite(editor: Editor) -> list[str]:
         if max(*node.attr["strides"].list.i, *node.attr["dilations"].list.i) > 1:
             continue
         amounts = padding - crops
-        sizes, kernel = editor.shape(value)[1:3], editor.shape(node.input[1])[:2]
-        if None in sizes or (crops[:, 0] != 0).any():
+        sizes, kernel = editor.inner_shape(value)[:2], editor.shape(node.input[1])[:2]
+        if (crops[:, 0] != 0).any():
             continue
         if not amounts.any():
             kind = "VALID"

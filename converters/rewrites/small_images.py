@@ -31,7 +31,7 @@ def rewrite(editor: Editor) -> list[str]:
         kernel = np.asarray(editor.constant(node.input[1]))
         strides = tuple(node.attr["strides"].list.i)
         dilations = tuple(node.attr["dilations"].list.i)
-        sizes = editor.shape(node.input[0])[1:3]
+        sizes = editor.inner_shape(node.input[0])[:2]
         amounts = same_padding(sizes, kernel.shape[:2], strides[1:3], dilations[1:3])
         outside = _outside(kernel, sizes, amounts, strides[1:3], dilations[1:3])
         around = ((0, 0), *map(tuple, amounts), (0, 0))
@@ -65,10 +65,10 @@ def find(editor: Editor) -> list[Any]:
         kernel = editor.constant(node.input[1])
         if kernel is None or editor.signed_value(node.input[0]) is None:
             continue
-        sizes = editor.shape(node.input[0])[1:3]
+        sizes = editor.inner_shape(node.input[0])[:2]
         dilations = node.attr["dilations"].list.i[1:3]
         reach = [d * (k - 1) + 1 for d, k in zip(dilations, kernel.shape)]
-        if None in sizes or all(r <= size for r, size in zip(reach, sizes)):
+        if all(r <= size for r, size in zip(reach, sizes)):
             continue
         if is_taken_for_binary(kernel):
             found.append(node)

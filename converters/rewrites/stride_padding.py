@@ -65,11 +65,11 @@ def find(editor: Editor) -> list[tuple[Any, Any, np.ndarray, float]]:
         if pad.op not in ("Pad", "PadV2"):
             continue
         given = paddings(editor, pad)
-        sizes = editor.shape(data_inputs(pad)[0])[1:3]
-        if given is None or None in sizes:
+        if given is None:
             continue
         dilations = list(node.attr["dilations"].list.i)
         amounts, constant = given
+        sizes = editor.inner_shape(data_inputs(pad)[0])[:2]
         kernel = editor.shape(data_inputs(node)[1])
         cut = _cut(amounts, sizes, kernel, strides, dilations)
         if (cut != amounts).any():

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from converters.editing import Editor, data_inputs
 from converters.rewrites.patterns import is_nhwc, is_taken_for_binary
 
@@ -59,12 +57,10 @@ def find(editor: Editor) -> list[tuple[Any, tuple[int, ...], bool]]:
     for node in editor.nodes("Conv2D", "DepthwiseConv2dNative"):
         if node.attr["padding"].s != b"SAME" or not is_nhwc(node):
             continue
-        shapes = editor.shape(node.input[0]), editor.shape(data_inputs(node)[1])
-        # One that is unknown counts as 0.
-        sizes = [size or 0 for size in shapes[0][1:3]]
-        kernel = [size or 0 for size in shapes[1][:2]]
-        if 0 in (*sizes, *kernel) or kernel == [1, 1]:
+        weights = editor.constant(data_inputs(node)[1])
+        if weights is None or weights.shape[:2] == (1, 1):
             continue
+        sizes, kernel = editor.inner_shape(node.input[0])[:2], weights.shape[:2]
         strides, dilations = (
             node.attr[name].list.i[1:3] for name in ("strides", "dilations")
         )
@@ -74,9 +70,8 @@ def find(editor: Editor) -> list[tuple[Any, tuple[int, ...], bool]]:
         ]
         if all(end >= size for end, size in zip(ends, sizes)):
             continue
-        weights = editor.constant(data_inputs(node)[1])
         signed = editor.signed_value(node.input[0]) is not None
-        if signed and weights is not None and is_taken_for_binary(np.asarray(weights)):
+        if signed and is_taken_for_binary(weights):
             continue
         read = tuple(min(end, size) for end, size in zip(ends, sizes))
         padded = any(end > size for end, size in zip(ends, sizes))

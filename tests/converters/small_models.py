@@ -514,6 +514,15 @@ KINDS = {
             )(norm(x))
         )
     ),
+    "conv1d_of_a_size_that_the_graph_does_not_know": Row(
+        lambda x: norm(
+            lq.layers.QuantConv1D(32, 5, padding="same", **options_of({}))(
+                norm(dense(name="binary", kernel_quantizer=None)(x))
+            )
+        ),
+        shape=(4, 33),
+        stays_float=NO_DENSE,
+    ),
     "conv1d_causal": by_time(
         lambda x: norm(
             lq.layers.QuantConv1D(
@@ -750,6 +759,10 @@ AROUND = {
             conv(name="binary", pad_values=0.0, **free(0.01))(x)
         ),
         shape=(1, 2, 33),
+    ),
+    "sign_of_a_rectified_sign": Row(
+        # The second one is +1 everywhere, its values are 0 and 1.
+        lambda x: norm(conv(name="binary")(layers.ReLU()(sign(norm(x))))),
     ),
     "zeros_around_signs": Row(
         lambda x: norm(
