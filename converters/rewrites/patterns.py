@@ -30,6 +30,19 @@ def is_taken_for_binary(kernel: np.ndarray) -> bool:
     return bool(kernel.size and deviation(kernel).max() <= SNAPPED)
 
 
+def becomes_binary(editor: Editor, node: Any) -> bool:
+    """Tells whether Larq Compute Engine makes a convolution binary.
+
+    Its inputs must be signs, and groups of whole words.
+    """
+    kernel = editor.constant(node.input[1])
+    if kernel is None or not is_nhwc(node) or not is_taken_for_binary(kernel):
+        return False
+    channels = editor.inner_shape(node.input[0])[-1]
+    whole = kernel.shape[2] in (channels, *range(32, channels, 32))
+    return whole and editor.signed_value(node.input[0]) is not None
+
+
 def only_user(editor: Editor, tensor: str) -> Any:
     """Returns the only node that uses a tensor, or `None`."""
     users = editor.users(tensor)

@@ -15,11 +15,7 @@ from typing import Any
 import numpy as np
 
 from converters.editing import Editor, data_inputs
-from converters.rewrites.patterns import (
-    is_nhwc,
-    is_taken_for_binary,
-    same_padding,
-)
+from converters.rewrites.patterns import becomes_binary, same_padding
 
 
 def rewrite(editor: Editor) -> list[str]:
@@ -60,17 +56,13 @@ def find(editor: Editor) -> list[Any]:
     """Returns the convolutions of signs whose zero padding comes out wrong."""
     found = []
     for node in editor.nodes("Conv2D"):
-        if node.attr["padding"].s != b"SAME" or not is_nhwc(node):
+        if node.attr["padding"].s != b"SAME" or not becomes_binary(editor, node):
             continue
-        kernel = editor.constant(node.input[1])
-        if kernel is None or editor.signed_value(node.input[0]) is None:
-            continue
+        kernel = np.asarray(editor.constant(node.input[1])).shape
         sizes = editor.inner_shape(node.input[0])[:2]
         dilations = node.attr["dilations"].list.i[1:3]
-        reach = [d * (k - 1) + 1 for d, k in zip(dilations, kernel.shape)]
-        if all(r <= size for r, size in zip(reach, sizes)):
-            continue
-        if is_taken_for_binary(kernel):
+        reach = [d * (k - 1) + 1 for d, k in zip(dilations, kernel[:2])]
+        if any(r > size for r, size in zip(reach, sizes)):
             found.append(node)
     return found
 

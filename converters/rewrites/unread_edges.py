@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from converters.editing import Editor, data_inputs
-from converters.rewrites.patterns import is_nhwc, is_taken_for_binary
+from converters.rewrites.patterns import becomes_binary, is_nhwc
 
 
 def rewrite(editor: Editor) -> list[str]:
@@ -70,8 +70,7 @@ def find(editor: Editor) -> list[tuple[Any, tuple[int, ...], bool]]:
         ]
         if all(end >= size for end, size in zip(ends, sizes)):
             continue
-        signed = editor.signed_value(node.input[0]) is not None
-        if signed and is_taken_for_binary(weights):
+        if node.op == "Conv2D" and becomes_binary(editor, node):
             continue
         read = tuple(min(end, size) for end, size in zip(ends, sizes))
         padded = any(end > size for end, size in zip(ends, sizes))

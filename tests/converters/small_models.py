@@ -822,6 +822,12 @@ AROUND = {
         ),
         shape=(8, 8, 8),
     ),
+    "stride_larger_than_the_kernel_in_groups": Row(
+        alone(size=2, groups=4, strides=3, pad_values=0.0),
+        shape=(6, 9, 32),
+        binary=0,
+        stays_float={"binary": "groups have 8 channels"},
+    ),
     "projection_of_stride_2": Row(
         lambda x: norm(
             conv(name="binary")(layers.Conv2D(32, 1, strides=2, padding="same")(x))
