@@ -116,6 +116,19 @@ def test_a_refusal_says_what_is_known(monkeypatch):
     assert not refused.value.report.verification.passed
 
 
+def test_a_file_that_does_not_load_is_refused(monkeypatch):
+    from converters import conversion
+
+    x = tf.keras.Input((8, 8, 64))
+    by_place = np.arange(64, dtype=np.float32).reshape(8, 8, 1)
+    model = tf.keras.Model(x, conv()(x) * by_place)
+    with pytest.raises(converters.ConversionError, match=r"shape \(8, 8, 1\) behind"):
+        converters.convert(model, inputs=None, rewrites=None)
+    monkeypatch.setattr(conversion, "check_graph", lambda graph: None)
+    with pytest.raises(converters.ConversionError, match="that does not load"):
+        converters.convert(model, inputs=None, rewrites=None)
+
+
 def test_the_converters_own_messages_are_kept(monkeypatch):
     from larq_compute_engine.mlir import _tf_tfl_flatbuffer as binding
 
