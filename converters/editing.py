@@ -188,13 +188,14 @@ class Editor:
         tensor = self.source(tensor)
         if tensor not in self._constants:
             value = _literal(self._nodes[node_name(tensor)])
-            if value is None and not self._depends_on_inputs(tensor):
+            if value is None and not self.depends_on_inputs(tensor):
                 with tf.compat.v1.Session(graph=self._graph) as session:
                     value = session.run(tensor)
             self._constants[tensor] = value
         return self._constants[tensor]
 
-    def _depends_on_inputs(self, tensor: str) -> bool:
+    def depends_on_inputs(self, tensor: str) -> bool:
+        """Returns whether a tensor is no constant of the model."""
         waiting, seen = [node_name(tensor)], set()
         while waiting:
             name = waiting.pop()

@@ -93,7 +93,7 @@ def _other_signs(editor: Editor, frozen: FrozenModel) -> list[str]:
     known = {sign.sign for sign in frozen.signs}
     reasons = []
     for node in editor.nodes("Sign"):
-        if f"{node.name}:0" in known or editor.constant(node.name) is not None:
+        if f"{node.name}:0" in known or not editor.depends_on_inputs(node.name):
             continue
         total = editor.producer(node.input[0])
         if total.op not in ("Add", "AddV2"):
