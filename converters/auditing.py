@@ -203,7 +203,8 @@ def why_float(layer: Any) -> tuple[str, str]:
             "Larq Compute Engine has no binary dense operator",
             "convert it with the rewrite 'dense_layers', whose inputs must be signs",
         )
-    if not isinstance(layer, lq.layers.QuantConv2D):
+    over_time = isinstance(layer, lq.layers.QuantConv1D)
+    if not over_time and not isinstance(layer, lq.layers.QuantConv2D):
         return (
             f"Larq Compute Engine has no binary operator for {type(layer).__name__}",
             "use QuantConv2D",
@@ -212,6 +213,11 @@ def why_float(layer: Any) -> tuple[str, str]:
         return (
             f"it pads with {layer.pad_values}",
             "use pad_values=1.0, or for -1 the rewrite 'minus_padding'",
+        )
+    if layer.padding == "causal":
+        return (
+            "its causal padding puts zeros among the signs",
+            "use padding='valid' or 'same'",
         )
     channels = layer.kernel.shape[-2]
     if layer.groups > 1 and channels % _WORD:
@@ -244,6 +250,11 @@ def why_float(layer: Any) -> tuple[str, str]:
             f"{off} values of {name} of its kernel are not +-c of their output channel",
             "make them signs before the conversion; for TemperatureSign, convert "
             "zoo_extensions.force_sign(model)",
+        )
+    if over_time:
+        return (
+            "Larq Compute Engine looks for binary convolutions of images",
+            "use the rewrites 'padding_over_time' and 'sign_order'",
         )
     return (
         "no pattern of Larq Compute Engine matched it",

@@ -18,10 +18,11 @@ import numpy as np
 from converters.auditing import KNOWN_CUSTOM_OPERATORS
 from converters.errors import ConversionError
 from converters.freezing import FrozenModel, freeze
+from converters.hazards import check_graph
 from converters.preflight import check, in_float32
 from converters.reports import Report
 from converters.rewrites import REWRITES, rewrite
-from converters.runtime import TfliteFile
+from converters.runtime import Interpreter, TfliteFile
 from converters.verification import Inputs
 
 # Lines of the converter's log that a user should see.
@@ -99,8 +100,10 @@ def convert(
     destination = None if path is None else _writable(path)
     frozen = freeze(model)
     graph, rewritten = rewrite(frozen, rewrites or ())
+    check_graph(graph)
     content, messages = _run_converter(model, graph)
     _check_operators(content, messages)
+    _check_loads(model, content)
     report = Report.of(
         model,
         content,
@@ -230,6 +233,16 @@ def _check_operators(content: bytes, messages: tuple[str, ...]) -> None:
             f"No interpreter knows the operators {', '.join(unknown)} of this model. "
             "Replace the layers that use them." + "".join(f"\n  {m}" for m in messages)
         )
+
+
+def _check_loads(model: Any, content: bytes) -> None:
+    try:
+        Interpreter(content)
+    except (RuntimeError, ValueError) as error:
+        raise ConversionError(
+            f"Larq Compute Engine made a file of {model.name} that does not load: "
+            f"{error}"
+        ) from error
 
 
 def _check_verification(report: Report) -> None:

@@ -58,28 +58,40 @@ class Editor:
         self._versions, self._library = graph_def.versions, graph_def.library
         self._inline()
         self._constants: dict[str, np.ndarray | None] = {}
+        self._measured: dict[str, tuple[int, ...]] = {}
         self._facts = _facts(self.graph_def)
         self._index_users()
 
     def _inline(self) -> None:
-        """Takes single operations out of functions around them.
+        """Takes operations out of functions around them.
 
         Keras compiles convolutions with groups, and so hides them in one.
         """
+        import tensorflow as tf
+
         functions = {f.signature.name: f for f in self._library.function}
-        for name, node in self._nodes.items():
+        for name, node in list(self._nodes.items()):
             if node.op not in ("PartitionedCall", "StatefulPartitionedCall"):
                 continue
             function = functions[node.attr["f"].func.name]
-            inner = [n for n in function.node_def if n.op not in _PASSING]
-            arguments = [argument.name for argument in function.signature.input_arg]
-            if len(inner) != 1 or data_inputs(inner[0]) != arguments:
+            if len(function.signature.output_arg) != 1 or any(
+                not _has_one_output(inner) for inner in function.node_def
+            ):
                 continue
-            operation = _copy(inner[0])
-            operation.name = name
-            del operation.input[:]
-            operation.input.extend(data_inputs(node))
-            self._nodes[name] = operation
+            arguments = [argument.name for argument in function.signature.input_arg]
+            known = dict(zip(arguments, data_inputs(node), strict=True))
+            known |= {n.name: f"{name}/{n.name}:0" for n in function.node_def}
+            for inner in function.node_def:
+                copy = _copy(inner)
+                copy.name = f"{name}/{inner.name}"
+                del copy.input[:]
+                copy.input.extend(known[node_name(i)] for i in data_inputs(inner))
+                self._nodes[copy.name] = copy
+            result = function.signature.output_arg[0]
+            passing = tf.compat.v1.NodeDef(name=name, op="Identity")
+            passing.input.append(known[node_name(function.ret[result.name])])
+            passing.attr["T"].type = node.attr["Tout"].list.type[0]
+            self._nodes[name] = passing
 
     def _index_users(self) -> None:
         """Reads who uses what in the graph as it is now."""
@@ -143,39 +155,61 @@ class Editor:
         """Returns the static shape of a tensor."""
         return self._facts[canonical(tensor)][0]
 
+    def inner_shape(self, tensor: str) -> tuple[int, ...]:
+        """Returns the shape behind the first axis, measured where it is unknown.
+
+        It is unknown to TensorFlow behind some reshapings that compute their shape.
+        """
+        tensor = canonical(tensor)
+        shape = self.shape(tensor)[1:]
+        if None not in shape:
+            return tuple(int(size or 0) for size in shape)
+        if tensor not in self._measured:
+            feeds = {}
+            for node in self.nodes("Placeholder"):
+                sizes = [size or 1 for size in self.shape(node.name)]
+                dtype = self._facts[canonical(node.name)][1]
+                feeds[canonical(node.name)] = np.zeros(sizes, dtype.as_numpy_dtype)
+            self._measured[tensor] = self._compute(tensor, feeds).shape[1:]
+        return self._measured[tensor]
+
     def constant(self, tensor: str) -> np.ndarray | None:
         """Returns the value of a tensor that does not depend on the inputs."""
         tensor = self.source(tensor)
         if tensor not in self._constants:
             value = _literal(self._nodes[node_name(tensor)])
-            if value is None:
-                value = self._compute(tensor)
+            if value is None and not self.depends_on_inputs(tensor):
+                value = self._compute(tensor, {})
             self._constants[tensor] = value
         return self._constants[tensor]
 
-    def _compute(self, tensor: str) -> np.ndarray | None:
-        """Returns what a tensor comes to, `None` if it depends on the inputs."""
-        import tensorflow as tf
+    def depends_on_inputs(self, tensor: str) -> bool:
+        """Returns whether a tensor is no constant of the model."""
+        return any(node.op == "Placeholder" for node in self._behind(tensor))
 
-        part = tf.compat.v1.GraphDef()
-        waiting, seen = [node_name(tensor)], set()
+    def _behind(self, tensor: str) -> list[Any]:
+        """Returns the nodes that a tensor is computed by."""
+        waiting, seen = [node_name(tensor)], {}
         while waiting:
             name = waiting.pop()
-            if name in seen:
-                continue
-            seen.add(name)
-            node = self._nodes[name]
-            if node.op == "Placeholder":
-                return None
-            part.node.append(node)
-            waiting += [node_name(i) for i in data_inputs(node)]
-        part.versions.CopyFrom(self._versions)
-        part.library.CopyFrom(self._library)
+            if name not in seen:
+                seen[name] = self._nodes[name]
+                waiting += [node_name(i) for i in data_inputs(seen[name])]
+        return list(seen.values())
+
+    def _compute(self, tensor: str, feeds: Mapping[str, np.ndarray]) -> Any:
+        import tensorflow as tf
+
+        nodes = self._behind(tensor)
+        part = tf.compat.v1.GraphDef(versions=self._versions, library=self._library)
+        part.node.extend(nodes)
         graph = tf.Graph()
         with graph.as_default():
             tf.graph_util.import_graph_def(part, name="")
+        names = {node.name for node in nodes}
+        given = {name: feeds[name] for name in feeds if node_name(name) in names}
         with tf.compat.v1.Session(graph=graph) as session:
-            return session.run(tensor)
+            return session.run(canonical(tensor), given)
 
     def replace(
         self,
@@ -366,6 +400,18 @@ def node_name(source: str) -> str:
 def canonical(tensor: str) -> str:
     """Returns the name of a tensor with its number: `"node"` is `"node:0"`."""
     return tensor if ":" in tensor else f"{tensor}:0"
+
+
+def _has_one_output(node: Any) -> bool:
+    """Whether a node of a function is a plain operation with one output."""
+    from tensorflow.python.framework import op_def_registry
+
+    definition = op_def_registry.get(node.op)
+    if definition is None or len(definition.output_arg) != 1:
+        return False
+    output = definition.output_arg[0]
+    calls = any(node.attr[key].HasField("func") for key in node.attr)
+    return not (output.number_attr or output.type_list_attr or calls)
 
 
 def _copy(node: Any) -> Any:

@@ -27,13 +27,13 @@ class Sign:
         layer: Name of the layer it belongs to.
         value: Name of the tensor in front of the sign.
         sign: Name of the tensor of -1 and +1.
-        channels: Size of its last axis.
+        channels: Size of its last axis, `None` where the graph does not know it.
     """
 
     layer: str
     value: str
     sign: str
-    channels: int
+    channels: int | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,12 +64,7 @@ class FrozenModel:
         self, graph_def: Any, equivalents: Mapping[str, Equivalent]
     ) -> FrozenModel:
         """Returns the same model with another graph between inputs and outputs."""
-        import tensorflow as tf
-
-        graph = tf.Graph()
-        with graph.as_default():
-            tf.graph_util.import_graph_def(graph_def, name="")
-        signs = _find_signs(graph, graph_def, list(self.inputs.values()), self.layers)
+        signs = _find_signs(graph_def, list(self.inputs.values()), self.layers)
         return dataclasses.replace(
             self, graph_def=graph_def, signs=signs, equivalents=equivalents
         )
@@ -131,7 +126,7 @@ def freeze(model: Any) -> FrozenModel:
         shapes={n: tuple(s.shape)[1:] for n, s in zip(model.input_names, specs)},
         dtypes={n: s.dtype for n, s in zip(model.input_names, specs)},
         outputs={name: f"output/{index}:0" for index, name in enumerate(names)},
-        signs=_find_signs(frozen.graph, graph_def, placeholders, layers),
+        signs=_find_signs(graph_def, placeholders, layers),
         layers=layers,
     )
 
@@ -149,9 +144,15 @@ def _layer_names(model: Any) -> frozenset[str]:
 
 
 def _find_signs(
-    graph: Any, graph_def: Any, inputs: Sequence[str], layers: frozenset[str]
+    graph_def: Any, inputs: Sequence[str], layers: frozenset[str]
 ) -> tuple[Sign, ...]:
     """Finds larq's signs of what depends on the inputs."""
+    import tensorflow as tf
+
+    # Read anew, it knows shapes that the traced one does not: behind functions.
+    graph = tf.Graph()
+    with graph.as_default():
+        tf.graph_util.import_graph_def(graph_def, name="")
     nodes = {node.name: node for node in graph_def.node}
     live = {node_name(name) for name in inputs}
     signs = []
@@ -162,7 +163,7 @@ def _find_signs(
             continue
         value = signed_value(nodes, name)
         if value is not None:
-            channels = graph.get_tensor_by_name(value).shape[-1]
+            channels = graph.get_tensor_by_name(canonical(name)).shape[-1]
             layer = layer_of(name, layers)
             signs.append(Sign(layer, value, canonical(name), channels))
     return tuple(signs)

@@ -20,9 +20,12 @@ from converters.freezing import FrozenModel, Sign
 from converters.runtime import Interpreter
 
 TIE = 1e-5
-# A sign tensor of the file that differs in more places is another one.
+# A sign tensor of the file that differs in more places is another one: places that are
+# no ties, and all of them.
 _SAME = 0.01
-_MATCHING_SAMPLES = 2
+_TIED = 0.2
+# Signs are found by their values over as many samples as hold so many, at least two.
+_MATCHING_VALUES = 2**20
 _VALUES_AT_ONCE = 2**25
 _WORD = 32
 
@@ -108,7 +111,9 @@ def compare_layers(
     samples = len(next(iter(arrays.values())))
     with contextlib.ExitStack() as stack:
         converted = _Judge(rewritten or frozen, stack)
-        first = {name: array[:_MATCHING_SAMPLES] for name, array in arrays.items()}
+        size = sum(math.prod(file.shape(tensor)) * _WORD for tensor in bits)
+        count = max(2, _MATCHING_VALUES // max(1, size))
+        first = {name: array[:count] for name, array in arrays.items()}
         pairs, diverging = converted.match(first, interpreter.intermediate(first, bits))
         judges = [converted]
         if rewritten is not None:
@@ -133,7 +138,9 @@ def compare_layers(
                 differs = (value < 0) != _negative(words[tensor], sign.channels)
                 tied[part] |= tallies[sign].add(value, differs, len(tied[part]))
             parts.append(outputs)
-    untraced = [s.layer for s in (rewritten or frozen).signs if s not in pairs]
+    traced = {sign.sign for sign in pairs}
+    signs = (rewritten or frozen).signs
+    untraced = [sign.layer for sign in signs if sign.sign not in traced]
     return Parity(
         layers=tuple(tally.of(sign.layer) for sign, tally in tallies.items()),
         untraced=tuple(layer for layer in untraced if layer != diverging),
@@ -193,12 +200,13 @@ class _Judge:
         behind it, so the search goes on under the signs that are found already.
         """
         pairs: dict[Sign, int] = {}
+        sizes: dict[str, int] = {}
         while True:
-            found = len(pairs)
+            before = len(pairs)
             values, _ = self.values_under(arrays, pairs, words, self._frozen.signs)
             missing = []
             for sign in self._frozen.signs:
-                if sign in pairs:
+                if sign.sign in sizes:
                     continue
                 value = values[sign.sign]
                 fitting = {
@@ -207,14 +215,18 @@ class _Judge:
                     if _packed(value.shape) == array.shape
                 }
                 best = min(fitting, key=lambda tensor: fitting[tensor], default=None)
-                if best is not None and fitting[best] <= _SAME:
-                    pairs[sign] = best
+                if best is not None and fitting[best] <= _TIED:
+                    # The graph need not know the size of the last axis.
+                    sizes[sign.sign] = value.shape[-1]
+                    pairs[dataclasses.replace(sign, channels=value.shape[-1])] = best
                 elif best is not None:
                     missing.append(sign.layer)
-            if len(pairs) == found or not missing:
+            if len(pairs) == before or not missing:
                 break
-        ordered = {sign: pairs[sign] for sign in self._frozen.signs if sign in pairs}
-        return ordered, missing[0] if missing else None
+        place = {sign.sign: index for index, sign in enumerate(self._frozen.signs)}
+        ordered = sorted(pairs, key=lambda sign: place[sign.sign])
+        found = {sign: pairs[sign] for sign in ordered}
+        return found, missing[0] if missing else None
 
     def values_under(
         self,
@@ -247,8 +259,8 @@ class _Judge:
             elif equivalents and sign.sign in equivalents:
                 known = equivalents[sign.sign]
                 shape = [-1 if size is None else size for size in known.shape]
-                if shape.count(-1) > 1 and sign.channels is not None:
-                    shape[-1] = sign.channels
+                if shape.count(-1) > 1:
+                    shape[-1] = signs.shape[-1]
                 if shape.count(-1) > 1:
                     continue
                 feeds[known.tensor] = known.factor * signs.reshape(shape)
@@ -266,7 +278,7 @@ def _packed(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (*shape[:-1], -(-shape[-1] // _WORD))
 
 
-def _negative(words: np.ndarray, channels: int) -> np.ndarray:
+def _negative(words: np.ndarray, channels: int | None) -> np.ndarray:
     """Unpacks bits: 1 stands for -1, the first channel lies lowest."""
     little = np.ascontiguousarray(words, "<i4").view(np.uint8)
     bits = np.unpackbits(little, axis=-1, bitorder="little", count=channels)
@@ -274,4 +286,13 @@ def _negative(words: np.ndarray, channels: int) -> np.ndarray:
 
 
 def _mismatch(value: np.ndarray, words: np.ndarray) -> float:
-    return float(((value < 0) != _negative(words, value.shape[-1])).mean())
+    """Returns the share of signs that differ, 1 if by more than ties."""
+    channels = value.shape[-1]
+    if _negative(words, None)[..., channels:].any():
+        # Another tensor: bits behind the last channel are 0.
+        return 1
+    differs = (value < 0) != _negative(words, channels)
+    clear = np.abs(value) > TIE * np.sqrt(np.square(value, dtype=np.float64).mean())
+    if not clear.any():
+        clear[:] = True
+    return 1 if differs[clear].mean() > _SAME else float(differs.mean())

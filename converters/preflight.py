@@ -66,9 +66,16 @@ def _quantizers(model: Any) -> list[str]:
     import tensorflow as tf
 
     reasons = []
-    for layer in model.submodules:
-        if not isinstance(layer, tf.keras.layers.Layer):
-            continue
+    parts = [m for m in model.submodules if isinstance(m, tf.keras.layers.Layer)]
+    held = {id(inner) for part in parts for inner in part.submodules}
+    for layer in parts:
+        scaled = isinstance(layer, lq.quantizers.MagnitudeAwareSign)
+        if scaled and id(layer) not in held:
+            reasons.append(
+                f"{layer.name} is MagnitudeAwareSign, whose scale is a mean over the "
+                "batch: on a device, with one input at a time, it is another one. Use "
+                "SteSign."
+            )
         for role in ("input_quantizer", "activation"):
             quantizer = getattr(layer, role, None)
             if isinstance(quantizer, lq.quantizers.SteTern):

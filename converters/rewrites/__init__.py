@@ -12,19 +12,29 @@ from collections.abc import Callable, Sequence
 from converters.editing import Editor
 from converters.freezing import FrozenModel
 from converters.rewrites import (
+    constant_shapes,
     dense_layers,
+    dilated_convolutions,
     grouped_convolutions,
     minus_padding,
+    padding_over_time,
     sign_order,
+    small_images,
     stride_padding,
+    unread_edges,
 )
 
 REWRITES: dict[str, Callable[[Editor], list[str]]] = {
+    "dilated_convolutions": dilated_convolutions.rewrite,
     "stride_padding": stride_padding.rewrite,
+    "unread_edges": unread_edges.rewrite,
     "grouped_convolutions": grouped_convolutions.rewrite,
     "dense_layers": dense_layers.rewrite,
+    "padding_over_time": padding_over_time.rewrite,
     "sign_order": sign_order.rewrite,
     "minus_padding": minus_padding.rewrite,
+    "small_images": small_images.rewrite,
+    "constant_shapes": constant_shapes.rewrite,
 }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from converters.auditing import SNAPPED, deviation
 from converters.editing import Editor, data_inputs
 
 
@@ -22,6 +23,24 @@ def is_binary(kernel: np.ndarray | None) -> bool:
         return False
     magnitude = np.abs(kernel.reshape(-1, kernel.shape[-1]))
     return bool((magnitude == magnitude[:1]).all() and (magnitude[0] > 0).all())
+
+
+def is_taken_for_binary(kernel: np.ndarray) -> bool:
+    """Tells whether Larq Compute Engine rounds a kernel to signs."""
+    return bool(kernel.size and deviation(kernel).max() <= SNAPPED)
+
+
+def becomes_binary(editor: Editor, node: Any) -> bool:
+    """Tells whether Larq Compute Engine makes a convolution binary.
+
+    Its inputs must be signs, and groups of whole words.
+    """
+    kernel = editor.constant(node.input[1])
+    if kernel is None or not is_nhwc(node) or not is_taken_for_binary(kernel):
+        return False
+    channels = editor.inner_shape(node.input[0])[-1]
+    whole = kernel.shape[2] in (channels, *range(32, channels, 32))
+    return whole and editor.signed_value(node.input[0]) is not None
 
 
 def only_user(editor: Editor, tensor: str) -> Any:
@@ -43,3 +62,13 @@ def paddings(editor: Editor, node: Any) -> tuple[np.ndarray, float] | None:
 def is_nhwc(node: Any) -> bool:
     """Whether a convolution has its channels last."""
     return node.attr["data_format"].s in (b"NHWC", b"")
+
+
+def same_padding(sizes: Any, kernel: Any, strides: Any, dilations: Any) -> np.ndarray:
+    """Returns what TensorFlow's "same" adds before and behind each axis."""
+    amounts = []
+    for size, taps, stride, dilation in zip(sizes, kernel, strides, dilations):
+        reach = dilation * (taps - 1) + 1
+        total = max(0, (-(-size // stride) - 1) * stride + reach - size)
+        amounts.append((total // 2, total - total // 2))
+    return np.array(amounts)

@@ -2,7 +2,8 @@
 
 Larq Compute Engine knows a binary convolution by the sign directly in front of it. A
 sign commutes with everything that moves values: reshaping, transposing, so a channel
-shuffle, and concatenation. The result is the same to the bit.
+shuffle, and concatenation; and with the choice of the largest. The result is the same
+to the bit.
 """
 
 from __future__ import annotations
@@ -10,9 +11,17 @@ from __future__ import annotations
 from typing import Any
 
 from converters.editing import Editor, canonical, data_inputs
-from converters.rewrites.patterns import sign
+from converters.rewrites.patterns import is_nhwc, sign
 
-_MOVING = ("Reshape", "Transpose", "ExpandDims", "Squeeze", "ConcatV2", "StridedSlice")
+_MOVING = (
+    "Reshape",
+    "Transpose",
+    "ExpandDims",
+    "Squeeze",
+    "ConcatV2",
+    "StridedSlice",
+    "MaxPool",
+)
 
 _KEEPING_ORDER = ("Reshape", "ExpandDims", "Squeeze")
 
@@ -25,6 +34,8 @@ def rewrite(editor: Editor) -> list[str]:
             signs = data_inputs(node)[:-1] if node.op == "ConcatV2" else [node.input[0]]
             values = [editor.signed_value(tensor) for tensor in signs]
             if None in values or not _leads_to_product(editor, node):
+                continue
+            if node.op == "MaxPool" and not is_nhwc(node):
                 continue
             for source in signs:
                 changed[editor.layer(editor.producer(source))] = None
@@ -41,7 +52,7 @@ def _leads_to_product(editor: Editor, node: Any) -> bool:
     for user in editor.users(f"{node.name}:0"):
         if user.op in ("Conv2D", "MatMul"):
             return True
-        if user.op in (*_MOVING, "Pad", "PadV2", "MaxPool"):
+        if user.op in (*_MOVING, "Pad", "PadV2"):
             if _leads_to_product(editor, user):
                 return True
     return False
@@ -69,6 +80,10 @@ def _move(editor: Editor, node: Any, values: list[str]) -> None:
             return sign(tf.concat(given, others[0]))
         if node.op == "Squeeze":
             return sign(tf.squeeze(given[0], list(attributes["squeeze_dims"].list.i)))
+        if node.op == "MaxPool":
+            window, strides = (list(attributes[n].list.i) for n in ("ksize", "strides"))
+            padding = attributes["padding"].s.decode()
+            return sign(tf.nn.max_pool2d(given[0], window, strides, padding))
         if node.op == "StridedSlice":
             masks = {
                 name: attributes[name].i

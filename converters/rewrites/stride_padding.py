@@ -23,23 +23,10 @@ def rewrite(editor: Editor) -> list[str]:
     import tensorflow as tf
 
     changed = []
-    for node in editor.nodes("Conv2D", "DepthwiseConv2dNative"):
-        strides = list(node.attr["strides"].list.i)
-        if node.attr["padding"].s != b"VALID" or max(strides) == 1 or not is_nhwc(node):
-            continue
-        pad = editor.producer(node.input[0])
-        if pad.op not in ("Pad", "PadV2"):
-            continue
-        found = paddings(editor, pad)
+    for node, pad, cut, constant in find(editor):
         value, kernel = data_inputs(pad)[0], data_inputs(node)[1]
-        sizes = editor.shape(value)[1:3]
-        if found is None or None in sizes:
-            continue
+        strides = list(node.attr["strides"].list.i)
         dilations = list(node.attr["dilations"].list.i)
-        amounts, constant = found
-        cut = _cut(amounts, sizes, editor.shape(kernel), strides, dilations)
-        if (cut == amounts).all():
-            continue
         depthwise = node.op == "DepthwiseConv2dNative"
 
         def build(
@@ -62,6 +49,32 @@ def rewrite(editor: Editor) -> list[str]:
         editor.replace([f"{node.name}:0"], [value, kernel], build, f"{name}/cut")
         changed.append(name)
     return changed
+
+
+def find(editor: Editor) -> list[tuple[Any, Any, np.ndarray, float]]:
+    """Returns convolutions whose padding is partly unread.
+
+    Each with what pads, the padding that is read, and its value.
+    """
+    found = []
+    for node in editor.nodes("Conv2D", "DepthwiseConv2dNative"):
+        strides = list(node.attr["strides"].list.i)
+        if node.attr["padding"].s != b"VALID" or max(strides) == 1 or not is_nhwc(node):
+            continue
+        pad = editor.producer(node.input[0])
+        if pad.op not in ("Pad", "PadV2"):
+            continue
+        given = paddings(editor, pad)
+        if given is None:
+            continue
+        dilations = list(node.attr["dilations"].list.i)
+        amounts, constant = given
+        sizes = editor.inner_shape(data_inputs(pad)[0])[:2]
+        kernel = editor.shape(data_inputs(node)[1])
+        cut = _cut(amounts, sizes, kernel, strides, dilations)
+        if (cut != amounts).any():
+            found.append((node, pad, cut, constant))
+    return found
 
 
 def _cut(

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import converters
 import zoo_extensions as zx
+from converters import conversion
 from converters.freezing import freeze
 from converters.rewrites import REWRITES, rewrite
 
@@ -77,7 +78,13 @@ def padded(x, layer, **options):
 
 NO_OP = {"input_quantizer": lq.quantizers.NoOp(precision=1)}
 
-# What changes it, input, network, layers that are binary with and without.
+
+def by_place(channels):
+    return np.random.default_rng(3).uniform(1, 2, (3, 4, channels)).astype(np.float32)
+
+
+# What changes it, input, network, layers that are binary with and without, or what is
+# said of a model that would be converted wrongly.
 CASES = {
     "dense": ("dense_layers", (4, 4, 32), dense, 2, 0),
     "dense_of_a_vector": (
@@ -148,14 +155,92 @@ CASES = {
         (16, 16, 3),
         lambda x: conv()(padded(x, layers.Conv2D(32, 3, strides=2, use_bias=False))),
         1,
-        1,
+        "has strides behind explicit padding",
     ),
     "stem_of_pytorch_7x7": (
         "stride_padding",
         (32, 32, 3),
         lambda x: conv()(padded(x, layers.Conv2D(32, 7, strides=2), by=3)),
         1,
+        "has strides behind explicit padding",
+    ),
+    "pooled_signs": (
+        "sign_order",
+        (8, 8, 64),
+        lambda x: norm(
+            conv(**NO_OP)(layers.MaxPool2D(3, 2)(lq.quantizers.SteSign()(norm(x))))
+        ),
         1,
+        0,
+    ),
+    "dilated_padding_of_minus_one": (
+        "dilated_convolutions",
+        (8, 8, 64),
+        lambda x: norm(conv(pad_values=-1.0, dilation_rate=(2, 3))(norm(x))),
+        1,
+        0,
+    ),
+    "sequence_padded_with_ones": (
+        "padding_over_time",
+        (9, 64),
+        lambda x: norm(
+            lq.layers.QuantConv1D(
+                32, 3, padding="same", pad_values=1.0, strides=2, **binary()
+            )(norm(x))
+        ),
+        1,
+        0,
+    ),
+    "small_image": (
+        "small_images",
+        (2, 5, 64),
+        lambda x: norm(conv(pad_values=0.0)(norm(x))),
+        1,
+        "pads an image of 2x5 pixels with zeros",
+    ),
+    "image_of_one_pixel": (
+        "small_images",
+        (1, 1, 33),
+        lambda x: norm(conv(pad_values=0.0, groups=1)(norm(x))),
+        1,
+        "pads an image of 1x1 pixels with zeros",
+    ),
+    "small_image_dilation": (
+        "small_images",
+        (4, 5, 64),
+        lambda x: conv(pad_values=0.0, dilation_rate=2)(norm(x)),
+        1,
+        "pads an image of 4x5 pixels with zeros",
+    ),
+    "kernel_smaller_than_the_stride": (
+        "unread_edges",
+        (6, 7, 3),
+        lambda x: conv()(layers.Conv2D(32, 2, strides=3, padding="same")(x)),
+        1,
+        "conv2d has padding='same' and strides that leave a part",
+    ),
+    "kernel_smaller_than_the_stride_both_ways": (
+        "unread_edges",
+        (6, 6, 3),
+        lambda x: conv()(layers.DepthwiseConv2D(2, strides=3, padding="same")(x)),
+        1,
+        "depthwise_conv2d has padding='same' and strides that leave a part",
+    ),
+    "constants_by_place": (
+        "constant_shapes",
+        (3, 4, 64),
+        lambda x: by_place(1) * norm(conv()(norm(x))) - by_place(32),
+        1,
+        r"has a constant of the shape \(3, 4, 1\)",
+    ),
+    "constants_with_ones_in_front": (
+        "constant_shapes",
+        (3, 4, 64),
+        lambda x: layers.Normalization(mean=[1.0] * 32, variance=[4.0] * 32)(
+            conv()(norm(x))
+        ),
+        1,
+        r"has a constant of the shape \(1, 1, 1, 32\)",
     ),
     "grouped_stem": (
         "grouped_convolutions",
@@ -213,14 +298,40 @@ def test_converts_with_it(name):
     assert f"| {kind} |" in report.markdown()
 
 
+REFUSED = [name for name in CASES if isinstance(CASES[name][-1], str)]
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_is_refused_without_it(name):
+    kind, model, _, _, words = case(name)
+    others = [other for other in REWRITES if other != kind]
+    with pytest.raises(converters.ConversionError, match=words) as refused:
+        converters.convert(model, inputs=None, rewrites=others)
+    assert f"'{kind}'" in str(refused.value)
+    assert any(layer.name in str(refused.value) for layer in model.layers)
+
+
+def test_explicit_padding_that_comes_out_right_is_not_refused():
+    """Unread padding that Larq Compute Engine does not take for another one."""
+    by = ((1, 2), (1, 2))
+    model = functional(
+        (15, 15, 3), lambda x: conv()(padded(x, layers.Conv2D(32, 3, strides=2), by=by))
+    )
+    images = np.random.default_rng(2).normal(size=(8, 15, 15, 3)).astype(np.float32)
+    report = converters.convert(model, inputs=images, rewrites=None).report
+    assert report.verification.passed
+    assert converters.convert(model, inputs=None).report.rewrites
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
-def test_does_not_without_it(name):
+def test_does_not_without_it(name, monkeypatch):
     kind, model, images, with_it, without = case(name)
     others = [other for other in REWRITES if other != kind]
-    if kind == "stride_padding":
-        # Larq Compute Engine takes the padding for another one.
-        with pytest.raises(converters.ConversionError, match="would not say what"):
+    if isinstance(without, str):
+        # It is refused because the file would be wrong.
+        monkeypatch.setattr(conversion, "check_graph", lambda graph: None)
+        with pytest.raises(converters.ConversionError, match=r"not say|not load"):
             converters.convert(model, inputs=images, rewrites=others)
         return
     with pytest.warns(UserWarning) if without < with_it else contextlib.nullcontext():
@@ -304,5 +415,5 @@ def test_a_file_is_verified_whether_it_was_rewritten_or_not():
 
 def test_unknown_rewrites_are_named():
     _, model, *_ = case("dense_of_a_vector")
-    with pytest.raises(ValueError, match=r"No rewrite .dense.\. There are: stride"):
+    with pytest.raises(ValueError, match=r"No rewrite .dense.\. There are: dilated"):
         converters.convert(model, inputs=None, rewrites=["dense"])

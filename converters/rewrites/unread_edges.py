@@ -1,0 +1,78 @@
+"""What no window of a convolution with strides reads is cut off.
+
+The kernels that run real convolutions (XNNPACK's) go wrong at "same" where the last
+window ends before the image does, as with a kernel that is smaller than the stride. The
+rest of the image is cut off, or "valid" used where no padding is read. The result is
+the same to the bit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from converters.editing import Editor, data_inputs
+from converters.rewrites.patterns import becomes_binary, is_nhwc
+
+
+def rewrite(editor: Editor) -> list[str]:
+    """Cuts off what real convolutions do not read."""
+    import tensorflow as tf
+
+    changed = []
+    for node, read, padded in find(editor):
+        strides = list(node.attr["strides"].list.i)
+        dilations = list(node.attr["dilations"].list.i)
+        depthwise = node.op == "DepthwiseConv2dNative"
+
+        def build(
+            x: Any,
+            filters: Any,
+            read: Any = read,
+            padding: str = "SAME" if padded else "VALID",
+            strides: Any = strides,
+            dilations: Any = dilations,
+            depthwise: bool = depthwise,
+        ) -> Any:
+            if padding == "SAME":
+                x = x[:, : read[0], : read[1]]
+            if depthwise:
+                return tf.nn.depthwise_conv2d(
+                    x, filters, strides, padding, dilations=dilations[1:3]
+                )
+            return tf.nn.conv2d(x, filters, strides, padding, dilations=dilations)
+
+        name = editor.layer(node)
+        inputs = data_inputs(node)[:2]
+        editor.replace([f"{node.name}:0"], inputs, build, f"{name}/read")
+        changed.append(name)
+    return changed
+
+
+def find(editor: Editor) -> list[tuple[Any, tuple[int, ...], bool]]:
+    """Returns convolutions that do not read all of their image.
+
+    Each with the size that is read, and whether there is padding in the other axis.
+    """
+    found = []
+    for node in editor.nodes("Conv2D", "DepthwiseConv2dNative"):
+        if node.attr["padding"].s != b"SAME" or not is_nhwc(node):
+            continue
+        weights = editor.constant(data_inputs(node)[1])
+        if weights is None or weights.shape[:2] == (1, 1):
+            continue
+        sizes, kernel = editor.inner_shape(node.input[0])[:2], weights.shape[:2]
+        strides, dilations = (
+            node.attr[name].list.i[1:3] for name in ("strides", "dilations")
+        )
+        ends = [
+            (-(-size // stride) - 1) * stride + dilation * (taps - 1) + 1
+            for size, stride, dilation, taps in zip(sizes, strides, dilations, kernel)
+        ]
+        if all(end >= size for end, size in zip(ends, sizes)):
+            continue
+        if node.op == "Conv2D" and becomes_binary(editor, node):
+            continue
+        read = tuple(min(end, size) for end, size in zip(ends, sizes))
+        padded = any(end > size for end, size in zip(ends, sizes))
+        found.append((node, read, padded))
+    return found

@@ -1,0 +1,100 @@
+"""Every pattern that Larq Compute Engine treats in a way of its own, one model each."""
+
+import re
+import warnings
+
+import pytest
+
+import converters
+
+from .small_models import MODELS
+
+# Near neighbours of other rows.
+SLOW = {
+    "approx_sign_of_kernel",
+    "swish_sign_of_kernel",
+    "swish_sign_of_inputs",
+    "magnitude_aware_kernel_without_padding",
+    "free_kernel_of_thousandths",
+    "stride_2_without_padding",
+    "stride_2_odd_image",
+    "stride_3_of_one_axis",
+    "dilation",
+    "dilation_without_padding",
+    "odd_channels",
+    "even_kernel",
+    "oblong_kernel",
+    "image_4x4_kernel_5_stride_2",
+    "image_2x2_odd_channels",
+    "image_2x2_groups",
+    "dense_with_bias",
+    "free_dense",
+    "conv1d_zero_padding",
+    "locally_connected_over_time",
+    "separable_over_time",
+    "relu6",
+    "leaky_relu",
+    "elu",
+    "hard_tanh",
+    "norm_then_relu_zero_padding",
+    "relu_then_norm_zero_padding",
+    "pool_zero_padding",
+    "norm_between_without_padding",
+    "sign_of_reshaped",
+    "ones_around_values",
+    "stem_of_pytorch_7x7",
+    "gradient_filter_of_order_1",
+    "legacy_diode",
+    "legacy_gradient_filter",
+    "legacy_iir_filter",
+    "legacy_bop_2nd_order",
+    "adam_on_latent_weights",
+}
+
+
+def rows(refused):
+    return [
+        pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
+        for name, row in MODELS.items()
+        if (row.refused is not None) == refused
+    ]
+
+
+def converted(row):
+    """Returns the report of a row's conversion, and what is told of float layers."""
+    model = row.model()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        report = converters.convert(model, inputs=row.inputs()).report
+    return report, [str(w.message) for w in caught if "stayed float" in str(w.message)]
+
+
+@pytest.mark.parametrize("name", rows(refused=False))
+def test_converts_as_the_table_says(name):
+    row = MODELS[name]
+    report, told = converted(row)
+    audit, verification = report.audit, report.verification
+    expected = {"LceBconv2d": row.binary, **row.operators}
+    found = {operator: audit.operators.get(operator, 0) for operator in expected}
+    assert found == expected
+    reasons = {layer.name: layer.reason for layer in audit.stayed_float}
+    assert reasons.keys() == row.stays_float.keys()
+    for layer, words in row.stays_float.items():
+        assert re.search(words, reasons[layer])
+        assert any(text.startswith(f"{layer} (") for text in told)
+    assert len(told) == len(reasons)
+    assert verification.passed and verification.untraced == row.untraced
+    if not row.untraced:
+        assert verification.output_difference <= 1e-5
+
+
+@pytest.mark.parametrize("name", rows(refused=True))
+def test_refuses_as_the_table_says(name):
+    row = MODELS[name]
+    # The comparison need not find it.
+    with pytest.raises(converters.ConversionError, match=row.refused):
+        converters.convert(row.model(), inputs=None)
+
+
+def test_the_table_is_long():
+    assert SLOW < MODELS.keys() and len(MODELS.keys() - SLOW) >= 60
