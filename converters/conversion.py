@@ -110,7 +110,7 @@ def convert(
     destination = None if path is None else _writable(path)
     frozen = freeze(model)
     graph, rewritten = rewrite(frozen, rewrites or ())
-    converted = _quantized(model, graph, calibration)
+    converted = _quantized(model, graph, calibration, int8_io)
     content, messages = _run_converter(model, converted, int8_io)
     _check_operators(content, messages)
     if int8_io:
@@ -159,7 +159,7 @@ def _write(path: pathlib.Path, content: bytes) -> None:
 
 
 def _quantized(
-    model: Any, graph: FrozenModel, calibration: Inputs | None
+    model: Any, graph: FrozenModel, calibration: Inputs | None, ends: bool
 ) -> FrozenModel:
     """Returns the graph with ranges for int8, if it is to have any."""
     if has_ranges(graph):
@@ -173,7 +173,7 @@ def _quantized(
         return graph
     arrays = named_inputs(model, calibration)
     check_shapes(model, arrays)
-    return insert_ranges(graph, arrays)
+    return insert_ranges(graph, arrays, ends)
 
 
 def _run_converter(
