@@ -64,7 +64,7 @@ def real_valued_operators(
 
 def _layer(name: str, layers: Collection[str]) -> str:
     """Returns the layer of a tensor, whose name joins those of what was fused."""
-    parts = [layer_of(part, layers) for part in name.split(";")]
+    parts = [layer_of(part.removeprefix("int8/"), layers) for part in name.split(";")]
     return next((part for part in parts if part in layers), parts[0])
 
 
@@ -75,6 +75,8 @@ def _why(
     layers: Collection[str],
 ) -> str:
     """Tells what keeps an operator from int8."""
+    if operator.name == "ADD" and file.name(operator.outputs[0]).startswith("int8/"):
+        return "it keeps the range in front away from what is joined with it"
     for tensor in operator.inputs:
         if tensor < 0 or file.data(tensor) is not None:
             continue

@@ -54,6 +54,7 @@ _FIXED = {
     "Sigmoid": (0.0, 255 / 256),
     "Tanh": (-1.0, 127 / 128),
 }
+_TINY = 1e-30
 _BATCH = 32
 
 
@@ -158,30 +159,38 @@ def insert_ranges(
     inputs, outputs = list(frozen.inputs.values()), list(frozen.outputs.values())
     places = _places(editor, inputs if ends else [], outputs if ends else [])
     graph_def = editor.graph_def
-    watched = list(dict.fromkeys(place.range_of for place in places))
-    spans = _spans(graph_def, frozen.inputs, calibration, watched)
+    watched = [place.range_of for place in places if place.range_of is not None]
+    spans = _spans(graph_def, frozen.inputs, calibration, list(dict.fromkeys(watched)))
     old, held = list(graph_def.node), {}
+    everywhere: dict[str, str] = {}
     scratch = tf.Graph()
     with scratch.as_default():
         for index, place in enumerate(places):
-            kind = editor.producer(place.tensor).op
-            low, high = _FIXED.get(kind, spans[place.range_of])
-            low, high = min(0.0, low), max(0.0, high)
-            if low == high:  # Nothing but zeros.
-                continue
             x = tf.compat.v1.placeholder(tf.float32, name=f"held_{index}")
-            held[x.op.name] = place.tensor
-            if _pads_with_zeros(editor, place.tensor):
-                # Binary kernels that pad with zeros write nothing but float32, and the
-                # converter would have them write int8: this comes in between, and cuts
-                # off what rounding does, too.
-                x = tf.maximum(x, np.float32(low), name=f"{place.name}/cut")
-            rounded = tf.quantization.fake_quant_with_min_max_vars(
-                x, low, high, name=place.name
-            )
+            tensor = everywhere.get(place.tensor, place.tensor)
+            held[x.op.name] = tensor
+            if place.range_of is None:
+                # Changes no value, but a sum has no range where none is given.
+                x = tf.add(x, np.float32(_TINY), name=place.name)
+            else:
+                kind = editor.producer(place.tensor).op
+                low, high = _FIXED.get(kind, spans[place.range_of])
+                low, high = min(0.0, low), max(0.0, high)
+                if low == high:  # Nothing but zeros.
+                    continue
+                if _pads_with_zeros(editor, place.tensor):
+                    # Binary kernels that pad with zeros write nothing but float32, and
+                    # the converter would have them write int8: this comes in between,
+                    # and cuts off what rounding does, too.
+                    x = tf.maximum(x, np.float32(low), name=f"{place.name}/cut")
+                x = tf.quantization.fake_quant_with_min_max_vars(
+                    x, low, high, name=place.name
+                )
             for node in old:
                 if place.reader in (None, node.name):
-                    _redirect(node, {place.tensor: rounded.name})
+                    _redirect(node, {tensor: x.name})
+            if place.reader is None:
+                everywhere[tensor] = x.name
     for node in scratch.as_graph_def().node:
         if node.name not in held:
             _redirect(node, {f"{name}:0": tensor for name, tensor in held.items()})
@@ -340,13 +349,14 @@ class _Place:
         name: Name of the new node.
         tensor: The tensor that it rounds.
         reader: The one node that reads the rounded tensor, `None` for all.
-        range_of: The tensor whose values make the range.
+        range_of: The tensor whose values make the range; `None` where there is to be
+            none, in spite of ranges before.
     """
 
     name: str
     tensor: str
     reader: str | None
-    range_of: str
+    range_of: str | None
 
 
 def _places(
@@ -361,14 +371,18 @@ def _places(
         and not _is_sign(editor, data_inputs(node)[0])
     ]
     behind = [*(f"{last.name}:0" for _, last in layers), *inputs]
-    known = set(behind)
+    known = {tensor for tensor in behind if _is_float(editor, tensor)}
+
+    def is_ranged(tensor: str) -> bool:
+        return editor.source(_path(editor, tensor)[-1][1]) in known
+
+    for node in editor.nodes(*_FIXED):
+        if is_ranged(data_inputs(node)[0]):
+            known.add(f"{node.name}:0")
     for tensor in map(editor.source, outputs):
-        before = editor.source(_path(editor, tensor)[-1][1])
-        if before not in known and not _is_sign(editor, tensor):
-            behind.append(tensor)
-            known.add(tensor)
-    behind = [tensor for tensor in dict.fromkeys(behind) if _is_float(editor, tensor)]
-    places = {t: _Place(f"int8/{node_name(t)}", t, None, t) for t in behind}
+        if not (is_ranged(tensor) or _is_sign(editor, tensor)):
+            known |= {tensor} if _is_float(editor, tensor) else set()
+    places = {t: _Place(f"int8/{node_name(t)}", t, None, t) for t in sorted(known)}
     for first, _ in layers:
         path = _path(editor, canonical(data_inputs(first)[0]), first.name)
         reader, tensor = path[-1]
@@ -381,6 +395,13 @@ def _places(
             if node.op == "AvgPool":
                 mean = f"{node.name}:0"
                 places[mean] = _Place(f"int8/{node.name}", mean, None, begin)
+    # One range for all that is joined would be that of its first part, which cuts off
+    # the others.
+    for node in editor.nodes("ConcatV2"):
+        for tensor in map(canonical, data_inputs(node)[:-1]):
+            if is_ranged(tensor):
+                name = f"int8/{node.name}/{node_name(tensor)}"
+                places[f"{tensor} {node.name}"] = _Place(name, tensor, node.name, None)
     return list(places.values())
 
 
