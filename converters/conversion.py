@@ -173,7 +173,13 @@ def _quantized(
         return graph
     arrays = named_inputs(model, calibration)
     check_shapes(model, arrays)
-    return insert_ranges(graph, arrays, ends)
+    ranged = insert_ranges(graph, arrays, ends)
+    if not has_ranges(ranged):
+        raise ConversionError(
+            f"{model.name} has no real-valued convolution or dense layer that could be "
+            "int8. Leave calibration out."
+        )
+    return ranged
 
 
 def _run_converter(

@@ -135,6 +135,25 @@ def steps(low: float, high: float) -> tuple[float, int]:
     return float(scale), min(max(zero_point, -128), 127)
 
 
+def nudged(low: float, high: float) -> tuple[float, float]:
+    """Returns the range in 8 bits nearest to another one that has zero among its steps.
+
+    Args:
+        low: The least value.
+        high: The largest value.
+
+    Returns:
+        The least and the largest step: -128 and 127 times the scale, off by the zero
+        point.
+
+    Example:
+        >>> nudged(-127.6, 127.4), nudged(2.0, 255.0)
+        ((-128.0, 127.0), (0.0, 255.0))
+    """
+    scale, zero_point = steps(min(0.0, low), max(0.0, high))
+    return scale * (-128 - zero_point), scale * (127 - zero_point)
+
+
 def insert_ranges(
     frozen: FrozenModel, calibration: Mapping[str, np.ndarray], ends: bool = False
 ) -> FrozenModel:
@@ -157,10 +176,14 @@ def insert_ranges(
 
     editor = Editor(frozen.graph_def, list(frozen.outputs.values()), frozen.layers)
     inputs, outputs = list(frozen.inputs.values()), list(frozen.outputs.values())
-    places = _places(editor, inputs if ends else [], outputs if ends else [])
-    graph_def = editor.graph_def
+    graph_def, graph = editor.graph_def, tf.Graph()
+    with graph.as_default():
+        tf.graph_util.import_graph_def(graph_def, name="")
+    places = _places(editor, graph, inputs if ends else [], outputs if ends else [])
+    if not places:
+        return frozen
     watched = [place.range_of for place in places if place.range_of is not None]
-    spans = _spans(graph_def, frozen.inputs, calibration, list(dict.fromkeys(watched)))
+    spans = _spans(graph, frozen.inputs, calibration, list(dict.fromkeys(watched)))
     old, held = list(graph_def.node), {}
     everywhere: dict[str, str] = {}
     scratch = tf.Graph()
@@ -175,9 +198,9 @@ def insert_ranges(
             else:
                 kind = editor.producer(place.tensor).op
                 low, high = _FIXED.get(kind, spans[place.range_of])
-                low, high = min(0.0, low), max(0.0, high)
-                if low == high:  # Nothing but zeros.
+                if low == high == 0:
                     continue
+                low, high = nudged(low, high)
                 if _pads_with_zeros(editor, place.tensor):
                     # Binary kernels that pad with zeros write nothing but float32, and
                     # the converter would have them write int8: this comes in between,
@@ -264,7 +287,7 @@ def on_steps(kernel: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
 
 
 def _spans(
-    graph_def: Any,
+    graph: Any,
     inputs: Mapping[str, str],
     calibration: Mapping[str, np.ndarray],
     tensors: Sequence[str],
@@ -272,9 +295,7 @@ def _spans(
     """Returns the least and the largest value of tensors over all inputs."""
     import tensorflow as tf
 
-    graph = tf.Graph()
     with graph.as_default():
-        tf.graph_util.import_graph_def(graph_def, name="")
         ends = [
             (tf.reduce_min(tensor), tf.reduce_max(tensor))
             for tensor in map(graph.get_tensor_by_name, tensors)
@@ -360,7 +381,7 @@ class _Place:
 
 
 def _places(
-    editor: Editor, inputs: Sequence[str], outputs: Sequence[str]
+    editor: Editor, graph: Any, inputs: Sequence[str], outputs: Sequence[str]
 ) -> list[_Place]:
     """Returns where ranges belong: around real-valued layers, and at given ends."""
     layers = [
@@ -371,7 +392,11 @@ def _places(
         and not _is_sign(editor, data_inputs(node)[0])
     ]
     behind = [*(f"{last.name}:0" for _, last in layers), *inputs]
-    known = {tensor for tensor in behind if _is_float(editor, tensor)}
+
+    def is_float(tensor: str) -> bool:
+        return graph.get_tensor_by_name(tensor).dtype.name == "float32"
+
+    known = {tensor for tensor in behind if is_float(tensor)}
 
     def is_ranged(tensor: str) -> bool:
         return editor.source(_path(editor, tensor)[-1][1]) in known
@@ -381,8 +406,9 @@ def _places(
             known.add(f"{node.name}:0")
     for tensor in map(editor.source, outputs):
         if not (is_ranged(tensor) or _is_sign(editor, tensor)):
-            known |= {tensor} if _is_float(editor, tensor) else set()
+            known |= {tensor} if is_float(tensor) else set()
     places = {t: _Place(f"int8/{node_name(t)}", t, None, t) for t in sorted(known)}
+    handing_on: set[str] = set()
     for first, _ in layers:
         path = _path(editor, canonical(data_inputs(first)[0]), first.name)
         reader, tensor = path[-1]
@@ -390,11 +416,12 @@ def _places(
         if begin not in known:
             name = f"int8/{reader}/input"
             places[f"{tensor} {reader}"] = _Place(name, tensor, reader, tensor)
-        for node in (editor.producer(tensor) for _, tensor in path):
-            # A mean is rounded, to the steps of what it is taken of.
-            if node.op == "AvgPool":
-                mean = f"{node.name}:0"
-                places[mean] = _Place(f"int8/{node.name}", mean, None, begin)
+            handing_on |= {name for name, _ in path[1:]}
+    # A mean is rounded, to the steps of what it is taken of.
+    for node in editor.nodes("AvgPool"):
+        mean, begin = f"{node.name}:0", _path(editor, f"{node.name}:0")[-1][1]
+        if node.name in handing_on or editor.source(begin) in known:
+            places[mean] = _Place(f"int8/{node.name}", mean, None, begin)
     # One range for all that is joined would be that of its first part, which cuts off
     # the others.
     for node in editor.nodes("ConcatV2"):
@@ -419,11 +446,3 @@ def _path(editor: Editor, tensor: str, reader: str = "") -> list[tuple[str, str]
 def _value(node: Any) -> str:
     """Returns the input whose values a node hands on."""
     return data_inputs(node)[1 if node.op == "Split" else 0]
-
-
-def _is_float(editor: Editor, tensor: str) -> bool:
-    from tensorflow.core.framework.types_pb2 import DT_FLOAT
-
-    node = editor.producer(tensor)
-    kind = "dtype" if node.op == "Placeholder" else "T"
-    return node.attr[kind].type == DT_FLOAT
