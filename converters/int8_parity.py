@@ -24,6 +24,8 @@ _MOST_SAMPLES = 64
 _SAME = 0.01
 _MATCHING_SAMPLES = 2
 _MOST_VALUES = 2**25
+# Of float32, in outputs.
+_ROUNDING = 1e-4
 
 Place = Union[Range, Sign]
 
@@ -40,8 +42,11 @@ class StepParity:
         wrong: Values that are further apart, and signs that differ where the value in
             front is not near zero.
         farthest: The largest distance, in steps.
-        first_wrong: The first layer with a wrong value, or `None`.
+        first_wrong: The first layer with a wrong value, or the output that differs
+            given all these, or `None`.
         untraced: Layers with a tensor that was not found in the file.
+        output_difference: Largest difference of the outputs given all these, relative
+            to the largest output. One step of an int8 output is allowed, or 1e-4.
     """
 
     tensors: int
@@ -51,6 +56,7 @@ class StepParity:
     farthest: int
     first_wrong: str | None
     untraced: tuple[str, ...]
+    output_difference: float
 
     @property
     def passed(self) -> bool:
@@ -82,17 +88,29 @@ def compare_steps(
         samples = min(_MOST_SAMPLES, _MOST_VALUES // max(1, size))
         samples = max(_MATCHING_SAMPLES, samples)
         given = {name: array[:samples] for name, array in arrays.items()}
-        distances = judge.distances(pairs, given)
+        distances, outputs = judge.distances(pairs, given)
+    received = interpreter.predict(given)
+    if not isinstance(received, Mapping):
+        received = dict(zip(outputs, [received]))
+    difference, differing = 0.0, []
+    for name, ours in outputs.items():
+        largest = max(float(np.abs(ours).max()), 1e-30)
+        off = float(np.abs(ours.ravel() - received[name].ravel()).max())
+        difference = max(difference, off / largest)
+        # A comparison with nan is false.
+        if not off <= max(_ROUNDING * largest, 1.01 * judge.output_step(name)):
+            differing.append(name)
     wrong = {place: int((found > 1).sum()) for place, found in distances.items()}
-    first_wrong = next((p for p in places if wrong.get(p) or p is diverging), None)
+    blamed = [p.layer for p in places if wrong.get(p) or p is diverging]
     return StepParity(
         tensors=len(pairs),
         values=sum(found.size for found in distances.values()),
         apart=sum(int((found == 1).sum()) for found in distances.values()),
         wrong=sum(wrong.values()),
         farthest=max((int(found.max()) for found in distances.values()), default=0),
-        first_wrong=first_wrong.layer if first_wrong else None,
+        first_wrong=next(iter([*blamed, *differing]), None),
         untraced=tuple(dict.fromkeys(p.layer for p in places if p not in pairs)),
+        output_difference=difference,
     )
 
 
@@ -191,14 +209,26 @@ class _Judge:
 
     def distances(
         self, pairs: Mapping[Place, int], arrays: Mapping[str, np.ndarray]
-    ) -> dict[Place, np.ndarray]:
-        """Returns how many steps the two are apart; for a sign 2 where it is wrong."""
+    ) -> tuple[dict[Place, np.ndarray], dict[str, np.ndarray]]:
+        """Returns how many steps the two are apart, 2 for a wrong sign, and outputs."""
         held = self._fetch(sorted(set(pairs.values())), arrays)
-        values = self._values(list(pairs), pairs, held, arrays)
-        return {
+        outputs = self._frozen.outputs
+        names = [*map(_before, pairs), *outputs.values()]
+        values = self._run(self._feeds(pairs, held, arrays), names)
+        found = {
             place: _distance(place, value, held[tensor])
             for (place, tensor), value in zip(pairs.items(), values)
         }
+        return found, dict(zip(outputs, values[len(pairs) :]))
+
+    def output_step(self, name: str) -> float:
+        """Returns what a step of an output is worth, 0 where it is float32."""
+        names = [info.name for info in self._interpreter.outputs]
+        tensor = self._file.outputs[names.index(name)]
+        for operator in self._file.operators:
+            if operator.name == "DEQUANTIZE" and tensor in operator.outputs:
+                tensor = operator.inputs[0]
+        return (self._file.quantization(tensor) or (0.0, 0))[0]
 
     def _fetch(
         self, tensors: Sequence[int], arrays: Mapping[str, np.ndarray]
@@ -222,6 +252,18 @@ class _Judge:
         """Returns the values in front of places, given those of the file elsewhere."""
         if not wanted:
             return []
+        feeds = self._feeds(pairs, held, arrays)
+        values = self._run(feeds, [_before(place) for place in wanted])
+        self._shapes.update({p: v.shape[1:] for p, v in zip(wanted, values)})
+        return values
+
+    def _feeds(
+        self,
+        pairs: Mapping[Place, int],
+        held: Mapping[int, np.ndarray],
+        arrays: Mapping[str, np.ndarray],
+    ) -> dict[str, np.ndarray]:
+        """Returns what the graph is given: inputs, and what the file computed."""
         feeds = {self._frozen.inputs[name]: array for name, array in arrays.items()}
         for place, tensor in pairs.items():
             if isinstance(place, Sign):
@@ -233,9 +275,7 @@ class _Judge:
                 )
                 value = value.reshape(-1, *self._shapes[place])
             feeds[_tensor(place)] = value
-        values = self._run(feeds, [_before(place) for place in wanted])
-        self._shapes.update({p: v.shape[1:] for p, v in zip(wanted, values)})
-        return values
+        return feeds
 
 
 def _distance(place: Place, value: np.ndarray, held: np.ndarray) -> np.ndarray:

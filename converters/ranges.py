@@ -7,9 +7,9 @@ converter rounds them, such a graph says what the file computes, up to the round
 one step.
 
 All else stays float32, though Larq Compute Engine could do more: where signs and sums
-read 8 bits, values near zero lose their sign. Networks of the zoo for small images then
-kept 87 to 97 % of their predictions instead of 95 to 99 %, were no smaller, and up to
-three times slower where int8 kernels are slow (PRELU).
+read 8 bits, values near zero lose their sign. With ranges everywhere small networks of
+the zoo kept less of their predictions (docs/int8.md), were no smaller, and up to three
+times slower where int8 kernels are slow (PRELU).
 """
 
 from __future__ import annotations
@@ -160,8 +160,7 @@ def insert_ranges(
     """Puts ranges of 8 bits around the real-valued convolutions and dense layers.
 
     A range spans the least and the largest value that the calibration inputs have
-    there, and zero. Ranges that leave out the rarest values (1e-5 to 5e-3 of them) kept
-    no more predictions.
+    there, and zero: leaving out the rarest values kept no more predictions.
 
     Args:
         frozen: The graph; it stays as it is.
