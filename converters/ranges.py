@@ -32,16 +32,19 @@ _FAKE_QUANT = (
 # The axes of the weights that share a scale: all but that of the output channels.
 # Dense layers have one scale.
 _WEIGHTED = {"Conv2D": (0, 1, 2), "DepthwiseConv2dNative": (0, 1), "MatMul": (0, 1)}
-_AFFINE = ("AddV2", "Add", "Sub", "Mul", "BiasAdd")
+_AFFINE = ("AddV2", "Add", "Mul", "BiasAdd")
 _NORM = "FusedBatchNormV3"
 _ACTIVATIONS = ("Relu", "Relu6")
-# Those that TensorFlow Lite writes with the scale of what they read.
+# Those that TensorFlow Lite writes with the scale of what they read; the first kind
+# rounds again.
+_AVERAGING = ("AvgPool", "ResizeBilinear")
 _SAME_RANGE = (
-    "AvgPool",
+    *_AVERAGING,
     "ExpandDims",
     "MaxPool",
     "Pad",
     "Reshape",
+    "ResizeNearestNeighbor",
     "Slice",
     "Split",
     "Squeeze",
@@ -417,7 +420,7 @@ def _places(
             places[f"{tensor} {reader}"] = _Place(name, tensor, reader, tensor)
             handing_on |= {name for name, _ in path[1:]}
     # A mean is rounded, to the steps of what it is taken of.
-    for node in editor.nodes("AvgPool"):
+    for node in editor.nodes(*_AVERAGING):
         mean, begin = f"{node.name}:0", _path(editor, f"{node.name}:0")[-1][1]
         if node.name in handing_on or editor.source(begin) in known:
             places[mean] = _Place(f"int8/{node.name}", mean, None, begin)

@@ -236,3 +236,40 @@ def test_the_file_holds_the_ranges_of_the_graph():
             zero_point == place.zero_point and scale == pytest.approx(place.scale)
             for scale, zero_point in written
         )
+
+
+def test_resizing_rounds_to_the_steps_of_what_it_resizes():
+    model = net(
+        keras.Conv2D(32, 3),
+        keras.UpSampling2D(2, interpolation="bilinear"),
+        conv(name="binary"),
+        norm(),
+        keras.UpSampling2D(2),
+        keras.SeparableConv2D(16, 3),
+    )
+    assert types(checked(model), "RESIZE_BILINEAR") == ["int8"]
+
+
+def test_several_inputs_and_outputs():
+    second, first = tf.keras.Input((8, 8, 3)), tf.keras.Input((8, 8, 4))
+    x, y = (norm()(keras.Conv2D(32, 3)(each)) for each in (second, first))
+    z = keras.Dense(5, name="dense")(keras.Flatten()(conv()(x)))
+    model = tf.keras.Model([second, first], [keras.add([x, y], name="sum"), z])
+    arrays = [
+        np.random.default_rng(0).normal(size=(40, *tensor.shape[1:]))
+        for tensor in model.inputs
+    ]
+    arrays = [array.astype(np.float32) for array in arrays]
+    content = converters.convert(
+        model, inputs=arrays, calibration=arrays, int8_io=True
+    ).content
+    interpreter = Interpreter(content)
+    assert [info.name for info in interpreter.inputs] == model.input_names
+    assert {info.dtype.name for info in interpreter.inputs} == {"int8"}
+    expected = dict(zip(model.output_names, model.predict(arrays, verbose=0)))
+    received = interpreter.predict(dict(zip(model.input_names, arrays)))
+    for info in interpreter.outputs:
+        difference = np.abs(received[info.name] - expected[info.name])
+        assert info.scale < np.median(np.abs(expected[info.name])) / 5
+        # Signs that turn move the dense layer; sums have none before them.
+        assert np.median(difference) < (2 if info.name == "sum" else 10) * info.scale
