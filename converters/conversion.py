@@ -19,7 +19,7 @@ from converters.auditing import KNOWN_CUSTOM_OPERATORS
 from converters.errors import ConversionError
 from converters.freezing import FrozenModel, freeze
 from converters.preflight import check, in_float32
-from converters.ranges import has_ranges, insert_ranges
+from converters.ranges import fit_for_conversion, has_ranges, insert_ranges
 from converters.reports import Report
 from converters.rewrites import REWRITES, rewrite
 from converters.runtime import TfliteFile
@@ -76,8 +76,8 @@ def convert(
             real-valued layers are computed in int8 with the ranges that values have on
             them; a few hundred are enough. Defaults to `None`, float32. A model that
             was trained with ranges (`tf.quantization.fake_quant_with_min_max_vars`)
-            brings its own. Ranges that are made up are not offered: they give wrong
-            answers.
+            brings its own. Ranges that are made up (Larq Compute Engine's
+            `experimental_default_int8_range`) are not offered: they give wrong answers.
         int8_io: Whether inputs and outputs of the file are int8, too. Defaults to
             `False`.
 
@@ -168,7 +168,7 @@ def _quantized(
                 f"{model.name} was trained with ranges of its own, which calibration "
                 "would not change. Leave calibration out."
             )
-        return graph
+        return fit_for_conversion(graph)
     if calibration is None:
         return graph
     arrays = named_inputs(model, calibration)

@@ -15,7 +15,7 @@ times slower where int8 kernels are slow (PRELU).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -96,20 +96,28 @@ def ranges_of(frozen: FrozenModel) -> tuple[Range, ...]:
     found = []
     for node in editor.nodes(*_FAKE_QUANT):
         tensor = f"{node.name}:0"
-        if editor.constant(tensor) is not None or node.op.endswith("PerChannel"):
+        if editor.constant(tensor) is not None:
             continue
-        if node.attr["num_bits"].i != 8 or node.attr["narrow_range"].b:
+        ends = _ends(editor, node)
+        if ends is None:
             continue
-        if node.op == "FakeQuantWithMinMaxArgs":
-            low, high = (node.attr[name].f for name in ("min", "max"))
-        else:
-            ends = [editor.constant(tensor) for tensor in data_inputs(node)[1:]]
-            low, high = (float(end) for end in ends if end is not None)
-        scale, zero_point = steps(low, high)
+        scale, zero_point = steps(*ends)
         before = canonical(data_inputs(node)[0])
         layer = editor.layer(editor.producer(before))
         found.append(Range(layer, before, tensor, scale, zero_point))
     return tuple(found)
+
+
+def _ends(editor: Editor, node: Any) -> tuple[float, float] | None:
+    """Returns the ends of a range of 8 bits for a whole tensor, `None` of another."""
+    if node.attr["num_bits"].i != 8 or node.attr["narrow_range"].b:
+        return None
+    if node.op == "FakeQuantWithMinMaxArgs":
+        return node.attr["min"].f, node.attr["max"].f
+    low, high = (editor.constant(tensor) for tensor in data_inputs(node)[1:])
+    if low is None or high is None or low.size != 1:
+        return None
+    return float(low), float(high)
 
 
 def has_ranges(frozen: FrozenModel) -> bool:
@@ -186,41 +194,91 @@ def insert_ranges(
         return frozen
     watched = [place.range_of for place in places if place.range_of is not None]
     spans = _spans(graph, frozen.inputs, calibration, list(dict.fromkeys(watched)))
+
+    def build(place: _Place, x: Any) -> Any:
+        if place.range_of is None:
+            # Changes no value, but a sum has no range where none is given.
+            return tf.add(x, np.float32(_TINY), name=place.name)
+        kind = editor.producer(place.tensor).op
+        low, high = nudged(*_FIXED.get(kind, spans[place.range_of]))
+        if low == high:  # Nothing but zeros.
+            return x
+        if _pads_with_zeros(editor, place.tensor):
+            x = _cut(x, low, place.name)
+        return tf.quantization.fake_quant_with_min_max_vars(
+            x, low, high, name=place.name
+        )
+
+    graph_def = _spliced(graph_def, places, build)
+    return frozen.with_graph(graph_def, frozen.equivalents)
+
+
+def fit_for_conversion(frozen: FrozenModel) -> FrozenModel:
+    """Returns the graph of a model that was trained with ranges as it can be converted.
+
+    Args:
+        frozen: The graph; it stays as it is.
+
+    Returns:
+        The same function.
+    """
+    editor = Editor(frozen.graph_def, list(frozen.outputs.values()), frozen.layers)
+    lows = {}
+    places = []
+    for node in editor.nodes(*_FAKE_QUANT):
+        tensor = canonical(data_inputs(node)[0])
+        ends = _ends(editor, node)
+        if ends is not None and _pads_with_zeros(editor, tensor):
+            lows[node.name] = ends[0]
+            places.append(_Place(node.name, tensor, node.name, None))
+    if not places:
+        return frozen
+    graph_def = _spliced(
+        editor.graph_def,
+        places,
+        lambda place, x: _cut(x, lows[place.name], f"int8/{place.name}"),
+    )
+    return frozen.with_graph(graph_def, frozen.equivalents)
+
+
+def _cut(x: Any, low: float, name: str) -> Any:
+    """Returns values that are cut off where their range begins, as rounding does.
+
+    Binary kernels that pad with zeros write nothing but float32, and the converter
+    would have them write int8 if this did not come in between.
+    """
+    import tensorflow as tf
+
+    return tf.maximum(x, np.float32(low), name=f"{name}/cut")
+
+
+def _spliced(
+    graph_def: Any, places: Sequence[_Place], build: Callable[[_Place, Any], Any]
+) -> Any:
+    """Returns a graph with what `build` makes of tensors put in at places."""
+    import tensorflow as tf
+
     old, held = list(graph_def.node), {}
     everywhere: dict[str, str] = {}
     scratch = tf.Graph()
     with scratch.as_default():
         for index, place in enumerate(places):
-            x = tf.compat.v1.placeholder(tf.float32, name=f"held_{index}")
             tensor = everywhere.get(place.tensor, place.tensor)
+            x = tf.compat.v1.placeholder(tf.float32, name=f"held_{index}")
             held[x.op.name] = tensor
-            if place.range_of is None:
-                # Changes no value, but a sum has no range where none is given.
-                x = tf.add(x, np.float32(_TINY), name=place.name)
-            else:
-                kind = editor.producer(place.tensor).op
-                low, high = _FIXED.get(kind, spans[place.range_of])
-                if low == high == 0:
-                    continue
-                low, high = nudged(low, high)
-                if _pads_with_zeros(editor, place.tensor):
-                    # Binary kernels that pad with zeros write nothing but float32, and
-                    # the converter would have them write int8: this comes in between,
-                    # and cuts off what rounding does, too.
-                    x = tf.maximum(x, np.float32(low), name=f"{place.name}/cut")
-                x = tf.quantization.fake_quant_with_min_max_vars(
-                    x, low, high, name=place.name
-                )
+            result = build(place, x)
+            if result is x:
+                continue
             for node in old:
                 if place.reader in (None, node.name):
-                    _redirect(node, {tensor: x.name})
+                    _redirect(node, {tensor: result.name})
             if place.reader is None:
-                everywhere[tensor] = x.name
+                everywhere[tensor] = result.name
     for node in scratch.as_graph_def().node:
         if node.name not in held:
             _redirect(node, {f"{name}:0": tensor for name, tensor in held.items()})
             graph_def.node.append(node)
-    return frozen.with_graph(graph_def, frozen.equivalents)
+    return graph_def
 
 
 def _redirect(node: Any, tensors: Mapping[str, str]) -> None:

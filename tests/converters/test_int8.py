@@ -177,7 +177,8 @@ class FakeQuant(keras.Layer):
         return tf.quantization.fake_quant_with_min_max_vars(inputs, self.low, self.high)
 
 
-def test_ranges_from_training_are_used():
+@pytest.mark.parametrize("pad_values", [0.0, 1.0])
+def test_ranges_from_training_are_used(pad_values):
     tf.keras.utils.set_random_seed(0)
     model = tf.keras.Sequential(
         [
@@ -185,9 +186,10 @@ def test_ranges_from_training_are_used():
             FakeQuant(-4.0, 4.0),
             keras.Conv2D(32, 3, activation="relu", name="stem"),
             FakeQuant(0.0, 6.0),
-            conv(name="binary"),
-            keras.GlobalAveragePooling2D(),
-            FakeQuant(-80.0, 80.0),
+            conv(name="binary", pad_values=pad_values),
+            FakeQuant(-160.0, 160.0),
+            keras.MaxPool2D(2),
+            keras.Flatten(),
             keras.Dense(3, name="top"),
             FakeQuant(-60.0, 60.0),
         ]
