@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from converters.freezing import layer_names
+from converters.int8_audit import RealOperator, real_valued_operators
 from converters.runtime import TfliteFile
 
 BINARY_CONVOLUTION = "LceBconv2d"
@@ -57,11 +59,14 @@ class Audit:
         layers: The layers with quantizers, in the order of the model.
         operators: How many operators of each name the file holds.
         num_bytes: Size of the file.
+        real_valued: In a file with 8-bit tensors, the real-valued operators and the
+            types they are computed in.
     """
 
     layers: tuple[LayerAudit, ...]
     operators: dict[str, int]
     num_bytes: int
+    real_valued: tuple[RealOperator, ...] = ()
 
     @property
     def converted(self) -> tuple[LayerAudit, ...]:
@@ -126,7 +131,12 @@ def audit(model: Any, tflite: bytes | str | os.PathLike[str]) -> Audit:
             entry = LayerAudit(layer.name, type(layer).__name__, index)
         layers.append(entry)
     names = collections.Counter(operator.name for operator in file.operators)
-    return Audit(tuple(layers), dict(sorted(names.items())), len(file.content))
+    return Audit(
+        tuple(layers),
+        dict(sorted(names.items())),
+        len(file.content),
+        real_valued_operators(file, layer_names(model)),
+    )
 
 
 def quantized_layers(model: Any) -> list[Any]:

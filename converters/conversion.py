@@ -20,10 +20,11 @@ from converters.errors import ConversionError
 from converters.freezing import FrozenModel, freeze
 from converters.hazards import check_graph
 from converters.preflight import check, in_float32
+from converters.ranges import fit_for_conversion, has_ranges, insert_ranges
 from converters.reports import Report
 from converters.rewrites import REWRITES, rewrite
 from converters.runtime import Interpreter, TfliteFile
-from converters.verification import Inputs
+from converters.verification import Inputs, check_shapes, named_inputs
 
 # Lines of the converter's log that a user should see.
 _NOTEWORTHY = re.compile(r"(^|\s)([WE]\d{4} |error:|warning:)|: [WE] ", re.IGNORECASE)
@@ -55,6 +56,8 @@ def convert(
     inputs: Inputs | None,
     labels: np.ndarray | None = None,
     rewrites: Sequence[str] | None = tuple(REWRITES),
+    calibration: Inputs | None = None,
+    int8_io: bool = False,
 ) -> Conversion:
     """Converts a Keras model with Larq layers to a .tflite and proves the result.
 
@@ -70,6 +73,14 @@ def convert(
         rewrites: Names of the changes that let more of the model be binary, or faster,
             without a change of its function: those of `converters.rewrites.REWRITES`.
             `None` for none. Defaults to all.
+        calibration: Representative inputs, as `inputs` but of the training data: the
+            real-valued layers are computed in int8 with the ranges that values have on
+            them; a few hundred are enough. Defaults to `None`, float32. A model that
+            was trained with ranges (`tf.quantization.fake_quant_with_min_max_vars`)
+            brings its own. Ranges that are made up (Larq Compute Engine's
+            `experimental_default_int8_range`) are not offered: they give wrong answers.
+        int8_io: Whether inputs and outputs of the file are int8, too. Defaults to
+            `False`.
 
     Returns:
         Content, path and report.
@@ -80,9 +91,9 @@ def convert(
         ConversionError: If the model holds nothing binary, has no symbolic inputs or
             one of unknown size or fixed batch, a quantizer that the converter takes for
             another one, or an operator that no interpreter knows, if the conversion
-            fails, or if the file does not say what the model says. No file is written
-            then.
-        ValueError: If there is no such rewrite.
+            fails, if an input or output cannot be int8, or if the file does not say
+            what the model says. No file is written then.
+        ValueError: If there is no such rewrite, or the calibration inputs do not fit.
 
     Example:
         >>> import numpy as np
@@ -101,9 +112,12 @@ def convert(
     frozen = freeze(model)
     graph, rewritten = rewrite(frozen, rewrites or ())
     check_graph(graph)
-    content, messages = _run_converter(model, graph)
+    converted = _quantized(model, graph, calibration, int8_io)
+    content, messages = _run_converter(model, converted, int8_io)
     _check_operators(content, messages)
     _check_loads(model, content)
+    if int8_io:
+        _check_int8_io(content, converted)
     report = Report.of(
         model,
         content,
@@ -111,7 +125,7 @@ def convert(
         labels,
         messages,
         frozen,
-        graph if rewritten else None,
+        converted if converted is not frozen else None,
         rewritten,
     )
     _check_verification(report)
@@ -147,10 +161,41 @@ def _write(path: pathlib.Path, content: bytes) -> None:
         raise ConversionError(f"{path} cannot be written: {error}") from error
 
 
-def _run_converter(model: Any, frozen: FrozenModel) -> tuple[bytes, tuple[str, ...]]:
+def _quantized(
+    model: Any, graph: FrozenModel, calibration: Inputs | None, ends: bool
+) -> FrozenModel:
+    """Returns the graph with ranges for int8, if it is to have any."""
+    if has_ranges(graph):
+        if calibration is not None:
+            raise ConversionError(
+                f"{model.name} was trained with ranges of its own, which calibration "
+                "would not change. Leave calibration out."
+            )
+        return fit_for_conversion(graph)
+    if calibration is None:
+        return graph
+    arrays = named_inputs(model, calibration)
+    check_shapes(model, arrays)
+    ranged = insert_ranges(graph, arrays, ends)
+    if not has_ranges(ranged):
+        raise ConversionError(
+            f"{model.name} has no real-valued convolution or dense layer that could be "
+            "int8. Leave calibration out."
+        )
+    return ranged
+
+
+def _run_converter(
+    model: Any, frozen: FrozenModel, int8_io: bool
+) -> tuple[bytes, tuple[str, ...]]:
     """Runs Larq Compute Engine; returns the file and the messages worth reading."""
+    import tensorflow as tf
+
     try:
         from larq_compute_engine.mlir import _tf_tfl_flatbuffer as lce
+        from larq_compute_engine.mlir.python.util import (
+            modify_integer_quantized_model_io_type,
+        )
     except ImportError as error:
         raise ConversionError(
             "The converter is not installed. Run: pip install "
@@ -168,10 +213,14 @@ def _run_converter(model: Any, frozen: FrozenModel) -> tuple[bytes, tuple[str, .
                 [_type_name(dtype) for dtype in frozen.dtypes.values()],
                 [[1, *shape] for shape in frozen.shapes.values()],
                 [tensor.partition(":")[0] for tensor in frozen.outputs.values()],
-                False,
+                has_ranges(frozen),
                 "arm",
                 None,
             )
+            if int8_io and has_ranges(frozen):
+                content = modify_integer_quantized_model_io_type(
+                    content, tf.int8, tf.int8
+                )
             content = TfliteFile(content).with_names(
                 list(frozen.inputs), list(frozen.outputs)
             )
@@ -243,6 +292,31 @@ def _check_loads(model: Any, content: bytes) -> None:
             f"Larq Compute Engine made a file of {model.name} that does not load: "
             f"{error}"
         ) from error
+
+
+def _check_int8_io(content: bytes, frozen: FrozenModel) -> None:
+    """Refuses a file that is not int8 at its ends, which nothing else says."""
+    if not has_ranges(frozen):
+        raise ConversionError(
+            "int8_io needs ranges, which this model does not have. Give representative "
+            "inputs as calibration, or train it with ranges."
+        )
+    file = TfliteFile(content)
+    ends = [
+        *zip(file.input_names(), file.inputs),
+        *zip(file.output_names(), file.outputs),
+    ]
+    others = [
+        f"{name!r} is {file.dtype(tensor)}"
+        for name, tensor in ends
+        if file.dtype(tensor) != np.int8
+    ]
+    if others:
+        raise ConversionError(
+            f"Not all inputs and outputs can be int8: {', '.join(others)}, because no "
+            "range stands there. Convert without int8_io, or change the first or last "
+            "layer to one that has int8 kernels."
+        )
 
 
 def _check_verification(report: Report) -> None:

@@ -119,7 +119,7 @@ def freeze(model: Any) -> FrozenModel:
     )
     graph_def = frozen.graph.as_graph_def()
     placeholders = [tensor.name for tensor in frozen.inputs]
-    layers = _layer_names(model)
+    layers = layer_names(model)
     return FrozenModel(
         graph_def=graph_def,
         inputs=dict(zip(model.input_names, placeholders)),
@@ -131,7 +131,7 @@ def freeze(model: Any) -> FrozenModel:
     )
 
 
-def _layer_names(model: Any) -> frozenset[str]:
+def layer_names(model: Any) -> frozenset[str]:
     """Returns the names of all layers that are no models themselves."""
     import tensorflow as tf
 

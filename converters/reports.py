@@ -105,9 +105,10 @@ class Report:
                     f"median {verification.median_difference:.1e}, "
                     f"largest {verification.largest_difference:.1e}",
                 ),
-                ("outputs that moved", _ties(verification)),
-                ("layer by layer", verification.verdict),
             ]
+            if not verification.int8:
+                rows.append(("outputs that moved", _ties(verification)))
+            rows.append(("layer by layer", verification.verdict))
         rows += [
             ("size of the .tflite", f"{audit.num_bytes:,} bytes"),
             ("the same in float32", f"{self.float_bytes:,} bytes"),
@@ -116,6 +117,11 @@ class Report:
                 f"{len(audit.converted)} of {len(audit.layers)}",
             ),
         ]
+        if audit.real_valued:
+            int8 = sum(operator.dtype == "int8" for operator in audit.real_valued)
+            rows.append(
+                ("real-valued operators in int8", f"{int8} of {len(audit.real_valued)}")
+            )
         if verification is not None:
             threads = "thread" if verification.num_threads == 1 else "threads"
             rows.append(
@@ -145,6 +151,19 @@ class Report:
             "|---|--:|",
         ]
         lines += [f"| {name} | {n} |" for name, n in self.audit.operators.items()]
+        if self.audit.real_valued:
+            lines += [
+                "",
+                "## Real-valued operators",
+                "",
+                "| operator | layer | computed in |",
+                "|---|---|---|",
+            ]
+            for operator in self.audit.real_valued:
+                why = f": {operator.reason}" if operator.reason else ""
+                lines.append(
+                    f"| {operator.name} | {operator.layer} | {operator.dtype}{why} |"
+                )
         if self.rewrites:
             lines += [
                 "",

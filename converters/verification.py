@@ -12,7 +12,9 @@ import numpy as np
 
 from converters.errors import ConversionError
 from converters.freezing import FrozenModel, freeze
+from converters.int8_parity import StepParity, compare_steps
 from converters.parity import LayerParity, compare_layers
+from converters.ranges import has_ranges, with_rounded_kernels
 from converters.rewrites import rewrite
 from converters.runtime import Interpreter
 
@@ -24,6 +26,12 @@ LARGEST_OUTPUT_DIFFERENCE = 1e-4
 # Where signs cannot be followed.
 LARGEST_MEDIAN_DIFFERENCE = 1e-4
 LEAST_AGREEMENT = 0.995
+# In int8 a model is another one: signs turn where values are near zero. Figures that
+# these limits leave room for are in `docs/int8.md`.
+LEAST_INT8_AGREEMENT = 0.9
+LARGEST_INT8_LOSS = 0.02
+# Root mean square, of outputs that are no classes.
+_INT8_DIFFERENCE = 0.25
 _BATCH = 64
 
 
@@ -48,7 +56,7 @@ class Verification:
             outputs, relative to the largest output. Ties are in it.
         largest_difference: The largest of these differences.
         agreement: Share of inputs with equal predictions: the largest class, or for
-            other outputs a difference below 1e-3.
+            other outputs a difference below 1e-3 (in int8 see `passed`).
         moved: Number of inputs whose difference is larger than 1e-4.
         moved_with_tie: How many of those have a sign that a tie turned; `None` where
             signs cannot be followed.
@@ -56,6 +64,9 @@ class Verification:
         tflite_accuracy: Accuracy of the file, `None` without labels.
         milliseconds: Mean time of the file for one input.
         num_threads: Threads it ran with.
+        int8: Whether the file holds 8-bit tensors.
+        steps: Those beside the graph that was converted, `None` where there are none or
+            that graph is not at hand.
     """
 
     samples: int
@@ -72,6 +83,8 @@ class Verification:
     tflite_accuracy: float | None
     milliseconds: float
     num_threads: int
+    int8: bool = False
+    steps: StepParity | None = None
 
     @property
     def passed(self) -> bool:
@@ -81,7 +94,16 @@ class Verification:
         Where signs cannot be followed, the median difference is at most 1e-4 and at
         least 99.5 % of the predictions are equal; among fewer than 200 inputs one
         prediction may differ.
+
+        A file with 8-bit tensors says something else than its model, by steps. No
+        tensor of it is more than one step from the graph that was converted, given what
+        the file computed before; at least 90 % of the predictions are those of the
+        model (of outputs that are no classes, the root mean square of the difference is
+        at most a quarter of theirs), and with labels the accuracy is at most 2 points
+        lower.
         """
+        if self.int8:
+            return self._passed_in_int8
         if self.first_wrong is not None:
             return False
         if self.output_difference is not None:
@@ -94,8 +116,26 @@ class Verification:
         )
 
     @property
+    def _passed_in_int8(self) -> bool:
+        if self.steps is not None and not self.steps.passed:
+            return False
+
+        def few(share: float, limit: float) -> bool:
+            # Of a handful of inputs one may be another.
+            allowed = max(1, int(limit * self.samples + 1e-9))
+            return round(share * self.samples) <= allowed
+
+        lost = 0.0
+        if self.keras_accuracy is not None and self.tflite_accuracy is not None:
+            lost = self.keras_accuracy - self.tflite_accuracy
+        moved = 1 - self.agreement
+        return few(moved, 1 - LEAST_INT8_AGREEMENT) and few(lost, LARGEST_INT8_LOSS)
+
+    @property
     def verdict(self) -> str:
         """The verdict in words."""
+        if self.int8:
+            return self._verdict_in_int8
         if self.first_wrong is not None:
             return (
                 f"the two part at the layer {self.first_wrong}: signs differ where "
@@ -112,6 +152,28 @@ class Verification:
             f"the median difference is {self.median_difference:.1e} of the largest "
             f"output, and {self.agreement:.2%} of {self.samples} predictions are equal"
         )
+
+    @property
+    def _verdict_in_int8(self) -> str:
+        words = [f"{self.agreement:.2%} of {self.samples} predictions are equal"]
+        if self.keras_accuracy is not None and self.tflite_accuracy is not None:
+            words.append(
+                f"the accuracy goes from {self.keras_accuracy:.2%} to "
+                f"{self.tflite_accuracy:.2%}"
+            )
+        if self.steps is None:
+            words.append("tensors were not compared: their ranges are not at hand")
+        elif self.steps.first_wrong is not None:
+            words.append(
+                f"the file and the graph with ranges part at the layer "
+                f"{self.steps.first_wrong}"
+            )
+        else:
+            words.append(
+                f"{self.steps.values:,} values of {self.steps.tensors} tensors are "
+                f"within one step of the graph with ranges"
+            )
+        return ", ".join(words)
 
 
 def verify(
@@ -187,7 +249,7 @@ def verify_graphs(
     """
     interpreter = Interpreter(tflite, num_threads)
     arrays = named_inputs(model, inputs)
-    _check_shapes(model, arrays)
+    check_shapes(model, arrays)
     _check_fit(model, interpreter, arrays)
     expected = _named_outputs(model, model.predict(arrays, _BATCH, verbose=0))
     start = time.perf_counter()
@@ -200,16 +262,31 @@ def verify_graphs(
         raise ValueError(
             f"{samples} inputs need as many labels. Received: {len(labels)}"
         )
+    file = interpreter.file
+    int8 = any(
+        file.dtype(tensor) == np.int8
+        for operator in file.operators
+        for tensor in operator.outputs
+    )
     difference, agrees = _differences(expected, received), np.ones(samples, bool)
     for name, ours in expected.items():
         if _is_classification(ours):
             agrees &= ours.argmax(axis=1) == received[name].argmax(axis=1)
         else:
-            agrees &= _differences({name: ours}, received) <= 1e-3
+            agrees &= (
+                _mean_differences(ours, received[name]) <= _INT8_DIFFERENCE
+                if int8
+                else _differences({name: ours}, received) <= 1e-3
+            )
     agrees &= np.isfinite(difference)
     moved = difference > LARGEST_MEDIAN_DIFFERENCE
-    parity = None
-    if frozen is not None:
+    parity = steps = None
+    if frozen is not None and int8:
+        for ranged in (graph or frozen for graph in converted):
+            if has_ranges(ranged) and not (steps and steps.passed):
+                ranged = with_rounded_kernels(ranged)
+                steps = compare_steps(ranged, interpreter, arrays)
+    elif frozen is not None:
         for graph in converted:
             found = compare_layers(frozen, interpreter, arrays, graph)
             if parity is None or found.missing < parity.missing:
@@ -248,6 +325,8 @@ def verify_graphs(
         tflite_accuracy=accuracy(received),
         milliseconds=1000 * seconds / samples,
         num_threads=num_threads,
+        int8=int8,
+        steps=steps,
     )
 
 
@@ -284,6 +363,14 @@ def _differences(
     return largest
 
 
+def _mean_differences(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """Returns for each sample the root mean square of its difference, relative."""
+    flat, other = (a.reshape(len(ours), -1).astype(np.float64) for a in (ours, theirs))
+    scale = np.sqrt(np.square(flat).mean(axis=1))
+    difference = np.sqrt(np.square(flat - other).mean(axis=1))
+    return difference / np.maximum(scale, np.finfo(np.float32).tiny)
+
+
 def _is_classification(output: np.ndarray) -> bool:
     return output.ndim == 2 and output.shape[1] > 1
 
@@ -295,7 +382,7 @@ def _named_outputs(model: Any, outputs: Any) -> dict[str, np.ndarray]:
     return dict(zip(model.output_names, tf.nest.flatten(outputs)))
 
 
-def _check_shapes(model: Any, arrays: Mapping[str, np.ndarray]) -> None:
+def check_shapes(model: Any, arrays: Mapping[str, np.ndarray]) -> None:
     """Refuses inputs that are not the model's."""
     for tensor, (name, array) in zip(model.inputs or (), arrays.items()):
         if not tensor.shape[1:].is_compatible_with(array.shape[1:]):

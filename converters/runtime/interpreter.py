@@ -17,11 +17,37 @@ BACKENDS = ("auto", "lce")
 
 @dataclasses.dataclass(frozen=True)
 class TensorInfo:
-    """An input or output: its name in the model, shape and type."""
+    """An input or output: its name in the model, shape and type.
+
+    Attributes:
+        name: Its name in the model.
+        shape: Its shape in the file.
+        dtype: Its type in the file.
+        scale: What one step of an int8 tensor is worth, or `None`.
+        zero_point: The integer that stands for zero.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype
+    scale: float | None = None
+    zero_point: int = 0
+
+    def quantized(self, array: np.ndarray) -> np.ndarray:
+        """Returns real numbers in the type of the file, rounded and cut off."""
+        if self.scale is None or array.dtype == np.int8:
+            return array
+        steps = array / self.scale
+        # As TensorFlow Lite rounds: halves away from zero.
+        whole = np.trunc(steps + np.copysign(0.5, steps)) + self.zero_point
+        return np.clip(whole, -128, 127).astype(np.int8)
+
+    def real(self, array: np.ndarray) -> np.ndarray:
+        """Returns numbers in the type of the file as real ones."""
+        if self.scale is None:
+            return array
+        steps = array.astype(np.float32) - np.float32(self.zero_point)
+        return steps * np.float32(self.scale)
 
 
 class Interpreter:
@@ -65,11 +91,11 @@ class Interpreter:
             )
         file = TfliteFile(model)
         self.inputs = tuple(
-            TensorInfo(name, file.shape(tensor), file.dtype(tensor))
+            _info(file, name, tensor)
             for name, tensor in zip(file.input_names(), file.inputs)
         )
         self.outputs = tuple(
-            TensorInfo(name, file.shape(tensor), file.dtype(tensor))
+            _info(file, name, tensor)
             for name, tensor in zip(file.output_names(), file.outputs)
         )
         self.file = file
@@ -82,10 +108,12 @@ class Interpreter:
 
         Args:
             batch: An array (batch, ...) for a model of one input; for several, arrays
-                by name, or a sequence in the order of `inputs`.
+                by name, or a sequence in the order of `inputs`. Where the file has
+                int8 inputs, float32 arrays are rounded to its steps.
 
         Returns:
             An array (batch, ...), or arrays by name where there are several outputs.
+            The steps of int8 outputs are returned as float32.
 
         Raises:
             ValueError: If names, number, shapes or types do not fit the inputs.
@@ -93,8 +121,10 @@ class Interpreter:
         arrays = self._arrays(batch)
         result = self._interpreter.predict(arrays if len(arrays) > 1 else arrays[0])
         if len(self.outputs) == 1:
-            return result
-        return {info.name: array for info, array in zip(self.outputs, result)}
+            return self.outputs[0].real(result)
+        return {
+            info.name: info.real(array) for info, array in zip(self.outputs, result)
+        }
 
     def intermediate(
         self, batch: Batch, tensors: Sequence[int]
@@ -106,7 +136,8 @@ class Interpreter:
             tensors: Indices of tensors in the file, as `TfliteFile` gives them.
 
         Returns:
-            Arrays (batch, ...) by index. Binary tensors are int32, 32 channels each.
+            Arrays (batch, ...) by index. Binary tensors are int32, 32 channels each,
+            and 8-bit ones int8.
 
         Raises:
             ValueError: As `predict`.
@@ -133,6 +164,10 @@ class Interpreter:
             arrays = [batch] if isinstance(batch, np.ndarray) else list(batch)
         if len(arrays) != len(names):
             raise ValueError(f"The inputs are {names}. Received: {len(arrays)} arrays")
+        arrays = [
+            info.quantized(array) if array.dtype == np.float32 else array
+            for info, array in zip(self.inputs, arrays)
+        ]
         for info, array in zip(self.inputs, arrays):
             if array.shape[1:] != info.shape[1:] or array.dtype != info.dtype:
                 expected = ("batch", *info.shape[1:])
@@ -141,6 +176,11 @@ class Interpreter:
                     f"{array.shape} of {array.dtype}"
                 )
         return arrays
+
+
+def _info(file: TfliteFile, name: str, tensor: int) -> TensorInfo:
+    scale, zero_point = file.quantization(tensor) or (None, 0)
+    return TensorInfo(name, file.shape(tensor), file.dtype(tensor), scale, zero_point)
 
 
 def _lce_interpreter(content: bytes, num_threads: int) -> Any:

@@ -95,6 +95,10 @@ class TfliteFile:
             )
         return operators
 
+    def name(self, tensor: int) -> str:
+        """Returns the name of a tensor."""
+        return self._graph.tensors[tensor].name.decode()
+
     def shape(self, tensor: int) -> tuple[int, ...]:
         """Returns the shape of a tensor."""
         shape = self._graph.tensors[tensor].shape
@@ -108,6 +112,19 @@ class TfliteFile:
             if isinstance(value, int)
         }
         return np.dtype(names[self._graph.tensors[tensor].type].lower())
+
+    def quantization(self, tensor: int) -> tuple[float, int] | None:
+        """Returns scale and zero point of an int8 tensor, `None` of another one.
+
+        Its values are scale * (integer - zero point). `None` also where each channel
+        has a scale.
+        """
+        found = self._graph.tensors[tensor].quantization
+        if self.dtype(tensor) != np.int8 or found is None or found.scale is None:
+            return None
+        if len(found.scale) != 1:
+            return None
+        return float(found.scale[0]), int(found.zeroPoint[0])
 
     def data(self, tensor: int) -> np.ndarray | None:
         """Returns the values of a constant tensor, `None` where it is computed."""

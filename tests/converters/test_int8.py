@@ -1,0 +1,207 @@
+"""Models in int8: what became of them, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import converters
+from converters.runtime import TfliteFile
+from larq_bnnopt import datasets
+
+from .conftest import conv, noise
+
+keras = tf.keras.layers
+
+
+@pytest.fixture(scope="module")
+def calibration():
+    data = datasets.load("fashion_mnist_mini", batch_size=64, augment=False)
+    return np.concatenate([batch[0].numpy() for batch in data.train.take(4)])
+
+
+@pytest.fixture(scope="module")
+def converted(trained, calibration):
+    model, images, labels = trained
+    return converters.convert(
+        model, inputs=images, labels=labels, calibration=calibration
+    )
+
+
+def test_a_trained_model_keeps_its_accuracy(trained, converted):
+    report = converted.report
+    result = report.verification
+    assert result.int8 and result.passed and result.samples == 1000
+    assert result.steps.wrong == 0 and not result.steps.untraced
+    assert result.steps.values > 1e6 and 0 < result.steps.apart < 1e-2 * 3e6
+    assert result.agreement >= 0.95
+    assert abs(result.tflite_accuracy - result.keras_accuracy) <= 0.015
+    # Neither more nor less than this is proved.
+    assert "within one step" in result.verdict
+    whole = converters.convert(trained[0], inputs=None).report.audit
+    assert report.audit.num_bytes < 0.75 * whole.num_bytes
+    assert len(report.audit.converted) == 6 and not whole.real_valued
+    real = report.audit.real_valued
+    kernels = [o for o in real if o.name in ("CONV_2D", "FULLY_CONNECTED")]
+    assert len(kernels) == 4 and {o.dtype for o in kernels} == {"int8"}
+    sums = [o for o in real if o.name == "ADD"]
+    assert len(sums) == 6 and all(o.dtype == "float32" and o.reason for o in sums)
+    plain = json.loads(json.dumps(report.as_dict()))
+    assert plain["verification"]["steps"]["wrong"] == 0
+    rows = dict(report.rows())
+    assert rows["real-valued operators in int8"].endswith(f"of {len(real)}")
+
+
+def test_without_its_ranges_the_file_is_judged_by_its_predictions(trained, converted):
+    model, images, labels = trained
+    result = converters.verify(model, converted.content, images, labels)
+    assert result.passed and result.int8 and result.steps is None
+    assert "tensors were not compared" in result.verdict
+
+
+def test_int8_ends_are_there(trained, calibration, tmp_path):
+    model, images, labels = trained
+    content = converters.convert(
+        model,
+        tmp_path / "int8.tflite",
+        inputs=images,
+        labels=labels,
+        calibration=calibration,
+        int8_io=True,
+    ).content
+    file = TfliteFile(content)
+    ends = [*file.inputs, *file.outputs]
+    assert [file.dtype(tensor) for tensor in ends] == [np.int8, np.int8]
+    # Softmax has this one in every TensorFlow Lite.
+    assert file.quantization(file.outputs[0]) == (1 / 256, -128)
+    interpreter = converters.Interpreter(tmp_path / "int8.tflite")
+    (info,) = interpreter.inputs
+    assert info.dtype == np.int8
+    integers = info.quantized(images[:20])
+    scale, zero_point = file.quantization(file.inputs[0])
+    assert (info.scale, info.zero_point) == (scale, zero_point)
+    expected = np.clip(np.round(images[:20] / scale + zero_point), -128, 127)
+    assert np.abs(integers - expected).max() <= 1  # Halves may go either way.
+    scores = interpreter.predict(images[:20])
+    assert scores.dtype == np.float32 and set(scores.ravel() * 256 % 1) == {0}
+    np.testing.assert_array_equal(scores, interpreter.predict(integers))
+    np.testing.assert_allclose(scores, model.predict(images[:20], verbose=0), atol=0.2)
+
+
+def test_int8_ends_that_cannot_be_are_refused(trained, tmp_path):
+    model = trained[0]
+    with pytest.raises(converters.ConversionError, match="int8_io needs ranges"):
+        converters.convert(model, tmp_path / "no.tflite", inputs=None, int8_io=True)
+
+    class Classes(keras.Layer):
+        def call(self, inputs):
+            return tf.argmax(inputs, axis=-1)
+
+    inputs = tf.keras.Input((4, 4, 4))
+    outputs = Classes(name="classes")(keras.Conv2D(32, 1)(inputs))
+    model = tf.keras.Model(inputs, [outputs, conv()(inputs)])
+    with pytest.raises(converters.ConversionError, match="'classes' is int64"):
+        converters.convert(
+            model,
+            tmp_path / "no.tflite",
+            inputs=None,
+            calibration=noise(model),
+            int8_io=True,
+        )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (lambda images: images[:0], "at least one"),
+        (lambda images: images[:, :20], r"is \('samples', 28, 28, 1\). Received"),
+        (lambda images: images * np.nan, "not finite"),
+        (lambda images: [images, images], "Received: 2 arrays"),
+    ],
+    ids=["empty", "shape", "nan", "number"],
+)
+def test_bad_calibration_is_refused(spoil, message, trained, calibration):
+    with pytest.raises(ValueError, match=message):
+        converters.convert(trained[0], inputs=None, calibration=spoil(calibration))
+
+
+def test_ranges_that_do_not_fit_the_inputs_are_noticed(trained, calibration, tmp_path):
+    model, images, labels = trained
+    with pytest.raises(converters.ConversionError, match="predictions are equal") as no:
+        converters.convert(
+            model,
+            tmp_path / "no.tflite",
+            inputs=images,
+            labels=labels,
+            calibration=calibration / 20,
+        )
+    result = no.value.report.verification
+    # The file does what the ranges say; these are wrong.
+    assert result.steps.passed and not result.passed and result.agreement < 0.9
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_spoilt_weight_is_found(trained, converted, calibration):
+    from converters.conversion import freeze, rewrite
+    from converters.int8_parity import compare_steps
+    from converters.ranges import insert_ranges, with_rounded_kernels
+
+    model, images, _ = trained
+    frozen, _ = rewrite(freeze(model))
+    ranged = insert_ranges(frozen, {model.input_names[0]: calibration})
+    ranged = with_rounded_kernels(ranged)
+    file = TfliteFile(converted.content)
+    shortcuts = [o for o in file.operators if o.name == "CONV_2D"]
+    kernel = file.data(shortcuts[1].inputs[1])
+    spoilt = kernel.copy()
+    spoilt[5] = -spoilt[5]
+    assert converted.content.count(kernel.tobytes()) == 1
+    content = converted.content.replace(kernel.tobytes(), spoilt.tobytes())
+    arrays = {model.input_names[0]: images[:20]}
+    found = compare_steps(ranged, converters.Interpreter(content), arrays)
+    assert not found.passed and found.first_wrong == "stage2_1_shortcut_norm"
+    sound = compare_steps(ranged, converters.Interpreter(converted.content), arrays)
+    assert sound.passed and sound.tensors > found.tensors
+
+
+class FakeQuant(keras.Layer):
+    """A range as quantisation-aware training leaves it."""
+
+    def __init__(self, low, high, **options):
+        super().__init__(**options)
+        self.low, self.high = low, high
+
+    def call(self, inputs):
+        return tf.quantization.fake_quant_with_min_max_vars(inputs, self.low, self.high)
+
+
+@pytest.mark.parametrize("pad_values", [0.0, 1.0])
+def test_ranges_from_training_are_used(pad_values):
+    tf.keras.utils.set_random_seed(0)
+    model = tf.keras.Sequential(
+        [
+            tf.keras.Input((8, 8, 3)),
+            FakeQuant(-4.0, 4.0),
+            keras.Conv2D(32, 3, activation="relu", name="stem"),
+            FakeQuant(0.0, 6.0),
+            conv(name="binary", pad_values=pad_values),
+            FakeQuant(-160.0, 160.0),
+            keras.MaxPool2D(2),
+            keras.Flatten(),
+            keras.Dense(3, name="top"),
+            FakeQuant(-60.0, 60.0),
+        ]
+    )
+    inputs = noise(model, 40)
+    result = converters.convert(model, inputs=inputs, int8_io=True)
+    verification = result.report.verification
+    assert verification.steps.passed and not verification.steps.untraced
+    assert converters.verify(model, result.content, inputs).steps.passed
+    file = TfliteFile(result.content)
+    assert file.quantization(file.outputs[0]) == (pytest.approx(120 / 255), 0)
+    kinds = {o.name: o.dtype for o in result.report.audit.real_valued}
+    assert kinds["CONV_2D"] == kinds["FULLY_CONNECTED"] == "int8"
+    with pytest.raises(converters.ConversionError, match="Leave calibration out"):
+        converters.convert(model, inputs=None, calibration=inputs)
