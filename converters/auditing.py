@@ -83,7 +83,9 @@ def audit(model: Any, tflite: bytes | str | os.PathLike[str]) -> Audit:
     """Finds, for every layer with quantizers, its binary operator in a .tflite.
 
     A layer is matched by its weights: the bits of the filter equal the signs of the
-    Keras kernel, up to one sign for each output channel, which the converter may turn.
+    Keras kernel, up to one sign for each output channel, which the converter may turn,
+    and for each input channel, which the rewrite "sign_thresholds" may. Layers that the
+    rewrite "twin_convolutions" merged share an operator.
 
     Args:
         model: The Keras model that was converted.
@@ -107,29 +109,11 @@ def audit(model: Any, tflite: bytes | str | os.PathLike[str]) -> Audit:
         (6, 6, 6)
     """
     file = TfliteFile(tflite)
-    free = {
-        index: filter_is_negative(file, operator.inputs[1])
-        for index, operator in enumerate(file.operators)
-        if operator.name == BINARY_CONVOLUTION
-    }
     layers = []
-    for layer in quantized_layers(model):
-        kernel = _kernel(layer)
-        index = next(
-            (
-                index
-                for index, negative in free.items()
-                if kernel is not None and _equal_up_to_signs(kernel < 0, negative)
-            ),
-            None,
-        )
-        if index is None:
-            reason, fix = why_float(layer)
-            entry = LayerAudit(layer.name, type(layer).__name__, None, reason, fix)
-        else:
-            del free[index]
-            entry = LayerAudit(layer.name, type(layer).__name__, index)
-        layers.append(entry)
+    places = _match(file, quantized_layers(model))
+    for layer, index in places:
+        reason, fix = (None, None) if index is not None else why_float(layer)
+        layers.append(LayerAudit(layer.name, type(layer).__name__, index, reason, fix))
     names = collections.Counter(operator.name for operator in file.operators)
     return Audit(
         tuple(layers),
@@ -193,15 +177,59 @@ def _kernel(layer: Any) -> np.ndarray | None:
     return kernel.numpy().reshape((1,) * (4 - len(kernel.shape)) + kernel.shape)
 
 
-def _equal_up_to_signs(kernel: np.ndarray, negative: np.ndarray) -> bool:
-    kernel = np.moveaxis(kernel, -1, 0)
+def _match(file: TfliteFile, layers: list[Any]) -> list[tuple[Any, int | None]]:
+    """Returns the layers with the index of their operator, `None` without one."""
+    # Pieces of filters that belong to no layer yet, (operator, filter).
+    free = [
+        (index, filter_is_negative(file, operator.inputs[1]))
+        for index, operator in enumerate(file.operators)
+        if operator.name == BINARY_CONVOLUTION
+    ]
+    found: dict[int, int] = {}
+    # Layers that are equal but for turned outputs come first: they are certain.
+    for inputs_too in (False, True):
+        for layer in layers:
+            kernel = _kernel(layer)
+            if kernel is None or id(layer) in found:
+                continue
+            index = _take(np.moveaxis(kernel < 0, -1, 0), free, inputs_too)
+            if index is not None:
+                found[id(layer)] = index
+    return [(layer, found.get(id(layer))) for layer in layers]
+
+
+def _take(
+    kernel: np.ndarray, free: list[tuple[int, np.ndarray]], inputs_too: bool
+) -> int | None:
+    """Takes a kernel (out, height, width, in) out of the filters it is a part of.
+
+    Layers that were merged lie in one filter, one behind the other.
+    """
+    size = len(kernel)
+    for place, (index, rows) in enumerate(free):
+        for start in dict.fromkeys((0, len(rows) - size)):
+            part = rows[max(start, 0) : start + size]
+            if _equal_up_to_signs(kernel, part, inputs_too):
+                rest = [rows[:start], rows[start + size :]]
+                free[place : place + 1] = [(index, r) for r in rest if len(r)]
+                return index
+    return None
+
+
+def _equal_up_to_signs(
+    kernel: np.ndarray, negative: np.ndarray, inputs_too: bool
+) -> bool:
+    """Whether two filters differ by a sign for each output, and perhaps each input."""
     channels = kernel.shape[-1]
     if kernel.shape[:-1] != negative.shape[:-1]:
         return False
     if -(-channels // _WORD) * _WORD != negative.shape[-1]:
         return False
-    difference = (kernel != negative[..., :channels]).reshape(len(kernel), -1)
-    return bool((difference.all(axis=1) | ~difference.any(axis=1)).all())
+    difference = kernel != negative[..., :channels]
+    if inputs_too:
+        difference = difference ^ difference[:1, :1, :1]
+    rows = difference.reshape(len(kernel), -1)
+    return bool((rows.all(axis=1) | ~rows.any(axis=1)).all())
 
 
 def why_float(layer: Any) -> tuple[str, str]:

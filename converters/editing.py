@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,12 +27,13 @@ class Equivalent:
     Attributes:
         tensor: Its name.
         shape: Its shape; an axis of unknown size is `None`.
-        factor: What its values are multiplied by in the new tensor, 1 or -1.
+        factor: What its values are multiplied by in the new tensor, 1 or -1, or one of
+            them for each channel of the new tensor.
     """
 
     tensor: str
     shape: tuple[int | None, ...]
-    factor: int
+    factor: int | np.ndarray
 
 
 class Editor:
@@ -111,9 +112,14 @@ class Editor:
         result.library.CopyFrom(self._library)
         return result
 
-    def nodes(self, *kinds: str) -> list[Any]:
-        """Returns the nodes of some operations, such as `"Conv2D"`."""
-        return [node for node in self._nodes.values() if node.op in kinds]
+    def nodes(self, *kinds: str) -> Iterator[Any]:
+        """Yields the nodes of some operations, such as `"Conv2D"`.
+
+        They are those of now; what is gone before its turn is left out.
+        """
+        for node in [node for node in self._nodes.values() if node.op in kinds]:
+            if self._nodes.get(node.name) is node:
+                yield node
 
     def layer(self, node: Any) -> str:
         """Returns the name of a node's layer.
@@ -182,6 +188,17 @@ class Editor:
                 value = self._compute(tensor, {})
             self._constants[tensor] = value
         return self._constants[tensor]
+
+    def known(self, tensor: str) -> np.ndarray:
+        """Returns the value of a tensor that is a constant.
+
+        Raises:
+            ValueError: If it is none.
+        """
+        value = self.constant(tensor)
+        if value is None:
+            raise ValueError(f"{tensor} depends on the inputs.")
+        return value
 
     def depends_on_inputs(self, tensor: str) -> bool:
         """Returns whether a tensor is no constant of the model."""
@@ -270,7 +287,11 @@ class Editor:
         return new
 
     def note_equal(
-        self, new: str, old: str, shape: tuple[int | None, ...], factor: int = 1
+        self,
+        new: str,
+        old: str,
+        shape: tuple[int | None, ...],
+        factor: int | np.ndarray = 1,
     ) -> None:
         """Notes that a new tensor holds the values of an older one, in its order.
 
@@ -278,7 +299,8 @@ class Editor:
             new: The new tensor.
             old: The older one, of the graph as it was or put in before.
             shape: The shape of the older one.
-            factor: 1, or -1 if the new one holds the negated values.
+            factor: 1, or -1 if the new one holds the negated values; one for each
+                channel of the new one where they differ.
         """
         old = canonical(old)
         if old.partition(":")[0] in self._original:

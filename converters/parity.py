@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -129,8 +130,10 @@ def compare_layers(
             words = interpreter.intermediate(given, sorted(set(pairs.values())))
             values: dict[str, np.ndarray] = {}
             for judge in judges:
+                # What stands for a sign, and where it was turned, is of another graph.
+                equivalents = converted.equivalents if judge is not converted else None
                 found, outputs = judge.values_under(
-                    given, pairs, words, equivalents=converted.equivalents
+                    given, pairs, words, equivalents=equivalents
                 )
                 values.update(found)
             for sign, tensor in pairs.items():
@@ -188,7 +191,6 @@ class _Judge:
     def __init__(self, frozen: FrozenModel, stack: contextlib.ExitStack):
         self._frozen = frozen
         self._run = stack.enter_context(frozen.session())
-        self._known = {sign.sign for sign in frozen.signs}
         self.equivalents = frozen.equivalents
 
     def match(
@@ -249,28 +251,39 @@ class _Judge:
         feeds: dict[str, np.ndarray] = {
             frozen.inputs[name]: array for name, array in arrays.items()
         }
-        given = []
+        in_front = {sign.sign: sign.value for sign in frozen.signs}
+        # What stands here for a sign of the file, and what that is multiplied by.
+        places: dict[str, tuple[str, Any]] = {}
         for sign, tensor in pairs.items():
             negative = _negative(words[tensor], sign.channels)
             signs = np.where(negative, np.float32(-1), np.float32(1))
-            if sign.sign in self._known:
-                feeds[sign.sign] = signs
-                given.append(sign)
-            elif equivalents and sign.sign in equivalents:
-                known = equivalents[sign.sign]
+            known = (equivalents or {}).get(sign.sign)
+            if known is not None:
                 shape = [-1 if size is None else size for size in known.shape]
                 if shape.count(-1) > 1:
                     shape[-1] = signs.shape[-1]
                 if shape.count(-1) > 1:
                     continue
-                feeds[known.tensor] = known.factor * signs.reshape(shape)
-        # By name: the tensor in front of a sign may be called otherwise here.
-        in_front = {sign.sign: sign.value for sign in frozen.signs}
-        names = list(dict.fromkeys(sign.sign for sign in (*given, *wanted)))
-        fetches = [*(in_front[name] for name in names), *frozen.outputs.values()]
-        fetched = self._run(feeds, fetches)
-        outputs = dict(zip(frozen.outputs, fetched[len(names) :]))
-        return dict(zip(names, fetched)), outputs
+                feeds[known.tensor] = (known.factor * signs).reshape(shape)
+                places[sign.sign] = known.tensor, (known.factor, signs.shape)
+            elif sign.sign in in_front:
+                # By name: the tensor in front of a sign may be called otherwise here.
+                feeds[sign.sign] = signs
+                places[sign.sign] = sign.sign, (1, signs.shape)
+        for sign in wanted:
+            places.setdefault(sign.sign, (sign.sign, (1, None)))
+        judged = {name: at for name, at in places.items() if at[0] in in_front}
+        fetches = [in_front[place] for place, _ in judged.values()]
+        fetched = self._run(feeds, [*fetches, *frozen.outputs.values()])
+        values = {}
+        for name, value in zip(judged, fetched):
+            factor, shape = judged[name][1]
+            # Shaped as in the file, and turned where its sign is: that of 0 to -1.
+            value = value if shape is None else value.reshape(shape)
+            negated = np.where(value == 0, -np.finfo(np.float32).tiny, -value)
+            values[name] = np.where(np.less(factor, 0), negated, value)
+        outputs = dict(zip(frozen.outputs, fetched[len(judged) :]))
+        return values, outputs
 
 
 def _packed(shape: tuple[int, ...]) -> tuple[int, ...]:

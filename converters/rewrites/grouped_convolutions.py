@@ -15,10 +15,7 @@ from typing import Any
 import numpy as np
 
 from converters.editing import Editor, data_inputs
-from converters.rewrites.patterns import is_nhwc, only_user
-
-# Those without a parameter; they are functions of tf.nn.
-_ACTIVATIONS = ("Relu", "Relu6", "Elu", "Tanh", "Sigmoid")
+from converters.rewrites.patterns import ACTIVATIONS, is_nhwc, only_user
 
 
 def rewrite(editor: Editor) -> list[str]:
@@ -109,7 +106,7 @@ def _what_follows(editor: Editor, node: Any) -> tuple[list[Any], Any]:
             steps.append(_Bias(constants[0]))
         elif user.op == "FusedBatchNormV3" and not user.attr["is_training"].b:
             steps.append(_Norm(constants, user.attr["epsilon"].f))
-        elif user.op in _ACTIVATIONS:
+        elif user.op in ACTIVATIONS:
             function = getattr(tf.nn, user.op.lower())
             steps.append(lambda x, group, groups, f=function: f(x))
         elif user.op == "LeakyRelu":

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from converters.auditing import SNAPPED, deviation
 from converters.editing import Editor, data_inputs
+
+# Those without a parameter; they are functions of tf.nn.
+ACTIVATIONS = ("Relu", "Relu6", "Elu", "Tanh", "Sigmoid")
 
 
 def sign(x: Any) -> Any:
@@ -72,3 +76,29 @@ def same_padding(sizes: Any, kernel: Any, strides: Any, dilations: Any) -> np.nd
         total = max(0, (-(-size // stride) - 1) * stride + reach - size)
         amounts.append((total // 2, total - total // 2))
     return np.array(amounts)
+
+
+def like(node: Any) -> Callable[[Any, Any], Any]:
+    """Returns a function (inputs, kernel) that convolves as a Conv2D does."""
+    import tensorflow as tf
+
+    strides = list(node.attr["strides"].list.i)
+    dilations = list(node.attr["dilations"].list.i)
+    padding = node.attr["padding"].s.decode()
+
+    def convolution(x: Any, kernel: Any) -> Any:
+        return tf.nn.conv2d(x, kernel, strides, padding, dilations=dilations)
+
+    return convolution
+
+
+def by_channel(editor: Editor, tensor: str, channels: int | None) -> Any:
+    """Returns a constant as one number for each channel, `None` if it is none."""
+    constant = editor.constant(tensor)
+    if constant is None or channels is None or constant.dtype != np.float32:
+        return None
+    if constant.size == 1:
+        return np.full(channels, constant.item(), np.float32)
+    if constant.size == channels and constant.shape[-1] == channels:
+        return constant.reshape(channels)
+    return None

@@ -668,10 +668,19 @@ AROUND = {
     "factor_behind_the_convolution": Row(
         lambda x: layers.Rescaling(0.3)(conv(name="binary")(x)), operators={"MUL": 0}
     ),
-    # A rewrite that moves the factor behind the convolution would make these binary.
     "factor_before_the_convolution": Row(
         lambda x: norm(
-            conv(name="binary", input_quantizer=no_op())(layers.Rescaling(0.3)(sign(x)))
+            conv(name="binary", input_quantizer=no_op(), pad_values=0.0)(
+                layers.Rescaling(0.3)(sign(x))
+            )
+        ),
+    ),
+    # It pads with 1, which is no sign on the scale of its inputs.
+    "factor_before_a_padding_with_ones": Row(
+        lambda x: norm(
+            conv(name="binary", input_quantizer=no_op(), pad_values=1.0)(
+                layers.Rescaling(0.3)(sign(x))
+            )
         ),
         binary=0,
         stays_float=NOT_BINARY_INPUTS,
@@ -682,8 +691,6 @@ AROUND = {
                 layers.Rescaling(0.3 / 2, 0.3 / 2)(sign(x))
             )
         ),
-        binary=0,
-        stays_float=NOT_BINARY_INPUTS,
     ),
     "constant_by_place": Row(
         lambda x: layers.PReLU(shared_axes=[1, 2])(

@@ -1,0 +1,313 @@
+"""Constants that are added to channels join a convolution or one another.
+
+ReActNet adds a constant in front of each sign and before and behind each PReLU. With
+p the result of a batch normalization or a bias, and a, b, c constants of each channel:
+
+    (x + a) + b           = x + (a + b)
+    p + (x + a)           = (p + a) + x            where p + a costs nothing
+    (p + x) + a           = (p + a) + x
+    norm(x + a)           = norm'(x)               with the mean mu - a
+    (x + a) W + b         = x W + (b + a W)
+
+A constant also goes through a concatenation, a pooling and a flattening of one pixel.
+The result is the same but for the order of float sums.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from converters.editing import Editor, canonical, data_inputs
+from converters.rewrites.patterns import by_channel, is_nhwc, only_user
+
+_ADD = ("Add", "AddV2")
+_POOLS = ("AvgPool", "MaxPool")
+
+
+def rewrite(editor: Editor) -> list[str]:
+    """Moves constants until none can join another one."""
+    changed: dict[str, None] = {}
+    while True:
+        for node in editor.nodes(*_ADD, "FusedBatchNormV3", "MatMul"):
+            name = editor.layer(node)
+            if _join(editor, node):
+                changed[name] = None
+                break
+        else:
+            return list(changed)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Peeled:
+    """A tensor that is `build(*tensors) + shift`."""
+
+    tensors: tuple[str, ...]
+    build: Callable[..., Any]
+    shift: np.ndarray
+
+
+def _join(editor: Editor, node: Any) -> bool:
+    """Moves a constant in front of or behind a node; tells whether there was one."""
+    if node.op == "FusedBatchNormV3":
+        return _into_norm(editor, node)
+    if node.op == "MatMul":
+        return _into_bias(editor, node)
+    channels = _channels(editor, f"{node.name}:0")
+    first, second = data_inputs(node)
+    for x, other in ((first, second), (second, first)):
+        constant = by_channel(editor, other, channels)
+        if constant is not None:
+            return _into_constant(editor, node, x, constant) or _into_sum(
+                editor, node, x, constant
+            )
+    return any(
+        _beside(editor, node, p, x) for p, x in ((first, second), (second, first))
+    )
+
+
+def _channels(editor: Editor, tensor: str) -> int | None:
+    shape = editor.shape(tensor)
+    return shape[-1] if len(shape) in (2, 4) else None
+
+
+def _peel(editor: Editor, tensor: str) -> _Peeled | None:
+    """Takes a constant off a tensor, `None` if none is added to it."""
+    import tensorflow as tf
+
+    source = editor.source(tensor)
+    node, channels = editor.producer(source), _channels(editor, source)
+    if node.op in _ADD:
+        first, second = data_inputs(node)
+        for x, other in ((first, second), (second, first)):
+            constant = by_channel(editor, other, channels)
+            if constant is not None and editor.producer(x).op != "Sign":
+                peeled = _peel(editor, x) or _untouched(x, constant.shape[0])
+                return dataclasses.replace(peeled, shift=peeled.shift + constant)
+        return None
+    if len(editor.users(source)) != 1:
+        # It would be computed twice.
+        return None
+    if node.op in _POOLS and is_nhwc(node):
+        inner = _peel(editor, node.input[0])
+        if inner is None:
+            return None
+        function = tf.nn.avg_pool2d if node.op == "AvgPool" else tf.nn.max_pool2d
+        size, strides = (list(node.attr[a].list.i) for a in ("ksize", "strides"))
+        padding, image = node.attr["padding"].s.decode(), inner.build
+        return dataclasses.replace(
+            inner, build=lambda *x: function(image(*x), size, strides, padding)
+        )
+    if node.op == "ConcatV2":
+        return _peel_concat(editor, node)
+    if node.op == "Reshape" and len(editor.shape(source)) == 2:
+        before = editor.shape(node.input[0])
+        inner = _peel(editor, node.input[0])
+        if inner is None or len(before) != 4 or before[1:] != (1, 1, channels):
+            return None
+        pixel = inner.build
+        return dataclasses.replace(
+            inner, build=lambda *x: tf.reshape(pixel(*x), (-1, channels))
+        )
+    return None
+
+
+def _untouched(tensor: str, channels: int) -> _Peeled:
+    return _Peeled((tensor,), lambda x: x, np.zeros(channels, np.float32))
+
+
+def _peel_concat(editor: Editor, node: Any) -> _Peeled | None:
+    import tensorflow as tf
+
+    *parts, axis = data_inputs(node)
+    rank = len(editor.shape(parts[0]))
+    widths = [_channels(editor, part) or 0 for part in parts]
+    if editor.constant(axis) not in (-1, rank - 1) or 0 in widths:
+        return None
+    peeled = [_peel(editor, part) for part in parts]
+    if all(part is None for part in peeled):
+        return None
+    known = [
+        entry or _untouched(part, width)
+        for entry, part, width in zip(peeled, parts, widths)
+    ]
+
+    def build(*tensors: Any) -> Any:
+        given, joined = list(tensors), []
+        for entry in known:
+            taken = [given.pop(0) for _ in entry.tensors]
+            joined.append(entry.build(*taken))
+        return tf.concat(joined, axis=-1)
+
+    return _Peeled(
+        tuple(tensor for entry in known for tensor in entry.tensors),
+        build,
+        np.concatenate([entry.shift for entry in known]),
+    )
+
+
+def _into_constant(editor: Editor, node: Any, x: str, constant: np.ndarray) -> bool:
+    """(x + a) + b = x + (a + b)."""
+    peeled = _peel(editor, x)
+    if peeled is None or editor.producer(x).op == "Sign":
+        return False
+    _replace(editor, node, peeled.tensors, lambda *t: _sum(peeled, t, constant))
+    return True
+
+
+def _sum(peeled: _Peeled, tensors: Any, constant: np.ndarray) -> Any:
+    return peeled.build(*tensors) + (peeled.shift + constant)
+
+
+def _into_sum(editor: Editor, node: Any, x: str, constant: np.ndarray) -> bool:
+    """(p + x) + a = (p + a) + x, also in each part of a concatenation."""
+    import tensorflow as tf
+
+    if len(editor.users(x)) != 1:
+        return False
+    target = editor.producer(x)
+    parts, widths = [x], [len(constant)]
+    if target.op == "ConcatV2":
+        *parts, axis = data_inputs(target)
+        rank = len(editor.shape(x))
+        if editor.constant(axis) not in (-1, rank - 1):
+            return False
+        widths = [_channels(editor, part) or 0 for part in parts]
+    if 0 in widths or len({editor.source(part) for part in parts}) != len(parts):
+        return False
+    free = [_free_operand(editor, part) for part in parts]
+    if any(operand is None for operand in free):
+        return False
+    pieces = np.split(constant, np.cumsum(widths)[:-1])
+    for operand, piece in zip(free, pieces):
+        _add_to(editor, str(operand), piece)
+    # What it took has the constant now.
+    first, second = data_inputs(node)
+    kept = first if editor.constant(second) is not None else second
+    _replace(editor, node, (kept,), tf.identity)
+    return True
+
+
+def _free_operand(editor: Editor, tensor: str) -> str | None:
+    """Returns the operand of a sum that takes a constant at no cost."""
+    node = editor.producer(tensor)
+    if node.op not in _ADD or len(editor.users(f"{node.name}:0")) != 1:
+        return None
+    for operand in data_inputs(node):
+        if _takes_constant(editor, operand):
+            return editor.source(operand)
+    return None
+
+
+def _beside(editor: Editor, node: Any, p: str, x: str) -> bool:
+    """P + (x + a) = (p + a) + x."""
+    if not _takes_constant(editor, p) or editor.source(p) == editor.source(x):
+        return False
+    peeled = _peel(editor, x)
+    if peeled is None:
+        return False
+    _add_to(editor, editor.source(p), peeled.shift)
+    p = next(i for i in data_inputs(node) if editor.source(i) != editor.source(x))
+    _replace(editor, node, (p, *peeled.tensors), lambda p, *t: p + peeled.build(*t))
+    return True
+
+
+def _takes_constant(editor: Editor, tensor: str) -> bool:
+    """Whether a tensor is the result of a norm or bias, and used once."""
+    source = editor.source(tensor)
+    node = editor.producer(source)
+    if len(editor.users(source)) != 1:
+        return False
+    if node.op == "FusedBatchNormV3":
+        norm = not node.attr["is_training"].b and is_nhwc(node)
+        return norm and editor.constant(data_inputs(node)[2]) is not None
+    return (
+        node.op == "BiasAdd"
+        and is_nhwc(node)
+        and editor.constant(data_inputs(node)[1]) is not None
+    )
+
+
+def _add_to(editor: Editor, tensor: str, constant: np.ndarray) -> None:
+    """Adds a constant to the result of a norm or bias."""
+    node = editor.producer(tensor)
+    inputs = data_inputs(node)
+    at = 2 if node.op == "FusedBatchNormV3" else 1
+    _with_constant(editor, node, inputs[0], at, editor.known(inputs[at]) + constant)
+
+
+def _with_constant(
+    editor: Editor, node: Any, x: str, at: int, value: np.ndarray, *more: Any
+) -> None:
+    """Computes a norm or bias with another constant at one of its inputs."""
+    import tensorflow as tf
+
+    constants = [editor.constant(source) for source in data_inputs(node)[1:]]
+    constants[at - 1] = value
+    epsilon = node.attr["epsilon"].f
+
+    def build(*tensors: Any) -> Any:
+        x = more[0](*tensors) if more else tensors[0]
+        if node.op == "BiasAdd":
+            return tf.nn.bias_add(x, constants[0])
+        return tf.compat.v1.nn.fused_batch_norm(
+            x, *constants, epsilon=epsilon, is_training=False
+        )[0]
+
+    inputs = more[1] if more else (x,)
+    editor.replace(
+        [f"{node.name}:0"],
+        [canonical(tensor) for tensor in inputs],
+        build,
+        f"{editor.layer(node)}/shifted",
+    )
+
+
+def _into_norm(editor: Editor, node: Any) -> bool:
+    """norm(x + a) = norm'(x)."""
+    inputs = data_inputs(node)
+    if node.attr["is_training"].b or not is_nhwc(node):
+        return False
+    if any(editor.constant(source) is None for source in inputs[1:]):
+        return False
+    peeled = _peel(editor, inputs[0])
+    if peeled is None:
+        return False
+    mean = editor.known(inputs[3]) - peeled.shift
+    _with_constant(editor, node, inputs[0], 3, mean, peeled.build, peeled.tensors)
+    return True
+
+
+def _into_bias(editor: Editor, node: Any) -> bool:
+    """(x + a) W + b = x W + (b + a W)."""
+    import tensorflow as tf
+
+    if node.attr["transpose_a"].b or node.attr["transpose_b"].b:
+        return False
+    kernel, bias = editor.constant(node.input[1]), only_user(editor, f"{node.name}:0")
+    if kernel is None or bias is None or bias.op != "BiasAdd":
+        return False
+    constant = editor.constant(data_inputs(bias)[1])
+    peeled = _peel(editor, node.input[0])
+    if peeled is None or constant is None:
+        return False
+    shift = peeled.shift.astype(np.float64)
+    total = (constant + shift @ kernel).astype(np.float32)
+
+    def build(*tensors: Any) -> Any:
+        return tf.nn.bias_add(tf.matmul(peeled.build(*tensors), kernel), total)
+
+    _replace(editor, bias, peeled.tensors, build)
+    return True
+
+
+def _replace(editor: Editor, node: Any, inputs: Any, build: Callable[..., Any]) -> None:
+    editor.replace(
+        [f"{node.name}:0"],
+        [canonical(tensor) for tensor in inputs],
+        build,
+        f"{editor.layer(node)}/shifted",
+    )

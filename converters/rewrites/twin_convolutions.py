@@ -1,0 +1,143 @@
+"""Binary convolutions of the same signs that are joined behind become one.
+
+concat(f1(conv(s, W1)) + x1, f2(conv(s, W2)) + x2)
+    = f(conv(s, concat(W1, W2))) + concat(x1, x2)
+
+with biases or batch normalizations f1, f2, and f of both. ReActNet doubles its channels
+so. The result is the same but for the order of float sums.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from converters.editing import Editor, data_inputs
+from converters.rewrites.patterns import becomes_binary, like
+
+
+def rewrite(editor: Editor) -> list[str]:
+    """Merges twins."""
+    changed = []
+    for node in editor.nodes("ConcatV2"):
+        *parts, axis = data_inputs(node)
+        rank = len(editor.shape(f"{node.name}:0"))
+        if editor.constant(axis) not in (-1, rank - 1) or len(parts) < 2:
+            continue
+        ways = [_way(editor, part) for part in parts]
+        if any(way is None for way in ways) or not _alike(editor, ways):
+            continue
+        names = [editor.layer(way[0]) for way in ways if way]
+        _merge(editor, node, ways)
+        changed += names
+    return changed
+
+
+def _way(editor: Editor, tensor: str) -> Any:
+    """Returns the convolution that a tensor comes from and the steps behind it.
+
+    A step is the name of its operation with its constants, or with the other operand of
+    a sum.
+    """
+    steps: list[tuple[str, Any]] = []
+    while True:
+        source = editor.source(tensor)
+        node = editor.producer(source)
+        if len(editor.users(source)) != 1 or source != f"{node.name}:0":
+            return None
+        inputs = data_inputs(node)
+        if node.op == "Conv2D":
+            if not becomes_binary(editor, node):
+                return None
+            return node, tuple(reversed(steps))
+        if node.op == "BiasAdd":
+            constants = [editor.constant(inputs[1])]
+        elif node.op == "FusedBatchNormV3" and not node.attr["is_training"].b:
+            constants = [editor.constant(i) for i in inputs[1:]]
+            constants.append(node.attr["epsilon"].f)
+        elif node.op in ("Add", "AddV2"):
+            beside = _beside(editor, inputs)
+            if beside is None or any(kind == "Add" for kind, _ in steps):
+                return None
+            tensor, other = beside
+            steps.append(("Add", other))
+            continue
+        else:
+            return None
+        if any(constant is None for constant in constants):
+            return None
+        steps.append((node.op, constants))
+        tensor = inputs[0]
+
+
+def _beside(editor: Editor, inputs: list[str]) -> tuple[str, str] | None:
+    """Returns which operand of a sum leads to a convolution, and the other one."""
+    leading = [i for i in inputs if _leads(editor, i)]
+    if len(leading) != 1:
+        return None
+    (way,) = leading
+    (other,) = [i for i in inputs if i != way]
+    same = editor.shape(way)[1:] == editor.shape(other)[1:]
+    return (way, other) if same and editor.constant(other) is None else None
+
+
+def _leads(editor: Editor, tensor: str) -> bool:
+    source = editor.source(tensor)
+    node = editor.producer(source)
+    if len(editor.users(source)) != 1:
+        return False
+    if node.op in ("BiasAdd", "FusedBatchNormV3"):
+        return _leads(editor, node.input[0])
+    return node.op == "Conv2D"
+
+
+def _alike(editor: Editor, ways: Any) -> bool:
+    """Whether convolutions differ in their weights alone, and so what follows."""
+
+    def facts(way: Any) -> Any:
+        node, steps = way
+        kernel = editor.known(node.input[1])
+        attributes = [
+            tuple(node.attr[name].list.i) for name in ("strides", "dilations")
+        ]
+        epsilons = [v[-1] for kind, v in steps if kind == "FusedBatchNormV3"]
+        return (
+            editor.source(node.input[0]),
+            kernel.shape[:3],
+            kernel.shape[2] == editor.inner_shape(node.input[0])[-1],
+            attributes,
+            node.attr["padding"].s,
+            [kind for kind, _ in steps],
+            epsilons,
+        )
+
+    first = facts(ways[0])
+    return first[2] and all(facts(way) == first for way in ways[1:])
+
+
+def _merge(editor: Editor, node: Any, ways: Any) -> None:
+    import tensorflow as tf
+
+    convolution, all_steps = like(ways[0][0]), [way[1] for way in ways]
+    kernel = np.concatenate([editor.known(way[0].input[1]) for way in ways], axis=-1)
+    beside = [value for steps in all_steps for kind, value in steps if kind == "Add"]
+
+    def build(x: Any, *others: Any) -> Any:
+        y = convolution(x, kernel)
+        for together in zip(*all_steps):
+            kind, values = together[0][0], [step[1] for step in together]
+            if kind == "Add":
+                y = y + tf.concat(others, axis=-1)
+            elif kind == "BiasAdd":
+                y = tf.nn.bias_add(y, np.concatenate([v[0] for v in values]))
+            else:
+                constants = [np.concatenate(c) for c in zip(*(v[:-1] for v in values))]
+                y = tf.compat.v1.nn.fused_batch_norm(
+                    y, *constants, epsilon=values[0][-1], is_training=False
+                )[0]
+        return y
+
+    signs = editor.source(ways[0][0].input[0])
+    name = f"{editor.layer(ways[0][0])}/twins"
+    editor.replace([f"{node.name}:0"], [signs, *beside], build, name)
