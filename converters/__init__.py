@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from converters.conversion import Conversion, convert
     from converters.errors import ConversionError
     from converters.exporting import BinaryWeights, export_binary_weights
+    from converters.profiling import Profile, profile
     from converters.reports import Report
     from converters.runtime import Interpreter
     from converters.verification import Verification, verify
@@ -26,11 +27,13 @@ _HOMES = {
     "Conversion": "conversion",
     "ConversionError": "errors",
     "Interpreter": "runtime",
+    "Profile": "profiling",
     "Report": "reports",
     "Verification": "verification",
     "audit": "auditing",
     "convert": "conversion",
     "export_binary_weights": "exporting",
+    "profile": "profiling",
     "verify": "verification",
 }
 
@@ -40,11 +43,13 @@ __all__ = [
     "Conversion",
     "ConversionError",
     "Interpreter",
+    "Profile",
     "Report",
     "Verification",
     "audit",
     "convert",
     "export_binary_weights",
+    "profile",
     "verify",
 ]
 
