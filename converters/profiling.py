@@ -409,10 +409,7 @@ def copies_for(seconds: float, output_bytes: int) -> int:
 def _sample(interpreter: Interpreter, inputs: Batch | None) -> list[np.ndarray]:
     """Returns one sample for each input, random where none is given."""
     if inputs is not None:
-        arrays = interpreter.arrays(inputs)
-        if not all(len(array) for array in arrays):
-            raise ValueError("The inputs hold no sample.")
-        return [array[:1] for array in arrays]
+        return interpreter.first_of(inputs)
     generator = np.random.default_rng(0)
     return [
         generator.normal(size=info.shape).astype(info.dtype)

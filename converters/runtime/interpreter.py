@@ -90,7 +90,7 @@ class Interpreter:
         Raises:
             ValueError: If names, number, shapes or types do not fit the inputs.
         """
-        arrays = self.arrays(batch)
+        arrays = self._arrays(batch)
         result = self._interpreter.predict(arrays if len(arrays) > 1 else arrays[0])
         if len(self.outputs) == 1:
             return result
@@ -113,7 +113,7 @@ class Interpreter:
         """
         if not tensors:
             return {}
-        arrays = self.arrays(batch)
+        arrays = self._arrays(batch)
         if self._inner[0] != tuple(tensors):
             content = self.file.with_outputs(tensors)
             interpreter = _lce_interpreter(content, self._num_threads)
@@ -134,15 +134,21 @@ class Interpreter:
         """
         return self._interpreter.interpreter.predict(list(arrays))
 
-    def arrays(self, batch: Batch) -> list[np.ndarray]:
-        """Returns a batch as arrays in the order of `inputs`.
+    def first_of(self, batch: Batch) -> list[np.ndarray]:
+        """Returns the first sample of a batch as `run_once` takes it.
 
         Args:
             batch: As for `predict`.
 
         Raises:
-            ValueError: As `predict`.
+            ValueError: As `predict`, or if there is no sample.
         """
+        arrays = self._arrays(batch)
+        if not all(len(array) for array in arrays):
+            raise ValueError("The inputs hold no sample.")
+        return [array[:1] for array in arrays]
+
+    def _arrays(self, batch: Batch) -> list[np.ndarray]:
         names = [info.name for info in self.inputs]
         if isinstance(batch, Mapping):
             if set(batch) != set(names):
@@ -152,7 +158,6 @@ class Interpreter:
             arrays = [batch[name] for name in names]
         else:
             arrays = [batch] if isinstance(batch, np.ndarray) else list(batch)
-        arrays = [np.asarray(array) for array in arrays]
         if len(arrays) != len(names):
             raise ValueError(f"The inputs are {names}. Received: {len(arrays)} arrays")
         for info, array in zip(self.inputs, arrays):

@@ -206,6 +206,27 @@ class TfliteFile:
             self._model.signatureDefs = []
             return self._packed()
 
+    def with_given(self, tensors: Sequence[int], outputs: Sequence[int]) -> bytes:
+        """Returns the content with computed tensors as further inputs.
+
+        Operators that compute nothing else are left out.
+
+        Args:
+            tensors: Indices of the tensors, behind the inputs of the file.
+            outputs: Indices of computed tensors that are the outputs.
+        """
+        kept = [
+            operator
+            for operator, facts in zip(self._graph.operators, self.operators)
+            if not set(facts.outputs) <= set(tensors)
+        ]
+        with self._edited():
+            self._graph.inputs = np.array([*self.inputs, *tensors], np.int32)
+            self._graph.outputs = np.array(outputs, np.int32)
+            self._graph.operators = kept
+            self._model.signatureDefs = []
+            return self._packed()
+
     def with_names(self, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
         """Returns the content with names for its inputs and outputs.
 
@@ -235,12 +256,13 @@ class TfliteFile:
 
     @contextlib.contextmanager
     def _edited(self) -> Iterator[None]:
-        """Takes back what happens to outputs and signatures inside."""
-        before = self._graph.outputs, self._model.signatureDefs
+        """Takes back what happens to the graph's lists and the signatures inside."""
+        graph, model = self._graph, self._model
+        before = graph.inputs, graph.outputs, graph.operators, model.signatureDefs
         try:
             yield
         finally:
-            self._graph.outputs, self._model.signatureDefs = before
+            graph.inputs, graph.outputs, graph.operators, model.signatureDefs = before
 
     def _packed(self) -> bytes:
         return _pack(self._model, len(self.content))
