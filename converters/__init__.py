@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from converters.conversion import Conversion, convert
     from converters.errors import ConversionError
     from converters.exporting import BinaryWeights, export_binary_weights
+    from converters.packaging import package
+    from converters.profiling import Profile, profile
+    from converters.replaying import Replay, is_package, replay
     from converters.reports import Report
     from converters.runtime import Interpreter
     from converters.verification import Verification, verify
@@ -26,11 +29,17 @@ _HOMES = {
     "Conversion": "conversion",
     "ConversionError": "errors",
     "Interpreter": "runtime",
+    "Profile": "profiling",
+    "Replay": "replaying",
     "Report": "reports",
     "Verification": "verification",
     "audit": "auditing",
     "convert": "conversion",
     "export_binary_weights": "exporting",
+    "is_package": "replaying",
+    "package": "packaging",
+    "profile": "profiling",
+    "replay": "replaying",
     "verify": "verification",
 }
 
@@ -40,11 +49,17 @@ __all__ = [
     "Conversion",
     "ConversionError",
     "Interpreter",
+    "Profile",
+    "Replay",
     "Report",
     "Verification",
     "audit",
     "convert",
     "export_binary_weights",
+    "is_package",
+    "package",
+    "profile",
+    "replay",
     "verify",
 ]
 

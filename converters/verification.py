@@ -10,6 +10,7 @@ from typing import Any, Union
 
 import numpy as np
 
+from converters.differences import largest_differences
 from converters.errors import ConversionError
 from converters.freezing import FrozenModel, freeze
 from converters.int8_parity import StepParity, compare_steps
@@ -268,7 +269,7 @@ def verify_graphs(
         for operator in file.operators
         for tensor in operator.outputs
     )
-    difference, agrees = _differences(expected, received), np.ones(samples, bool)
+    difference, agrees = largest_differences(expected, received), np.ones(samples, bool)
     for name, ours in expected.items():
         if _is_classification(ours):
             agrees &= ours.argmax(axis=1) == received[name].argmax(axis=1)
@@ -276,7 +277,7 @@ def verify_graphs(
             agrees &= (
                 _mean_differences(ours, received[name]) <= _INT8_DIFFERENCE
                 if int8
-                else _differences({name: ours}, received) <= 1e-3
+                else largest_differences({name: ours}, received) <= 1e-3
             )
     agrees &= np.isfinite(difference)
     moved = difference > LARGEST_MEDIAN_DIFFERENCE
@@ -312,7 +313,7 @@ def verify_graphs(
         untraced=parity.untraced if parity else (),
         first_wrong=parity.first_wrong if parity else None,
         output_difference=(
-            float(_differences(parity.outputs, received).max())
+            float(largest_differences(parity.outputs, received).max())
             if parity and traced
             else None
         ),
@@ -347,20 +348,6 @@ def named_inputs(model: Any, inputs: Inputs) -> dict[str, np.ndarray]:
     if len(sizes) != 1 or sizes == {0}:
         raise ValueError(f"Inputs need equally many samples, at least one: {sizes}")
     return arrays
-
-
-def _differences(
-    ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]
-) -> np.ndarray:
-    """Returns for each sample the largest difference on the scale of the outputs."""
-    largest = np.zeros(len(next(iter(ours.values()))))
-    for name, array in ours.items():
-        flat, other = (a.reshape(len(largest), -1) for a in (array, theirs[name]))
-        scale = max(np.abs(flat).max(), np.finfo(np.float32).tiny)
-        one = np.abs(flat - other).max(axis=1) / scale
-        # A comparison with nan is false, so that nan neither agrees nor passes.
-        largest = np.maximum(largest, np.where(np.isnan(one), np.inf, one))
-    return largest
 
 
 def _mean_differences(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import os
 import pathlib
@@ -134,6 +135,83 @@ class TfliteFile:
         flat = np.frombuffer(bytes(buffer), self.dtype(tensor))
         return flat.reshape(self.shape(tensor))
 
+    def buffer(self, tensor: int) -> tuple[int, int]:
+        """Returns the index and the size of the buffer behind a tensor.
+
+        Tensors of equal values may share one. The size is 0 for what is computed.
+        """
+        index = int(self._graph.tensors[tensor].buffer)
+        data = self._model.buffers[index].data
+        return index, 0 if data is None else len(data)
+
+    def repeated(self, operator: int, copies: int) -> tuple[bytes, tuple[int, ...]]:
+        """Returns a file of one operator, repeated.
+
+        Each copy reads the same inputs and writes outputs of its own, of which only the
+        last copy's leave the file. The constants are in it once.
+
+        Args:
+            operator: Index of the operator.
+            copies: How many times it stands in the new file.
+
+        Returns:
+            The content, and the tensors of this file that are its inputs.
+        """
+        schema = _schema()
+        source = self._graph.operators[operator]
+        model, graph = schema.ModelT(), schema.SubGraphT()
+        model.version = self._model.version
+        model.buffers = [schema.BufferT()]
+        model.operatorCodes = [self._model.operatorCodes[source.opcodeIndex]]
+        model.operatorCodes.append(_shape_code(schema))
+        model.subgraphs = [graph]
+        graph.tensors, graph.operators = [], []
+
+        def add(tensor: int, buffer: int = 0) -> int:
+            new = copy.copy(self._graph.tensors[tensor])
+            new.buffer = buffer
+            graph.tensors.append(new)
+            return len(graph.tensors) - 1
+
+        def operate(code: int, like: Any, inputs: Any, outputs: Any) -> None:
+            new = copy.copy(like)
+            new.opcodeIndex = code
+            new.inputs, new.outputs = (
+                np.array(tensors, np.int32) for tensors in (inputs, outputs)
+            )
+            graph.operators.append(new)
+
+        ask = schema.OperatorT()
+        ask.builtinOptionsType = schema.BuiltinOptions.ShapeOptions
+        ask.builtinOptions = schema.ShapeOptionsT()
+        ask.builtinOptions.outType = schema.TensorType.INT32
+        here = {-1: -1}
+        given = []
+        for tensor in self.operators[operator].inputs:
+            if tensor in here:
+                continue
+            buffer, size = self.buffer(tensor)
+            if size:
+                model.buffers.append(self._model.buffers[buffer])
+                here[tensor] = add(tensor, len(model.buffers) - 1)
+            else:
+                here[tensor] = add(tensor)
+                if not self._graph.tensors[tensor].isVariable:
+                    given.append(tensor)
+        inputs = [here[tensor] for tensor in self.operators[operator].inputs]
+        for _ in range(copies):
+            outputs = [add(tensor) for tensor in self.operators[operator].outputs]
+            operate(0, source, inputs, outputs)
+            # XNNPACK leaves out what nobody reads. To ask for a shape costs nothing,
+            # and it does not do that itself.
+            for output in outputs:
+                graph.tensors.append(_shape_tensor(schema, graph.tensors[output]))
+                shape = len(graph.tensors) - 1
+                operate(1, ask, [output], [shape])
+        graph.inputs = np.array([here[tensor] for tensor in given], np.int32)
+        graph.outputs = np.array(outputs, np.int32)
+        return _pack(model, len(self.content)), tuple(given)
+
     def with_outputs(self, tensors: Sequence[int]) -> bytes:
         """Returns the content with other tensors as its outputs.
 
@@ -142,6 +220,27 @@ class TfliteFile:
         """
         with self._edited():
             self._graph.outputs = np.array(tensors, np.int32)
+            self._model.signatureDefs = []
+            return self._packed()
+
+    def with_given(self, tensors: Sequence[int], outputs: Sequence[int]) -> bytes:
+        """Returns the content with computed tensors as further inputs.
+
+        Operators that compute nothing else are left out.
+
+        Args:
+            tensors: Indices of the tensors, behind the inputs of the file.
+            outputs: Indices of computed tensors that are the outputs.
+        """
+        kept = [
+            operator
+            for operator, facts in zip(self._graph.operators, self.operators)
+            if not set(facts.outputs) <= set(tensors)
+        ]
+        with self._edited():
+            self._graph.inputs = np.array([*self.inputs, *tensors], np.int32)
+            self._graph.outputs = np.array(outputs, np.int32)
+            self._graph.operators = kept
             self._model.signatureDefs = []
             return self._packed()
 
@@ -174,19 +273,16 @@ class TfliteFile:
 
     @contextlib.contextmanager
     def _edited(self) -> Iterator[None]:
-        """Takes back what happens to outputs and signatures inside."""
-        before = self._graph.outputs, self._model.signatureDefs
+        """Takes back what happens to the graph's lists and the signatures inside."""
+        graph, model = self._graph, self._model
+        before = graph.inputs, graph.outputs, graph.operators, model.signatureDefs
         try:
             yield
         finally:
-            self._graph.outputs, self._model.signatureDefs = before
+            graph.inputs, graph.outputs, graph.operators, model.signatureDefs = before
 
     def _packed(self) -> bytes:
-        import flatbuffers
-
-        builder = flatbuffers.Builder(len(self.content) + 1024)
-        builder.Finish(self._model.Pack(builder), file_identifier=_IDENTIFIER)
-        return bytes(builder.Output())
+        return _pack(self._model, len(self.content))
 
     def input_names(self) -> tuple[str, ...]:
         """Returns the model's names of the inputs, in the order of the file."""
@@ -206,6 +302,30 @@ class TfliteFile:
             known.get(tensor, self._graph.tensors[tensor].name.decode())
             for tensor in tensors
         )
+
+
+def _pack(model: Any, size: int) -> bytes:
+    import flatbuffers
+
+    builder = flatbuffers.Builder(size + 1024)
+    builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def _shape_code(schema: Any) -> Any:
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.SHAPE
+    code.version = 1
+    return code
+
+
+def _shape_tensor(schema: Any, of: Any) -> Any:
+    tensor = schema.TensorT()
+    tensor.shape = np.array([0 if of.shape is None else len(of.shape)], np.int32)
+    tensor.type = schema.TensorType.INT32
+    tensor.buffer = 0
+    tensor.name = "shape"
+    return tensor
 
 
 def _schema() -> Any:

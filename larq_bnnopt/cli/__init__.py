@@ -6,11 +6,20 @@ import sys
 from collections.abc import Sequence
 
 import converters
-from larq_bnnopt.cli import convert, doctor, models, quickstart, train, verify
+from larq_bnnopt.cli import (
+    convert,
+    doctor,
+    models,
+    package,
+    profile,
+    quickstart,
+    train,
+    verify,
+)
 from larq_bnnopt.cli.parser import Parser, unknown_options
 from larq_bnnopt.cli.silence import import_tensorflow
 
-COMMANDS = (quickstart, train, convert, verify, models, doctor)
+COMMANDS = (quickstart, train, convert, verify, profile, package, models, doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

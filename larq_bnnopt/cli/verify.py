@@ -1,18 +1,21 @@
-"""Compares a .tflite with its Keras model on test images.
+"""Compares a .tflite with its Keras model on test images, or replays a package.
 
-Exits with 1 if the file does not say what the model says.
+Exits with 1 if the file does not say what the model, or the package, says.
 """
 
 from __future__ import annotations
 
 import argparse
+import pathlib
 
 from larq_bnnopt.cli.parser import Parser
 
 
 def add_arguments(parser: Parser) -> None:
     """Adds the options of the command."""
-    parser.add_argument("model", help="folder of a run, or a .keras file")
+    parser.add_argument(
+        "model", help="folder of a run, folder of a package, or a .keras file"
+    )
     parser.add_argument("tflite", nargs="?", help="the .tflite; of a run: its own")
     parser.add_argument(
         "--dataset", help="whose test images to compare on; of a run: its own"
@@ -24,7 +27,6 @@ def add_arguments(parser: Parser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Compares."""
     import json
-    import pathlib
 
     import converters
     from larq_bnnopt import datasets, recipes
@@ -32,6 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
     from larq_bnnopt.cli.silence import quiet
 
     source = pathlib.Path(arguments.model)
+    if source.is_dir() and converters.is_package(source):
+        return _replay(source, arguments)
     if source.is_dir():
         previous = recipes.Run(source)
         recipe = recipes.recipe_of(previous)
@@ -54,4 +58,30 @@ def run(arguments: argparse.Namespace) -> int:
         print_table(str(tflite), report.rows())
     if report.verification is None or not report.verification.passed:
         raise converters.ConversionError(f"{tflite} does not say what {keras} says.")
+    return 0
+
+
+def _replay(folder: pathlib.Path, arguments: argparse.Namespace) -> int:
+    """Runs the golden inputs of a package."""
+    import json
+
+    import converters
+    from larq_bnnopt.cli.console import print_table
+    from larq_bnnopt.cli.silence import quiet
+
+    if arguments.tflite or arguments.dataset or arguments.data_dir:
+        raise ValueError(
+            f"{folder} is a package, which holds its file and its inputs. Leave out "
+            "all but the folder."
+        )
+    with quiet():
+        replay = converters.replay(folder)
+    if arguments.json:
+        print(json.dumps(replay.as_dict(), indent=2))
+    else:
+        print_table(str(folder), replay.rows())
+    if not replay.passed:
+        raise converters.ConversionError(
+            f"The file of {folder} does not answer as it did: {replay.verdict}."
+        )
     return 0

@@ -68,6 +68,32 @@ def test_verify_compares_a_run(quickstart):
     assert run.stderr.count("\n") == 1 and "is not a .tflite" in run.stderr
 
 
+def test_profile_lists_the_operators_of_a_run(quickstart):
+    folder, _ = quickstart
+    words = ("profile", "runs/quickstart-1", "--seconds", "0.1", "--json")
+    content = json.loads(bnnopt(*words, cwd=folder).stdout)
+    assert content["num_bytes"] > content["constant_bytes"] > 80_000
+    layers = [one["layer"] for one in content["operators"] if one["layer"]]
+    assert len(layers) == 6 and layers[0] == "stage1_1_conv"
+    table = bnnopt("profile", "runs/quickstart-1/model.tflite", "--seconds", "0.1",
+                   cwd=folder).stdout  # fmt: skip
+    assert "ms for one input" in table and "LceQuantize" in table
+
+
+def test_a_package_is_made_and_replayed(quickstart):
+    folder, _ = quickstart
+    words = ("package", "runs/quickstart-1", "device", "--samples", "5")
+    assert "all 5 inputs gave the golden" in bnnopt(*words, cwd=folder).stdout
+    assert "Ankle boot" in (folder / "device" / "labels.txt").read_text()
+    content = json.loads(bnnopt("verify", "device", "--json", cwd=folder).stdout)
+    assert content["passed"] and content["samples"] == 5
+    with open(folder / "device" / "model.tflite", "ab") as file:
+        file.write(b"x")
+    run = bnnopt("verify", "device", cwd=folder, code=2)
+    assert "model.tflite of device is damaged" in run.stderr
+    assert run.stderr.count("\n") == 1
+
+
 def test_convert_a_keras_file_but_never_over_another(quickstart):
     folder, _ = quickstart
     keras = folder / "runs" / "quickstart-1" / "model.keras"
@@ -119,6 +145,8 @@ def test_convert_refuses_what_is_not_binary(tmp_path):
         (["quickstart", "--runs", "/dev/null"], "/dev/null is a file and no folder"),
         (["train", "--batch-size", "7000"], "larger than the 6000 training images"),
         (["verify", "missing.keras", "--dataset", "mnist"], "name a .tflite"),
+        (["profile", "missing.tflite"], "missing.tflite does not exist"),
+        (["package", "nowhere", "device"], "nowhere is no run"),
         (["quickstart", "now"], "unexpected word 'now'"),
         (["models", "tiny_r"], "No model 'tiny_r'. Nearest: tiny_residual_bnn."),
         (["models", "--json", "--markdown"], "not allowed with argument --json"),
@@ -132,7 +160,8 @@ def test_wrong_input_is_one_line_and_two(words, message, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "command", ["quickstart", "train", "convert", "verify", "models"]
+    "command",
+    ["quickstart", "train", "convert", "verify", "profile", "package", "models"],
 )
 def test_help_needs_no_tensorflow(command, tmp_path):
     (tmp_path / "tensorflow.py").write_text("raise RuntimeError('imported')")

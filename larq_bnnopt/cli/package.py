@@ -1,0 +1,60 @@
+"""Writes a folder for a device: the .tflite, golden inputs and outputs, a README.
+
+Replay it there, or here, with `bnnopt verify FOLDER`.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from larq_bnnopt.cli.parser import Parser, positive
+
+
+def add_arguments(parser: Parser) -> None:
+    """Adds the options of the command."""
+    parser.add_argument("run_folder", metavar="run", help="folder of a converted run")
+    parser.add_argument("folder", help="folder to make")
+    parser.add_argument(
+        "--samples",
+        type=positive(int),
+        default=16,
+        help="test images to take as golden inputs; default: 16",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Packages."""
+    import converters
+    from larq_bnnopt import recipes
+    from larq_bnnopt.cli.console import console, print_table
+    from larq_bnnopt.cli.silence import quiet
+
+    source = recipes.Run(arguments.run_folder)
+    recipe = recipes.recipe_of(source)
+    if not source.tflite.exists():
+        raise FileNotFoundError(
+            f"{source.folder} has no .tflite yet. Make it: "
+            f"bnnopt convert {source.folder}"
+        )
+    model = recipes.load_model(source.model)
+    data = recipe.load_data()
+    images, _ = data.test_arrays()
+    facts = {
+        name: fact
+        for name, fact in source.read_recipe().items()
+        if name != "data_dir" and fact is not None
+    }
+    with quiet():
+        folder = converters.package(
+            source.tflite,
+            arguments.folder,
+            inputs=images[: arguments.samples],
+            model=model,
+            class_names=data.class_names,
+            preprocessing="float32 in [-1, 1], pixel / 127.5 - 1",
+            metadata={"recipe": facts},
+        )
+        replay = converters.replay(folder)
+    print_table(str(folder), replay.rows())
+    console.print(f"Copy {folder} to the device; its README.md says how to go on.")
+    return 0

@@ -1,0 +1,65 @@
+"""Shows where the time and the bytes of a .tflite go, operator by operator.
+
+Each operator is timed alone on this machine. Of a run, the layers are named too.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from larq_bnnopt.cli.parser import Parser, positive
+
+
+def add_arguments(parser: Parser) -> None:
+    """Adds the options of the command."""
+    parser.add_argument("tflite", help="a .tflite, or the folder of a run")
+    parser.add_argument("--threads", type=positive(int), default=1, help="default: 1")
+    parser.add_argument(
+        "--seconds",
+        type=positive(float),
+        default=10.0,
+        help="how long to measure; default: 10",
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--markdown", action="store_true", help="print Markdown")
+    form.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measures and prints."""
+    import json
+    import pathlib
+
+    import converters
+    from larq_bnnopt import recipes
+    from larq_bnnopt.cli.console import console, print_rows
+    from larq_bnnopt.cli.silence import quiet
+
+    source = pathlib.Path(arguments.tflite)
+    if not source.exists():
+        raise FileNotFoundError(f"{source} does not exist.")
+    model = None
+    if source.is_dir():
+        previous = recipes.Run(source)
+        previous.read_recipe()
+        if not previous.tflite.exists():
+            raise FileNotFoundError(
+                f"{source} has no .tflite yet. Make it: bnnopt convert {source}"
+            )
+        model, source = recipes.load_model(previous.model), previous.tflite
+    with quiet():
+        profile = converters.profile(
+            source,
+            model=model,
+            num_threads=arguments.threads,
+            seconds=arguments.seconds,
+        )
+    if arguments.json:
+        print(json.dumps(profile.as_dict(), indent=2))
+    elif arguments.markdown:
+        print(profile.markdown(), end="")
+    else:
+        print_rows("In the order of execution", profile.rows())
+        print_rows("By operator", profile.total_rows())
+        console.print(profile.summary())
+    return 0

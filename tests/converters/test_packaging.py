@@ -1,0 +1,354 @@
+"""What a package holds, and what its replay says of damage, ties and faults."""
+
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import converters
+from converters.given_signs import CutFile, differing, margin
+from converters.runtime import Interpreter, TfliteFile
+
+from .conftest import conv, noise
+
+FILES = {
+    "model.tflite", "golden.npz", "labels.txt", "metadata.json", "README.md",
+    "SHA256SUMS",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def packaged(trained, tmp_path_factory):
+    model, images, _ = trained
+    folder = tmp_path_factory.mktemp("packages") / "device"
+    converters.package(
+        converters.convert(model, inputs=images[:50]),
+        folder,
+        inputs=images[:20],
+        model=model,
+        class_names=[f"class {index}" for index in range(10)],
+        preprocessing="pixel / 127.5 - 1",
+        metadata={"sensor": "OV2640"},
+    )
+    return folder
+
+
+@pytest.fixture
+def copy(packaged, tmp_path):
+    shutil.copytree(packaged, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def resign(folder):
+    """Writes SHA256SUMS anew, as someone would who changes files on purpose."""
+    names = sorted(FILES - {"SHA256SUMS"})
+    sums = subprocess.run(
+        ["sha256sum", *names], cwd=folder, capture_output=True, text=True, check=True
+    )
+    (folder / "SHA256SUMS").write_text(sums.stdout)
+
+
+def spoil(folder, change):
+    """Replaces the file of a package by another one."""
+    path = folder / "model.tflite"
+    path.write_bytes(change(path.read_bytes()))
+    resign(folder)
+
+
+def test_a_package_is_whole(packaged, trained):
+    model, images, _ = trained
+    assert {path.name for path in packaged.iterdir()} == FILES
+    assert [path.name for path in packaged.parent.iterdir()] == ["device"]
+    check = ["sha256sum", "--strict", "-c", "SHA256SUMS"]
+    assert subprocess.run(check, cwd=packaged, capture_output=True).returncode == 0
+    content = json.loads((packaged / "metadata.json").read_text())
+    (given,) = content["inputs"]
+    assert given["name"] == model.input_names[0] and given["dtype"] == "float32"
+    assert given["shape"] == [1, 28, 28, 1] and content["samples"] == 20
+    assert content["metadata"] == {"sensor": "OV2640"}
+    assert content["model"] == model.name and "numpy" in content["versions"]
+    labels = (packaged / "labels.txt").read_text().splitlines()
+    assert len(labels) == 10 and labels[3] == "class 3"
+    with np.load(packaged / "golden.npz", allow_pickle=False) as golden:
+        np.testing.assert_array_equal(golden["input_0"], images[:20])
+        outputs = Interpreter(packaged / "model.tflite").predict(images[:20])
+        np.testing.assert_array_equal(golden["output_0"], outputs)
+        expected = model.predict(images[:20], verbose=0)
+        np.testing.assert_allclose(golden["keras_0"], expected, atol=1e-6)
+        assert golden["margin"].shape == (20,) and (golden["margin"] > 0).all()
+
+
+def test_the_readme_runs(packaged):
+    page = (packaged / "README.md").read_text()
+    assert "Preprocessing: pixel / 127.5 - 1" in page
+    program = page.split("```python\n")[1].split("```")[0]
+    assert len(program.splitlines()) == 5
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=packaged,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.count("[") == 21
+
+
+def test_the_replay_gives_the_golden_outputs(packaged):
+    result = converters.replay(packaged)
+    assert result and result.passed and result.samples == 20
+    assert result.largest_difference == result.output_difference == 0
+    assert (result.moved, result.wrong, result.ties) == ((), 0, 0)
+    # Six layers with signs: 2 of 14x14x32, 2 of 7x7x64, of 7x7x32 and so on.
+    assert result.signs == 20 * (3 * 14 * 14 * 32 + 2 * 7 * 7 * 64 + 4 * 4 * 128)
+    assert result.verdict == "all 20 inputs gave the golden outputs"
+    assert result.keras_difference < 1e-5
+    assert json.loads(json.dumps(result.as_dict()))["passed"] is True
+
+
+def test_the_replay_loads_nothing_of_keras(tmp_path):
+    program = (
+        "import sys, converters.replaying;"
+        "print({'tensorflow', 'larq', 'keras', 'tf_keras'} & set(sys.modules))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert run.stdout == "set()\n", run.stderr
+
+
+@pytest.mark.parametrize("name", sorted(FILES - {"SHA256SUMS"}))
+def test_a_damaged_file_is_named(name, copy):
+    content = bytearray((copy / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / name).write_bytes(content)
+    with pytest.raises(ValueError, match=f"^{name} of .*copy is damaged"):
+        converters.replay(copy)
+    (copy / name).unlink()
+    with pytest.raises(FileNotFoundError, match=f"^{name} of .*copy is missing"):
+        converters.replay(copy)
+
+
+@pytest.mark.parametrize("text", ["", "not sums\n", "0" * 64 + "  ../../etc/passwd\n"])
+def test_damaged_sums_are_named(text, copy):
+    (copy / "SHA256SUMS").write_text(text)
+    with pytest.raises(ValueError, match=r"^SHA256SUMS of .*copy is damaged"):
+        converters.replay(copy)
+    (copy / "SHA256SUMS").unlink()
+    with pytest.raises(FileNotFoundError, match="has no SHA256SUMS"):
+        converters.replay(copy)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no", b"TFL3TFL3TFL3"])
+def test_a_foreign_file_with_true_sums_is_one_clear_error(content, copy):
+    spoil(copy, lambda _: content)
+    with pytest.raises(ValueError, match=r"model.tflite is (not|a damaged)"):
+        converters.replay(copy)
+    spoil(copy, lambda _: content)
+    (copy / "golden.npz").write_bytes(content)
+    resign(copy)
+    with pytest.raises(ValueError, match=r"golden.npz of .*copy is damaged"):
+        converters.replay(copy)
+
+
+def turned_bit(content, place):
+    """The content with one weight of its place-th binary convolution turned."""
+    file = TfliteFile(content)
+    layers = [one for one in file.operators if one.name == "LceBconv2d"]
+    packed = file.data(layers[place].inputs[1]).tobytes()
+    assert content.count(packed) == 1
+    return content.replace(packed, bytes([packed[0] ^ 1]) + packed[1:])
+
+
+@pytest.mark.parametrize("place", [0, 4])
+def test_one_turned_weight_is_a_fault_at_its_place(place, copy):
+    spoil(copy, lambda content: turned_bit(content, place))
+    result = converters.replay(copy)
+    assert not result and result.wrong > 0
+    operators = TfliteFile(copy / "model.tflite").operators
+    layers = [i for i, one in enumerate(operators) if one.name == "LceBconv2d"]
+    # The next sign behind it.
+    signs = [i for i, one in enumerate(operators) if one.name == "LceQuantize"]
+    expected = next(i for i in signs if i > layers[place])
+    assert result.first_wrong == expected
+    assert f"first those of operator {expected}" in result.verdict
+
+
+def test_a_fault_behind_the_last_sign_is_seen_in_the_outputs(copy):
+    spoil(copy, lambda content: turned_bit(content, 5))
+    result = converters.replay(copy)
+    assert not result and result.wrong == 0
+    assert result.output_difference > 1e-4
+    assert "given the golden signs, the outputs differ by" in result.verdict
+
+
+def shifted(folder, model, share):
+    """Packages a model, then puts in its place one whose threshold moved a little."""
+    norm = model.get_layer("norm")
+    images = noise(model, 5)
+    inner = tf.keras.Model(model.input, norm.output)
+    values = inner.predict(images, verbose=0)
+    scale = np.sqrt((values**2).mean())
+    place = np.unravel_index(np.abs(values).argmin(), values.shape)
+    nearest = values[place]
+    start = norm.get_weights()
+    contents = []
+    # The nearest value lies just on one side of zero, then on the other.
+    for side in (1, -1):
+        beta = start[1].copy()
+        beta[place[-1]] += side * share * scale - nearest
+        norm.set_weights([start[0], beta, *start[2:]])
+        contents.append(converters.convert(model, inputs=images).content)
+    converters.package(
+        contents[0], folder, inputs=images, class_names=[str(i) for i in range(512)]
+    )
+    (folder / "model.tflite").write_bytes(contents[1])
+    resign(folder)
+    return int(place[0])
+
+
+def two_layers():
+    """The second sign hangs on values that the first convolution computes."""
+    tf.keras.utils.set_random_seed(0)
+    x = inputs = tf.keras.Input((4, 4, 32))
+    x = conv(name="first", pad_values=0.0)(x)
+    offset = tf.keras.initializers.Constant(0.3)
+    x = tf.keras.layers.BatchNormalization(name="norm", beta_initializer=offset)(x)
+    x = conv(name="second", pad_values=0.0)(x)
+    return tf.keras.Model(inputs, tf.keras.layers.Flatten()(x))
+
+
+@pytest.mark.parametrize("share, passed", [(2e-6, True), (1e-3, False)])
+def test_a_tie_is_no_fault_and_more_is(share, passed, tmp_path):
+    moved = shifted(tmp_path / "package", two_layers(), share)
+    result = converters.replay(tmp_path / "package")
+    assert moved in result.moved and result.output_difference < 1e-6
+    assert result.passed == passed
+    if passed:
+        assert result.ties >= 1 and result.wrong == 0
+        assert result.moved_with_tie == result.moved
+        assert "had a tie within 1e-5, so that is no fault" in result.verdict
+    else:
+        assert result.wrong >= 1 and "a fault" in result.verdict
+
+
+def test_margins_and_differing_signs_by_hand():
+    values = np.array([[3.0, -4.0, 0.0, 12.0]], np.float32)
+    scale = np.sqrt(169 / 4)
+    assert margin(values) == 0
+    assert margin(values[:, :2]) == 3 / np.sqrt(12.5)
+    # The second is negative; +0 and -0 are not.
+    np.testing.assert_array_equal(differing(values, np.array([[0b0010]], np.int32)), [])
+    found = differing(values, np.array([[0b1100]], np.int32))
+    np.testing.assert_allclose(found, np.array([4, 0, 12]) / scale)
+    assert margin(1024 * values[:, :2]) == margin(values[:, :2])
+
+
+def test_a_cut_file_computes_the_same_under_its_own_signs(packaged):
+    interpreter = Interpreter(packaged / "model.tflite")
+    with np.load(packaged / "golden.npz") as golden:
+        inputs = [golden["input_0"][:1]]
+        cut = CutFile(interpreter.file)
+        signs = cut.signs(inputs)
+        values, outputs = cut.run(inputs, signs)
+        np.testing.assert_array_equal(outputs[0], golden["output_0"][:1])
+        tensors = [interpreter.file.operators[i].inputs[0] for i in cut.operators]
+        expected = interpreter.intermediate(inputs, tensors)
+        for tensor, array in zip(tensors, values, strict=True):
+            np.testing.assert_array_equal(array, expected[tensor])
+        # Other signs in front of a layer move what lies behind it.
+        other = [~signs[0], *signs[1:]]
+        moved, _ = cut.run(inputs, other)
+        np.testing.assert_array_equal(moved[0], values[0])
+        assert (moved[1] != values[1]).any()
+
+
+def test_several_inputs_and_outputs_go_by_name(tmp_path):
+    tf.keras.utils.set_random_seed(0)
+    second, first = (tf.keras.Input((8, 8, 32), name=name) for name in "ba")
+    x, y = conv(name="one")(second), conv(name="two")(first)
+    model = tf.keras.Model([second, first], [x + 2 * y, conv(name="three")(x)])
+    arrays = [
+        np.random.default_rng(seed).normal(size=(3, 8, 8, 32)).astype(np.float32)
+        for seed in (0, 1)
+    ]
+    content = converters.convert(model, inputs=arrays).content
+    folder = tmp_path / "package"
+    converters.package(content, folder, inputs=arrays, model=model)
+    described = json.loads((folder / "metadata.json").read_text())
+    assert {entry["name"] for entry in described["inputs"]} == {"a", "b"}
+    with np.load(folder / "golden.npz") as golden:
+        for entry in described["inputs"]:
+            array = arrays[("b", "a").index(entry["name"])]
+            np.testing.assert_array_equal(golden[entry["array"]], array)
+    assert converters.replay(folder).passed
+    assert not (folder / "labels.txt").exists()
+    by_name = {"a": arrays[1], "b": arrays[0]}
+    converters.package(content, tmp_path / "alone", inputs=by_name)
+    assert converters.replay(tmp_path / "alone").keras_difference is None
+
+
+def refused(packaged, tmp_path, error, match, tflite=None, folder="new", **options):
+    images = np.load(packaged / "golden.npz")["input_0"]
+    with pytest.raises(error, match=match):
+        converters.package(
+            packaged / "model.tflite" if tflite is None else tflite,
+            tmp_path / folder,
+            **{"inputs": images, **options},
+        )
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_does_not_fit_is_refused_and_nothing_is_written(packaged, tmp_path):
+    images = np.load(packaged / "golden.npz")["input_0"]
+    args = packaged, tmp_path
+    for spoilt in (b"", b"PK\x03\x04 no", (packaged / "model.tflite").read_bytes()[:9]):
+        refused(*args, ValueError, "is (not|a damaged)", tflite=spoilt)
+    refused(*args, FileNotFoundError, "missing", tflite=tmp_path / "missing.tflite")
+    refused(*args, ValueError, r"is \('batch', 28", inputs=images[:, 1:])
+    refused(*args, ValueError, "Received: .*uint8", inputs=images.astype(np.uint8))
+    refused(*args, ValueError, "at least one", inputs=images[:0])
+    refused(*args, ValueError, "not finite", inputs=images * np.float32("nan"))
+    refused(*args, ValueError, "Received: 2 arrays", inputs=[images, images])
+    refused(*args, ValueError, r"The inputs are .*'x'", inputs={"x": images})
+    refused(*args, ValueError, "Received: 3 class_names", class_names=["a", "b", "c"])
+    refused(*args, ValueError, "lines of text", class_names=["a\nb"] * 10)
+    refused(*args, ValueError, "plain data", metadata={"model": object()})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_folder_is_refused_and_an_empty_one_filled(packaged, tmp_path):
+    args = packaged, tmp_path
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").write_text("mine")
+    refused(*args, FileExistsError, "full is not empty", folder="full")
+    refused(*args, FileExistsError, "mine is a file", folder="full/mine")
+    refused(*args, converters.ConversionError, "does not exist", folder="no/where")
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["mine"]
+    (tmp_path / "empty").mkdir()
+    images = np.load(packaged / "golden.npz")["input_0"]
+    tflite = packaged / "model.tflite"
+    assert converters.package(tflite, tmp_path / "empty", inputs=images).is_dir()
+    assert converters.replay(tmp_path / "empty").passed
+
+
+def test_a_disk_that_fails_leaves_nothing(packaged, tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(pathlib.Path, "write_bytes", fail)
+    refused(packaged, tmp_path, converters.ConversionError, "new cannot be written: No")
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_model_is_refused(packaged, trained, tmp_path):
+    model, *_ = trained
+    other = tf.keras.models.clone_model(model)
+    args = packaged, tmp_path
+    refused(*args, converters.ConversionError, "so no package was", model=other)
+    refused(*args, ValueError, "of model is .*4, 4, 32", model=two_layers())
+    assert not list(tmp_path.iterdir())
