@@ -93,13 +93,22 @@ class Verification:
             and disagreements <= allowed
         )
 
+    def __bool__(self) -> bool:
+        return self.passed
+
     @property
     def verdict(self) -> str:
         """The verdict in words."""
         if self.first_wrong is not None:
+            names = [layer.layer for layer in self.layers]
+            index = names.index(self.first_wrong) if self.first_wrong in names else 0
+            before = f"the layer {names[index - 1]}" if index else "the inputs"
+            if self.first_wrong not in names:
+                before = "what lies before it"
             return (
-                f"the two part at the layer {self.first_wrong}: signs differ where "
-                "the values before them are not near zero"
+                f"the two part between {before} and the sign of the layer "
+                f"{self.first_wrong}: signs differ where the values before them are "
+                "not near zero"
             )
         if self.output_difference is not None:
             return (
@@ -128,7 +137,7 @@ def verify(
         model: The Keras model that was converted.
         tflite: The content of the file, or its path.
         inputs: Float32 array (samples, ...); for several inputs, arrays by name or in
-            the model's order.
+            the model's order. Float64 is rounded to float32.
         labels: Integer class of each sample, (samples,), to report accuracies. Defaults
             to `None`.
         num_threads: Threads of the interpreter. Defaults to `1`.
@@ -185,9 +194,12 @@ def verify_graphs(
     Returns:
         The comparison.
     """
-    interpreter = Interpreter(tflite, num_threads)
     arrays = named_inputs(model, inputs)
     _check_shapes(model, arrays)
+    samples = len(next(iter(arrays.values())))
+    if labels is not None:
+        labels = _checked_labels(model, labels, samples)
+    interpreter = Interpreter(tflite, num_threads)
     _check_fit(model, interpreter, arrays)
     expected = _named_outputs(model, model.predict(arrays, _BATCH, verbose=0))
     start = time.perf_counter()
@@ -195,11 +207,6 @@ def verify_graphs(
     seconds = time.perf_counter() - start
     if not isinstance(received, Mapping):
         received = dict(zip(expected, [received]))
-    samples = len(next(iter(arrays.values())))
-    if labels is not None and len(labels) != samples:
-        raise ValueError(
-            f"{samples} inputs need as many labels. Received: {len(labels)}"
-        )
     difference, agrees = _differences(expected, received), np.ones(samples, bool)
     for name, ours in expected.items():
         if _is_classification(ours):
@@ -267,7 +274,11 @@ def named_inputs(model: Any, inputs: Inputs) -> dict[str, np.ndarray]:
     sizes = {len(array) for array in arrays.values()}
     if len(sizes) != 1 or sizes == {0}:
         raise ValueError(f"Inputs need equally many samples, at least one: {sizes}")
-    return arrays
+    # NumPy computes in float64 unless told otherwise; a file never does.
+    return {
+        name: array.astype(np.float32) if array.dtype == np.float64 else array
+        for name, array in arrays.items()
+    }
 
 
 def _differences(
@@ -303,8 +314,38 @@ def _check_shapes(model: Any, arrays: Mapping[str, np.ndarray]) -> None:
                 f"Input {name!r} of {model.name} is {('samples', *tensor.shape[1:])}. "
                 f"Received: {array.shape}"
             )
+        if tensor.dtype.is_floating and array.dtype.kind != "f":
+            raise ValueError(
+                f"Input {name!r} of {model.name} is {tensor.dtype.name}. Received: "
+                f"{array.dtype}. Scale it as in training, then use "
+                "astype('float32')."
+            )
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ValueError(f"Input {name!r} holds values that are not finite.")
+
+
+def _checked_labels(model: Any, labels: Any, samples: int) -> np.ndarray:
+    """Returns the labels as integer classes; refuses what is none."""
+    labels = np.asarray(labels)
+    if len(np.atleast_1d(labels)) != samples:
+        raise ValueError(
+            f"{samples} inputs need as many labels. Received: {labels.shape}"
+        )
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise ValueError(
+            f"Labels are integer classes (samples,). Received: {labels.shape}. For "
+            "one-hot labels give labels.argmax(axis=1)."
+        )
+    classes = model.output_shape[-1] if len(model.output_names) == 1 else None
+    if (labels < 0).any() or (classes is not None and (labels >= classes).any()):
+        last = "" if classes is None else f" to {classes - 1}"
+        raise ValueError(
+            f"Labels are classes from 0{last}. "
+            f"Received: {labels.min()} to {labels.max()}"
+        )
+    return labels
 
 
 def _check_fit(

@@ -169,7 +169,9 @@ def test_the_first_layer_that_differs_is_named(trained, converted):
     assert names == [entry.name for entry in converted.report.audit.layers]
     assert [entry.wrong > 0 for entry in result.layers][:4] == [False] * 3 + [True]
     assert result.first_wrong == names[3] and not result.passed
-    assert f"part at the layer {names[3]}" in result.verdict
+    # The fault lies in front of that sign, in the layer before.
+    between = f"part between the layer {names[2]} and the sign of the layer {names[3]}"
+    assert between in result.verdict and not result
 
 
 def two_inputs():
@@ -243,3 +245,23 @@ def test_wrong_inputs_are_refused(trained, converted):
         converters.verify(model, converted.content, images[:20], labels[:10])
     with pytest.raises(ValueError, match="at least one"):
         converters.verify(model, converted.content, images[:0])
+    with pytest.raises(ValueError, match=r"is float32. Received: uint8. Scale it"):
+        converters.verify(model, converted.content, images.astype(np.uint8))
+    one_hot = np.eye(10)[labels]
+    with pytest.raises(ValueError, match=r"integer classes .*labels.argmax.axis=1."):
+        converters.verify(model, converted.content, images, one_hot)
+    with pytest.raises(ValueError, match=r"classes from 0 to 9. Received: 1 to 10"):
+        converters.verify(model, converted.content, images[:2], np.array([1, 10]))
+    with pytest.raises(ValueError, match=r"classes from 0 to 9. Received: -1"):
+        converters.verify(model, converted.content, images[:2], np.array([-1, 0]))
+
+
+def test_float64_inputs_and_a_column_of_labels_are_taken(trained, converted):
+    model, images, labels = trained
+    column = labels[:50, np.newaxis]
+    wide = converters.verify(
+        model, converted.content, images[:50].astype(float), column
+    )
+    plain = converters.verify(model, converted.content, images[:50], labels[:50])
+    assert wide and wide.layers == plain.layers
+    assert wide.tflite_accuracy == plain.tflite_accuracy
