@@ -14,6 +14,7 @@ from rich.text import Text
 
 # Paths may hold brackets, and lines are for copying.
 console = Console(highlight=False, markup=False, soft_wrap=True)
+_WIDEST = 10_000
 
 
 class ProgressBar(tf.keras.callbacks.Callback):
@@ -92,7 +93,10 @@ def print_rows(title: str, rows: list[tuple[str, ...]]) -> None:
         table.add_column(Text(name), justify="right" if numbers else "left")
     for row in rows:
         table.add_row(*map(Text, row))
-    console.print(table)
+    # A pipe counts as 80 columns wide, where numbers would be cut off.
+    widest = console.options.update(max_width=_WIDEST)
+    width = max(console.width, console.measure(table, options=widest).maximum)
+    Console(width=width, highlight=False, markup=False).print(table)
 
 
 def progress(name: str) -> None:
