@@ -81,6 +81,9 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """Returns the report as plain data for JSON."""
         content = dataclasses.asdict(self)
+        for info in (*content["audit"]["inputs"], *content["audit"]["outputs"]):
+            info["dtype"] = str(info["dtype"])
+        content["audit"]["metadata_bytes"] = self.audit.metadata_bytes
         if self.verification is not None:
             content["verification"]["passed"] = self.verification.passed
         return content

@@ -117,6 +117,20 @@ class TfliteFile:
         flat = np.frombuffer(bytes(buffer), self.dtype(tensor))
         return flat.reshape(self.shape(tensor))
 
+    def buffer(self, tensor: int) -> tuple[int, int]:
+        """Returns the index and the size of the buffer behind a tensor.
+
+        Tensors of equal values may share one. The size is 0 for what is computed.
+        """
+        index = int(self._graph.tensors[tensor].buffer)
+        data = self._model.buffers[index].data
+        return index, 0 if data is None else len(data)
+
+    @property
+    def num_tensors(self) -> int:
+        """The number of tensors."""
+        return len(self._graph.tensors)
+
     def with_outputs(self, tensors: Sequence[int]) -> bytes:
         """Returns the content with other tensors as its outputs.
 
