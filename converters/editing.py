@@ -148,6 +148,11 @@ class Editor:
         """Returns the static shape of a tensor."""
         return tuple(self._graph.get_tensor_by_name(canonical(tensor)).shape)
 
+    def item_bytes(self, tensor: str) -> int:
+        """Returns the bytes of one element of a tensor."""
+        dtype = self._graph.get_tensor_by_name(canonical(tensor)).dtype
+        return int(np.dtype(dtype.as_numpy_dtype).itemsize)
+
     def constant(self, tensor: str) -> np.ndarray | None:
         """Returns the value of a tensor that does not depend on the inputs."""
         import tensorflow as tf

@@ -25,7 +25,7 @@ class Report:
         float_bytes: Size of the same weights in float32: four times their number.
         messages: What the converter wrote, warnings and errors alone.
         rewrites: What was changed in the graph before, without a change of the
-            function.
+            function, and what that saved there.
     """
 
     model: str
@@ -84,6 +84,7 @@ class Report:
         for info in (*content["audit"]["inputs"], *content["audit"]["outputs"]):
             info["dtype"] = str(info["dtype"])
         content["audit"]["metadata_bytes"] = self.audit.metadata_bytes
+        content["compared"] = self.verification is not None
         if self.verification is not None:
             content["verification"]["passed"] = self.verification.passed
         return content
@@ -111,6 +112,8 @@ class Report:
                 ("outputs that moved", _ties(verification)),
                 ("layer by layer", verification.verdict),
             ]
+        else:
+            rows.append(("comparison with Keras", "not compared: no inputs were given"))
         rows += [
             ("size of the .tflite", f"{audit.num_bytes:,} bytes"),
             ("the same in float32", f"{self.float_bytes:,} bytes"),
@@ -140,6 +143,16 @@ class Report:
             if layer.operator is None:
                 became = f"float: {layer.reason}; {layer.fix}"
             lines.append(f"| {layer.name} | {layer.kind} | {became} |")
+        lines += ["", "## Inputs and outputs", ""]
+        lines += ["| | name | shape | type |", "|---|---|---|---|"]
+        for side in ("input", "output"):
+            lines += [
+                f"| {side} | {info.name} | {info.shape} | {info.dtype} |"
+                for info in getattr(self.audit, f"{side}s")
+            ]
+        lines += ["", "## Bytes of the file", ""]
+        lines += ["| part | predicted | in the file |", "|---|--:|--:|"]
+        lines += [f"| {' | '.join(row)} |" for row in _bytes(self.audit)]
         lines += [
             "",
             "## Operators of the file",
@@ -153,17 +166,40 @@ class Report:
                 "",
                 "## Rewritten before",
                 "",
-                "| rewrite | layers |",
-                "|---|---|",
+                "Sizes are of the graph before the conversion, not of the file.",
+                "",
+                "| rewrite | layers | operations | bytes of constants |",
+                "|---|---|--:|--:|",
             ]
-            lines += [
-                f"| {rewrite.name} | {', '.join(rewrite.changed)} |"
-                for rewrite in self.rewrites
-            ]
+            for rewrite in self.rewrites:
+                before, after = rewrite.before, rewrite.after
+                lines.append(
+                    f"| {rewrite.name} | {', '.join(rewrite.changed)} "
+                    f"| {before.operations:,} → {after.operations:,} "
+                    f"| {before.constant_bytes:,} → {after.constant_bytes:,} |"
+                )
         if self.messages:
             lines += ["", "## Messages of the converter", ""]
             lines += [f"    {message}" for message in self.messages]
         return "\n".join([*lines, ""])
+
+
+def _bytes(audit: Audit) -> list[tuple[str, str, str]]:
+    """Returns what the bytes of a file are for; they add up to its size."""
+    rows = []
+    for entry in audit.binary:
+        part = ", ".join(entry.layers) or f"operator {entry.operator}"
+        if entry.shared_bytes:
+            part += f" (and {entry.shared_bytes:,} of an earlier one)"
+        predicted = entry.predicted_bytes
+        expected = "" if predicted is None else f"{predicted:,}"
+        rows.append((part, expected, f"{entry.num_bytes:,}"))
+    return [
+        *rows,
+        ("other constants", "", f"{audit.other_bytes:,}"),
+        ("description of the graph", "", f"{audit.metadata_bytes:,}"),
+        ("the file", "", f"{audit.num_bytes:,}"),
+    ]
 
 
 def _ties(verification: Verification) -> str:

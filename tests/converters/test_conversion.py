@@ -33,7 +33,27 @@ def test_report_is_plain_data():
     # 9 * 64 * 32 weights of the kernel, 4 * 32 of the batch normalization.
     assert report.float_bytes == 4 * (9 * 64 * 32 + 4 * 32)
     assert report.audit.num_bytes < report.float_bytes / 8
-    assert "| binary | QuantConv2D | LceBconv2d |" in report.markdown()
+    page = report.markdown()
+    assert "| binary | QuantConv2D | LceBconv2d |" in page
+    (name,) = model.input_names
+    assert f"| input | {name} | (1, 8, 8, 64) | float32 |" in page
+    expected = {"name": name, "shape": [1, 8, 8, 64], "dtype": "float32"}
+    assert content["audit"]["inputs"] == [expected]
+    # The bytes of all parts are those of the file.
+    part = page.partition("## Bytes of the file")[2].partition("## Operators")[0]
+    rows = [line.strip("| ").split("|") for line in part.splitlines() if "|" in line]
+    sizes = [int(row[-1].replace(",", "")) for row in rows[2:]]
+    assert sum(sizes[:-1]) == sizes[-1] == report.audit.num_bytes
+    assert rows[2] == ["binary ", " 2,560 ", " 2,560"]
+
+
+def test_a_report_says_that_nothing_was_compared():
+    report = converters.convert(one_layer(conv()), inputs=None).report
+    line = "| comparison with Keras | not compared: no inputs were given |"
+    assert line in report.markdown() and report.as_dict()["compared"] is False
+    model = one_layer(conv())
+    report = converters.convert(model, inputs=noise(model)).report
+    assert "not compared" not in report.markdown() and report.as_dict()["compared"]
 
 
 def float_model():
