@@ -10,6 +10,7 @@ import numpy as np
 
 from converters.auditing import Audit, audit
 from converters.freezing import FrozenModel
+from converters.preflight import RoundedKernel, rounded_kernels
 from converters.rewrites import Rewrite
 from converters.verification import Inputs, Verification, verify, verify_graphs
 
@@ -26,6 +27,7 @@ class Report:
         messages: What the converter wrote, warnings and errors alone.
         rewrites: What was changed in the graph before, without a change of the
             function, and what that saved there.
+        rounded: Kernels that became signs by a change within float rounding.
     """
 
     model: str
@@ -34,6 +36,7 @@ class Report:
     float_bytes: int
     messages: tuple[str, ...] = ()
     rewrites: tuple[Rewrite, ...] = ()
+    rounded: tuple[RoundedKernel, ...] = ()
 
     @classmethod
     def of(
@@ -76,6 +79,7 @@ class Report:
             float_bytes=4 * sum(int(np.prod(weight.shape)) for weight in model.weights),
             messages=messages,
             rewrites=rewrites,
+            rounded=rounded_kernels(model),
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -178,6 +182,13 @@ class Report:
                     f"| {before.operations:,} → {after.operations:,} "
                     f"| {before.constant_bytes:,} → {after.constant_bytes:,} |"
                 )
+        if self.rounded:
+            lines += ["", "## Kernels that were signs but for rounding", ""]
+            lines += ["| layer | weights | off by at most |", "|---|--:|--:|"]
+            lines += [
+                f"| {entry.layer} | {entry.weights:,} | {entry.farthest:.1e} |"
+                for entry in self.rounded
+            ]
         if self.messages:
             lines += ["", "## Messages of the converter", ""]
             lines += [f"    {message}" for message in self.messages]

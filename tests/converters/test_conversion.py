@@ -224,7 +224,29 @@ def test_kernels_that_would_be_rounded_are_refused():
     with pytest.raises(converters.ConversionError, match=r"binary has .* so nearly"):
         converters.convert(model, inputs=None)
     kernel.assign(signs * (1 + 1e-7))
-    assert converters.convert(model, inputs=noise(model)).report.verification.passed
+    report = converters.convert(model, inputs=noise(model)).report
+    assert report.verification.passed and not report.rounded
+
+
+def test_kernels_that_are_signs_but_for_rounding_are_in_the_report():
+    free = lq.quantizers.NoOp(precision=1)
+    start = zx.initializers.BernoulliSign()
+    model = one_layer(conv(kernel_quantizer=free, kernel_initializer=start))
+    kernel = model.layers[0].kernel
+    signs = kernel.numpy()
+    near = signs.copy()
+    near[0, 0, :5, 3] *= np.float32(1) + np.float32(2**-21)
+    near[1, 1, 7, 8] *= np.float32(1) - np.float32(2**-22)
+    kernel.assign(near)
+    report = converters.convert(model, inputs=noise(model)).report
+    (entry,) = report.rounded
+    assert (entry.layer, entry.weights, entry.farthest) == ("binary", 6, 2**-21)
+    assert "| binary | 6 | 4.8e-07 |" in report.markdown()
+    assert report.as_dict()["rounded"][0]["weights"] == 6
+    near[1, 1, 7, 8] *= 1 + 4e-6
+    kernel.assign(near)
+    with pytest.raises(converters.ConversionError, match="binary has 1 weights"):
+        converters.convert(model, inputs=None)
 
 
 def test_what_is_no_model_or_no_input_of_it_is_named():
