@@ -10,7 +10,7 @@ import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,7 @@ def convert(
     inputs: Inputs | None,
     labels: np.ndarray | None = None,
     rewrites: Sequence[str] | None = tuple(REWRITES),
+    progress: Callable[[str], None] | None = None,
 ) -> Conversion:
     """Converts a Keras model with Larq layers to a .tflite and proves the result.
 
@@ -69,6 +70,8 @@ def convert(
         rewrites: Names of the changes that let more of the model be binary, or faster,
             without a change of its function: those of `converters.rewrites.REWRITES`.
             `None` for none. Defaults to all.
+        progress: Called at each stage with a line of text that says what is done now;
+            `print` will do. Defaults to `None`.
 
     Returns:
         Content, path and report.
@@ -94,13 +97,19 @@ def convert(
         >>> conversion.report.verification.passed
         True
     """
+    tell = progress or _nothing
     check(model)
-    model = in_float32(model)
     destination = None if path is None else _writable(path)
+    tell(f"tracing {model.name}")
+    model = in_float32(model)
     frozen = freeze(model)
+    if rewrites:
+        tell("rewriting its graph")
     graph, rewritten = rewrite(frozen, rewrites or ())
+    tell("converting it with Larq Compute Engine")
     content, messages = _run_converter(model, graph)
     _check_operators(content, messages)
+    tell("auditing the file" if inputs is None else "comparing the file with the model")
     report = Report.of(
         model,
         content,
@@ -119,8 +128,13 @@ def convert(
             stacklevel=2,
         )
     if destination is not None:
+        tell(f"writing {destination}")
         _write(destination, content)
     return Conversion(content, destination, report)
+
+
+def _nothing(text: str) -> None:
+    """Tells nobody."""
 
 
 def _writable(path: str | os.PathLike[str]) -> pathlib.Path:

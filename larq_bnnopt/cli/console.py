@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -71,6 +73,20 @@ class ProgressBar(tf.keras.callbacks.Callback):
         """Ends the bar, also where the training did not end or never began."""
         if self._bar.live.is_started:  # Stopping twice prints an empty line.
             self._bar.stop()
+
+
+@contextlib.contextmanager
+def stages() -> Iterator[Callable[[str], None]]:
+    """Shows on a terminal, in one line that vanishes, what is being done.
+
+    Yields:
+        A function that takes the text of the next stage.
+    """
+    if not console.is_terminal:
+        yield lambda text: None
+        return
+    with console.status("") as status:
+        yield lambda text: status.update(Text(text))
 
 
 def print_table(title: str, rows: list[tuple[str, str]]) -> None:

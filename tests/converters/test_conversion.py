@@ -24,6 +24,26 @@ def test_writes_the_file_and_leaves_the_model_alone(tmp_path):
         np.testing.assert_array_equal(weight.numpy(), old)
 
 
+def test_progress_hears_of_each_stage(tmp_path):
+    model, heard = one_layer(conv()), []
+    path = tmp_path / "model.tflite"
+    converters.convert(model, path, inputs=noise(model), progress=heard.append)
+    assert heard == [
+        f"tracing {model.name}",
+        "rewriting its graph",
+        "converting it with Larq Compute Engine",
+        "comparing the file with the model",
+        f"writing {path}",
+    ]
+    heard.clear()
+    converters.convert(model, inputs=None, rewrites=None, progress=heard.append)
+    assert len(heard) == 3 and heard[-1] == "auditing the file"
+    heard.clear()
+    with pytest.raises(converters.ConversionError):
+        converters.convert(float_model(), inputs=None, progress=heard.append)
+    assert not heard
+
+
 def test_report_is_plain_data():
     model = one_layer(conv())
     report = converters.convert(model, inputs=noise(model)).report
