@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from converters.errors import check_model_and_file
 from converters.runtime import TensorInfo, TfliteFile
 
 BINARY_CONVOLUTION = "LceBconv2d"
@@ -128,6 +129,7 @@ def audit(model: Any, tflite: bytes | str | os.PathLike[str]) -> Audit:
 
     Raises:
         ValueError: If the file is no .tflite.
+        TypeError: If a model and a file were not given in this order.
 
     Example:
         >>> import numpy as np
@@ -142,6 +144,8 @@ def audit(model: Any, tflite: bytes | str | os.PathLike[str]) -> Audit:
         >>> [info.shape for info in audit(None, conversion.content).inputs]
         [(1, 28, 28, 1)]
     """
+    if model is not None:
+        check_model_and_file(model, tflite)
     file = TfliteFile(tflite)
     free = {
         index: filter_is_negative(file, operator.inputs[1])

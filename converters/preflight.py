@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from converters.auditing import SNAPPED, deviation, quantized_layers
-from converters.errors import ConversionError
+from converters.errors import ConversionError, check_model
 from converters.rewrites.patterns import is_binary
 
 _ROUNDING = 1e-6
@@ -40,13 +40,7 @@ def check(model: Any) -> None:
         ConversionError: With all reasons, by the names of inputs and layers.
         TypeError: If it is no Keras model.
     """
-    import tensorflow as tf
-
-    if not isinstance(model, tf.keras.Model):
-        raise TypeError(
-            f"A Keras model is needed, not {type(model).__name__}. Read a file with "
-            "larq_bnnopt.recipes.load_model."
-        )
+    check_model(model)
     if not quantized_layers(model):
         raise ConversionError(
             f"{model.name} holds no layer with quantizers, so there is nothing binary "

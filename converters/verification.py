@@ -10,11 +10,11 @@ from typing import Any, Union
 
 import numpy as np
 
-from converters.errors import ConversionError
+from converters.errors import ConversionError, check_model_and_file
 from converters.freezing import FrozenModel, freeze
 from converters.parity import LayerParity, compare_layers
 from converters.rewrites import rewrite
-from converters.runtime import Interpreter
+from converters.runtime import Interpreter, TfliteFile
 
 Inputs = Union[np.ndarray, Sequence[np.ndarray], Mapping[str, np.ndarray]]
 
@@ -133,6 +133,10 @@ def verify(
 ) -> Verification:
     """Runs a Keras model and a .tflite on the same inputs and compares the outputs.
 
+    Inputs and outputs belong together by name. A single one needs no equal name, and
+    where names differ by Keras's automatic numbers alone, as those of a model that was
+    built again, they belong together in the order of the numbers.
+
     Args:
         model: The Keras model that was converted.
         tflite: The content of the file, or its path.
@@ -149,6 +153,7 @@ def verify(
         ConversionError: If inputs or outputs of the two differ in name, number or
             shape.
         ValueError: If the file is no .tflite or the inputs do not fit.
+        TypeError: If a model and a file were not given in this order.
 
     Example:
         >>> import numpy as np
@@ -161,6 +166,7 @@ def verify(
         >>> verify(model, content, images).passed
         True
     """
+    check_model_and_file(model, tflite)
     if not getattr(model, "inputs", None):
         return verify_graphs(model, None, (), tflite, inputs, labels, num_threads)
     frozen = freeze(model)
@@ -199,7 +205,7 @@ def verify_graphs(
     samples = len(next(iter(arrays.values())))
     if labels is not None:
         labels = _checked_labels(model, labels, samples)
-    interpreter = Interpreter(tflite, num_threads)
+    interpreter = Interpreter(_with_names_of(model, arrays, tflite), num_threads)
     _check_fit(model, interpreter, arrays)
     expected = _named_outputs(model, model.predict(arrays, _BATCH, verbose=0))
     start = time.perf_counter()
@@ -346,6 +352,37 @@ def _checked_labels(model: Any, labels: Any, samples: int) -> np.ndarray:
             f"Received: {labels.min()} to {labels.max()}"
         )
     return labels
+
+
+def _with_names_of(
+    model: Any, arrays: Mapping[str, np.ndarray], tflite: Any
+) -> bytes | str | os.PathLike[str]:
+    """Returns the file with the model's names, where it is clear what they name."""
+    file = TfliteFile(tflite)
+    ends = file.input_names(), file.output_names()
+    inputs = _matched(list(arrays), ends[0])
+    outputs = _matched(list(model.output_names), ends[1])
+    if (tuple(inputs), tuple(outputs)) == ends:
+        return tflite
+    return file.with_names(inputs, outputs)
+
+
+def _matched(ours: Sequence[str], theirs: Sequence[str]) -> Sequence[str]:
+    """Returns for each name of the file the model's, or all unchanged if unclear."""
+    if len(ours) == len(theirs) == 1:
+        return ours
+    by_number = sorted(ours, key=_numbered), sorted(theirs, key=_numbered)
+    plain = [[_numbered(name)[0] for name in names] for names in by_number]
+    if set(ours) == set(theirs) or plain[0] != plain[1]:
+        return theirs
+    ours_of = dict(zip(by_number[1], by_number[0]))
+    return [ours_of[name] for name in theirs]
+
+
+def _numbered(name: str) -> tuple[str, int]:
+    """Returns a name without Keras's number, and the number; the first has none."""
+    plain, _, number = name.rpartition("_")
+    return (plain, int(number)) if plain and number.isdecimal() else (name, 0)
 
 
 def _check_fit(
