@@ -148,10 +148,14 @@ class Editor:
         """Returns the static shape of a tensor."""
         return tuple(self._graph.get_tensor_by_name(canonical(tensor)).shape)
 
-    def item_bytes(self, tensor: str) -> int:
-        """Returns the bytes of one element of a tensor."""
-        dtype = self._graph.get_tensor_by_name(canonical(tensor)).dtype
-        return int(np.dtype(dtype.as_numpy_dtype).itemsize)
+    def constant_size(self, tensor: str) -> tuple[int, int]:
+        """Returns the number of a constant's elements, and the bytes of each."""
+        known = self._graph.get_tensor_by_name(canonical(tensor))
+        count = known.shape.num_elements()
+        if count is None:
+            value = self.constant(tensor)
+            count = 0 if value is None else value.size
+        return count, np.dtype(known.dtype.as_numpy_dtype).itemsize
 
     def constant(self, tensor: str) -> np.ndarray | None:
         """Returns the value of a tensor that does not depend on the inputs."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import math
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -88,8 +87,8 @@ def _reached(start: Sequence[str], steps: dict[str, list[str]]) -> set[str]:
 
 
 def _bytes(editor: Editor, tensor: str, bits: bool) -> int:
-    count = math.prod(size or 0 for size in editor.shape(tensor))
-    return -(-count // 8) if bits else count * editor.item_bytes(tensor)
+    count, each = editor.constant_size(tensor)
+    return -(-count // 8) if bits else count * each
 
 
 def _has_bits(editor: Editor, kernel: str) -> bool:
