@@ -5,13 +5,15 @@ from __future__ import annotations
 import collections
 import dataclasses
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from converters.errors import check_model_and_file
 from converters.freezing import layer_names
 from converters.int8_audit import RealOperator, real_valued_operators
-from converters.runtime import TfliteFile
+from converters.runtime import TensorInfo, TfliteFile
 
 BINARY_CONVOLUTION = "LceBconv2d"
 KNOWN_CUSTOM_OPERATORS = (
@@ -52,6 +54,30 @@ class LayerAudit:
 
 
 @dataclasses.dataclass(frozen=True)
+class BinaryOperator:
+    """The constants of one `LceBconv2d`, in bytes.
+
+    A filter has `4 * out * height * width * ceil(in / 32)`. There are 8 more for each
+    output channel (a multiplier and a bias), or 4 where the outputs are bits (a
+    threshold).
+
+    Attributes:
+        operator: Its index among the operators of the file.
+        layers: Names of its layers: several where equal ones share it, none where no
+            layer of a model is known.
+        predicted_bytes: What the kernel of its layer lets expect, or `None`.
+        num_bytes: What the file holds for it, buffers of earlier ones left out.
+        shared_bytes: What it shares with earlier ones.
+    """
+
+    operator: int
+    layers: tuple[str, ...]
+    predicted_bytes: int | None
+    num_bytes: int
+    shared_bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Audit:
     """The layers of a model beside the operators of a file.
 
@@ -59,6 +85,10 @@ class Audit:
         layers: The layers with quantizers, in the order of the model.
         operators: How many operators of each name the file holds.
         num_bytes: Size of the file.
+        inputs: The inputs, in the order of the file.
+        outputs: The outputs, in the order of the file.
+        binary: The constants of the binary operators, in the order of the file.
+        other_bytes: All other constants.
         real_valued: In a file with 8-bit tensors, the real-valued operators and the
             types they are computed in.
     """
@@ -66,6 +96,10 @@ class Audit:
     layers: tuple[LayerAudit, ...]
     operators: dict[str, int]
     num_bytes: int
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    binary: tuple[BinaryOperator, ...]
+    other_bytes: int
     real_valued: tuple[RealOperator, ...] = ()
 
     @property
@@ -78,6 +112,12 @@ class Audit:
         """The layers that did not."""
         return tuple(layer for layer in self.layers if layer.operator is None)
 
+    @property
+    def metadata_bytes(self) -> int:
+        """What of the file is no constant: the description of the graph."""
+        constants = sum(entry.num_bytes for entry in self.binary) + self.other_bytes
+        return self.num_bytes - constants
+
 
 def audit(model: Any, tflite: bytes | str | os.PathLike[str]) -> Audit:
     """Finds, for every layer with quantizers, its binary operator in a .tflite.
@@ -88,7 +128,7 @@ def audit(model: Any, tflite: bytes | str | os.PathLike[str]) -> Audit:
     rewrite "twin_convolutions" merged share an operator.
 
     Args:
-        model: The Keras model that was converted.
+        model: The Keras model that was converted, or `None` to look at the file alone.
         tflite: The content of the file, or its path.
 
     Returns:
@@ -96,6 +136,7 @@ def audit(model: Any, tflite: bytes | str | os.PathLike[str]) -> Audit:
 
     Raises:
         ValueError: If the file is no .tflite.
+        TypeError: If a model and a file were not given in this order.
 
     Example:
         >>> import numpy as np
@@ -107,7 +148,11 @@ def audit(model: Any, tflite: bytes | str | os.PathLike[str]) -> Audit:
         >>> result = audit(model, conversion.content)
         >>> len(result.converted), len(result.layers), result.operators["LceBconv2d"]
         (6, 6, 6)
+        >>> [info.shape for info in audit(None, conversion.content).inputs]
+        [(1, 28, 28, 1)]
     """
+    if model is not None:
+        check_model_and_file(model, tflite)
     file = TfliteFile(tflite)
     layers = []
     places = _match(file, quantized_layers(model))
@@ -115,16 +160,76 @@ def audit(model: Any, tflite: bytes | str | os.PathLike[str]) -> Audit:
         reason, fix = (None, None) if index is not None else why_float(layer)
         layers.append(LayerAudit(layer.name, type(layer).__name__, index, reason, fix))
     names = collections.Counter(operator.name for operator in file.operators)
+    binary, other_bytes = _constants(file, layers, quantized_layers(model))
     return Audit(
-        tuple(layers),
-        dict(sorted(names.items())),
-        len(file.content),
-        real_valued_operators(file, layer_names(model)),
+        layers=tuple(layers),
+        operators=dict(sorted(names.items())),
+        num_bytes=len(file.content),
+        inputs=_infos(file, file.input_names(), file.inputs),
+        outputs=_infos(file, file.output_names(), file.outputs),
+        binary=binary,
+        other_bytes=other_bytes,
+        real_valued=real_valued_operators(
+            file, frozenset() if model is None else layer_names(model)
+        ),
     )
 
 
+def _infos(
+    file: TfliteFile, names: Sequence[str], tensors: Sequence[int]
+) -> tuple[TensorInfo, ...]:
+    return tuple(
+        TensorInfo(name, file.shape(tensor), file.dtype(tensor))
+        for name, tensor in zip(names, tensors)
+    )
+
+
+def _constants(
+    file: TfliteFile, entries: Sequence[LayerAudit], layers: Sequence[Any]
+) -> tuple[tuple[BinaryOperator, ...], int]:
+    """Returns the constants of the binary operators, and the bytes of all others."""
+    layers_of = collections.defaultdict(list)
+    for entry, layer in zip(entries, layers):
+        if entry.operator is not None:
+            layers_of[entry.operator].append(layer)
+    sizes = dict(file.buffer(tensor) for tensor in range(file.num_tensors))
+    counted: set[int] = set()
+    binary = []
+    for index, operator in enumerate(file.operators):
+        if operator.name != BINARY_CONVOLUTION:
+            continue
+        own = {file.buffer(tensor)[0] for tensor in operator.inputs if tensor >= 0}
+        predicted = None
+        if layers_of[index]:
+            has_bits = file.dtype(operator.outputs[0]) == np.int32
+            predicted = sum(
+                _predicted_bytes(_kernel(layer), has_bits) for layer in layers_of[index]
+            )
+        binary.append(
+            BinaryOperator(
+                operator=index,
+                layers=tuple(layer.name for layer in layers_of[index]),
+                predicted_bytes=predicted,
+                num_bytes=sum(sizes[buffer] for buffer in own - counted),
+                shared_bytes=sum(sizes[buffer] for buffer in own & counted),
+            )
+        )
+        counted |= own
+    other = sum(size for buffer, size in sizes.items() if buffer not in counted)
+    return tuple(binary), other
+
+
+def _predicted_bytes(kernel: Any, has_bits: bool) -> int:
+    height, width, channels, filters = kernel.shape
+    words = height * width * -(-channels // _WORD)
+    return 4 * filters * (words + (1 if has_bits else 2))
+
+
 def quantized_layers(model: Any) -> list[Any]:
-    """Returns the layers of a Keras model that have a quantizer, nested ones too."""
+    """Returns the layers of a Keras model that have a quantizer, nested ones too.
+
+    There are none in `None`.
+    """
     found: dict[int, Any] = {}
 
     def visit(module: Any) -> None:
@@ -134,7 +239,8 @@ def quantized_layers(model: Any) -> list[Any]:
         for inner in getattr(module, "layers", None) or module.submodules:
             visit(inner)
 
-    visit(model)
+    if model is not None:
+        visit(model)
     return list(found.values())
 
 

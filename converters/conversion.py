@@ -10,7 +10,7 @@ import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,7 @@ def convert(
     rewrites: Sequence[str] | None = tuple(REWRITES),
     calibration: Inputs | None = None,
     int8_io: bool = False,
+    progress: Callable[[str], None] | None = None,
 ) -> Conversion:
     """Converts a Keras model with Larq layers to a .tflite and proves the result.
 
@@ -81,6 +82,8 @@ def convert(
             `experimental_default_int8_range`) are not offered: they give wrong answers.
         int8_io: Whether inputs and outputs of the file are int8, too. Defaults to
             `False`.
+        progress: Called at each stage with a line of text that says what is done now;
+            `print` will do. Defaults to `None`.
 
     Returns:
         Content, path and report.
@@ -106,18 +109,24 @@ def convert(
         >>> conversion.report.verification.passed
         True
     """
+    tell = progress or _nothing
     check(model)
-    model = in_float32(model)
     destination = None if path is None else _writable(path)
+    tell(f"tracing {model.name}")
+    model = in_float32(model)
     frozen = freeze(model)
+    if rewrites:
+        tell("rewriting its graph")
     graph, rewritten = rewrite(frozen, rewrites or ())
     check_graph(graph)
     converted = _quantized(model, graph, calibration, int8_io)
+    tell("converting it with Larq Compute Engine")
     content, messages = _run_converter(model, converted, int8_io)
     _check_operators(content, messages)
     _check_loads(model, content)
     if int8_io:
         _check_int8_io(content, converted)
+    tell("auditing the file" if inputs is None else "comparing the file with the model")
     report = Report.of(
         model,
         content,
@@ -136,8 +145,13 @@ def convert(
             stacklevel=2,
         )
     if destination is not None:
+        tell(f"writing {destination}")
         _write(destination, content)
     return Conversion(content, destination, report)
+
+
+def _nothing(text: str) -> None:
+    """Tells nobody."""
 
 
 def _writable(path: str | os.PathLike[str]) -> pathlib.Path:

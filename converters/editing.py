@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -112,6 +113,11 @@ class Editor:
         result.library.CopyFrom(self._library)
         return result
 
+    @property
+    def by_name(self) -> Mapping[str, Any]:
+        """The nodes of the graph as it is now."""
+        return self._nodes
+
     def nodes(self, *kinds: str) -> Iterator[Any]:
         """Yields the nodes of some operations, such as `"Conv2D"`.
 
@@ -178,6 +184,18 @@ class Editor:
                 feeds[canonical(node.name)] = np.zeros(sizes, dtype.as_numpy_dtype)
             self._measured[tensor] = self._compute(tensor, feeds).shape[1:]
         return self._measured[tensor]
+
+    def constant_size(self, tensor: str) -> tuple[int, int]:
+        """Returns the number of a constant's elements, and the bytes of each."""
+        shape, dtype = self._facts[canonical(tensor)]
+        count: int | None = None
+        if shape is not None and None not in shape:
+            count = math.prod(int(size or 0) for size in shape)
+        if count is None or not shape:
+            # Of unknown shape, or a single number.
+            value = self.constant(tensor)
+            count = 0 if value is None else value.size
+        return count, np.dtype(dtype.as_numpy_dtype).itemsize
 
     def constant(self, tensor: str) -> np.ndarray | None:
         """Returns the value of a tensor that does not depend on the inputs."""

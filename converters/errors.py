@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from converters.reports import Report
@@ -20,3 +21,43 @@ class ConversionError(Exception):
     def __init__(self, message: str, report: Report | None = None):
         super().__init__(message)
         self.report = report
+
+
+def check_model(model: Any) -> None:
+    """Raises a TypeError for what is no Keras model.
+
+    Args:
+        model: What was given as one.
+
+    Raises:
+        TypeError: If it is none.
+    """
+    import tensorflow as tf
+
+    if not isinstance(model, tf.keras.Model):
+        raise TypeError(
+            f"A Keras model is needed, not {type(model).__name__}. Read a file with "
+            "larq_bnnopt.recipes.load_model."
+        )
+
+
+def check_model_and_file(model: Any, tflite: Any) -> None:
+    """Raises a TypeError unless a Keras model and then a .tflite were given.
+
+    Args:
+        model: What was given as the model.
+        tflite: What was given as the file.
+
+    Raises:
+        TypeError: If one of them is something else, or both are swapped.
+    """
+    import tensorflow as tf
+
+    if isinstance(tflite, tf.keras.Model):
+        raise TypeError("The Keras model comes first, then the .tflite.")
+    check_model(model)
+    if not isinstance(tflite, (bytes, str, os.PathLike)):
+        raise TypeError(
+            "The content of a .tflite, as bytes, or its path is needed, not "
+            f"{type(tflite).__name__}."
+        )

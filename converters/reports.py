@@ -10,6 +10,7 @@ import numpy as np
 
 from converters.auditing import Audit, audit
 from converters.freezing import FrozenModel
+from converters.preflight import RoundedKernel, rounded_kernels
 from converters.rewrites import Rewrite
 from converters.verification import Inputs, Verification, verify, verify_graphs
 
@@ -25,7 +26,8 @@ class Report:
         float_bytes: Size of the same weights in float32: four times their number.
         messages: What the converter wrote, warnings and errors alone.
         rewrites: What was changed in the graph before, without a change of the
-            function.
+            function, and what that saved there.
+        rounded: Kernels that became signs by a change within float rounding.
     """
 
     model: str
@@ -34,6 +36,7 @@ class Report:
     float_bytes: int
     messages: tuple[str, ...] = ()
     rewrites: tuple[Rewrite, ...] = ()
+    rounded: tuple[RoundedKernel, ...] = ()
 
     @classmethod
     def of(
@@ -76,11 +79,16 @@ class Report:
             float_bytes=4 * sum(int(np.prod(weight.shape)) for weight in model.weights),
             messages=messages,
             rewrites=rewrites,
+            rounded=rounded_kernels(model),
         )
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the report as plain data for JSON."""
         content = dataclasses.asdict(self)
+        for info in (*content["audit"]["inputs"], *content["audit"]["outputs"]):
+            info["dtype"] = str(info["dtype"])
+        content["audit"]["metadata_bytes"] = self.audit.metadata_bytes
+        content["compared"] = self.verification is not None
         if self.verification is not None:
             content["verification"]["passed"] = self.verification.passed
         return content
@@ -109,6 +117,8 @@ class Report:
             if not verification.int8:
                 rows.append(("outputs that moved", _ties(verification)))
             rows.append(("layer by layer", verification.verdict))
+        else:
+            rows.append(("comparison with Keras", "not compared: no inputs were given"))
         rows += [
             ("size of the .tflite", f"{audit.num_bytes:,} bytes"),
             ("the same in float32", f"{self.float_bytes:,} bytes"),
@@ -143,6 +153,16 @@ class Report:
             if layer.operator is None:
                 became = f"float: {layer.reason}; {layer.fix}"
             lines.append(f"| {layer.name} | {layer.kind} | {became} |")
+        lines += ["", "## Inputs and outputs", ""]
+        lines += ["| | name | shape | type |", "|---|---|---|---|"]
+        for side in ("input", "output"):
+            lines += [
+                f"| {side} | {info.name} | {info.shape} | {info.dtype} |"
+                for info in getattr(self.audit, f"{side}s")
+            ]
+        lines += ["", "## Bytes of the file", ""]
+        lines += ["| part | predicted | in the file |", "|---|--:|--:|"]
+        lines += [f"| {' | '.join(row)} |" for row in _bytes(self.audit)]
         lines += [
             "",
             "## Operators of the file",
@@ -169,17 +189,47 @@ class Report:
                 "",
                 "## Rewritten before",
                 "",
-                "| rewrite | layers |",
-                "|---|---|",
+                "Sizes are of the graph before the conversion, not of the file.",
+                "",
+                "| rewrite | layers | operations | bytes of constants |",
+                "|---|---|--:|--:|",
             ]
+            for rewrite in self.rewrites:
+                before, after = rewrite.before, rewrite.after
+                lines.append(
+                    f"| {rewrite.name} | {', '.join(rewrite.changed)} "
+                    f"| {before.operations:,} → {after.operations:,} "
+                    f"| {before.constant_bytes:,} → {after.constant_bytes:,} |"
+                )
+        if self.rounded:
+            lines += ["", "## Kernels that were signs but for rounding", ""]
+            lines += ["| layer | weights | off by at most |", "|---|--:|--:|"]
             lines += [
-                f"| {rewrite.name} | {', '.join(rewrite.changed)} |"
-                for rewrite in self.rewrites
+                f"| {entry.layer} | {entry.weights:,} | {entry.farthest:.1e} |"
+                for entry in self.rounded
             ]
         if self.messages:
             lines += ["", "## Messages of the converter", ""]
             lines += [f"    {message}" for message in self.messages]
         return "\n".join([*lines, ""])
+
+
+def _bytes(audit: Audit) -> list[tuple[str, str, str]]:
+    """Returns what the bytes of a file are for; they add up to its size."""
+    rows = []
+    for entry in audit.binary:
+        part = ", ".join(entry.layers) or f"operator {entry.operator}"
+        if entry.shared_bytes:
+            part += f" (and {entry.shared_bytes:,} of an earlier one)"
+        predicted = entry.predicted_bytes
+        expected = "" if predicted is None else f"{predicted:,}"
+        rows.append((part, expected, f"{entry.num_bytes:,}"))
+    return [
+        *rows,
+        ("other constants", "", f"{audit.other_bytes:,}"),
+        ("description of the graph", "", f"{audit.metadata_bytes:,}"),
+        ("the file", "", f"{audit.num_bytes:,}"),
+    ]
 
 
 def _ties(verification: Verification) -> str:

@@ -11,13 +11,13 @@ from typing import Any, Union
 import numpy as np
 
 from converters.differences import largest_differences
-from converters.errors import ConversionError
+from converters.errors import ConversionError, check_model_and_file
 from converters.freezing import FrozenModel, freeze
 from converters.int8_parity import StepParity, compare_steps
 from converters.parity import LayerParity, compare_layers
 from converters.ranges import has_ranges, with_rounded_kernels
 from converters.rewrites import rewrite
-from converters.runtime import Interpreter
+from converters.runtime import Interpreter, TfliteFile
 
 Inputs = Union[np.ndarray, Sequence[np.ndarray], Mapping[str, np.ndarray]]
 
@@ -116,6 +116,9 @@ class Verification:
             and disagreements <= allowed
         )
 
+    def __bool__(self) -> bool:
+        return self.passed
+
     @property
     def _passed_in_int8(self) -> bool:
         if self.steps is not None and not self.steps.passed:
@@ -138,9 +141,15 @@ class Verification:
         if self.int8:
             return self._verdict_in_int8
         if self.first_wrong is not None:
+            names = [layer.layer for layer in self.layers]
+            index = names.index(self.first_wrong) if self.first_wrong in names else 0
+            before = f"the layer {names[index - 1]}" if index else "the inputs"
+            if self.first_wrong not in names:
+                before = "what lies before it"
             return (
-                f"the two part at the layer {self.first_wrong}: signs differ where "
-                "the values before them are not near zero"
+                f"the two part between {before} and the sign of the layer "
+                f"{self.first_wrong}: signs differ where the values before them are "
+                "not near zero"
             )
         if self.output_difference is not None:
             return (
@@ -187,11 +196,15 @@ def verify(
 ) -> Verification:
     """Runs a Keras model and a .tflite on the same inputs and compares the outputs.
 
+    Inputs and outputs belong together by name. A single one needs no equal name, and
+    where names differ by Keras's automatic numbers alone, as those of a model that was
+    built again, they belong together in the order of the numbers.
+
     Args:
         model: The Keras model that was converted.
         tflite: The content of the file, or its path.
         inputs: Float32 array (samples, ...); for several inputs, arrays by name or in
-            the model's order.
+            the model's order. Float64 is rounded to float32.
         labels: Integer class of each sample, (samples,), to report accuracies. Defaults
             to `None`.
         num_threads: Threads of the interpreter. Defaults to `1`.
@@ -203,6 +216,7 @@ def verify(
         ConversionError: If inputs or outputs of the two differ in name, number or
             shape.
         ValueError: If the file is no .tflite or the inputs do not fit.
+        TypeError: If a model and a file were not given in this order.
 
     Example:
         >>> import numpy as np
@@ -215,6 +229,7 @@ def verify(
         >>> verify(model, content, images).passed
         True
     """
+    check_model_and_file(model, tflite)
     if not getattr(model, "inputs", None):
         return verify_graphs(model, None, (), tflite, inputs, labels, num_threads)
     frozen = freeze(model)
@@ -248,9 +263,12 @@ def verify_graphs(
     Returns:
         The comparison.
     """
-    interpreter = Interpreter(tflite, num_threads)
     arrays = named_inputs(model, inputs)
     check_shapes(model, arrays)
+    samples = len(next(iter(arrays.values())))
+    if labels is not None:
+        labels = _checked_labels(model, labels, samples)
+    interpreter = Interpreter(_with_names_of(model, arrays, tflite), num_threads)
     _check_fit(model, interpreter, arrays)
     expected = _named_outputs(model, model.predict(arrays, _BATCH, verbose=0))
     start = time.perf_counter()
@@ -258,11 +276,6 @@ def verify_graphs(
     seconds = time.perf_counter() - start
     if not isinstance(received, Mapping):
         received = dict(zip(expected, [received]))
-    samples = len(next(iter(arrays.values())))
-    if labels is not None and len(labels) != samples:
-        raise ValueError(
-            f"{samples} inputs need as many labels. Received: {len(labels)}"
-        )
     file = interpreter.file
     int8 = any(
         file.dtype(tensor) == np.int8
@@ -347,7 +360,11 @@ def named_inputs(model: Any, inputs: Inputs) -> dict[str, np.ndarray]:
     sizes = {len(array) for array in arrays.values()}
     if len(sizes) != 1 or sizes == {0}:
         raise ValueError(f"Inputs need equally many samples, at least one: {sizes}")
-    return arrays
+    # NumPy computes in float64 unless told otherwise; a file never does.
+    return {
+        name: array.astype(np.float32) if array.dtype == np.float64 else array
+        for name, array in arrays.items()
+    }
 
 
 def _mean_differences(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
@@ -377,8 +394,69 @@ def check_shapes(model: Any, arrays: Mapping[str, np.ndarray]) -> None:
                 f"Input {name!r} of {model.name} is {('samples', *tensor.shape[1:])}. "
                 f"Received: {array.shape}"
             )
+        if tensor.dtype.is_floating and array.dtype.kind != "f":
+            raise ValueError(
+                f"Input {name!r} of {model.name} is {tensor.dtype.name}. Received: "
+                f"{array.dtype}. Scale it as in training, then use "
+                "astype('float32')."
+            )
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ValueError(f"Input {name!r} holds values that are not finite.")
+
+
+def _checked_labels(model: Any, labels: Any, samples: int) -> np.ndarray:
+    """Returns the labels as integer classes; refuses what is none."""
+    labels = np.asarray(labels)
+    if len(np.atleast_1d(labels)) != samples:
+        raise ValueError(
+            f"{samples} inputs need as many labels. Received: {labels.shape}"
+        )
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise ValueError(
+            f"Labels are integer classes (samples,). Received: {labels.shape}. For "
+            "one-hot labels give labels.argmax(axis=1)."
+        )
+    classes = model.output_shape[-1] if len(model.output_names) == 1 else None
+    if (labels < 0).any() or (classes is not None and (labels >= classes).any()):
+        last = "" if classes is None else f" to {classes - 1}"
+        raise ValueError(
+            f"Labels are classes from 0{last}. "
+            f"Received: {labels.min()} to {labels.max()}"
+        )
+    return labels
+
+
+def _with_names_of(
+    model: Any, arrays: Mapping[str, np.ndarray], tflite: Any
+) -> bytes | str | os.PathLike[str]:
+    """Returns the file with the model's names, where it is clear what they name."""
+    file = TfliteFile(tflite)
+    ends = file.input_names(), file.output_names()
+    inputs = _matched(list(arrays), ends[0])
+    outputs = _matched(list(model.output_names), ends[1])
+    if (tuple(inputs), tuple(outputs)) == ends:
+        return tflite
+    return file.with_names(inputs, outputs)
+
+
+def _matched(ours: Sequence[str], theirs: Sequence[str]) -> Sequence[str]:
+    """Returns for each name of the file the model's, or all unchanged if unclear."""
+    if len(ours) == len(theirs) == 1:
+        return ours
+    by_number = sorted(ours, key=_numbered), sorted(theirs, key=_numbered)
+    plain = [[_numbered(name)[0] for name in names] for names in by_number]
+    if set(ours) == set(theirs) or plain[0] != plain[1]:
+        return theirs
+    ours_of = dict(zip(by_number[1], by_number[0]))
+    return [ours_of[name] for name in theirs]
+
+
+def _numbered(name: str) -> tuple[str, int]:
+    """Returns a name without Keras's number, and the number; the first has none."""
+    plain, _, number = name.rpartition("_")
+    return (plain, int(number)) if plain and number.isdecimal() else (name, 0)
 
 
 def _check_fit(

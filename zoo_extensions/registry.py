@@ -60,7 +60,7 @@ def create_model(name: str, **kwargs: Any) -> tf.keras.Model:
         A Keras model.
 
     Raises:
-        ValueError: If there is no such model; the message names the nearest ones.
+        ValueError: If there is no such model; the message names near ones.
 
     Example:
         >>> create_model("tiny_residual_bnn", num_classes=5).output_shape
@@ -70,5 +70,6 @@ def create_model(name: str, **kwargs: Any) -> tf.keras.Model:
         if plain(name) == plain(known):
             return function(**kwargs)
     near = [known for known in list_models() if name and name.lower() in known]
-    near = near or difflib.get_close_matches(name, _MODELS, cutoff=0.4) or list_models()
-    raise ValueError(f"No model {name!r}. Nearest: {', '.join(near)}.")
+    near = near or difflib.get_close_matches(name, _MODELS, cutoff=0.6)
+    hint = f"Nearest: {', '.join(near)}." if near else "`bnnopt models` shows all."
+    raise ValueError(f"No model {name!r}. {hint}")

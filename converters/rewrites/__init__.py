@@ -27,6 +27,7 @@ from converters.rewrites import (
     twin_convolutions,
     unread_edges,
 )
+from converters.rewrites.sizes import GraphSize, size_of
 
 REWRITES: dict[str, Callable[[Editor], list[str]]] = {
     "dilated_convolutions": dilated_convolutions.rewrite,
@@ -48,15 +49,21 @@ REWRITES: dict[str, Callable[[Editor], list[str]]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Rewrite:
-    """What one rewrite changed.
+    """What one rewrite changed, and what that saved in the graph.
+
+    The sizes are of the graph, not of the file that the converter makes of it.
 
     Attributes:
         name: Name of the rewrite, a key of `REWRITES`.
         changed: Names of the operations or layers that it changed.
+        before: Size of the graph before.
+        after: Size of the graph after.
     """
 
     name: str
     changed: tuple[str, ...]
+    before: GraphSize
+    after: GraphSize
 
 
 def rewrite(
@@ -81,13 +88,20 @@ def rewrite(
             f"No rewrite {', '.join(map(repr, unknown))}. There are: "
             f"{', '.join(REWRITES)}."
         )
-    editor = Editor(frozen.graph_def, list(frozen.outputs.values()), frozen.layers)
-    done = [
-        Rewrite(name, tuple(dict.fromkeys(change(editor))))
-        for name, change in REWRITES.items()
-        if name in names
-    ]
-    done = [entry for entry in done if entry.changed]
+    outputs = list(frozen.outputs.values())
+    editor = Editor(frozen.graph_def, outputs, frozen.layers)
+    done: list[Rewrite] = []
+    for name, change in REWRITES.items():
+        changed = tuple(dict.fromkeys(change(editor))) if name in names else ()
+        if changed:
+            # Most graphs stay as they are, and need not be measured.
+            before = done[-1].after if done else _size(frozen)
+            done.append(Rewrite(name, changed, before, size_of(editor, outputs)))
     if not done:
         return frozen, ()
     return frozen.with_graph(editor.graph_def, editor.equivalents), tuple(done)
+
+
+def _size(frozen: FrozenModel) -> GraphSize:
+    outputs = list(frozen.outputs.values())
+    return size_of(Editor(frozen.graph_def, outputs, frozen.layers), outputs)

@@ -212,6 +212,11 @@ class TfliteFile:
         graph.outputs = np.array(outputs, np.int32)
         return _pack(model, len(self.content)), tuple(given)
 
+    @property
+    def num_tensors(self) -> int:
+        """The number of tensors."""
+        return len(self._graph.tensors)
+
     def with_outputs(self, tensors: Sequence[int]) -> bytes:
         """Returns the content with other tensors as its outputs.
 

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from larq_bnnopt.callbacks import summaries
+from larq_bnnopt.callbacks.drift import DriftWatch
 from larq_bnnopt.callbacks.flips import FlipCounter, binary_kernels
 from larq_bnnopt.callbacks.plots import plot_flips
 
@@ -30,6 +31,10 @@ class FlipMonitor(tf.keras.callbacks.Callback):
     - `c2i_ratio`: share of weights with the sign that they started with.
 
     Put it in front of callbacks that read the logs.
+
+    After the first epoch of a training it warns of each kernel with the quantizer
+    `NoOp(precision=1)` that was +-c of each output channel before and is not any more:
+    an optimizer for real weights trains it.
 
     Args:
         csv_path: File for a table of one row a step: epoch and batch counted from 0,
@@ -103,6 +108,7 @@ class FlipMonitor(tf.keras.callbacks.Callback):
                 )
             self._counter.start_from([self.start[name] for name in self._names])
         self._counter.attach(self.params)
+        self._drift: DriftWatch | None = DriftWatch(kernels)
         self._first_epoch = True
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -126,6 +132,9 @@ class FlipMonitor(tf.keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Writes the epoch's flips into the logs and the table."""
+        if self._drift is not None:
+            self._drift.warn()
+            self._drift = None
         self._take(self._last)
         flips = np.concatenate(self._flips)
         total = flips.sum(axis=1) / self._sizes.sum()

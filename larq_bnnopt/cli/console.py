@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -14,6 +16,7 @@ from rich.text import Text
 
 # Paths may hold brackets, and lines are for copying.
 console = Console(highlight=False, markup=False, soft_wrap=True)
+_WIDEST = 10_000
 
 
 class ProgressBar(tf.keras.callbacks.Callback):
@@ -72,6 +75,20 @@ class ProgressBar(tf.keras.callbacks.Callback):
             self._bar.stop()
 
 
+@contextlib.contextmanager
+def stages() -> Iterator[Callable[[str], None]]:
+    """Shows on a terminal, in one line that vanishes, what is being done.
+
+    Yields:
+        A function that takes the text of the next stage.
+    """
+    if not console.is_terminal:
+        yield lambda text: None
+        return
+    with console.status("") as status:
+        yield lambda text: status.update(Text(text))
+
+
 def print_table(title: str, rows: list[tuple[str, str]]) -> None:
     """Prints pairs of a label and a text."""
     table = Table(title=Text(title), show_header=False, title_justify="left")
@@ -92,7 +109,10 @@ def print_rows(title: str, rows: list[tuple[str, ...]]) -> None:
         table.add_column(Text(name), justify="right" if numbers else "left")
     for row in rows:
         table.add_row(*map(Text, row))
-    console.print(table)
+    # A pipe counts as 80 columns wide, where numbers would be cut off.
+    widest = console.options.update(max_width=_WIDEST)
+    width = max(console.width, console.measure(table, options=widest).maximum)
+    Console(width=width, highlight=False, markup=False).print(table)
 
 
 def progress(name: str) -> None:

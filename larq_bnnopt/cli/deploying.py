@@ -7,7 +7,7 @@ import os
 import warnings
 from typing import Any
 
-from larq_bnnopt.cli.console import console, print_table
+from larq_bnnopt.cli.console import console, print_table, stages
 from larq_bnnopt.cli.silence import quiet
 
 
@@ -70,12 +70,18 @@ def _write_report(run: Any, evaluation: Any, report: Any) -> None:
 
 
 def convert_and_warn(model: Any, path: Any, images: Any, labels: Any) -> Any:
-    """Converts, with warnings as plain lines."""
+    """Converts, with its stages shown and warnings as plain lines."""
     import converters
 
-    with quiet(), warnings.catch_warnings(record=True) as caught:
+    with (
+        stages() as tell,
+        quiet(),
+        warnings.catch_warnings(record=True) as caught,
+    ):
         warnings.simplefilter("always")
-        conversion = converters.convert(model, path, inputs=images, labels=labels)
+        conversion = converters.convert(
+            model, path, inputs=images, labels=labels, progress=tell
+        )
     for warning in caught:
         if issubclass(warning.category, UserWarning):
             console.print(f"Warning: {warning.message}")

@@ -156,3 +156,75 @@ def test_filter_bits_are_the_signs_of_the_kernel():
     kernel = np.moveaxis(model.layers[0].kernel.numpy(), -1, 0)
     np.testing.assert_array_equal(bits[..., :40], kernel < 0)
     assert not bits[..., 40:].any()
+
+
+def with_40_channels():
+    """Of three convolutions the middle one, whose outputs are bits, has thresholds."""
+    model = one_layer(
+        conv(filters=40, name="first"),
+        after=[
+            conv(filters=64, name="middle"),
+            tf.keras.layers.BatchNormalization(),
+            conv(filters=16, kernel_size=1, name="last"),
+        ],
+    )
+    # Else the constants behind the convolutions are equal, and the file shares them.
+    norm = model.layers[3]
+    values = np.random.default_rng(2).uniform(1, 2, (4, 64))
+    norm.set_weights(list(values))
+    return model
+
+
+def test_the_bytes_of_each_operator_are_as_its_kernel_predicts():
+    model = with_40_channels()
+    content = converters.convert(model, inputs=noise(model)).content
+    audit = converters.audit(model, content)
+    assert [entry.layers for entry in audit.binary] == [
+        ("first",), ("middle",), ("last",)
+    ]  # fmt: skip
+    # 64 channels are 2 words, 40 are 2 as well. A threshold has 4 bytes, a multiplier
+    # with a bias 8.
+    predicted = [40 * (9 * 2 * 4 + 4), 64 * (9 * 2 * 4 + 4), 16 * (2 * 4 + 8)]
+    assert [entry.predicted_bytes for entry in audit.binary] == predicted
+    assert [entry.num_bytes for entry in audit.binary] == predicted
+    assert not any(entry.shared_bytes for entry in audit.binary)
+    assert 0 < audit.metadata_bytes < audit.num_bytes == len(content)
+    whole = sum(predicted) + audit.other_bytes + audit.metadata_bytes
+    assert whole == len(content)
+
+
+def test_a_buffer_that_two_operators_share_is_counted_once():
+    model = tf.keras.Sequential(
+        [
+            tf.keras.Input((8, 8, 32)),
+            conv(name="first"),
+            tf.keras.layers.BatchNormalization(),
+            # Without it the outputs of the first one are bits.
+            tf.keras.layers.Activation("relu6"),
+            conv(name="second"),
+            tf.keras.layers.BatchNormalization(),
+        ]
+    )
+    audit = converters.audit(model, converters.convert(model, inputs=None).content)
+    first, second = audit.binary
+    assert first.predicted_bytes == second.predicted_bytes == 32 * (9 * 4 + 8)
+    assert first.num_bytes == first.predicted_bytes and not first.shared_bytes
+    assert second.num_bytes + second.shared_bytes == second.predicted_bytes
+    assert second.shared_bytes == 32 * 8
+
+
+def test_a_file_is_audited_without_its_model(tmp_path):
+    model = one_layer(conv())
+    path = tmp_path / "model.tflite"
+    converters.convert(model, path, inputs=None)
+    alone, whole = converters.audit(None, path), converters.audit(model, path)
+    assert alone.layers == () and alone.operators == whole.operators
+    assert alone.num_bytes == path.stat().st_size
+    (source,), (result,) = alone.inputs, alone.outputs
+    assert (source.name, source.shape, source.dtype) == (
+        model.input_names[0], (1, 8, 8, 64), np.float32
+    )  # fmt: skip
+    assert (result.name, result.shape) == (model.output_names[0], (1, 8, 8, 32))
+    (operator,) = alone.binary
+    assert operator.layers == () and operator.predicted_bytes is None
+    assert operator.num_bytes == whole.binary[0].num_bytes == 32 * (9 * 2 * 4 + 8)

@@ -24,6 +24,26 @@ def test_writes_the_file_and_leaves_the_model_alone(tmp_path):
         np.testing.assert_array_equal(weight.numpy(), old)
 
 
+def test_progress_hears_of_each_stage(tmp_path):
+    model, heard = one_layer(conv()), []
+    path = tmp_path / "model.tflite"
+    converters.convert(model, path, inputs=noise(model), progress=heard.append)
+    assert heard == [
+        f"tracing {model.name}",
+        "rewriting its graph",
+        "converting it with Larq Compute Engine",
+        "comparing the file with the model",
+        f"writing {path}",
+    ]
+    heard.clear()
+    converters.convert(model, inputs=None, rewrites=None, progress=heard.append)
+    assert len(heard) == 3 and heard[-1] == "auditing the file"
+    heard.clear()
+    with pytest.raises(converters.ConversionError):
+        converters.convert(float_model(), inputs=None, progress=heard.append)
+    assert not heard
+
+
 def test_report_is_plain_data():
     model = one_layer(conv())
     report = converters.convert(model, inputs=noise(model)).report
@@ -33,7 +53,27 @@ def test_report_is_plain_data():
     # 9 * 64 * 32 weights of the kernel, 4 * 32 of the batch normalization.
     assert report.float_bytes == 4 * (9 * 64 * 32 + 4 * 32)
     assert report.audit.num_bytes < report.float_bytes / 8
-    assert "| binary | QuantConv2D | LceBconv2d |" in report.markdown()
+    page = report.markdown()
+    assert "| binary | QuantConv2D | LceBconv2d |" in page
+    (name,) = model.input_names
+    assert f"| input | {name} | (1, 8, 8, 64) | float32 |" in page
+    expected = {"name": name, "shape": [1, 8, 8, 64], "dtype": "float32"}
+    assert content["audit"]["inputs"] == [expected]
+    # The bytes of all parts are those of the file.
+    part = page.partition("## Bytes of the file")[2].partition("## Operators")[0]
+    rows = [line.strip("| ").split("|") for line in part.splitlines() if "|" in line]
+    sizes = [int(row[-1].replace(",", "")) for row in rows[2:]]
+    assert sum(sizes[:-1]) == sizes[-1] == report.audit.num_bytes
+    assert rows[2] == ["binary ", " 2,560 ", " 2,560"]
+
+
+def test_a_report_says_that_nothing_was_compared():
+    report = converters.convert(one_layer(conv()), inputs=None).report
+    line = "| comparison with Keras | not compared: no inputs were given |"
+    assert line in report.markdown() and report.as_dict()["compared"] is False
+    model = one_layer(conv())
+    report = converters.convert(model, inputs=noise(model)).report
+    assert "not compared" not in report.markdown() and report.as_dict()["compared"]
 
 
 def float_model():
@@ -214,7 +254,29 @@ def test_kernels_that_would_be_rounded_are_refused():
     with pytest.raises(converters.ConversionError, match=r"binary has .* so nearly"):
         converters.convert(model, inputs=None)
     kernel.assign(signs * (1 + 1e-7))
-    assert converters.convert(model, inputs=noise(model)).report.verification.passed
+    report = converters.convert(model, inputs=noise(model)).report
+    assert report.verification.passed and not report.rounded
+
+
+def test_kernels_that_are_signs_but_for_rounding_are_in_the_report():
+    free = lq.quantizers.NoOp(precision=1)
+    start = zx.initializers.BernoulliSign()
+    model = one_layer(conv(kernel_quantizer=free, kernel_initializer=start))
+    kernel = model.layers[0].kernel
+    signs = kernel.numpy()
+    near = signs.copy()
+    near[0, 0, :5, 3] *= np.float32(1) + np.float32(2**-21)
+    near[1, 1, 7, 8] *= np.float32(1) - np.float32(2**-22)
+    kernel.assign(near)
+    report = converters.convert(model, inputs=noise(model)).report
+    (entry,) = report.rounded
+    assert (entry.layer, entry.weights, entry.farthest) == ("binary", 6, 2**-21)
+    assert "| binary | 6 | 4.8e-07 |" in report.markdown()
+    assert report.as_dict()["rounded"][0]["weights"] == 6
+    near[1, 1, 7, 8] *= 1 + 4e-6
+    kernel.assign(near)
+    with pytest.raises(converters.ConversionError, match="binary has 1 weights"):
+        converters.convert(model, inputs=None)
 
 
 def test_what_is_no_model_or_no_input_of_it_is_named():

@@ -169,7 +169,9 @@ def test_the_first_layer_that_differs_is_named(trained, converted):
     assert names == [entry.name for entry in converted.report.audit.layers]
     assert [entry.wrong > 0 for entry in result.layers][:4] == [False] * 3 + [True]
     assert result.first_wrong == names[3] and not result.passed
-    assert f"part at the layer {names[3]}" in result.verdict
+    # The fault lies in front of that sign, in the layer before.
+    between = f"part between the layer {names[2]} and the sign of the layer {names[3]}"
+    assert between in result.verdict and not result
 
 
 def two_inputs():
@@ -197,6 +199,77 @@ def test_several_inputs_and_outputs_are_compared_by_name():
     assert converters.verify(model, content, by_name).passed
     result = converters.Interpreter(content).predict(by_name)
     assert set(result) == set(model.output_names)
+
+
+@pytest.mark.parametrize(
+    "ours, theirs, expected",
+    [
+        (["input_2"], ["image"], ["input_2"]),
+        # The same names are no matter of order.
+        (["head_1", "head_2"], ["head_2", "head_1"], ["head_2", "head_1"]),
+        (["input_3", "input_4"], ["input_1", "input_2"], ["input_3", "input_4"]),
+        # The file of a model of two inputs in another order than they were made.
+        (["input_12", "input_11"], ["input_2", "input_1"], ["input_12", "input_11"]),
+        # Other converters order by text.
+        (["input_11", "input_12"], ["input_10", "input_9"], ["input_12", "input_11"]),
+        (["dense", "flatten_1"], ["flatten", "dense_7"], ["flatten_1", "dense"]),
+        (["dense", "dense_1"], ["dense_2", "dense_3"], ["dense", "dense_1"]),
+        # Unclear ones stay as they are.
+        (["left", "right"], ["one", "two"], ["one", "two"]),
+        (["input_1"], ["input_1", "input_2"], ["input_1", "input_2"]),
+    ],
+)
+def test_names_that_differ_by_automatic_numbers_belong_together(ours, theirs, expected):
+    from converters.verification import _matched
+
+    assert list(_matched(ours, theirs)) == expected
+
+
+def test_a_model_that_was_built_again_is_compared():
+    def build(branches):
+        inputs = [tf.keras.Input((8, 8, 32)) for _ in range(branches)]
+        x, *others = [
+            tf.keras.layers.BatchNormalization(
+                gamma_initializer=tf.keras.initializers.Constant(index + 1.0)
+            )(conv(name=f"conv{index}")(x))
+            for index, x in enumerate(inputs)
+        ]
+        outputs = [tf.keras.layers.Flatten()(y) for y in (x, *others)]
+        return tf.keras.Model(inputs, outputs)
+
+    for branches in (1, 2):
+        model, again = build(branches), build(branches)
+        again.set_weights(model.get_weights())
+        assert not {*model.input_names} & {*again.input_names}
+        assert not {*model.output_names} & {*again.output_names}
+        arrays = [
+            np.random.default_rng(seed).normal(size=(6, 8, 8, 32)).astype(np.float32)
+            for seed in range(branches)
+        ]
+        content = converters.convert(model, inputs=None).content
+        result = converters.verify(again, content, arrays)
+        assert result.passed and not result.untraced
+        assert len(result.layers) == branches
+        if branches == 2:
+            # Kernels in each other's place are noticed.
+            one, other = (again.get_layer(f"conv{index}").kernel for index in (0, 1))
+            values = one.numpy(), other.numpy()
+            one.assign(values[1]), other.assign(values[0])
+            assert not converters.verify(again, content, arrays).passed
+
+
+def test_swapped_arguments_and_paths_are_named():
+    model = one_layer(conv())
+    content = converters.convert(model, inputs=None).content
+    inputs = noise(model)
+    with pytest.raises(TypeError, match="The Keras model comes first, then"):
+        converters.verify(content, model, inputs)
+    with pytest.raises(TypeError, match="A Keras model is needed, not str"):
+        converters.verify("model.keras", content, inputs)
+    with pytest.raises(TypeError, match="or its path is needed, not ndarray"):
+        converters.verify(model, inputs, content)
+    with pytest.raises(TypeError, match="The Keras model comes first, then"):
+        converters.audit(content, model)
 
 
 def test_few_inputs_may_hold_one_tie():
@@ -243,3 +316,23 @@ def test_wrong_inputs_are_refused(trained, converted):
         converters.verify(model, converted.content, images[:20], labels[:10])
     with pytest.raises(ValueError, match="at least one"):
         converters.verify(model, converted.content, images[:0])
+    with pytest.raises(ValueError, match=r"is float32. Received: uint8. Scale it"):
+        converters.verify(model, converted.content, images.astype(np.uint8))
+    one_hot = np.eye(10)[labels]
+    with pytest.raises(ValueError, match=r"integer classes .*labels.argmax.axis=1."):
+        converters.verify(model, converted.content, images, one_hot)
+    with pytest.raises(ValueError, match=r"classes from 0 to 9. Received: 1 to 10"):
+        converters.verify(model, converted.content, images[:2], np.array([1, 10]))
+    with pytest.raises(ValueError, match=r"classes from 0 to 9. Received: -1"):
+        converters.verify(model, converted.content, images[:2], np.array([-1, 0]))
+
+
+def test_float64_inputs_and_a_column_of_labels_are_taken(trained, converted):
+    model, images, labels = trained
+    column = labels[:50, np.newaxis]
+    wide = converters.verify(
+        model, converted.content, images[:50].astype(float), column
+    )
+    plain = converters.verify(model, converted.content, images[:50], labels[:50])
+    assert wide and wide.layers == plain.layers
+    assert wide.tflite_accuracy == plain.tflite_accuracy

@@ -7,7 +7,7 @@ import tensorflow as tf
 import converters
 import zoo_extensions as zx
 
-from .test_models import binary_layers, images, make_trained_looking
+from .test_models import binary_layers, images, make_trained_looking, narrow
 
 pytestmark = pytest.mark.slow
 
@@ -26,6 +26,7 @@ def test_converts_at_full_size(name):
     report = converters.convert(model, inputs=inputs).report
     assert not report.audit.stayed_float and not report.messages
     assert len(report.audit.converted) == len(binary_layers(model))
+    assert_bytes_are_as_counted(model, report.audit)
     verification = report.verification
     assert not verification.untraced
     assert verification.first_wrong is None
@@ -51,3 +52,30 @@ def test_rewrites_save_operators(name):
     # Batch normalization in front of signs; shifts around them.
     fewer = "ADD" if name == "reactnet_a" else "MUL"
     assert ours.audit.operators[fewer] < plain.audit.operators[fewer] / 2
+
+
+def assert_bytes_are_as_counted(model, audit):
+    """Ties the bytes of each binary operator to the bits that `count_ops` counts."""
+    counts = {layer.name: layer for layer in zx.count_ops(model).layers}
+    assert len(audit.binary) == audit.operators["LceBconv2d"] > 0
+    for entry in audit.binary:
+        words = filters = 0
+        # Several where twins were merged.
+        for name in entry.layers:
+            counted = counts[name]
+            channels = counted.kernel_shape[-2]
+            assert counted.memory_bits == np.prod(counted.kernel_shape)
+            # Whole words of 32 channels.
+            words += counted.memory_bits // channels * -(-channels // 32)
+            filters += counted.kernel_shape[-1]
+        has_bits = entry.predicted_bytes == 4 * words + 4 * filters
+        assert has_bits or entry.predicted_bytes == 4 * words + 8 * filters
+        assert entry.num_bytes + entry.shared_bytes == entry.predicted_bytes
+
+
+@pytest.mark.parametrize("name", ["meliusnet22", "reactnet_a", "audio_mlp"])
+def test_bytes_of_a_narrow_network_are_as_counted(name):
+    model = narrow(name)
+    make_trained_looking(model)
+    report = converters.convert(model, inputs=None).report
+    assert_bytes_are_as_counted(model, report.audit)

@@ -1,6 +1,8 @@
 """Flips are counted exactly, whatever the model, the optimizer or the execution."""
 
 import csv
+import re
+import warnings
 
 import larq as lq
 import numpy as np
@@ -216,6 +218,52 @@ def test_a_model_without_binary_kernels_is_refused():
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match="no trainable binary kernel"):
         model.fit(X, X[:, :3], verbose=0, callbacks=[FlipMonitor()])
+
+
+def warned_of(model, epochs=1):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fit(model, [FlipMonitor()], epochs)
+    told = (
+        re.match(r"The binary kernels of (.*) were", str(w.message)) for w in caught
+    )
+    return [match[1] for match in told if match]
+
+
+def test_a_plain_optimizer_on_binary_kernels_is_warned_of_by_name():
+    for plain in (tf.keras.optimizers.Adam(1e-5), tf.keras.optimizers.legacy.SGD(0.1)):
+        model = compiled(False)
+        model.compile(plain, model.loss)
+        assert warned_of(model, epochs=2) == ["first, second"]
+        # They are no signs when the next training begins.
+        assert not warned_of(model)
+    model = compiled(False)
+    model.get_layer("first").trainable = False
+    model.compile("sgd", model.loss)
+    assert warned_of(model) == ["second"]
+
+
+class Turning(tf.keras.optimizers.SGD):
+    """An optimizer of one's own that turns every sign."""
+
+    def update_step(self, gradient, variable):
+        variable.assign(-variable)
+
+
+def test_what_flips_signs_or_trains_latent_kernels_is_not_warned_of():
+    assert not warned_of(compiled(False))
+    assert not warned_of(compiled(True))
+    own = compiled(False)
+    own.compile(Turning(), own.loss)
+    assert not warned_of(own)
+    # Each channel has its own scale.
+    scaled = compiled(False)
+    kernel = scaled.get_layer("first").kernel
+    kernel.assign(kernel * tf.linspace(0.1, 0.7, 12))
+    scaled.compile(Turning(), scaled.loss)
+    assert not warned_of(scaled)
+    scaled.compile("sgd", scaled.loss)
+    assert warned_of(scaled) == ["first, second"]
 
 
 def test_the_picture_needs_the_table(tmp_path):

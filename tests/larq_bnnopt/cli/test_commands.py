@@ -148,6 +148,7 @@ def test_convert_refuses_what_is_not_binary(tmp_path):
         (["profile", "missing.tflite"], "missing.tflite does not exist"),
         (["package", "nowhere", "device"], "nowhere is no run"),
         (["quickstart", "now"], "unexpected word 'now'"),
+        (["models", "foo"], "No model 'foo'. `bnnopt models` shows all.\n"),
         (["models", "tiny_r"], "No model 'tiny_r'. Nearest: tiny_residual_bnn."),
         (["models", "--json", "--markdown"], "not allowed with argument --json"),
     ],
@@ -171,7 +172,8 @@ def test_help_needs_no_tensorflow(command, tmp_path):
 
 
 def test_models_shows_one_network(tmp_path):
-    run = bnnopt("models", "tiny_residual_bnn", cwd=tmp_path, env={"COLUMNS": "140"})
+    # The table is whole however narrow the terminal is, as a pipe's 80 columns.
+    run = bnnopt("models", "tiny_residual_bnn", cwd=tmp_path, env={"COLUMNS": "80"})
     assert run.stdout.startswith("9,861,120 binary MACs / 64 + 289,152 others = 443")
     (line,) = (line for line in run.stdout.splitlines() if "stage3_2_conv" in line)
     cells = [cell.strip() for cell in line.strip("│").split("│")]
