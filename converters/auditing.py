@@ -13,7 +13,7 @@ import numpy as np
 from converters.errors import check_model_and_file
 from converters.freezing import layer_names
 from converters.int8_audit import RealOperator, real_valued_operators
-from converters.runtime import TensorInfo, TfliteFile
+from converters.runtime import TensorInfo, TfliteFile, tensor_info
 
 BINARY_CONVOLUTION = "LceBconv2d"
 KNOWN_CUSTOM_OPERATORS = (
@@ -165,22 +165,18 @@ def audit(model: Any, tflite: bytes | str | os.PathLike[str]) -> Audit:
         layers=tuple(layers),
         operators=dict(sorted(names.items())),
         num_bytes=len(file.content),
-        inputs=_infos(file, file.input_names(), file.inputs),
-        outputs=_infos(file, file.output_names(), file.outputs),
+        inputs=tuple(
+            tensor_info(file, *entry) for entry in zip(file.input_names(), file.inputs)
+        ),
+        outputs=tuple(
+            tensor_info(file, *entry)
+            for entry in zip(file.output_names(), file.outputs)
+        ),
         binary=binary,
         other_bytes=other_bytes,
         real_valued=real_valued_operators(
             file, frozenset() if model is None else layer_names(model)
         ),
-    )
-
-
-def _infos(
-    file: TfliteFile, names: Sequence[str], tensors: Sequence[int]
-) -> tuple[TensorInfo, ...]:
-    return tuple(
-        TensorInfo(name, file.shape(tensor), file.dtype(tensor))
-        for name, tensor in zip(names, tensors)
     )
 
 

@@ -6,7 +6,7 @@ import collections
 import dataclasses
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 
@@ -19,6 +19,9 @@ _PASSING = (
     "PreventGradient",
     "EnsureShape",
 )
+
+# Shape and type of a tensor; no shape if not even the rank is known.
+_Fact = tuple[Optional[tuple[Optional[int], ...]], Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,8 +167,8 @@ class Editor:
         return list(found.values())
 
     def shape(self, tensor: str) -> tuple[int | None, ...]:
-        """Returns the static shape of a tensor."""
-        return self._facts[canonical(tensor)][0]
+        """Returns the static shape of a tensor, empty if not even its rank is known."""
+        return self._facts[canonical(tensor)][0] or ()
 
     def inner_shape(self, tensor: str) -> tuple[int, ...]:
         """Returns the shape behind the first axis, measured where it is unknown.
@@ -174,7 +177,7 @@ class Editor:
         """
         tensor = canonical(tensor)
         shape = self.shape(tensor)[1:]
-        if None not in shape:
+        if self._facts[tensor][0] is not None and None not in shape:
             return tuple(int(size or 0) for size in shape)
         if tensor not in self._measured:
             feeds = {}
@@ -191,8 +194,7 @@ class Editor:
         count: int | None = None
         if shape is not None and None not in shape:
             count = math.prod(int(size or 0) for size in shape)
-        if count is None or not shape:
-            # Of unknown shape, or a single number.
+        if count is None:
             value = self.constant(tensor)
             count = 0 if value is None else value.size
         return count, np.dtype(dtype.as_numpy_dtype).itemsize
@@ -272,7 +274,7 @@ class Editor:
             holders = [
                 tf.compat.v1.placeholder(
                     self._facts[canonical(tensor)][1],
-                    self.shape(tensor),
+                    self._facts[canonical(tensor)][0],
                     name=f"editing_input_{index}",
                 )
                 for index, tensor in enumerate(inputs)
@@ -292,6 +294,9 @@ class Editor:
             self._nodes[node.name] = node
         self._facts.update(_facts_of(scratch))
         new = [result.name for result in results]
+        for old, result in zip(map(canonical, tensors), new, strict=True):
+            # Alone, the new operations may not tell the shape.
+            self._facts[result] = self._facts[old]
         names = {node.name for node in added}
         for old, result in zip(map(canonical, tensors), new, strict=True):
             for node in self._nodes.values():
@@ -354,7 +359,7 @@ class Editor:
             node.input.extend(kept)
 
 
-def _facts(graph_def: Any) -> dict[str, tuple[tuple[int | None, ...], Any]]:
+def _facts(graph_def: Any) -> dict[str, _Fact]:
     """Returns shape and type of every tensor of a graph."""
     import tensorflow as tf
 
@@ -364,10 +369,10 @@ def _facts(graph_def: Any) -> dict[str, tuple[tuple[int | None, ...], Any]]:
     return _facts_of(graph)
 
 
-def _facts_of(graph: Any) -> dict[str, tuple[tuple[int | None, ...], Any]]:
+def _facts_of(graph: Any) -> dict[str, _Fact]:
     return {
         tensor.name: (
-            () if tensor.shape.rank is None else tuple(tensor.shape),
+            None if tensor.shape.rank is None else tuple(tensor.shape),
             tensor.dtype,
         )
         for operation in graph.get_operations()

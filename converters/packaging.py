@@ -167,6 +167,9 @@ def _golden_inputs(
         if len(given) != len(names):
             raise ValueError(f"The inputs are {names}. Received: {len(given)} arrays")
         arrays = dict(zip(names, given))
+    if model is not None and len(arrays) == len(names) == 1:
+        # Keras numbers the inputs of each model of a process on.
+        arrays = dict(zip(names, arrays.values()))
     sizes = {array.shape[:1] for array in arrays.values()}
     if len(sizes) != 1 or sizes & {(), (0,)}:
         raise ValueError(

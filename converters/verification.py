@@ -348,6 +348,9 @@ def named_inputs(model: Any, inputs: Inputs) -> dict[str, np.ndarray]:
     """Returns the inputs by the names that the model gives them."""
     names = list(model.input_names)
     if isinstance(inputs, Mapping):
+        if len(inputs) == len(names) == 1:
+            # Keras numbers the inputs of each model of a process on.
+            inputs = dict(zip(names, inputs.values()))
         if set(inputs) != set(names):
             raise ValueError(f"The inputs are {names}. Received: {sorted(inputs)}")
         arrays = {name: np.asarray(inputs[name]) for name in names}

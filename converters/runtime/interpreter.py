@@ -91,11 +91,11 @@ class Interpreter:
             )
         file = TfliteFile(model)
         self.inputs = tuple(
-            _info(file, name, tensor)
+            tensor_info(file, name, tensor)
             for name, tensor in zip(file.input_names(), file.inputs)
         )
         self.outputs = tuple(
-            _info(file, name, tensor)
+            tensor_info(file, name, tensor)
             for name, tensor in zip(file.output_names(), file.outputs)
         )
         self.file = file
@@ -205,7 +205,8 @@ class Interpreter:
         return arrays
 
 
-def _info(file: TfliteFile, name: str, tensor: int) -> TensorInfo:
+def tensor_info(file: TfliteFile, name: str, tensor: int) -> TensorInfo:
+    """Returns the facts of an input or output of a file."""
     scale, zero_point = file.quantization(tensor) or (None, 0)
     return TensorInfo(name, file.shape(tensor), file.dtype(tensor), scale, zero_point)
 

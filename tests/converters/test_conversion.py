@@ -57,8 +57,9 @@ def test_report_is_plain_data():
     assert "| binary | QuantConv2D | LceBconv2d |" in page
     (name,) = model.input_names
     assert f"| input | {name} | (1, 8, 8, 64) | float32 |" in page
-    expected = {"name": name, "shape": [1, 8, 8, 64], "dtype": "float32"}
-    assert content["audit"]["inputs"] == [expected]
+    (entry,) = content["audit"]["inputs"]
+    facts = [entry[key] for key in ("name", "shape", "dtype", "scale")]
+    assert facts == [name, [1, 8, 8, 64], "float32", None]
     # The bytes of all parts are those of the file.
     part = page.partition("## Bytes of the file")[2].partition("## Operators")[0]
     rows = [line.strip("| ").split("|") for line in part.splitlines() if "|" in line]
