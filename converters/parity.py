@@ -71,9 +71,13 @@ class Parity:
     outputs: dict[str, np.ndarray]
 
     @property
-    def missing(self) -> int:
-        """Number of layers whose signs were not found in the file."""
-        return len(self.untraced) + (self.diverging is not None)
+    def faults(self) -> tuple[int, int]:
+        """Number of layers whose signs were not found in the file, and of wrong signs.
+
+        Both are 0 only if the file was made of the graph that it is compared with.
+        """
+        missing = len(self.untraced) + (self.diverging is not None)
+        return missing, sum(layer.wrong for layer in self.layers)
 
     @property
     def first_wrong(self) -> str | None:

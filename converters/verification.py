@@ -303,9 +303,9 @@ def verify_graphs(
     elif frozen is not None:
         for graph in converted:
             found = compare_layers(frozen, interpreter, arrays, graph)
-            if parity is None or found.missing < parity.missing:
+            if parity is None or found.faults < parity.faults:
                 parity = found
-            if not parity.missing:
+            if not any(parity.faults):
                 break
     traced = parity is not None and not parity.untraced and parity.diverging is None
     first = next(iter(expected))

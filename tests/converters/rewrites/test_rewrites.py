@@ -552,6 +552,21 @@ def test_a_file_is_verified_whether_it_was_rewritten_or_not():
         assert result.passed and not result.untraced
 
 
+def test_a_plain_file_is_verified_where_a_rewrite_would_turn_few_channels():
+    def build(x):
+        return conv(pad_values=0.0)(norm(x, name="norm"))
+
+    model = functional((8, 8, 256), build)
+    layer = model.get_layer("norm")
+    gamma, *others = layer.get_weights()
+    gamma[17] = -1
+    layer.set_weights([gamma, *others])
+    images = np.random.default_rng(2).normal(size=(8, 8, 8, 256)).astype(np.float32)
+    for rewrites in (None, ["sign_thresholds"]):
+        content = converters.convert(model, inputs=images, rewrites=rewrites).content
+        assert converters.verify(model, content, images).passed
+
+
 def test_unknown_rewrites_are_named():
     _, model, *_ = case("dense_of_a_vector")
     with pytest.raises(ValueError, match=r"No rewrite .dense.\. There are: dilated"):
