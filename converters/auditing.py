@@ -25,6 +25,7 @@ KNOWN_CUSTOM_OPERATORS = (
 _WORD = 32
 # The converter takes a weight for +-c that is off by so much at most.
 SNAPPED = 0.005
+_NO_PATTERN = "no pattern of Larq Compute Engine matched it"
 _QUANTIZERS = (
     "input_quantizer",
     "kernel_quantizer",
@@ -288,12 +289,18 @@ def _match(file: TfliteFile, layers: list[Any]) -> list[tuple[Any, int | None]]:
         if operator.name == BINARY_CONVOLUTION
     ]
     found: dict[int, int] = {}
-    # Layers that are equal but for turned outputs come first: they are certain.
-    for inputs_too in (False, True):
-        for layer in layers:
+    # Layers that are equal but for turned outputs come first: they are certain. Then
+    # those that nothing kept float: of a small kernel a turned one tells little.
+    pure = [layer for layer in layers if why_float(layer)[0] == _NO_PATTERN]
+    for candidates, inputs_too in ((layers, False), (pure, True), (layers, True)):
+        for layer in candidates:
             kernel = _kernel(layer)
             if kernel is None or id(layer) in found:
                 continue
+            height, width, inputs, outputs = kernel.shape
+            if candidates is layers and inputs_too:
+                if height * width * inputs * outputs < 4 * (inputs + outputs):
+                    continue
             index = _take(np.moveaxis(kernel < 0, -1, 0), free, inputs_too)
             if index is not None:
                 found[id(layer)] = index
@@ -309,8 +316,10 @@ def _take(
     """
     size = len(kernel)
     for place, (index, rows) in enumerate(free):
-        for start in dict.fromkeys((0, len(rows) - size)):
-            part = rows[max(start, 0) : start + size]
+        if kernel.shape[1:3] != rows.shape[1:3]:
+            continue
+        for start in range(len(rows) - size + 1):
+            part = rows[start : start + size]
             if _equal_up_to_signs(kernel, part, inputs_too):
                 rest = [rows[:start], rows[start + size :]]
                 free[place : place + 1] = [(index, r) for r in rest if len(r)]
@@ -327,10 +336,17 @@ def _equal_up_to_signs(
         return False
     if -(-channels // _WORD) * _WORD != negative.shape[-1]:
         return False
-    difference = kernel != negative[..., :channels]
+    # The first outputs tell most filters apart.
+    few = kernel[:2] != negative[:2, ..., :channels]
+    if not _is_turned(few, inputs_too):
+        return False
+    return _is_turned(kernel != negative[..., :channels], inputs_too)
+
+
+def _is_turned(difference: np.ndarray, inputs_too: bool) -> bool:
     if inputs_too:
         difference = difference ^ difference[:1, :1, :1]
-    rows = difference.reshape(len(kernel), -1)
+    rows = difference.reshape(len(difference), -1)
     return bool((rows.all(axis=1) | ~rows.any(axis=1)).all())
 
 
@@ -397,7 +413,7 @@ def why_float(layer: Any) -> tuple[str, str]:
             "use the rewrites 'padding_over_time' and 'sign_order'",
         )
     return (
-        "no pattern of Larq Compute Engine matched it",
+        _NO_PATTERN,
         "compare it with a plain QuantConv2D whose inputs and kernel are signs",
     )
 

@@ -58,6 +58,8 @@ class Editor:
         self._outputs = list(outputs)
         self._layers = layers
         self._original = {node.name for node in graph_def.node}
+        # Scopes that were given out: what was known of a name must stay true.
+        self._scopes: set[str] = set()
         self.equivalents: dict[str, Equivalent] = {}
         self._nodes = {node.name: _copy(node) for node in graph_def.node}
         self._versions, self._library = graph_def.versions, graph_def.library
@@ -336,8 +338,12 @@ class Editor:
 
     def _free(self, scope: str) -> str:
         name, number = scope, 1
-        while any(f"{node}/".startswith(f"{name}/") for node in self._nodes):
+        while name in self._scopes or any(
+            f"{node}/".startswith(f"{name}/")
+            for node in (*self._nodes, *self._original)
+        ):
             name, number = f"{scope}_{number}", number + 1
+        self._scopes.add(name)
         return name
 
     def _prune(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from converters.editing import Editor, data_inputs
-from converters.rewrites.patterns import ACTIVATIONS, is_nhwc, only_user
+from converters.rewrites.patterns import ACTIVATIONS, is_nhwc, only_user, padding_of
 
 
 def rewrite(editor: Editor) -> list[str]:
@@ -56,7 +56,7 @@ def _make_depthwise(
     turned = kernel.reshape(height, width, channels, filters // channels)
     strides = list(node.attr["strides"].list.i)
     dilations = list(node.attr["dilations"].list.i)[1:3]
-    padding = node.attr["padding"].s.decode()
+    padding = padding_of(node)
 
     def build(x: Any) -> Any:
         return tf.nn.depthwise_conv2d(x, turned, strides, padding, dilations=dilations)
@@ -71,7 +71,7 @@ def _split(editor: Editor, node: Any, kernel: np.ndarray, groups: int) -> None:
     steps, last = _what_follows(editor, node)
     strides = list(node.attr["strides"].list.i)
     dilations = list(node.attr["dilations"].list.i)
-    padding = node.attr["padding"].s.decode()
+    padding = padding_of(node)
     kernels = np.split(kernel, groups, axis=-1)
 
     def build(x: Any) -> Any:

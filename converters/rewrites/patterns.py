@@ -84,12 +84,21 @@ def like(node: Any) -> Callable[[Any, Any], Any]:
 
     strides = list(node.attr["strides"].list.i)
     dilations = list(node.attr["dilations"].list.i)
-    padding = node.attr["padding"].s.decode()
+    padding = padding_of(node)
 
     def convolution(x: Any, kernel: Any) -> Any:
         return tf.nn.conv2d(x, kernel, strides, padding, dilations=dilations)
 
     return convolution
+
+
+def padding_of(node: Any) -> Any:
+    """Returns the padding of a convolution or pooling as functions of tf.nn take it."""
+    name = node.attr["padding"].s.decode()
+    if name != "EXPLICIT":
+        return name
+    amounts = list(node.attr["explicit_paddings"].list.i)
+    return list(map(list, zip(amounts[::2], amounts[1::2])))
 
 
 def by_channel(editor: Editor, tensor: str, channels: int | None) -> Any:

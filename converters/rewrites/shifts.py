@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from converters.editing import Editor, canonical, data_inputs
-from converters.rewrites.patterns import by_channel, is_nhwc, only_user
+from converters.rewrites.patterns import by_channel, is_nhwc, only_user, padding_of
 
 _ADD = ("Add", "AddV2")
 _POOLS = ("AvgPool", "MaxPool")
@@ -60,7 +60,7 @@ def _join(editor: Editor, node: Any) -> bool:
     first, second = data_inputs(node)
     for x, other in ((first, second), (second, first)):
         constant = by_channel(editor, other, channels)
-        if constant is not None:
+        if constant is not None and _alike(editor, x, f"{node.name}:0"):
             return _into_constant(editor, node, x, constant) or _into_sum(
                 editor, node, x, constant
             )
@@ -74,6 +74,12 @@ def _channels(editor: Editor, tensor: str) -> int | None:
     return shape[-1] if len(shape) in (2, 4) else None
 
 
+def _alike(editor: Editor, one: str, other: str) -> bool:
+    """Whether two tensors have the same rank and channels: nothing is stretched."""
+    shapes = editor.shape(one), editor.shape(other)
+    return len(shapes[0]) == len(shapes[1]) and shapes[0][-1:] == shapes[1][-1:]
+
+
 def _peel(editor: Editor, tensor: str) -> _Peeled | None:
     """Takes a constant off a tensor, `None` if none is added to it."""
     import tensorflow as tf
@@ -84,7 +90,9 @@ def _peel(editor: Editor, tensor: str) -> _Peeled | None:
         first, second = data_inputs(node)
         for x, other in ((first, second), (second, first)):
             constant = by_channel(editor, other, channels)
-            if constant is not None and editor.producer(x).op != "Sign":
+            if constant is None or editor.producer(x).op == "Sign":
+                continue
+            if _alike(editor, x, source):
                 peeled = _peel(editor, x) or _untouched(x, constant.shape[0])
                 return dataclasses.replace(peeled, shift=peeled.shift + constant)
         return None
@@ -97,7 +105,10 @@ def _peel(editor: Editor, tensor: str) -> _Peeled | None:
             return None
         function = tf.nn.avg_pool2d if node.op == "AvgPool" else tf.nn.max_pool2d
         size, strides = (list(node.attr[a].list.i) for a in ("ksize", "strides"))
-        padding, image = node.attr["padding"].s.decode(), inner.build
+        if {size[0], size[3], strides[0], strides[3]} != {1}:
+            # It joins channels.
+            return None
+        padding, image = padding_of(node), inner.build
         return dataclasses.replace(
             inner, build=lambda *x: function(image(*x), size, strides, padding)
         )
@@ -166,6 +177,7 @@ def _into_sum(editor: Editor, node: Any, x: str, constant: np.ndarray) -> bool:
     """(p + x) + a = (p + a) + x, also in each part of a concatenation."""
     import tensorflow as tf
 
+    x = editor.source(x)
     if len(editor.users(x)) != 1:
         return False
     target = editor.producer(x)
@@ -196,15 +208,19 @@ def _free_operand(editor: Editor, tensor: str) -> str | None:
     node = editor.producer(tensor)
     if node.op not in _ADD or len(editor.users(f"{node.name}:0")) != 1:
         return None
-    for operand in data_inputs(node):
-        if _takes_constant(editor, operand):
+    first, second = map(editor.source, data_inputs(node))
+    for operand in (first, second) if first != second else ():
+        if _takes_constant(editor, operand, _channels(editor, f"{node.name}:0")):
             return editor.source(operand)
     return None
 
 
 def _beside(editor: Editor, node: Any, p: str, x: str) -> bool:
     """P + (x + a) = (p + a) + x."""
-    if not _takes_constant(editor, p) or editor.source(p) == editor.source(x):
+    channels = _channels(editor, f"{node.name}:0")
+    if editor.source(p) == editor.source(x):
+        return False
+    if not _takes_constant(editor, p, channels) or _channels(editor, x) != channels:
         return False
     peeled = _peel(editor, x)
     if peeled is None:
@@ -215,11 +231,11 @@ def _beside(editor: Editor, node: Any, p: str, x: str) -> bool:
     return True
 
 
-def _takes_constant(editor: Editor, tensor: str) -> bool:
-    """Whether a tensor is the result of a norm or bias, and used once."""
+def _takes_constant(editor: Editor, tensor: str, channels: int | None) -> bool:
+    """Whether a tensor of so many channels is a norm's or bias's, and used once."""
     source = editor.source(tensor)
     node = editor.producer(source)
-    if len(editor.users(source)) != 1:
+    if len(editor.users(source)) != 1 or _channels(editor, source) != channels:
         return False
     if node.op == "FusedBatchNormV3":
         norm = not node.attr["is_training"].b and is_nhwc(node)

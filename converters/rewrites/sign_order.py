@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from converters.editing import Editor, canonical, data_inputs
-from converters.rewrites.patterns import is_nhwc, sign
+from converters.rewrites.patterns import is_nhwc, padding_of, sign
 
 _MOVING = (
     "Reshape",
@@ -82,8 +82,8 @@ def _move(editor: Editor, node: Any, values: list[str]) -> None:
             return sign(tf.squeeze(given[0], list(attributes["squeeze_dims"].list.i)))
         if node.op == "MaxPool":
             window, strides = (list(attributes[n].list.i) for n in ("ksize", "strides"))
-            padding = attributes["padding"].s.decode()
-            return sign(tf.nn.max_pool2d(given[0], window, strides, padding))
+            pooled = tf.nn.max_pool2d(given[0], window, strides, padding_of(node))
+            return sign(pooled)
         if node.op == "StridedSlice":
             masks = {
                 name: attributes[name].i

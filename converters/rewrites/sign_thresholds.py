@@ -21,6 +21,7 @@ from converters.rewrites.patterns import ACTIVATIONS, becomes_binary, is_nhwc, l
 
 # What a sum of float32 still holds, for signs that do not depend on the input.
 _FAR = 1e30
+_TINY = np.finfo(np.float32).tiny
 
 
 def rewrite(editor: Editor) -> list[str]:
@@ -78,13 +79,16 @@ def threshold(
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         shift = beta * scale / gamma - mean
     shift = np.where(constant, np.where(beta < 0, -_FAR, _FAR), shift)
-    flips = np.where(gamma < 0, -1, 1)
-    return np.clip(shift, -_FAR, _FAR).astype(np.float32), flips.astype(np.float32)
+    shift = np.clip(shift, -_FAR, _FAR).astype(np.float32)
+    # The sign of zero is +1, turned or not: where it is turned, zero must count below.
+    below = np.minimum(np.nextafter(shift, -np.inf, dtype=np.float32), shift - _TINY)
+    flips = np.where(gamma < 0, -1, 1).astype(np.float32)
+    return np.where(flips < 0, below, shift), flips
 
 
 def _joins_convolution(editor: Editor, tensor: str) -> bool:
     """Whether a batch normalization of a tensor becomes part of a convolution."""
-    if len(editor.users(tensor)) != 1:
+    if len(editor.users(editor.source(tensor))) != 1:
         return False
     node = editor.producer(tensor)
     activated = node.op in ACTIVATIONS
@@ -101,6 +105,7 @@ def _joins_convolution(editor: Editor, tensor: str) -> bool:
 def _flip(editor: Editor, sign: str, flips: np.ndarray) -> bool:
     """Negates the weights of input channels behind a sign; tells whether it can."""
     users = editor.users(sign)
+    names = {user.name for user in users}
     for user in users:
         if user.op != "Conv2D" or editor.source(user.input[0]) != sign:
             return False
@@ -108,6 +113,15 @@ def _flip(editor: Editor, sign: str, flips: np.ndarray) -> bool:
             return False
         kernel = editor.constant(user.input[1])
         if kernel is None or kernel.shape[2] != len(flips):
+            return False
+        if any(
+            other.name not in names
+            and editor.layer(other) == editor.layer(user)
+            and (value := editor.constant(other.input[1])) is not None
+            and np.array_equal(value, kernel)
+            for other in editor.nodes("Conv2D")
+        ):
+            # A layer that is called elsewhere, too, would be stored twice.
             return False
     for user in users:
         turned = editor.known(user.input[1]) * flips[:, np.newaxis]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from converters.editing import Editor, data_inputs
-from converters.rewrites.patterns import becomes_binary, like
+from converters.rewrites.patterns import becomes_binary, like, padding_of
 
 
 def rewrite(editor: Editor) -> list[str]:
@@ -107,13 +107,20 @@ def _alike(editor: Editor, ways: Any) -> bool:
             kernel.shape[:3],
             kernel.shape[2] == editor.inner_shape(node.input[0])[-1],
             attributes,
-            node.attr["padding"].s,
+            padding_of(node),
             [kind for kind, _ in steps],
             epsilons,
         )
 
     first = facts(ways[0])
-    return first[2] and all(facts(way) == first for way in ways[1:])
+    kernels = [editor.known(node.input[1]) for node, _ in ways]
+    twice = any(
+        np.array_equal(one, other)
+        for index, one in enumerate(kernels)
+        for other in kernels[:index]
+    )
+    # One kernel for two ways would be stored and computed twice.
+    return first[2] and not twice and all(facts(way) == first for way in ways[1:])
 
 
 def _merge(editor: Editor, node: Any, ways: Any) -> None:

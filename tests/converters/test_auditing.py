@@ -228,3 +228,42 @@ def test_a_file_is_audited_without_its_model(tmp_path):
     (operator,) = alone.binary
     assert operator.layers == () and operator.predicted_bytes is None
     assert operator.num_bytes == whole.binary[0].num_bytes == 32 * (9 * 2 * 4 + 8)
+
+
+def test_a_small_turned_kernel_is_not_taken_for_another_one():
+    x = tf.keras.Input((8, 8, 32))
+    options = {"padding": "valid", "name": "real", "input_quantizer": None}
+    real = conv(filters=1, kernel_size=1, **options)(x)
+    y = tf.keras.layers.MaxPool2D(2)(tf.keras.layers.ReLU()(x))
+    norm = tf.keras.layers.BatchNormalization()
+    binary = conv(filters=1, kernel_size=1, padding="valid")(norm(y))
+    model = tf.keras.Model(x, [real, binary])
+    others = norm.get_weights()[1:]
+    norm.set_weights([np.where(np.arange(32) % 3, 1, -1), *others])
+    with pytest.warns(UserWarning, match="real .QuantConv2D. stayed float"):
+        report = converters.convert(model, inputs=None).report
+    assert [layer.name for layer in report.audit.converted] == ["binary"]
+    assert [layer.name for layer in report.audit.stayed_float] == ["real"]
+
+
+@pytest.mark.parametrize("order", [(4, 2, 0, 1, 3), (1, 0, 3, 2, 4)])
+def test_merged_layers_are_found_in_any_order(order):
+    x = tf.keras.Input((4, 4, 32))
+    signs = lq.quantizers.SteSign()(x)
+    widths = [32, 64, 32, 64, 32]
+    parts = [
+        conv(
+            filters=width,
+            kernel_size=1,
+            padding="valid",
+            input_quantizer=lq.quantizers.NoOp(precision=1),
+            name=f"part_{index}",
+        )(signs)
+        for index, width in enumerate(widths)
+    ]
+    y = tf.keras.layers.Concatenate()([parts[index] for index in order])
+    audit = converters.convert(tf.keras.Model(x, y), inputs=None).report.audit
+    assert audit.operators["LceBconv2d"] == 1 and not audit.stayed_float
+    (operator,) = audit.binary
+    assert sorted(operator.layers) == [f"part_{index}" for index in range(5)]
+    assert operator.num_bytes == operator.predicted_bytes

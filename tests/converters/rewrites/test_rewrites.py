@@ -433,6 +433,118 @@ def test_converts_with_it(name):
     assert f"| {kind} |" in report.markdown()
 
 
+def plus(x, channels=32, times=1):
+    # As raw operations of one layer.
+    return layers.Lambda(lambda t: sum([shift_of(channels)] * times, t))(x)
+
+
+def one_channel(x):
+    return norm(layers.Conv2D(1, 1)(x))
+
+
+def explicit(x, kernel=None):
+    kernel = np.where(shift_of((3, 3, 32, 32)) < 0, -1, 1) if kernel is None else kernel
+    padding = [[0, 0], [1, 1], [1, 1], [0, 0]]
+    return tf.nn.conv2d(x, kernel.astype(np.float32), 1, padding)
+
+
+def behind_dropout(x):
+    parts = [layers.Add()([norm(conv()(x)), y]) for y in (x, layers.ReLU()(x))]
+    joined = layers.Concatenate()(parts)
+    return layers.Add()([joined, plus(layers.Dropout(0.1)(joined), 64)])
+
+
+def called_twice(x):
+    layer = conv(pad_values=0.0)
+    return layers.Add()([layer(norm(x)), layer(norm(layers.ReLU()(x)))])
+
+
+def equal_twins(x):
+    layer, signs = conv(32, 1, pad_values=0.0, **NO_OP), lq.quantizers.SteSign()(x)
+    return layers.Concatenate()([norm(layer(signs)), norm(layer(signs))])
+
+
+def joined_with_itself(x):
+    y = norm(conv(32, 1, pad_values=0.0)(x))
+    return layers.Concatenate()([y, y])
+
+
+def doubled(x):
+    p = norm(x)
+    return plus(layers.Add()([p, p]))
+
+
+# Graphs that a rewrite might spoil.
+ODD = {
+    "many_constants": lambda x: plus(layers.ReLU()(x), times=8),
+    "many_constants_behind_a_sum": lambda x: plus(
+        layers.Add()([norm(conv()(x)), layers.ReLU()(x)]), times=5
+    ),
+    "a_sum_with_itself": doubled,
+    "a_used_concatenation": behind_dropout,
+    "a_stretched_norm": lambda x: plus(one_channel(x) + layers.ReLU()(x)),
+    "a_stretched_norm_beside": lambda x: one_channel(x) + plus(layers.ReLU()(x)),
+    "two_stretched": lambda x: plus(one_channel(x) + layers.Conv2D(1, 1)(x)),
+    "a_pool_of_channels": lambda x: plus(
+        tf.nn.max_pool2d(plus(x), [1, 1, 1, 2], [1, 1, 1, 2], "SAME"), 16
+    ),
+    "explicit_padding_of_a_pool": lambda x: plus(
+        tf.nn.max_pool2d(
+            plus(x), 2, 2, [[0, 0], [1, 1], [1, 1], [0, 0]], data_format="NHWC"
+        )
+    ),
+    "explicit_padding_behind_norm": lambda x: explicit(
+        lq.quantizers.SteSign()(norm(x))
+    ),
+    "explicit_padding_behind_a_factor": lambda x: explicit(
+        0.3 * lq.quantizers.SteSign()(x)
+    ),
+    "a_layer_called_twice": called_twice,
+    "twins_of_one_kernel": equal_twins,
+    "a_twin_of_itself": joined_with_itself,
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_graphs_keep_their_function(name):
+    tf.keras.utils.set_random_seed(1)
+    model = trained_looking(functional((6, 6, 32), ODD[name]))
+    images = np.random.default_rng(2).normal(size=(4, 6, 6, 32)).astype(np.float32)
+    frozen = freeze(model)
+    changed, done = rewrite(frozen)
+    expected = model(images).numpy()
+    with changed.session() as run:
+        (tensor,) = frozen.inputs.values()
+        (result,) = run({tensor: images}, frozen.outputs.values())
+    assert result.shape == expected.shape
+    np.testing.assert_allclose(result, expected, atol=1e-5 * np.abs(expected).max())
+    for entry in done:
+        assert entry.after.constant_bytes <= 1.1 * entry.before.constant_bytes
+
+
+def test_a_turned_sign_of_zero_stays_plus_one():
+    """Behind a rectifier zeros are frequent, and thresholds of zero are, too."""
+
+    def build(x):
+        x = layers.MaxPool2D(2)(layers.ReLU()(x))
+        return conv(pad_values=0.0)(layers.BatchNormalization(name="flat")(x))
+
+    model = functional((8, 8, 32), build)
+    gamma, beta = np.resize([1, -1, -1], 32), np.resize([0, 0, 1], 32)
+    model.get_layer("flat").set_weights([gamma, beta, beta, np.ones(32) - 1e-3])
+    images = np.random.default_rng(2).normal(size=(8, 8, 8, 32)).astype(np.float32)
+    images = np.where(images < 1, -1, 1).astype(np.float32)
+    frozen = freeze(model)
+    changed, done = rewrite(frozen)
+    assert [entry.name for entry in done] == ["sign_thresholds"]
+    with changed.session() as run:
+        (tensor,) = frozen.inputs.values()
+        (result,) = run({tensor: images}, frozen.outputs.values())
+    np.testing.assert_array_equal(result, model(images).numpy())
+    report = converters.convert(model, inputs=images).report
+    assert sum(layer.ties for layer in report.verification.layers) == 0
+
+
 REFUSED = [name for name in CASES if isinstance(CASES[name][-1], str)]
 
 
