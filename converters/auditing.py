@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from converters.bits import WORD, is_negative
 from converters.errors import check_model_and_file
 from converters.freezing import layer_names
 from converters.int8_audit import RealOperator, real_valued_operators
@@ -22,7 +23,6 @@ KNOWN_CUSTOM_OPERATORS = (
     "LceDequantize",
     "LceBMaxPool2d",
 )
-_WORD = 32
 # The converter takes a weight for +-c that is off by so much at most.
 SNAPPED = 0.005
 _NO_PATTERN = "no pattern of Larq Compute Engine matched it"
@@ -156,12 +156,12 @@ def audit(model: Any, tflite: bytes | str | os.PathLike[str]) -> Audit:
         check_model_and_file(model, tflite)
     file = TfliteFile(tflite)
     layers = []
-    places = _match(file, quantized_layers(model))
-    for layer, index in places:
+    quantized = quantized_layers(model)
+    for layer, index in _match(file, quantized):
         reason, fix = (None, None) if index is not None else why_float(layer)
         layers.append(LayerAudit(layer.name, type(layer).__name__, index, reason, fix))
     names = collections.Counter(operator.name for operator in file.operators)
-    binary, other_bytes = _constants(file, layers, quantized_layers(model))
+    binary, other_bytes = _constants(file, layers, quantized)
     return Audit(
         layers=tuple(layers),
         operators=dict(sorted(names.items())),
@@ -218,7 +218,7 @@ def _constants(
 
 def _predicted_bytes(kernel: Any, has_bits: bool) -> int:
     height, width, channels, filters = kernel.shape
-    words = height * width * -(-channels // _WORD)
+    words = height * width * -(-channels // WORD)
     return 4 * filters * (words + (1 if has_bits else 2))
 
 
@@ -264,8 +264,7 @@ def filter_is_negative(file: TfliteFile, tensor: int) -> np.ndarray:
     words = file.data(tensor)
     if words is None:
         raise ValueError("A binary convolution whose filter is no constant.")
-    bits = (words[..., np.newaxis] >> np.arange(_WORD, dtype=np.int32)) & 1
-    return bits.reshape(*words.shape[:-1], -1).astype(bool)
+    return is_negative(words)
 
 
 def _kernel(layer: Any) -> np.ndarray | None:
@@ -291,20 +290,28 @@ def _match(file: TfliteFile, layers: list[Any]) -> list[tuple[Any, int | None]]:
     found: dict[int, int] = {}
     # Layers that are equal but for turned outputs come first: they are certain. Then
     # those that nothing kept float: of a small kernel a turned one tells little.
-    pure = [layer for layer in layers if why_float(layer)[0] == _NO_PATTERN]
-    for candidates, inputs_too in ((layers, False), (pure, True), (layers, True)):
+    kernels = {id(layer): _kernel(layer) for layer in layers}
+
+    def search(candidates: list[Any], inputs_too: bool) -> None:
         for layer in candidates:
-            kernel = _kernel(layer)
+            kernel = kernels[id(layer)]
             if kernel is None or id(layer) in found:
                 continue
-            height, width, inputs, outputs = kernel.shape
-            if candidates is layers and inputs_too:
-                if height * width * inputs * outputs < 4 * (inputs + outputs):
-                    continue
             index = _take(np.moveaxis(kernel < 0, -1, 0), free, inputs_too)
             if index is not None:
                 found[id(layer)] = index
+
+    search(layers, inputs_too=False)
+    missing = [layer for layer in layers if id(layer) not in found]
+    pure = [layer for layer in missing if why_float(layer)[0] == _NO_PATTERN]
+    search(pure, inputs_too=True)
+    search([x for x in missing if _is_telling(kernels[id(x)])], inputs_too=True)
     return [(layer, found.get(id(layer))) for layer in layers]
+
+
+def _is_telling(kernel: np.ndarray | None) -> bool:
+    """Whether a kernel has far more bits than signs that may be turned."""
+    return kernel is not None and kernel.size >= 4 * sum(kernel.shape[-2:])
 
 
 def _take(
@@ -334,7 +341,7 @@ def _equal_up_to_signs(
     channels = kernel.shape[-1]
     if kernel.shape[:-1] != negative.shape[:-1]:
         return False
-    if -(-channels // _WORD) * _WORD != negative.shape[-1]:
+    if -(-channels // WORD) * WORD != negative.shape[-1]:
         return False
     # The first outputs tell most filters apart.
     few = kernel[:2] != negative[:2, ..., :channels]
@@ -376,10 +383,10 @@ def why_float(layer: Any) -> tuple[str, str]:
             "use padding='valid' or 'same'",
         )
     channels = layer.kernel.shape[-2]
-    if layer.groups > 1 and channels % _WORD:
+    if layer.groups > 1 and channels % WORD:
         return (
             f"its groups have {channels} channels",
-            f"use groups of a multiple of {_WORD} channels",
+            f"use groups of a multiple of {WORD} channels",
         )
     if not isinstance(layer.input_quantizer, signs()):
         name = type(layer.input_quantizer).__name__

@@ -156,7 +156,7 @@ def _find_signs(
     nodes = {node.name: node for node in graph_def.node}
     live = {node_name(name) for name in inputs}
     signs = []
-    for name in _execution_order(nodes):
+    for name in execution_order(nodes):
         if any(node_name(source) in live for source in nodes[name].input):
             live.add(name)
         if nodes[name].op != "Sign" or name not in live:
@@ -169,7 +169,7 @@ def _find_signs(
     return tuple(signs)
 
 
-def _execution_order(nodes: Mapping[str, Any]) -> list[str]:
+def execution_order(nodes: Mapping[str, Any]) -> list[str]:
     """Returns the names of nodes so that each comes behind its inputs."""
     waiting = {}
     users = collections.defaultdict(list)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from converters.bits import is_negative
 from converters.runtime import Interpreter, TfliteFile
 
 _QUANTIZE = "LceQuantize"
@@ -103,9 +104,7 @@ def differing(values: np.ndarray, signs: np.ndarray) -> np.ndarray:
         >>> differing(np.array([7.0, -1.0]), np.array([0b01], np.int32))
         array([1.4, 0.2])
     """
-    little = np.ascontiguousarray(signs, "<i4").view(np.uint8)
-    negative = np.unpackbits(little, axis=-1, bitorder="little", count=values.shape[-1])
-    differs = (values < 0) != negative.astype(bool)
+    differs = (values < 0) != is_negative(signs, values.shape[-1])
     return _distance(values)[differs] if differs.any() else np.zeros(0)
 
 

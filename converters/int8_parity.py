@@ -13,8 +13,9 @@ from typing import Any, Union
 
 import numpy as np
 
+from converters.bits import is_negative, packed_shape
 from converters.freezing import FrozenModel, Sign
-from converters.parity import TIE, _negative, _packed
+from converters.parity import TIE
 from converters.ranges import Range, ranges_of
 from converters.runtime import Interpreter
 
@@ -116,10 +117,10 @@ def compare_steps(
 
 def _in_order(frozen: FrozenModel) -> list[Place]:
     """Returns ranges and signs in the order of execution."""
-    from converters.freezing import _execution_order
+    from converters.freezing import execution_order
 
     nodes = {node.name: node for node in frozen.graph_def.node}
-    position = {name: index for index, name in enumerate(_execution_order(nodes))}
+    position = {name: index for index, name in enumerate(execution_order(nodes))}
     places: list[Place] = [*ranges_of(frozen), *frozen.signs]
     return sorted(places, key=lambda place: position[_node(place)])
 
@@ -198,7 +199,7 @@ class _Judge:
         self, place: Place, value: np.ndarray, tensor: int, held: np.ndarray
     ) -> bool:
         if isinstance(place, Sign):
-            return _packed(value.shape) == held.shape
+            return packed_shape(value.shape) == held.shape
         scale, zero_point = self._file.quantization(tensor) or (0.0, 0)
         # The converter reshapes and joins as it likes.
         return (
@@ -267,7 +268,7 @@ class _Judge:
         feeds = {self._frozen.inputs[name]: array for name, array in arrays.items()}
         for place, tensor in pairs.items():
             if isinstance(place, Sign):
-                negative = _negative(held[tensor], place.channels)
+                negative = is_negative(held[tensor], place.channels)
                 value = np.where(negative, np.float32(-1), np.float32(1))
             else:
                 value = np.float32(place.scale) * (
@@ -284,7 +285,7 @@ def _distance(place: Place, value: np.ndarray, held: np.ndarray) -> np.ndarray:
         steps = np.floor(value / place.scale + 0.5) + place.zero_point
         ours = np.clip(steps, -128, 127).astype(np.int16)
         return np.abs(ours.ravel() - held.ravel().astype(np.int16))
-    differs = (value < 0) != _negative(held, place.channels)
+    differs = (value < 0) != is_negative(held, place.channels)
     scale = np.sqrt(np.square(value, dtype=np.float64).mean())
     tie = np.abs(value) <= TIE * scale
     return np.where(differs, np.where(tie, 1, 2), 0)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from converters.auditing import BINARY_CONVOLUTION
+from converters.bits import WORD, is_negative, packed_shape
 from converters.editing import Equivalent
 from converters.freezing import FrozenModel, Sign
 from converters.runtime import Interpreter
@@ -28,7 +29,6 @@ _TIED = 0.2
 # Signs are found by their values over as many samples as hold so many, at least two.
 _MATCHING_VALUES = 2**20
 _VALUES_AT_ONCE = 2**25
-_WORD = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,14 +116,14 @@ def compare_layers(
     samples = len(next(iter(arrays.values())))
     with contextlib.ExitStack() as stack:
         converted = _Judge(rewritten or frozen, stack)
-        size = sum(math.prod(file.shape(tensor)) * _WORD for tensor in bits)
+        size = sum(math.prod(file.shape(tensor)) * WORD for tensor in bits)
         count = max(2, _MATCHING_VALUES // max(1, size))
         first = {name: array[:count] for name, array in arrays.items()}
         pairs, diverging = converted.match(first, interpreter.intermediate(first, bits))
         judges = [converted]
         if rewritten is not None:
             judges.append(_Judge(frozen, stack))
-        size = sum(math.prod(file.shape(tensor)) * _WORD for tensor in pairs.values())
+        size = sum(math.prod(file.shape(tensor)) * WORD for tensor in pairs.values())
         batch = max(1, _VALUES_AT_ONCE // max(1, size))
         tallies = {sign: _Tally() for sign in pairs}
         tied = np.zeros(samples, bool)
@@ -142,7 +142,7 @@ def compare_layers(
                 values.update(found)
             for sign, tensor in pairs.items():
                 value = values[sign.sign]
-                differs = (value < 0) != _negative(words[tensor], sign.channels)
+                differs = (value < 0) != is_negative(words[tensor], sign.channels)
                 tied[part] |= tallies[sign].add(value, differs, len(tied[part]))
             parts.append(outputs)
     traced = {sign.sign for sign in pairs}
@@ -218,7 +218,7 @@ class _Judge:
                 fitting = {
                     tensor: _mismatch(value, array)
                     for tensor, array in words.items()
-                    if _packed(value.shape) == array.shape
+                    if packed_shape(value.shape) == array.shape
                 }
                 best = min(fitting, key=lambda tensor: fitting[tensor], default=None)
                 if best is not None and fitting[best] <= _TIED:
@@ -259,7 +259,7 @@ class _Judge:
         # What stands here for a sign of the file, and what that is multiplied by.
         places: dict[str, tuple[str, Any]] = {}
         for sign, tensor in pairs.items():
-            negative = _negative(words[tensor], sign.channels)
+            negative = is_negative(words[tensor], sign.channels)
             signs = np.where(negative, np.float32(-1), np.float32(1))
             known = (equivalents or {}).get(sign.sign)
             if known is not None:
@@ -290,25 +290,13 @@ class _Judge:
         return values, outputs
 
 
-def _packed(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Returns the shape of signs when 32 channels lie in a word."""
-    return (*shape[:-1], -(-shape[-1] // _WORD))
-
-
-def _negative(words: np.ndarray, channels: int | None) -> np.ndarray:
-    """Unpacks bits: 1 stands for -1, the first channel lies lowest."""
-    little = np.ascontiguousarray(words, "<i4").view(np.uint8)
-    bits = np.unpackbits(little, axis=-1, bitorder="little", count=channels)
-    return bits.astype(bool)
-
-
 def _mismatch(value: np.ndarray, words: np.ndarray) -> float:
     """Returns the share of signs that differ, 1 if by more than ties."""
     channels = value.shape[-1]
-    if _negative(words, None)[..., channels:].any():
+    if is_negative(words)[..., channels:].any():
         # Another tensor: bits behind the last channel are 0.
         return 1
-    differs = (value < 0) != _negative(words, channels)
+    differs = (value < 0) != is_negative(words, channels)
     clear = np.abs(value) > TIE * np.sqrt(np.square(value, dtype=np.float64).mean())
     if not clear.any():
         clear[:] = True

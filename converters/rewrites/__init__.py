@@ -90,18 +90,14 @@ def rewrite(
         )
     outputs = list(frozen.outputs.values())
     editor = Editor(frozen.graph_def, outputs, frozen.layers)
+    size = size_of(editor, outputs)
     done: list[Rewrite] = []
     for name, change in REWRITES.items():
         changed = tuple(dict.fromkeys(change(editor))) if name in names else ()
         if changed:
-            # Most graphs stay as they are, and need not be measured.
-            before = done[-1].after if done else _size(frozen)
-            done.append(Rewrite(name, changed, before, size_of(editor, outputs)))
+            after = size_of(editor, outputs)
+            done.append(Rewrite(name, changed, size, after))
+            size = after
     if not done:
         return frozen, ()
     return frozen.with_graph(editor.graph_def, editor.equivalents), tuple(done)
-
-
-def _size(frozen: FrozenModel) -> GraphSize:
-    outputs = list(frozen.outputs.values())
-    return size_of(Editor(frozen.graph_def, outputs, frozen.layers), outputs)
