@@ -15,7 +15,13 @@ from typing import Any
 import numpy as np
 
 from converters.editing import Editor, data_inputs
-from converters.rewrites.patterns import ACTIVATIONS, is_nhwc, only_user, padding_of
+from converters.rewrites.patterns import (
+    ACTIVATIONS,
+    is_nhwc,
+    like,
+    only_user,
+    padding_of,
+)
 
 
 def rewrite(editor: Editor) -> list[str]:
@@ -69,17 +75,13 @@ def _split(editor: Editor, node: Any, kernel: np.ndarray, groups: int) -> None:
     import tensorflow as tf
 
     steps, last = _what_follows(editor, node)
-    strides = list(node.attr["strides"].list.i)
-    dilations = list(node.attr["dilations"].list.i)
-    padding = padding_of(node)
+    convolution = like(node)
     kernels = np.split(kernel, groups, axis=-1)
 
     def build(x: Any) -> Any:
         parts = []
         for group, part in enumerate(tf.split(x, groups, axis=-1)):
-            part = tf.nn.conv2d(
-                part, kernels[group], strides, padding, dilations=dilations
-            )
+            part = convolution(part, kernels[group])
             for step in steps:
                 part = step(part, group, groups)
             parts.append(part)

@@ -16,6 +16,7 @@ import numpy as np
 from converters.editing import Editor, data_inputs
 from converters.rewrites.patterns import (
     is_binary,
+    like,
     paddings,
     sign,
 )
@@ -35,8 +36,7 @@ def rewrite(editor: Editor) -> list[str]:
         kernel = editor.constant(node.input[1])
         if found is None or found[1] != -1 or value is None or not is_binary(kernel):
             continue
-        strides = list(node.attr["strides"].list.i)
-        dilations = list(node.attr["dilations"].list.i)
+        convolution = like(node)
 
         made: list[str] = []
 
@@ -44,14 +44,13 @@ def rewrite(editor: Editor) -> list[str]:
             x: Any,
             amounts: Any = found[0],
             kernel: Any = kernel,
-            strides: Any = strides,
-            dilations: Any = dilations,
+            convolution: Any = convolution,
             made: list[str] = made,
         ) -> Any:
             negated = sign(-np.finfo(np.float32).tiny - x)
             made.append(negated.name)
             padded = tf.pad(negated, amounts, constant_values=1.0)
-            return tf.nn.conv2d(padded, -kernel, strides, "VALID", dilations=dilations)
+            return convolution(padded, -kernel)
 
         name, old = editor.layer(node), editor.source(data_inputs(pad)[0])
         shape = editor.shape(old)

@@ -78,16 +78,25 @@ def same_padding(sizes: Any, kernel: Any, strides: Any, dilations: Any) -> np.nd
     return np.array(amounts)
 
 
-def like(node: Any) -> Callable[[Any, Any], Any]:
-    """Returns a function (inputs, kernel) that convolves as a Conv2D does."""
+def like(node: Any, padding: str | None = None) -> Callable[[Any, Any], Any]:
+    """Returns a function (inputs, kernel) that convolves as a node does.
+
+    Args:
+        node: A Conv2D or DepthwiseConv2dNative.
+        padding: Another padding than the node's. Defaults to `None`, its own.
+    """
     import tensorflow as tf
 
     strides = list(node.attr["strides"].list.i)
     dilations = list(node.attr["dilations"].list.i)
-    padding = padding_of(node)
+    amounts = padding or padding_of(node)
 
     def convolution(x: Any, kernel: Any) -> Any:
-        return tf.nn.conv2d(x, kernel, strides, padding, dilations=dilations)
+        if node.op == "DepthwiseConv2dNative":
+            return tf.nn.depthwise_conv2d(
+                x, kernel, strides, amounts, dilations=dilations[1:3]
+            )
+        return tf.nn.conv2d(x, kernel, strides, amounts, dilations=dilations)
 
     return convolution
 

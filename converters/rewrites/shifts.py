@@ -252,11 +252,12 @@ def _add_to(editor: Editor, tensor: str, constant: np.ndarray) -> None:
     node = editor.producer(tensor)
     inputs = data_inputs(node)
     at = 2 if node.op == "FusedBatchNormV3" else 1
-    _with_constant(editor, node, inputs[0], at, editor.known(inputs[at]) + constant)
+    x = _untouched(inputs[0], len(constant))
+    _with_constant(editor, node, x, at, editor.known(inputs[at]) + constant)
 
 
 def _with_constant(
-    editor: Editor, node: Any, x: str, at: int, value: np.ndarray, *more: Any
+    editor: Editor, node: Any, x: _Peeled, at: int, value: np.ndarray
 ) -> None:
     """Computes a norm or bias with another constant at one of its inputs."""
     import tensorflow as tf
@@ -266,20 +267,14 @@ def _with_constant(
     epsilon = node.attr["epsilon"].f
 
     def build(*tensors: Any) -> Any:
-        x = more[0](*tensors) if more else tensors[0]
+        y = x.build(*tensors)
         if node.op == "BiasAdd":
-            return tf.nn.bias_add(x, constants[0])
+            return tf.nn.bias_add(y, constants[0])
         return tf.compat.v1.nn.fused_batch_norm(
-            x, *constants, epsilon=epsilon, is_training=False
+            y, *constants, epsilon=epsilon, is_training=False
         )[0]
 
-    inputs = more[1] if more else (x,)
-    editor.replace(
-        [f"{node.name}:0"],
-        [canonical(tensor) for tensor in inputs],
-        build,
-        f"{editor.layer(node)}/shifted",
-    )
+    _replace(editor, node, x.tensors, build)
 
 
 def _into_norm(editor: Editor, node: Any) -> bool:
@@ -293,7 +288,7 @@ def _into_norm(editor: Editor, node: Any) -> bool:
     if peeled is None:
         return False
     mean = editor.known(inputs[3]) - peeled.shift
-    _with_constant(editor, node, inputs[0], 3, mean, peeled.build, peeled.tensors)
+    _with_constant(editor, node, peeled, 3, mean)
     return True
 
 

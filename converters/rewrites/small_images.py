@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from converters.editing import Editor, data_inputs
-from converters.rewrites.patterns import becomes_binary, same_padding
+from converters.rewrites.patterns import becomes_binary, like, same_padding
 
 
 def rewrite(editor: Editor) -> list[str]:
@@ -31,18 +31,17 @@ def rewrite(editor: Editor) -> list[str]:
         amounts = same_padding(sizes, kernel.shape[:2], strides[1:3], dilations[1:3])
         outside = _outside(kernel, sizes, amounts, strides[1:3], dilations[1:3])
         around = ((0, 0), *map(tuple, amounts), (0, 0))
+        convolution = like(node, "VALID")
 
         def build(
             x: Any,
             kernel: Any = kernel,
             outside: Any = outside,
             around: Any = around,
-            strides: Any = strides,
-            dilations: Any = dilations,
+            convolution: Any = convolution,
         ) -> Any:
             padded = tf.pad(x, around, constant_values=1.0)
-            y = tf.nn.conv2d(padded, kernel, strides, "VALID", dilations=dilations)
-            return y - outside
+            return convolution(padded, kernel) - outside
 
         name = editor.layer(node)
         editor.replace(

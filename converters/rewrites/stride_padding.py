@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from converters.editing import Editor, data_inputs
-from converters.rewrites.patterns import is_nhwc, paddings
+from converters.rewrites.patterns import is_nhwc, like, paddings
 
 
 def rewrite(editor: Editor) -> list[str]:
@@ -25,25 +25,16 @@ def rewrite(editor: Editor) -> list[str]:
     changed = []
     for node, pad, cut, constant in find(editor):
         value, kernel = data_inputs(pad)[0], data_inputs(node)[1]
-        strides = list(node.attr["strides"].list.i)
-        dilations = list(node.attr["dilations"].list.i)
-        depthwise = node.op == "DepthwiseConv2dNative"
+        convolution = like(node)
 
         def build(
             x: Any,
             filters: Any,
             cut: Any = cut,
             constant: float = constant,
-            strides: Any = strides,
-            dilations: Any = dilations,
-            depthwise: bool = depthwise,
+            convolution: Any = convolution,
         ) -> Any:
-            x = tf.pad(x, cut, constant_values=constant)
-            if depthwise:
-                return tf.nn.depthwise_conv2d(
-                    x, filters, strides, "VALID", dilations=dilations[1:3]
-                )
-            return tf.nn.conv2d(x, filters, strides, "VALID", dilations=dilations)
+            return convolution(tf.pad(x, cut, constant_values=constant), filters)
 
         name = editor.layer(node)
         editor.replace([f"{node.name}:0"], [value, kernel], build, f"{name}/cut")

@@ -11,35 +11,25 @@ from __future__ import annotations
 from typing import Any
 
 from converters.editing import Editor, data_inputs
-from converters.rewrites.patterns import becomes_binary, is_nhwc
+from converters.rewrites.patterns import becomes_binary, is_nhwc, like
 
 
 def rewrite(editor: Editor) -> list[str]:
     """Cuts off what real convolutions do not read."""
-    import tensorflow as tf
-
     changed = []
     for node, read, padded in find(editor):
-        strides = list(node.attr["strides"].list.i)
-        dilations = list(node.attr["dilations"].list.i)
-        depthwise = node.op == "DepthwiseConv2dNative"
+        convolution = like(node, None if padded else "VALID")
 
         def build(
             x: Any,
             filters: Any,
             read: Any = read,
-            padding: str = "SAME" if padded else "VALID",
-            strides: Any = strides,
-            dilations: Any = dilations,
-            depthwise: bool = depthwise,
+            padded: bool = padded,
+            convolution: Any = convolution,
         ) -> Any:
-            if padding == "SAME":
+            if padded:
                 x = x[:, : read[0], : read[1]]
-            if depthwise:
-                return tf.nn.depthwise_conv2d(
-                    x, filters, strides, padding, dilations=dilations[1:3]
-                )
-            return tf.nn.conv2d(x, filters, strides, padding, dilations=dilations)
+            return convolution(x, filters)
 
         name = editor.layer(node)
         inputs = data_inputs(node)[:2]
