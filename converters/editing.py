@@ -10,6 +10,8 @@ from typing import Any, Optional
 
 import numpy as np
 
+from converters.sessions import session_of
+
 # What passes its first input on. The gradient functions of larq's quantizers leave
 # nodes of the second kind.
 _PASSING = (
@@ -247,7 +249,7 @@ class Editor:
             tf.graph_util.import_graph_def(part, name="")
         names = {node.name for node in nodes}
         given = {name: feeds[name] for name in feeds if node_name(name) in names}
-        with tf.compat.v1.Session(graph=graph) as session:
+        with session_of(graph) as session:
             return session.run(canonical(tensor), given)
 
     def replace(

@@ -17,6 +17,7 @@ from converters.editing import (
     node_name,
     signed_value,
 )
+from converters.sessions import session_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +78,7 @@ class FrozenModel:
         graph = tf.Graph()
         with graph.as_default():
             tf.graph_util.import_graph_def(self.graph_def, name="")
-        with tf.compat.v1.Session(graph=graph) as session:
+        with session_of(graph) as session:
 
             def run(
                 feeds: Mapping[str, np.ndarray], fetches: Sequence[str]

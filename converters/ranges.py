@@ -23,6 +23,7 @@ import numpy as np
 from converters.editing import Editor, canonical, data_inputs, node_name
 from converters.freezing import FrozenModel
 from converters.rewrites.patterns import is_binary
+from converters.sessions import session_of
 
 _FAKE_QUANT = (
     "FakeQuantWithMinMaxVars",
@@ -362,7 +363,7 @@ def _spans(
         ]
     samples = len(next(iter(calibration.values())))
     found = []
-    with tf.compat.v1.Session(graph=graph) as session:
+    with session_of(graph) as session:
         for start in range(0, samples, _BATCH):
             part = slice(start, start + _BATCH)
             feeds = {inputs[name]: array[part] for name, array in calibration.items()}
