@@ -1,9 +1,13 @@
 """Metadata of larq-bnnopt; the tools are configured in pyproject.toml."""
 
+import os
 import pathlib
 import re
+import sys
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build_ext import build_ext
 
 HERE = pathlib.Path(__file__).parent
 
@@ -12,8 +16,81 @@ HERE = pathlib.Path(__file__).parent
 REFERENCE_ROW = "python_version < '3.12'"
 NEWER_ROW = "python_version == '3.12'"
 ANY_ROW = "python_version < '3.13'"
+# On a board with Linux and aarch64 files are run, and training is the extra "train".
+BOARD = "sys_platform == 'linux' and platform_machine == 'aarch64'"
+DESK = "(sys_platform != 'linux' or platform_machine != 'aarch64')"
 # There is no wheel of larq-compute-engine for Linux on other machines than x86-64.
 CONVERTER = f"{ANY_ROW} and (sys_platform != 'linux' or platform_machine == 'x86_64')"
+
+TRAINING = [
+    f"tensorflow==2.15.1; {REFERENCE_ROW}",
+    f"tensorflow==2.19.1; {NEWER_ROW}",
+    f"tf-keras==2.19.0; {NEWER_ROW}",
+    f"larq==0.14.0; {ANY_ROW}",
+    f"larq-zoo==2.4.0; {ANY_ROW}",
+    # Zookeeper's bound, stated where pip's resolver sees it first; and etils' last
+    # version for Python 3.10, which older pips look for without an end.
+    f"tensorflow-datasets>=4.8,<4.9; {ANY_ROW}",
+    "etils<1.14; python_version < '3.11'",
+    f"matplotlib; {ANY_ROW}",
+    f"rich; {ANY_ROW}",
+]
+
+SOURCES = HERE / "converters" / "runtime" / "src"
+# Products and sums are rounded apart, so that all kernels give the same floats.
+FLAGS = [
+    "-std=gnu11",
+    "-O3",
+    "-ffp-contract=off",
+    "-fvisibility=hidden",
+    "-pthread",
+    "-g0",
+]
+LIBRARY = Extension(
+    "converters.runtime.libbnn",
+    sources=sorted(os.path.relpath(path, HERE) for path in SOURCES.glob("*.c")),
+    depends=sorted(os.path.relpath(path, HERE) for path in SOURCES.glob("*.h")),
+    extra_compile_args=FLAGS,
+    extra_link_args=["-pthread"],
+    libraries=["m"],
+    # Without a compiler everything else works, and `bnnopt doctor` says what is missing.
+    optional=True,
+)
+
+
+class BuildLibrary(build_ext):
+    """Builds a plain shared library: it is LiteRT that loads it, not Python."""
+
+    def get_ext_filename(self, fullname: str) -> str:
+        """Returns the path without the version of Python in it."""
+        return os.path.join(*fullname.split(".")) + ".so"
+
+    def get_export_symbols(self, ext: Extension) -> list[str]:
+        """Returns no function that initialises a module."""
+        return []
+
+
+class Wheel(bdist_wheel):
+    """A wheel for every Python of a platform, or one that says what it lacks."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        """Returns the tags of the name."""
+        if not list(pathlib.Path(self.bdist_dir).glob("converters/runtime/*.so")):
+            print("The binary kernels were not built.", file=sys.stderr)
+            self.build_number = "0nokernels"
+            return "py3", "none", "any"
+        return "py3", "none", super().get_tag()[2]
+
+
+def requirements(lines: list[str], where: str) -> list[str]:
+    """Returns requirements that hold on some machines only."""
+    found = []
+    for line in lines:
+        name, _, marker = line.partition("; ")
+        found.append(
+            f"{name}; ({marker}) and {where}" if marker else f"{name}; {where}"
+        )
+    return found
 
 
 def version() -> str:
@@ -50,24 +127,19 @@ setup(
         "larq_bnnopt.datasets": ["data/*"],
         "zoo_extensions": ["py.typed"],
         "converters": ["py.typed"],
+        "converters.runtime": ["self_test.*"],
     },
+    ext_modules=[LIBRARY],
+    cmdclass={"build_ext": BuildLibrary, "bdist_wheel": Wheel},
     install_requires=[
         f"numpy<2; {ANY_ROW}",
         "numpy; python_version >= '3.13'",
-        f"tensorflow==2.15.1; {REFERENCE_ROW}",
-        f"tensorflow==2.19.1; {NEWER_ROW}",
-        f"tf-keras==2.19.0; {NEWER_ROW}",
-        f"larq==0.14.0; {ANY_ROW}",
-        f"larq-zoo==2.4.0; {ANY_ROW}",
-        # Zookeeper's bound, stated where pip's resolver sees it first; and etils' last
-        # version for Python 3.10, which older pips look for without an end.
-        f"tensorflow-datasets>=4.8,<4.9; {ANY_ROW}",
-        "etils<1.14; python_version < '3.11'",
-        f"matplotlib; {ANY_ROW}",
-        f"rich; {ANY_ROW}",
+        *requirements(TRAINING, DESK),
+        f"ai-edge-litert; {BOARD}",
         f"larq-compute-engine==0.16.0; {CONVERTER}",
     ],
     extras_require={
+        "train": TRAINING,
         "test": ["pytest>=8", "pytest-xdist", "scipy", "hypothesis"],
         "dev": ["ruff", "mypy", "pre-commit"],
     },

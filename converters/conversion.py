@@ -300,7 +300,7 @@ def _check_operators(content: bytes, messages: tuple[str, ...]) -> None:
 
 def _check_loads(model: Any, content: bytes) -> None:
     try:
-        Interpreter(content)
+        Interpreter(content, backend="lce")
     except (RuntimeError, ValueError) as error:
         raise ConversionError(
             f"Larq Compute Engine made a file of {model.name} that does not load: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -21,13 +22,13 @@ class CutFile:
 
     Args:
         file: The file.
-        num_threads: Threads to compute with. Defaults to `1`.
+        **options: Those of `Interpreter`, as `num_threads`.
 
     Attributes:
         operators: Indices of the operators that make signs of real values.
     """
 
-    def __init__(self, file: TfliteFile, num_threads: int = 1):
+    def __init__(self, file: TfliteFile, **options: Any):
         self.operators = tuple(
             index
             for index, operator in enumerate(file.operators)
@@ -35,12 +36,12 @@ class CutFile:
             and file.dtype(operator.inputs[0]) == np.float32
         )
         made = [file.operators[index] for index in self.operators]
-        self._file, self._num_threads = file, num_threads
+        self._file, self._options = file, options
         self._words = [operator.outputs[0] for operator in made]
         self._values = [operator.inputs[0] for operator in made]
         self._computed = sorted(set(self._values) - set(file.inputs))
         self._interpreter = Interpreter(
-            file.with_given(self._words, [*self._computed, *file.outputs]), num_threads
+            file.with_given(self._words, [*self._computed, *file.outputs]), **options
         )
         self._whole: Interpreter | None = None
 
@@ -54,7 +55,7 @@ class CutFile:
             return []
         if self._whole is None:
             content = self._file.with_outputs(self._words)
-            self._whole = Interpreter(content, self._num_threads)
+            self._whole = Interpreter(content, **self._options)
         return self._whole.run_once(inputs)
 
     def run(

@@ -95,7 +95,7 @@ def package(
     _check_destination(folder)
     name = tflite.report.model if isinstance(tflite, Conversion) else None
     interpreter = Interpreter(
-        tflite.content if isinstance(tflite, Conversion) else tflite
+        tflite.content if isinstance(tflite, Conversion) else tflite, backend="lce"
     )
     arrays = _golden_inputs(interpreter, model, inputs)
     content: dict[str, Any] = {
@@ -186,7 +186,7 @@ def _golden_signs(
     interpreter: Interpreter, arrays: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
     """Returns the signs that the file makes, and the margin of each input."""
-    cut = CutFile(interpreter.file)
+    cut = CutFile(interpreter.file, backend="lce")
     signs: list[list[np.ndarray]] = []
     margins = []
     for index in range(len(next(iter(arrays.values())))):

@@ -175,7 +175,7 @@ def replay(folder: str | os.PathLike[str], *, num_threads: int = 1) -> Replay:
     check_sums(folder)
     content, golden = _read(folder)
     interpreter = Interpreter(folder / MODEL, num_threads)
-    cut = CutFile(interpreter.file, num_threads)
+    cut = CutFile(interpreter.file, num_threads=num_threads)
     try:
         arrays = {e["name"]: golden[e["array"]] for e in content["inputs"]}
         expected = {e["name"]: golden[e["array"]] for e in content["outputs"]}

@@ -268,7 +268,9 @@ def verify_graphs(
     samples = len(next(iter(arrays.values())))
     if labels is not None:
         labels = _checked_labels(model, labels, samples)
-    interpreter = Interpreter(_with_names_of(model, arrays, tflite), num_threads)
+    interpreter = Interpreter(
+        _with_names_of(model, arrays, tflite), num_threads, backend="lce"
+    )
     _check_fit(model, interpreter, arrays)
     expected = _named_outputs(model, model.predict(arrays, _BATCH, verbose=0))
     start = time.perf_counter()

@@ -1,6 +1,18 @@
 """Running a .tflite with binary layers; it imports nothing else of `converters`."""
 
-from converters.runtime.interpreter import Interpreter, TensorInfo, tensor_info
+from converters.runtime.interpreter import (
+    Interpreter,
+    OperatorTime,
+    TensorInfo,
+    tensor_info,
+)
 from converters.runtime.tflite_file import Operator, TfliteFile
 
-__all__ = ["Interpreter", "Operator", "TensorInfo", "TfliteFile", "tensor_info"]
+__all__ = [
+    "Interpreter",
+    "Operator",
+    "OperatorTime",
+    "TensorInfo",
+    "TfliteFile",
+    "tensor_info",
+]

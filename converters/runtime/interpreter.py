@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Union
 
 import numpy as np
 
+from converters.runtime import delegate
+from converters.runtime.lce import LceEngine
 from converters.runtime.tflite_file import TfliteFile
 
 Batch = Union[np.ndarray, Sequence[np.ndarray], Mapping[str, np.ndarray]]
-BACKENDS = ("auto", "lce")
+BACKENDS = ("auto", "delegate", "lce")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,23 +54,47 @@ class TensorInfo:
         return steps * np.float32(self.scale)
 
 
+@dataclasses.dataclass(frozen=True)
+class OperatorTime:
+    """The time of one binary operator, or of what LiteRT runs between two of them.
+
+    Attributes:
+        operator: Index of the operator in the file, `None` for what is between.
+        name: Name of the operator; of what is between, `"LiteRT"`.
+        milliseconds: The shortest time of a run.
+        median_milliseconds: The median.
+    """
+
+    operator: int | None
+    name: str
+    milliseconds: float
+    median_milliseconds: float
+
+
 class Interpreter:
     """Runs a .tflite file with named inputs and outputs.
 
     Args:
         model: Path of the file, or its content.
         num_threads: Threads to compute with. Defaults to `1`.
-        backend: `"lce"`, the interpreter of Larq Compute Engine in its fast setting, or
-            `"auto"`, the best one here. Defaults to `"auto"`.
+        backend: `"delegate"`, the binary kernels of this package in LiteRT, that of
+            ai-edge-litert or of TensorFlow; `"lce"`, the interpreter of Larq Compute
+            Engine in its fast setting; or `"auto"`, the first of them that is
+            installed. Defaults to `"auto"`.
+        kernels: Which binary kernels of the delegate to compare with others, by a name
+            that `bnnopt doctor` prints. Defaults to `None`, the fastest ones.
 
     Attributes:
         file: The file.
         inputs: The inputs, in the order of the file, which need not be Keras's.
         outputs: The outputs, in the order of the file.
+        backend: The backend that runs it.
+        batch_size: How many samples go through it at once.
 
     Raises:
-        ValueError: If the file is none, or the backend is unknown.
+        ValueError: If the file is none or does not run, or the backend is unknown.
         ImportError: If the backend is not installed.
+        RuntimeError: If the LiteRT here does not work with the binary kernels.
 
     Example:
         >>> import numpy as np
@@ -84,11 +112,14 @@ class Interpreter:
         model: bytes | str | os.PathLike[str],
         num_threads: int = 1,
         backend: str = "auto",
+        kernels: str | None = None,
     ):
         if backend not in BACKENDS:
             raise ValueError(
                 f"backend must be one of {BACKENDS}. Received: {backend!r}"
             )
+        if num_threads < 1:
+            raise ValueError(f"num_threads must be positive. Received: {num_threads}")
         file = TfliteFile(model)
         self.inputs = tuple(
             tensor_info(file, name, tensor)
@@ -99,9 +130,58 @@ class Interpreter:
             for name, tensor in zip(file.output_names(), file.outputs)
         )
         self.file = file
+        self.backend = _backend(backend)
+        if kernels is not None and self.backend != "delegate":
+            raise ValueError(
+                f"kernels={kernels!r} are those of backend 'delegate'. This one is "
+                f"{self.backend!r}."
+            )
+        self.batch_size = self._of_file = self.inputs[0].shape[0]
         self._num_threads = num_threads
+        self._kernels = kernels
         self._inner: tuple[tuple[int, ...], Any] = ((), None)
-        self._interpreter = _lce_interpreter(file.content, num_threads)
+        self._engine = self._start(file.content)
+
+    def _start(self, content: bytes) -> Any:
+        if self.backend == "lce":
+            return LceEngine(content, self._num_threads)
+        return delegate.DelegateEngine(
+            content, self._num_threads, delegate.ready_litert(), self._kernels
+        )
+
+    def resize(self, batch_size: int) -> None:
+        """Lets several samples go through the file at once.
+
+        Args:
+            batch_size: How many.
+
+        Raises:
+            ValueError: If the backend or the file cannot: a file may hold shapes of
+                one sample.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be positive. Received: {batch_size}")
+        if self.backend != "delegate":
+            raise ValueError(
+                f"Backend {self.backend!r} runs a sample at a time. Use 'delegate'."
+            )
+        engine = self._start(self.file.content)
+        try:
+            engine.resize([(batch_size, *info.shape[1:]) for info in self.inputs])
+            zeros = [
+                np.zeros((batch_size, *info.shape[1:]), info.dtype)
+                for info in self.inputs
+            ]
+            shapes = [array.shape[0] for array in engine.run(zeros)]
+        except (ValueError, RuntimeError) as error:
+            raise ValueError(
+                f"The file does not run on {batch_size} samples at once: {error}"
+            ) from error
+        if set(shapes) != {batch_size}:
+            raise ValueError(
+                f"The file makes outputs of {shapes} samples from {batch_size}."
+            )
+        self._engine, self.batch_size = engine, batch_size
 
     def predict(self, batch: Batch) -> np.ndarray | dict[str, np.ndarray]:
         """Runs the model on a batch.
@@ -118,13 +198,11 @@ class Interpreter:
         Raises:
             ValueError: If names, number, shapes or types do not fit the inputs.
         """
-        arrays = self._arrays(batch)
-        result = self._interpreter.predict(arrays if len(arrays) > 1 else arrays[0])
-        if len(self.outputs) == 1:
-            return self.outputs[0].real(result)
-        return {
-            info.name: info.real(array) for info, array in zip(self.outputs, result)
+        results = self._all(self._engine, self._arrays(batch), self.batch_size)
+        named = {
+            info.name: info.real(array) for info, array in zip(self.outputs, results)
         }
+        return named if len(named) > 1 else named[self.outputs[0].name]
 
     def intermediate(
         self, batch: Batch, tensors: Sequence[int]
@@ -142,18 +220,14 @@ class Interpreter:
         Raises:
             ValueError: As `predict`.
         """
-        if not tensors:
-            return {}
         arrays = self._arrays(batch)
         if self._inner[0] != tuple(tensors):
-            content = self.file.with_outputs(tensors)
-            interpreter = _lce_interpreter(content, self._num_threads)
-            self._inner = (tuple(tensors), interpreter)
-        result = self._inner[1].predict(arrays if len(arrays) > 1 else arrays[0])
-        return dict(zip(tensors, [result] if len(tensors) == 1 else result))
+            engine = self._start(self.file.with_outputs(tensors))
+            self._inner = (tuple(tensors), engine)
+        return dict(zip(tensors, self._all(self._inner[1], arrays, self._of_file)))
 
     def run_once(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Runs the model once, on arrays of exactly the shapes of the file.
+        """Runs the model once, on arrays of exactly the shapes of its inputs.
 
         This is what a time is taken of: nothing is checked, split or joined.
 
@@ -163,7 +237,66 @@ class Interpreter:
         Returns:
             The outputs, in the order of `outputs`.
         """
-        return self._interpreter.interpreter.predict(list(arrays))
+        return self._engine.run(arrays)
+
+    def operator_times(self, batch: Batch, runs: int = 30) -> tuple[OperatorTime, ...]:
+        """Measures the binary operators, and LiteRT's own between them, in real runs.
+
+        Args:
+            batch: As for `predict`; the first `batch_size` samples are taken.
+            runs: How many runs. Defaults to `30`.
+
+        Returns:
+            The times in the order of the run, without those of `set_tensor` and
+            `get_tensor`.
+
+        Raises:
+            ValueError: As `predict`, or if the backend is `"lce"`, which takes no
+                times; `converters.profile` measures its operators.
+        """
+        if self.backend != "delegate":
+            raise ValueError(
+                f"Backend {self.backend!r} takes no times. Use converters.profile."
+            )
+        given = [array[: self.batch_size] for array in self._arrays(batch)]
+        if any(len(array) < self.batch_size for array in given):
+            raise ValueError(f"The inputs hold less than {self.batch_size} samples.")
+        measured = []
+        for _ in range(runs):
+            self.run_once(given)
+            times = self._engine.times()
+            measured.append(
+                [end - start for _, start, end in times]
+                + [after[1] - before[2] for before, after in itertools.pairwise(times)]
+            )
+        order = [operator for operator, _, _ in times]
+        shortest = np.min(measured, axis=0) / 1e6
+        medians = np.median(measured, axis=0) / 1e6
+        rows = []
+        for place, operator in enumerate(order):
+            if place:
+                gap = len(order) + place - 1
+                rows.append(OperatorTime(None, "LiteRT", shortest[gap], medians[gap]))
+            name = self.file.operators[operator].name
+            rows.append(OperatorTime(operator, name, shortest[place], medians[place]))
+        return tuple(rows)
+
+    def _all(
+        self, engine: Any, arrays: Sequence[np.ndarray], size: int
+    ) -> list[np.ndarray]:
+        """Runs all samples, `size` at once, and returns the outputs joined."""
+        parts = []
+        for start in range(0, len(arrays[0]), size):
+            given = [array[start : start + size] for array in arrays]
+            lacking = size - len(given[0])
+            if lacking:
+                given = [
+                    np.concatenate([array, np.repeat(array[-1:], lacking, axis=0)])
+                    for array in given
+                ]
+            kept = [array[: size - lacking] for array in engine.run(given)]
+            parts.append(kept)
+        return [np.concatenate(output) for output in zip(*parts)]
 
     def first_of(self, batch: Batch) -> list[np.ndarray]:
         """Returns the first sample of a batch as `run_once` takes it.
@@ -211,15 +344,16 @@ def tensor_info(file: TfliteFile, name: str, tensor: int) -> TensorInfo:
     return TensorInfo(name, file.shape(tensor), file.dtype(tensor), scale, zero_point)
 
 
-def _lce_interpreter(content: bytes, num_threads: int) -> Any:
-    try:
-        import larq_compute_engine as lce
-    except ImportError as error:
-        raise ImportError(
-            "To run binary layers here, install larq-compute-engine: "
-            "pip install larq-compute-engine==0.16.0"
-        ) from error
-    # The default kernels of its x86 build are slower than float32.
-    return lce.testing.Interpreter(
-        content, num_threads, use_indirect_bgemm=True, use_xnnpack=True
-    )
+def _backend(wanted: str) -> str:
+    """Returns the backend to use."""
+    if wanted == "lce":
+        return "lce"
+    if wanted == "delegate":
+        delegate.ready_litert()
+        return "delegate"
+    problem = delegate.missing()
+    if problem is None:
+        return "delegate"
+    if importlib.util.find_spec("larq_compute_engine") is None:
+        raise ImportError(f"Nothing here runs a .tflite with binary layers. {problem}")
+    return "lce"

@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
+import functools
+import importlib
+import importlib.util
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -333,7 +336,9 @@ def _shape_tensor(schema: Any, of: Any) -> Any:
     return tensor
 
 
+@functools.cache
 def _schema() -> Any:
-    from tensorflow.lite.python import schema_py_generated
-
-    return schema_py_generated
+    """Returns LiteRT's reader of the format: of ai-edge-litert, or of TensorFlow."""
+    if importlib.util.find_spec("ai_edge_litert") is not None:
+        return importlib.import_module("ai_edge_litert.schema_py_generated")
+    return importlib.import_module("tensorflow.lite.python.schema_py_generated")

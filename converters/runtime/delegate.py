@@ -1,0 +1,269 @@
+"""The binary kernels of this package, and the LiteRT that they run in.
+
+LiteRT's wheels promise no stable form of what a delegate sees of them. So each version
+must answer a small network rightly before it is used: in a process of its own if it is
+none of those that the tests run, since a wrong form may end the process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import functools
+import importlib
+import importlib.util
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+
+HERE = pathlib.Path(__file__).parent
+LIBRARY = HERE / "libbnn.so"
+SELF_TEST = HERE / "self_test.tflite"
+SELF_TEST_ANSWER = HERE / "self_test.npy"
+
+# Those that the tests run.
+TESTED = {
+    "ai-edge-litert": ("1.4.0", "2.3.0"),
+    "tensorflow": ("2.15.1", "2.19.1"),
+}
+_MODULES = {
+    "ai-edge-litert": "ai_edge_litert.interpreter",
+    "tensorflow": "tensorflow.lite.python.interpreter",
+}
+_DISTRIBUTIONS = {"tensorflow": ("tensorflow", "tensorflow-cpu")}
+_SECONDS = 120
+_LIBRARY_TOLERANCE = 1e-5
+
+
+@dataclasses.dataclass(frozen=True)
+class LiteRt:
+    """A LiteRT that is installed here.
+
+    Attributes:
+        name: The distribution, `"ai-edge-litert"` or `"tensorflow"`.
+        version: Its version.
+    """
+
+    name: str
+    version: str
+
+    @property
+    def tested(self) -> bool:
+        """Whether the tests run this version."""
+        return self.version in TESTED[self.name]
+
+    def module(self) -> Any:
+        """Imports its interpreter."""
+        return importlib.import_module(_MODULES[self.name])
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+def installed_litert() -> LiteRt | None:
+    """Returns the LiteRT to use here, `None` where there is none.
+
+    That is ai-edge-litert, which is small, before TensorFlow, which contains one too.
+    """
+    for name in _MODULES:
+        for distribution in _DISTRIBUTIONS.get(name, (name,)):
+            try:
+                return LiteRt(name, metadata.version(distribution))
+            except metadata.PackageNotFoundError:
+                continue
+    return None
+
+
+def default_kernels() -> str:
+    """Returns the name of the kernels that run here, as `"avx2"` or `"neon"`.
+
+    Raises:
+        ImportError: If the library was not built, or does not load.
+    """
+    return _library().bnn_default_kernels().decode()
+
+
+def known_kernels() -> dict[str, bool]:
+    """Returns the kernels in the library, and whether this processor runs them.
+
+    Raises:
+        ImportError: As `default_kernels`.
+    """
+    library = _library()
+    names = library.bnn_known_kernels().decode().split()
+    return {name: bool(library.bnn_has_kernels(name.encode())) for name in names}
+
+
+def missing() -> str | None:
+    """Returns why binary files cannot run by the delegate here, `None` if they can."""
+    try:
+        ready_litert()
+    except (ImportError, RuntimeError) as error:
+        return str(error)
+    return None
+
+
+@functools.cache
+def ready_litert() -> LiteRt:
+    """Returns the LiteRT of this environment after it answered rightly.
+
+    Raises:
+        ImportError: If there is no LiteRT, or the library of kernels is missing.
+        RuntimeError: If it answers wrongly.
+    """
+    _library()
+    litert = installed_litert()
+    if litert is None:
+        raise ImportError(
+            "No LiteRT is installed to run a .tflite with: pip install ai-edge-litert"
+        )
+    problem = run_self_test(litert) if litert.tested else _tested_apart(litert)
+    if problem is not None:
+        versions = ", ".join(TESTED["ai-edge-litert"])
+        raise RuntimeError(
+            f"{litert} does not work with the binary kernels: {problem}. Versions of "
+            f"ai-edge-litert that do: {versions}."
+        )
+    return litert
+
+
+def run_self_test(litert: LiteRt) -> str | None:
+    """Returns what is wrong with a LiteRT, `None` if it answers rightly."""
+    image = self_test_input()
+    try:
+        engine = DelegateEngine(SELF_TEST.read_bytes(), 1, litert)
+        answer = np.concatenate([array.ravel() for array in engine.run([image])])
+    except (ValueError, RuntimeError) as error:
+        return str(error)
+    expected = np.load(SELF_TEST_ANSWER)
+    difference = np.abs(answer - expected).max() / np.abs(expected).max()
+    if not difference <= _LIBRARY_TOLERANCE:
+        return f"the answer of the self-test is {difference:.1e} off"
+    return None
+
+
+def self_test_input() -> np.ndarray:
+    """Returns the image of the self-test: no value is near zero."""
+    numbers = np.arange(7 * 7 * 40).reshape(1, 7, 7, 40)
+    return (numbers * 37 % 101 - 50.5).astype(np.float32)
+
+
+def _tested_apart(litert: LiteRt) -> str | None:
+    """Runs the self-test in a process of its own."""
+    program = (
+        f"import sys; sys.path[:] = {sys.path!r}\n"
+        "from converters.runtime import delegate\n"
+        "litert = delegate.installed_litert()\n"
+        "sys.exit(delegate.run_self_test(litert))"
+    )
+    try:
+        process = subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"the self-test could not be run: {error}"
+    if process.returncode < 0:
+        return f"the self-test ended with signal {-process.returncode}"
+    if process.returncode:
+        lines = process.stderr.strip().splitlines()
+        return lines[-1] if lines else f"the self-test ended with {process.returncode}"
+    return None
+
+
+class DelegateEngine:
+    """One file in LiteRT's interpreter, with the binary kernels.
+
+    Args:
+        content: The file.
+        num_threads: Threads to compute with.
+        litert: The LiteRT.
+        kernels: Name of the kernels. Defaults to `None`, the fastest ones here.
+
+    Raises:
+        ValueError: If LiteRT cannot run the file, or the kernels are unknown here.
+    """
+
+    def __init__(
+        self,
+        content: bytes,
+        num_threads: int,
+        litert: LiteRt,
+        kernels: str | None = None,
+    ):
+        module = litert.module()
+        known = known_kernels()
+        if kernels is not None and not known.get(kernels):
+            here = [name for name, runs in known.items() if runs]
+            raise ValueError(f"kernels must be one of {here}. Received: {kernels!r}")
+        options = None if kernels is None else {"kernels": kernels}
+        # It must outlive the interpreter.
+        self._delegate = module.load_delegate(os.fspath(LIBRARY), options)
+        try:
+            self._interpreter = module.Interpreter(
+                model_content=content,
+                num_threads=num_threads,
+                experimental_delegates=[self._delegate],
+            )
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise ValueError(f"{litert} cannot run this file: {error}") from error
+        self._inputs = self._interpreter.get_input_details()
+        self._outputs = self._interpreter.get_output_details()
+
+    def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Runs the file once, on arrays of exactly the shapes of its inputs."""
+        for details, array in zip(self._inputs, arrays, strict=True):
+            self._interpreter.set_tensor(details["index"], array)
+        self._interpreter.invoke()
+        return [self._interpreter.get_tensor(one["index"]) for one in self._outputs]
+
+    def resize(self, shapes: Sequence[tuple[int, ...]]) -> None:
+        """Gives the inputs other shapes.
+
+        Raises:
+            RuntimeError: If an operator cannot have them.
+        """
+        for details, shape in zip(self._inputs, shapes, strict=True):
+            self._interpreter.resize_tensor_input(details["index"], shape)
+        self._interpreter.allocate_tensors()
+
+    def times(self) -> list[tuple[int, int, int]]:
+        """Returns operator, start and end of each binary operator's last run.
+
+        Times are nanoseconds of a clock that only moves on; in the order of the runs.
+        """
+        pointer = ctypes.c_void_p(self._delegate._get_native_delegate_pointer())
+        library = _library()
+        number = library.bnn_times(pointer, 0, None)
+        rows = (ctypes.c_int64 * 3 * number)()
+        library.bnn_times(pointer, number, rows)
+        return sorted((tuple(row) for row in rows), key=lambda row: row[1])
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    if not LIBRARY.exists():
+        raise ImportError(
+            f"The binary kernels are not built ({LIBRARY.name} is missing). Install a "
+            "C compiler and then this package again: pip install --force-reinstall "
+            "--no-deps larq-bnnopt"
+        )
+    try:
+        library = ctypes.CDLL(os.fspath(LIBRARY))
+    except OSError as error:
+        raise ImportError(
+            f"The binary kernels do not load on this {platform.machine()}: {error}"
+        ) from error
+    library.bnn_default_kernels.restype = ctypes.c_char_p
+    library.bnn_known_kernels.restype = ctypes.c_char_p
+    return library

@@ -1,0 +1,467 @@
+#include "convolution.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One direction of the image: rows or columns. */
+typedef struct {
+  int size, out, before; /* Taps `before` the image where it is padded. */
+  int padded;            /* Size with the padding that windows reach. */
+  int num_classes;
+  int *classes; /* For each output: which set of its taps lies inside. */
+  int *first, *end; /* Of each class: the taps from `first` to before `end`. */
+} Axis;
+
+struct Convolution {
+  ConvolutionOptions options;
+  int group_words, group_out, group_blocks;
+  int area;              /* Taps of one output, channels included. */
+  uint32_t *weights;     /* (groups, blocks, words of the window, BLOCK) */
+  float *multiplier, *bias;
+  int32_t *thresholds;   /* Doubled; (groups, blocks, BLOCK) */
+  int32_t *tap_values;   /* (taps, groups, blocks, BLOCK): what a +1 there adds. */
+  int32_t low, high;
+  /* What depends on the size of the image. */
+  int batch;
+  Axis y, x;
+  uint32_t *padded;      /* (batch, y.padded, x.padded, words), zeros around. */
+  int32_t *corrections;  /* (y classes, x classes, groups, blocks, BLOCK) */
+  int32_t *offsets;
+  Window window;
+};
+
+enum { INPUT_WORDS_MOST = INT32_MAX / 4 };
+
+static int words_in(const Convolution *c) { return words_of(c->options.channels_in); }
+
+static int window_words(const Convolution *c) {
+  return c->options.filter_height * c->options.filter_width * c->group_words;
+}
+
+static int padded_channels(const Convolution *c) {
+  return c->options.groups * c->group_blocks * BLOCK;
+}
+
+static const char *check(const ConvolutionOptions *o) {
+  if (o->channels_in < 1 || o->channels_out < 1) return "it has no channels";
+  if (o->filter_height < 1 || o->filter_width < 1) return "its filter is empty";
+  if (o->stride_height < 1 || o->stride_width < 1) return "its stride is not positive";
+  if (o->dilation_height < 1 || o->dilation_width < 1)
+    return "its dilation is not positive";
+  if (o->groups < 1 || o->channels_in % o->groups || o->channels_out % o->groups)
+    return "its channels are no multiple of its groups";
+  if (o->groups > 1 && o->channels_in / o->groups % 32)
+    return "the channels of a group are no multiple of 32";
+  int64_t taps = (int64_t)o->filter_height * o->filter_width;
+  if (taps > INT32_MAX / 4 || taps * o->channels_in > INT32_MAX / 4 ||
+      taps * words_of(o->channels_in) * (int64_t)o->channels_out > INT32_MAX / 4)
+    return "its filter is too large";
+  if ((int64_t)(o->filter_height - 1) * o->dilation_height > INT32_MAX / 8 ||
+      (int64_t)(o->filter_width - 1) * o->dilation_width > INT32_MAX / 8)
+    return "its dilation is too large";
+  if (o->output == TO_INT8 && !(o->scale > 0)) return "its output has no scale";
+  return NULL;
+}
+
+/* The filter in the order in which kernels read it. */
+static void pack_weights(Convolution *c, const uint32_t *filter) {
+  int words = window_words(c);
+  for (int g = 0; g < c->options.groups; ++g)
+    for (int o = 0; o < c->group_out; ++o, filter += words) {
+      int block = g * c->group_blocks + o / BLOCK;
+      uint32_t *to = c->weights + (size_t)block * words * BLOCK + o % BLOCK;
+      for (int k = 0; k < words; ++k) to[(size_t)k * BLOCK] = filter[k];
+    }
+}
+
+/* A tap outside is computed as if the image went on with +1. That adds to the dot
+ * product what is subtracted here: channels - 2 * (bits of the weights). */
+static void sum_taps(Convolution *c, const uint32_t *filter) {
+  int taps = c->options.filter_height * c->options.filter_width;
+  int channels = c->options.channels_in / c->options.groups;
+  for (int g = 0; g < c->options.groups; ++g)
+    for (int o = 0; o < c->group_out; ++o)
+      for (int t = 0; t < taps; ++t) {
+        int bits = 0;
+        for (int k = 0; k < c->group_words; ++k) bits += __builtin_popcount(*filter++);
+        int at = (g * c->group_blocks + o / BLOCK) * BLOCK + o % BLOCK;
+        c->tap_values[(size_t)t * padded_channels(c) + at] = channels - 2 * bits;
+      }
+}
+
+static void set_clamp(Convolution *c) {
+  int area = c->area, least = -area, most = area;
+  if (c->options.activation != ACTIVATION_NONE)
+    least = c->options.activation == RELU_N1_TO_1 ? -1 : 0;
+  if (c->options.activation == RELU_N1_TO_1 && most > 1) most = 1;
+  if (c->options.activation == RELU6 && most > 6) most = 6;
+  c->low = area - most;
+  c->high = area - least;
+}
+
+/* dot * multiplier + bias, as a function of the doubled count. */
+static void set_transform(Convolution *c, const ConvolutionConstants *constants) {
+  bool integers = c->options.output == TO_INT8;
+  double scale = integers ? c->options.scale : 1.0;
+  double zero = integers ? c->options.zero_point : 0.0;
+  for (int o = 0; o < c->options.channels_out; ++o) {
+    double multiplier = constants->multiplier[o], bias = constants->bias[o];
+    c->multiplier[o] = (float)(-multiplier / scale);
+    c->bias[o] = (float)((bias + c->area * multiplier) / scale + zero);
+  }
+}
+
+static void set_thresholds(Convolution *c, const int32_t *thresholds) {
+  for (int o = 0; o < c->options.channels_out; ++o) {
+    int block = o / c->group_out * c->group_blocks + o % c->group_out / BLOCK;
+    int64_t doubled = 2 * (int64_t)thresholds[o];
+    if (doubled > INT32_MAX) doubled = INT32_MAX;
+    if (doubled < INT32_MIN) doubled = INT32_MIN;
+    c->thresholds[block * BLOCK + o % c->group_out % BLOCK] = (int32_t)doubled;
+  }
+}
+
+Convolution *convolution_create(const ConvolutionOptions *options,
+                                const ConvolutionConstants *constants,
+                                const char **error) {
+  *error = check(options);
+  if (*error != NULL) return NULL;
+  *error = "there is not enough memory";
+  Convolution *c = calloc(1, sizeof *c);
+  if (c == NULL) return NULL;
+  c->options = *options;
+  c->group_words = words_of(options->channels_in / options->groups);
+  c->group_out = options->channels_out / options->groups;
+  c->group_blocks = (c->group_out + BLOCK - 1) / BLOCK;
+  int taps = options->filter_height * options->filter_width;
+  c->area = taps * (options->channels_in / options->groups);
+  size_t channels = (size_t)options->groups * (size_t)c->group_blocks * BLOCK;
+  c->weights = calloc(channels * (size_t)window_words(c), sizeof *c->weights);
+  c->offsets = calloc((size_t)taps, sizeof *c->offsets);
+  bool complete = c->weights != NULL && c->offsets != NULL;
+  if (options->output == TO_BITS) {
+    c->thresholds = malloc(channels * sizeof *c->thresholds);
+    complete = complete && c->thresholds != NULL;
+  } else {
+    c->multiplier = calloc((size_t)options->channels_out, sizeof *c->multiplier);
+    c->bias = calloc((size_t)options->channels_out, sizeof *c->bias);
+    complete = complete && c->multiplier != NULL && c->bias != NULL;
+  }
+  bool corrects = options->same && !options->pad_ones && taps > 1;
+  if (corrects) {
+    c->tap_values = calloc(channels * (size_t)taps, sizeof *c->tap_values);
+    complete = complete && c->tap_values != NULL;
+  }
+  if (!complete) {
+    convolution_destroy(c);
+    return NULL;
+  }
+  pack_weights(c, constants->filter);
+  if (corrects) sum_taps(c, constants->filter);
+  set_clamp(c);
+  if (options->output == TO_BITS) {
+    /* Channels that fill up a block give the bit 0. */
+    for (size_t i = 0; i < channels; ++i) c->thresholds[i] = INT32_MAX;
+    set_thresholds(c, constants->thresholds);
+  } else {
+    set_transform(c, constants);
+  }
+  *error = NULL;
+  return c;
+}
+
+static void free_axis(Axis *axis) {
+  free(axis->classes);
+  free(axis->first);
+  free(axis->end);
+  *axis = (Axis){0};
+}
+
+static void free_sizes(Convolution *c) {
+  free_axis(&c->y);
+  free_axis(&c->x);
+  free(c->padded);
+  free(c->corrections);
+  c->padded = NULL;
+  c->corrections = NULL;
+}
+
+void convolution_destroy(Convolution *c) {
+  if (c == NULL) return;
+  free_sizes(c);
+  free(c->weights);
+  free(c->multiplier);
+  free(c->bias);
+  free(c->thresholds);
+  free(c->tap_values);
+  free(c->offsets);
+  free(c);
+}
+
+static const char *lay_out(Axis *axis, int size, int filter, int stride, int dilation,
+                           bool same) {
+  int64_t reach = (int64_t)(filter - 1) * dilation + 1;
+  int64_t out = same ? ((int64_t)size + stride - 1) / stride
+                     : ((int64_t)size - reach + stride) / stride;
+  if (size < 1 || out < 1 || (!same && size < reach))
+    return "its image is smaller than its filter";
+  int64_t total = (out - 1) * stride + reach - size;
+  axis->size = size;
+  axis->out = (int)out;
+  axis->before = same && total > 0 ? (int)(total / 2) : 0;
+  axis->padded = (int)((out - 1) * stride + reach);
+  return NULL;
+}
+
+/* Puts outputs of which the same taps lie inside into one class. */
+static bool classify(Axis *axis, int filter, int stride, int dilation) {
+  axis->classes = malloc((size_t)axis->out * sizeof *axis->classes);
+  axis->first = malloc((size_t)axis->out * sizeof *axis->first);
+  axis->end = malloc((size_t)axis->out * sizeof *axis->end);
+  if (axis->classes == NULL || axis->first == NULL || axis->end == NULL) return false;
+  axis->num_classes = 0;
+  for (int o = 0; o < axis->out; ++o) {
+    int64_t start = (int64_t)o * stride - axis->before;
+    int first = 0, end = filter, same = 0;
+    while (first < filter && start + (int64_t)first * dilation < 0) ++first;
+    while (end > first && start + (int64_t)(end - 1) * dilation >= axis->size) --end;
+    while (same < axis->num_classes &&
+           (axis->first[same] != first || axis->end[same] != end))
+      ++same;
+    axis->classes[o] = same;
+    if (same < axis->num_classes) continue;
+    axis->first[same] = first;
+    axis->end[same] = end;
+    ++axis->num_classes;
+  }
+  return true;
+}
+
+static bool is_inside(const Convolution *c, int y_class, int x_class) {
+  return c->y.first[y_class] == 0 && c->y.end[y_class] == c->options.filter_height &&
+         c->x.first[x_class] == 0 && c->x.end[x_class] == c->options.filter_width;
+}
+
+static const char *set_corrections(Convolution *c) {
+  const ConvolutionOptions *o = &c->options;
+  if (!classify(&c->y, o->filter_height, o->stride_height, o->dilation_height) ||
+      !classify(&c->x, o->filter_width, o->stride_width, o->dilation_width))
+    return "there is not enough memory";
+  size_t channels = (size_t)padded_channels(c);
+  double classes = (double)c->y.num_classes * c->x.num_classes;
+  if (classes * (double)channels * o->filter_height * o->filter_width > 4e9)
+    return "its borders are too large";
+  c->corrections = calloc((size_t)classes * channels, sizeof *c->corrections);
+  if (c->corrections == NULL) return "there is not enough memory";
+  for (int y = 0; y < c->y.num_classes; ++y)
+    for (int x = 0; x < c->x.num_classes; ++x) {
+      int32_t *to = c->corrections + ((size_t)y * c->x.num_classes + x) * channels;
+      for (int ky = 0; ky < o->filter_height; ++ky)
+        for (int kx = 0; kx < o->filter_width; ++kx) {
+          bool inside = ky >= c->y.first[y] && ky < c->y.end[y] &&
+                        kx >= c->x.first[x] && kx < c->x.end[x];
+          if (inside) continue;
+          size_t tap = (size_t)ky * o->filter_width + kx;
+          const int32_t *value = c->tap_values + tap * channels;
+          for (size_t i = 0; i < channels; ++i) to[i] += value[i];
+        }
+    }
+  return NULL;
+}
+
+/* Where a window's words lie relative to its first one. Taps that lie side by side are
+ * one run. */
+static void set_window(Convolution *c, int row_words) {
+  const ConvolutionOptions *o = &c->options;
+  bool joined = o->groups == 1 && (o->dilation_width == 1 || o->filter_width == 1);
+  int across = joined ? 1 : o->filter_width;
+  for (int y = 0; y < o->filter_height; ++y)
+    for (int x = 0; x < across; ++x)
+      c->offsets[y * across + x] =
+          y * o->dilation_height * row_words + x * o->dilation_width * words_in(c);
+  c->window.offsets = c->offsets;
+  c->window.num_runs = o->filter_height * across;
+  c->window.run_words = joined ? o->filter_width * c->group_words : c->group_words;
+}
+
+static bool needs_padding(const Convolution *c) {
+  return c->y.before > 0 || c->x.before > 0 || c->y.padded > c->y.size ||
+         c->x.padded > c->x.size;
+}
+
+const char *convolution_resize(Convolution *c, int batch, int height, int width,
+                               int *out_height, int *out_width) {
+  const ConvolutionOptions *o = &c->options;
+  free_sizes(c);
+  if (batch < 1) return "its batch is empty";
+  const char *error =
+      lay_out(&c->y, height, o->filter_height, o->stride_height, o->dilation_height,
+              o->same);
+  if (error == NULL)
+    error = lay_out(&c->x, width, o->filter_width, o->stride_width, o->dilation_width,
+                    o->same);
+  if (error != NULL) return error;
+  double out_words = (double)batch * c->y.out * c->x.out * o->channels_out;
+  double words = (double)batch * c->y.padded * c->x.padded * words_in(c);
+  double unpadded = (double)batch * height * width * words_in(c);
+  if (words > INPUT_WORDS_MOST || out_words > INPUT_WORDS_MOST ||
+      unpadded > INPUT_WORDS_MOST)
+    return "its image is too large";
+  c->batch = batch;
+  if (needs_padding(c)) {
+    c->padded = calloc((size_t)words, sizeof *c->padded);
+    if (c->padded == NULL) return "there is not enough memory";
+    if (c->tap_values != NULL && (error = set_corrections(c)) != NULL) return error;
+  }
+  set_window(c, (c->padded != NULL ? c->x.padded : width) * words_in(c));
+  *out_height = c->y.out;
+  *out_width = c->x.out;
+  return NULL;
+}
+
+static int smaller(int a, int b) { return a < b ? a : b; }
+
+/* Puts the images into their frames of zeros, which are +1. */
+static void pad(Convolution *c, const uint32_t *input) {
+  size_t words = (size_t)words_in(c);
+  size_t row = (size_t)smaller(c->x.size, c->x.padded - c->x.before) * words;
+  int rows = smaller(c->y.size, c->y.padded - c->y.before);
+  for (int image = 0; image < c->batch; ++image)
+    for (int y = 0; y < rows; ++y) {
+      size_t to = ((size_t)image * c->y.padded + c->y.before + y) * c->x.padded;
+      size_t from = ((size_t)image * c->y.size + y) * c->x.size;
+      memcpy(c->padded + (to + c->x.before) * words, input + from * words,
+             row * sizeof *input);
+    }
+}
+
+typedef struct {
+  Convolution *c;
+  const Kernels *kernels;
+  const uint32_t *input;
+  void *output;
+  int tiles, slices; /* Tiles of an image; slices of a group's blocks. */
+} Run;
+
+/* Bits of a group that does not fill words are put between those of its neighbours. */
+static void insert_bits(uint32_t word, int first_bit, uint32_t *words, bool more) {
+  words[first_bit / 32] |= word << first_bit % 32;
+  if (first_bit % 32 && more) words[first_bit / 32 + 1] |= word >> (32 - first_bit % 32);
+}
+
+static void write_bits(const Run *run, const int32_t *doubled, size_t pixel, int number,
+                       int group, int block) {
+  const Convolution *c = run->c;
+  int words = words_of(c->options.channels_out);
+  int first = group * c->group_out + block * BLOCK;
+  const int32_t *thresholds =
+      c->thresholds + (size_t)(group * c->group_blocks + block) * BLOCK;
+  uint32_t *out = (uint32_t *)run->output + pixel * (size_t)words;
+  if (first % 32 == 0 && (c->options.groups == 1 || c->group_out % 32 == 0)) {
+    run->kernels->to_bits(doubled, number, thresholds, out + first / 32,
+                          (size_t)words);
+    return;
+  }
+  uint32_t found[TILE];
+  run->kernels->to_bits(doubled, number, thresholds, found, 1);
+  for (int p = 0; p < number; ++p)
+    insert_bits(found[p], first, out + (size_t)p * words, first / 32 + 1 < words);
+}
+
+static void write_block(const Run *run, const int32_t *doubled, size_t pixel,
+                        int number, int group, int block) {
+  const Convolution *c = run->c;
+  if (c->options.output == TO_BITS) {
+    write_bits(run, doubled, pixel, number, group, block);
+    return;
+  }
+  int first = group * c->group_out + block * BLOCK;
+  int channels = smaller(BLOCK, c->group_out - block * BLOCK);
+  size_t stride = (size_t)c->options.channels_out;
+  size_t at = pixel * stride + first;
+  Transform transform = {c->low, c->high, c->multiplier + first, c->bias + first};
+  if (c->options.output == TO_FLOATS)
+    run->kernels->to_floats(doubled, number, channels, &transform,
+                            (float *)run->output + at, stride);
+  else
+    run->kernels->to_int8(doubled, number, channels, &transform,
+                          (int8_t *)run->output + at, stride);
+}
+
+/* Computes one slice of the channels of one tile. */
+static void run_part(void *data, int index) {
+  const Run *run = data;
+  const Convolution *c = run->c;
+  int slice = index % run->slices, group = index / run->slices % c->options.groups;
+  int tile = index / run->slices / c->options.groups % run->tiles;
+  int image = index / run->slices / c->options.groups / run->tiles;
+  int out_pixels = c->y.out * c->x.out;
+  int first = tile * TILE, number = smaller(TILE, out_pixels - first);
+
+  const uint32_t *pixels[TILE];
+  const int32_t *corrections[TILE];
+  bool corrected = false;
+  int width = c->padded != NULL ? c->x.padded : c->x.size;
+  int height = c->padded != NULL ? c->y.padded : c->y.size;
+  size_t words = (size_t)words_in(c);
+  size_t channels = (size_t)padded_channels(c);
+  const uint32_t *input = (c->padded != NULL ? c->padded : run->input) +
+                          (size_t)image * height * width * words +
+                          (size_t)group * c->group_words;
+  int y = first / c->x.out, x = first % c->x.out;
+  for (int p = 0; p < number; ++p) {
+    size_t at = (size_t)y * c->options.stride_height * width +
+                (size_t)x * c->options.stride_width;
+    pixels[p] = input + at * words;
+    corrections[p] = NULL;
+    if (c->corrections != NULL &&
+        !is_inside(c, c->y.classes[y], c->x.classes[x])) {
+      size_t class = (size_t)c->y.classes[y] * c->x.num_classes + c->x.classes[x];
+      corrections[p] = c->corrections + class * channels;
+      corrected = true;
+    }
+    if (++x == c->x.out) {
+      x = 0;
+      ++y;
+    }
+  }
+
+  int blocks = (c->group_blocks + run->slices - 1) / run->slices;
+  int end = smaller((slice + 1) * blocks, c->group_blocks);
+  size_t pixel = (size_t)image * out_pixels + first;
+  for (int block = slice * blocks; block < end; ++block) {
+    _Alignas(64) int32_t doubled[TILE * BLOCK];
+    size_t packed = (size_t)group * c->group_blocks + block;
+    run->kernels->count(pixels, number, &c->window,
+                        c->weights + packed * window_words(c) * BLOCK, doubled);
+    if (corrected)
+      for (int p = 0; p < number; ++p) {
+        if (corrections[p] == NULL) continue;
+        const int32_t *correction = corrections[p] + packed * BLOCK;
+        for (int i = 0; i < BLOCK; ++i) doubled[p * BLOCK + i] += correction[i];
+      }
+    write_block(run, doubled, pixel, number, group, block);
+  }
+}
+
+void convolution_run(Convolution *c, const Kernels *kernels, Threads *threads,
+                     int num_threads, const uint32_t *input, void *output) {
+  if (c->padded != NULL) pad(c, input);
+  int out_pixels = c->y.out * c->x.out;
+  Run run = {c, kernels, input, output, (out_pixels + TILE - 1) / TILE, 1};
+  bool shares_words = c->options.output == TO_BITS && c->options.groups > 1 &&
+                      c->group_out % 32 != 0;
+  if (shares_words) {
+    size_t words = (size_t)words_of(c->options.channels_out);
+    memset(output, 0, (size_t)c->batch * out_pixels * words * sizeof(uint32_t));
+    num_threads = 1;
+  }
+  int parts = c->batch * run.tiles * c->options.groups;
+  /* A small image is shared out by its channels. */
+  if (num_threads > 1 && parts < 4 * num_threads) {
+    run.slices = smaller(num_threads, c->group_blocks);
+    parts *= run.slices;
+  }
+  threads_run(threads, num_threads, parts, run_part, &run);
+}

@@ -1,0 +1,182 @@
+/* AVX2: bits are counted by looking up half-bytes. */
+#include "kernels_portable.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define AVX2 __attribute__((target("avx2")))
+#define INLINE static inline __attribute__((always_inline))
+
+/* Registers hold the counts of 4 pixels times 16 channels. */
+enum { PIXELS = 4, HALF = 16, WORDS_TO_A_FLUSH = 31 };
+
+INLINE AVX2 __m256i counts_of_bytes(__m256i x) {
+  const __m256i table = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,
+                                         0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
+  const __m256i low_half = _mm256_set1_epi8(15);
+  __m256i low = _mm256_and_si256(x, low_half);
+  __m256i high = _mm256_and_si256(_mm256_srli_epi16(x, 4), low_half);
+  return _mm256_add_epi8(_mm256_shuffle_epi8(table, low),
+                         _mm256_shuffle_epi8(table, high));
+}
+
+INLINE AVX2 __m256i sums_of_words(__m256i bytes) {
+  __m256i pairs = _mm256_maddubs_epi16(bytes, _mm256_set1_epi8(1));
+  /* The counts are doubled here. */
+  return _mm256_madd_epi16(pairs, _mm256_set1_epi16(2));
+}
+
+INLINE AVX2 void count_part(const int n, const uint32_t *const *pixels,
+                            const Window *window, const uint32_t *weights,
+                            int32_t *doubled) {
+  __m256i bytes[PIXELS][2], sums[PIXELS][2];
+  for (int p = 0; p < n; ++p)
+    for (int h = 0; h < 2; ++h) bytes[p][h] = sums[p][h] = _mm256_setzero_si256();
+  int left = WORDS_TO_A_FLUSH;
+  for (int r = 0; r < window->num_runs; ++r) {
+    int k = 0;
+    while (k < window->run_words) {
+      int end = window->run_words - k < left ? window->run_words : k + left;
+      left -= end - k;
+      for (; k < end; ++k, weights += BLOCK) {
+        __m256i w0 = _mm256_loadu_si256((const __m256i *)weights);
+        __m256i w1 = _mm256_loadu_si256((const __m256i *)weights + 1);
+        for (int p = 0; p < n; ++p) {
+          __m256i v = _mm256_set1_epi32((int)pixels[p][window->offsets[r] + k]);
+          bytes[p][0] = _mm256_add_epi8(
+              bytes[p][0], counts_of_bytes(_mm256_xor_si256(v, w0)));
+          bytes[p][1] = _mm256_add_epi8(
+              bytes[p][1], counts_of_bytes(_mm256_xor_si256(v, w1)));
+        }
+      }
+      if (left == 0) {
+        for (int p = 0; p < n; ++p)
+          for (int h = 0; h < 2; ++h) {
+            sums[p][h] = _mm256_add_epi32(sums[p][h], sums_of_words(bytes[p][h]));
+            bytes[p][h] = _mm256_setzero_si256();
+          }
+        left = WORDS_TO_A_FLUSH;
+      }
+    }
+  }
+  for (int p = 0; p < n; ++p)
+    for (int h = 0; h < 2; ++h)
+      _mm256_storeu_si256((__m256i *)(doubled + p * BLOCK) + h,
+                          _mm256_add_epi32(sums[p][h], sums_of_words(bytes[p][h])));
+}
+
+static AVX2 void count(const uint32_t *const *pixels, int num_pixels,
+                       const Window *window, const uint32_t *weights,
+                       int32_t *doubled) {
+  for (int done = 0; done < num_pixels;) {
+    int n = next_part(num_pixels - done, PIXELS);
+    for (int h = 0; h < BLOCK; h += HALF) {
+      const uint32_t *half = weights + h;
+      int32_t *out = doubled + done * BLOCK + h;
+      switch (n) { /* A constant number keeps the counts in registers. */
+        case 4: count_part(4, pixels + done, window, half, out); break;
+        case 3: count_part(3, pixels + done, window, half, out); break;
+        case 2: count_part(2, pixels + done, window, half, out); break;
+        default: count_part(1, pixels + done, window, half, out); break;
+      }
+    }
+    done += n;
+  }
+}
+
+INLINE AVX2 __m256 transformed(__m256i x, __m256i low, __m256i high, __m256 multiplier,
+                               __m256 bias) {
+  x = _mm256_max_epi32(_mm256_min_epi32(x, high), low);
+  return _mm256_add_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(x), multiplier), bias);
+}
+
+static AVX2 void to_floats(const int32_t *doubled, int num_pixels, int channels,
+                           const Transform *transform, float *out, size_t stride) {
+  __m256i low = _mm256_set1_epi32(transform->low);
+  __m256i high = _mm256_set1_epi32(transform->high);
+  int whole = channels & ~7;
+  for (int c = 0; c < whole; c += 8) {
+    __m256 multiplier = _mm256_loadu_ps(transform->multiplier + c);
+    __m256 bias = _mm256_loadu_ps(transform->bias + c);
+    for (int p = 0; p < num_pixels; ++p) {
+      __m256i x = _mm256_loadu_si256((const __m256i *)(doubled + p * BLOCK + c));
+      _mm256_storeu_ps(out + (size_t)p * stride + c,
+                       transformed(x, low, high, multiplier, bias));
+    }
+  }
+  portable_tail_to_floats(doubled, num_pixels, whole, channels, transform, out, stride);
+}
+
+/* A word of the signs of 32 lanes that are 0 or -1. */
+INLINE AVX2 uint32_t signs(__m256i a, __m256i b, __m256i c, __m256i d) {
+  __m256i bytes =
+      _mm256_packs_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+  /* Packing works within halves of a register: put the parts in order. */
+  bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+  return (uint32_t)_mm256_movemask_epi8(bytes);
+}
+
+static AVX2 void to_bits(const int32_t *doubled, int num_pixels,
+                         const int32_t *thresholds, uint32_t *out, size_t stride) {
+  __m256i limits[4], more[4];
+  for (int i = 0; i < 4; ++i)
+    limits[i] = _mm256_loadu_si256((const __m256i *)thresholds + i);
+  for (int p = 0; p < num_pixels; ++p, doubled += BLOCK, out += stride) {
+    for (int i = 0; i < 4; ++i)
+      more[i] = _mm256_cmpgt_epi32(_mm256_loadu_si256((const __m256i *)doubled + i),
+                                   limits[i]);
+    *out = signs(more[0], more[1], more[2], more[3]);
+  }
+}
+
+static AVX2 void pack_floats(const float *values, size_t channels, uint32_t *words) {
+  const __m256 zero = _mm256_setzero_ps();
+  size_t c = 0;
+  for (; c + 32 <= channels; c += 32, values += 32) {
+    __m256i less[4];
+    for (int i = 0; i < 4; ++i)
+      less[i] = _mm256_castps_si256(
+          _mm256_cmp_ps(_mm256_loadu_ps(values + 8 * i), zero, _CMP_LT_OQ));
+    *words++ = signs(less[0], less[1], less[2], less[3]);
+  }
+  if (c < channels) portable_pack_floats(values, channels - c, words);
+}
+
+static AVX2 void pack_int8(const int8_t *values, size_t channels, int zero,
+                           uint32_t *words) {
+  size_t c = 0;
+  if (zero >= -128 && zero <= 127) {
+    const __m256i limit = _mm256_set1_epi8((char)zero);
+    for (; c + 32 <= channels; c += 32, values += 32) {
+      __m256i x = _mm256_loadu_si256((const __m256i *)values);
+      *words++ = (uint32_t)_mm256_movemask_epi8(_mm256_cmpgt_epi8(limit, x));
+    }
+  }
+  if (c < channels) portable_pack_int8(values, channels - c, zero, words);
+}
+
+static AVX2 void unpack_floats(const uint32_t *words, size_t channels, float *values) {
+  const __m256i lanes = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+  const __m256i one = _mm256_castps_si256(_mm256_set1_ps(1.0f));
+  const __m256i minus = _mm256_set1_epi32((int)0x80000000);
+  size_t c = 0;
+  for (; c + 8 <= channels; c += 8) {
+    __m256i bits = _mm256_set1_epi32((int)(words[c / 32] >> c % 32));
+    __m256i set = _mm256_cmpeq_epi32(_mm256_and_si256(bits, lanes), lanes);
+    __m256i value = _mm256_or_si256(one, _mm256_and_si256(set, minus));
+    _mm256_storeu_ps(values + c, _mm256_castsi256_ps(value));
+  }
+  portable_tail_unpack_floats(words, c, channels, values);
+}
+
+const Kernels kernels_avx2 = {
+    .name = "avx2",
+    .count = count,
+    .to_floats = to_floats,
+    .to_int8 = portable_to_int8,
+    .to_bits = to_bits,
+    .pack_floats = pack_floats,
+    .pack_int8 = pack_int8,
+    .unpack_floats = unpack_floats,
+};
+#endif

@@ -1,0 +1,124 @@
+/* Plain C, for every processor. Loops run over 32 channels so that compilers turn them
+ * into vector instructions. */
+#include "kernels_portable.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Counts of bytes fit in a byte for so many words. */
+enum { WORDS_TO_A_FLUSH = 31 };
+
+static inline void flush(uint32_t *bytes, int32_t *doubled) {
+  for (int c = 0; c < BLOCK; ++c) {
+    uint32_t pairs = (bytes[c] & 0x00ff00ff) + ((bytes[c] >> 8) & 0x00ff00ff);
+    doubled[c] += (int32_t)(2 * ((pairs & 0xffff) + (pairs >> 16)));
+    bytes[c] = 0;
+  }
+}
+
+static void count(const uint32_t *const *pixels, int num_pixels, const Window *window,
+                  const uint32_t *weights, int32_t *doubled) {
+  memset(doubled, 0, sizeof *doubled * BLOCK * (size_t)num_pixels);
+  for (int p = 0; p < num_pixels; ++p) {
+    uint32_t bytes[BLOCK] = {0};
+    const uint32_t *weight = weights;
+    int left = WORDS_TO_A_FLUSH;
+    for (int r = 0; r < window->num_runs; ++r) {
+      const uint32_t *words = pixels[p] + window->offsets[r];
+      for (int k = 0; k < window->run_words; ++k, weight += BLOCK) {
+        uint32_t word = words[k];
+        for (int c = 0; c < BLOCK; ++c) {
+          uint32_t v = word ^ weight[c];
+          v -= (v >> 1) & 0x55555555;
+          v = (v & 0x33333333) + ((v >> 2) & 0x33333333);
+          bytes[c] += (v + (v >> 4)) & 0x0f0f0f0f;
+        }
+        if (--left == 0) {
+          flush(bytes, doubled + p * BLOCK);
+          left = WORDS_TO_A_FLUSH;
+        }
+      }
+    }
+    flush(bytes, doubled + p * BLOCK);
+  }
+}
+
+static inline float transformed(int32_t x, const Transform *transform, int c) {
+  x = x < transform->low ? transform->low : x > transform->high ? transform->high : x;
+  float product = (float)x * transform->multiplier[c];
+  return product + transform->bias[c];
+}
+
+void portable_tail_to_floats(const int32_t *doubled, int num_pixels, int first,
+                             int channels, const Transform *transform, float *out,
+                             size_t stride) {
+  for (int p = 0; p < num_pixels; ++p, doubled += BLOCK, out += stride)
+    for (int c = first; c < channels; ++c)
+      out[c] = transformed(doubled[c], transform, c);
+}
+
+static void to_floats(const int32_t *doubled, int num_pixels, int channels,
+                      const Transform *transform, float *out, size_t stride) {
+  portable_tail_to_floats(doubled, num_pixels, 0, channels, transform, out, stride);
+}
+
+void portable_to_int8(const int32_t *doubled, int num_pixels, int channels,
+                      const Transform *transform, int8_t *out, size_t stride) {
+  for (int p = 0; p < num_pixels; ++p, doubled += BLOCK, out += stride)
+    for (int c = 0; c < channels; ++c) {
+      /* Halves away from zero, as LiteRT rounds. */
+      float y = roundf(transformed(doubled[c], transform, c));
+      out[c] = (int8_t)(y > 127 ? 127 : y > -128 ? y : -128);
+    }
+}
+
+static void to_bits(const int32_t *doubled, int num_pixels, const int32_t *thresholds,
+                    uint32_t *out, size_t stride) {
+  for (int p = 0; p < num_pixels; ++p, doubled += BLOCK, out += stride) {
+    uint32_t word = 0;
+    for (int c = 0; c < BLOCK; ++c) word |= (uint32_t)(doubled[c] > thresholds[c]) << c;
+    *out = word;
+  }
+}
+
+void portable_pack_floats(const float *values, size_t channels, uint32_t *words) {
+  for (size_t first = 0; first < channels; first += 32) {
+    size_t number = channels - first < 32 ? channels - first : 32;
+    uint32_t word = 0;
+    for (size_t c = 0; c < number; ++c)
+      word |= (uint32_t)(values[first + c] < 0) << c;
+    *words++ = word;
+  }
+}
+
+void portable_pack_int8(const int8_t *values, size_t channels, int zero,
+                        uint32_t *words) {
+  for (size_t first = 0; first < channels; first += 32) {
+    size_t number = channels - first < 32 ? channels - first : 32;
+    uint32_t word = 0;
+    for (size_t c = 0; c < number; ++c)
+      word |= (uint32_t)(values[first + c] < zero) << c;
+    *words++ = word;
+  }
+}
+
+void portable_tail_unpack_floats(const uint32_t *words, size_t first, size_t channels,
+                                 float *values) {
+  for (size_t c = first; c < channels; ++c)
+    values[c] = words[c / 32] >> c % 32 & 1 ? -1.0f : 1.0f;
+}
+
+static void unpack_floats(const uint32_t *words, size_t channels, float *values) {
+  portable_tail_unpack_floats(words, 0, channels, values);
+}
+
+const Kernels kernels_portable = {
+    .name = "portable",
+    .count = count,
+    .to_floats = to_floats,
+    .to_int8 = portable_to_int8,
+    .to_bits = to_bits,
+    .pack_floats = portable_pack_floats,
+    .pack_int8 = portable_pack_int8,
+    .unpack_floats = unpack_floats,
+};
