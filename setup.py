@@ -53,7 +53,7 @@ LIBRARY = Extension(
     extra_compile_args=FLAGS,
     extra_link_args=["-pthread"],
     libraries=["m"],
-    # Without a compiler everything else works, and `bnnopt doctor` says what is missing.
+    # Without a compiler the rest works, and `bnnopt doctor` says what is missing.
     optional=True,
 )
 

@@ -215,7 +215,7 @@ class DelegateEngine:
                 experimental_delegates=[self._delegate],
             )
             self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
+        except (ValueError, RuntimeError, MemoryError) as error:
             raise ValueError(f"{litert} cannot run this file: {error}") from error
         self._inputs = self._interpreter.get_input_details()
         self._outputs = self._interpreter.get_output_details()
@@ -224,7 +224,10 @@ class DelegateEngine:
         """Runs the file once, on arrays of exactly the shapes of its inputs."""
         for details, array in zip(self._inputs, arrays, strict=True):
             self._interpreter.set_tensor(details["index"], array)
-        self._interpreter.invoke()
+        try:
+            self._interpreter.invoke()
+        except RuntimeError as error:
+            raise ValueError(f"The file does not run: {error}") from error
         return [self._interpreter.get_tensor(one["index"]) for one in self._outputs]
 
     def resize(self, shapes: Sequence[tuple[int, ...]]) -> None:

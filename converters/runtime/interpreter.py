@@ -136,11 +136,14 @@ class Interpreter:
                 f"kernels={kernels!r} are those of backend 'delegate'. This one is "
                 f"{self.backend!r}."
             )
+        for info in self.inputs:
+            if not info.shape:
+                raise ValueError(f"Input {info.name!r} has no dimension for a batch.")
         self.batch_size = self._of_file = self.inputs[0].shape[0]
         self._num_threads = num_threads
         self._kernels = kernels
         self._inner: tuple[tuple[int, ...], Any] = ((), None)
-        self._engine = self._start(file.content)
+        self._engine = self._start(file.sound())
 
     def _start(self, content: bytes) -> Any:
         if self.backend == "lce":

@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import importlib
 import importlib.util
+import math
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,8 @@ from typing import Any
 import numpy as np
 
 _IDENTIFIER = b"TFL3"
+# 1 GiB of float32.
+_MOST_ELEMENTS = 2**28
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,10 +73,42 @@ class TfliteFile:
             self.inputs = tuple(int(index) for index in self._graph.inputs)
             self.outputs = tuple(int(index) for index in self._graph.outputs)
             self.operators = tuple(self._operators(schema))
+            self._check()
         except Exception as error:  # The reader of the format raises what it likes.
             raise ValueError(
                 f"{name} is a damaged .tflite of {len(self.content)} bytes: {error}"
             ) from error
+
+    def _check(self) -> None:
+        """Refuses references to what is not there."""
+        tensors = range(self.num_tensors)
+        for tensor in self._graph.tensors:
+            tensor.name.decode()
+            if tensor.buffer not in range(len(self._model.buffers)):
+                raise ValueError(f"it has no buffer {tensor.buffer}")
+            elements = math.prod(() if tensor.shape is None else map(int, tensor.shape))
+            if abs(elements) > _MOST_ELEMENTS:
+                raise ValueError(f"tensor {tensor.name!r} has {elements:,} elements")
+        known = {-1, *self.inputs}
+        for index, tensor in enumerate(self._graph.tensors):
+            if tensor.isVariable or self.buffer(index)[1]:
+                known.add(index)
+        for index, operator in enumerate(self.operators):
+            for tensor in (*operator.inputs, *operator.outputs):
+                if tensor not in tensors and tensor != -1:
+                    raise ValueError(f"it has no tensor {tensor}")
+            if not known.issuperset(operator.inputs):
+                raise ValueError(f"operator {index} reads what is not computed yet")
+            if not known.isdisjoint(operator.outputs):
+                raise ValueError(f"operator {index} writes what is there already")
+            known.update(operator.outputs)
+        if not known.issuperset(self.outputs) or -1 in (*self.inputs, *self.outputs):
+            raise ValueError("an input or output is not there")
+        for index in (*self.inputs, *self.outputs):
+            self.dtype(index)
+            if min(self.shape(index), default=1) < 0:
+                raise ValueError(f"tensor {index} has the shape {self.shape(index)}")
+        self.input_names(), self.output_names()
 
     def _operators(self, schema: Any) -> list[Operator]:
         builtin = {
@@ -278,6 +313,13 @@ class TfliteFile:
         with self._edited():
             self._model.signatureDefs = [signature]
             return self._packed()
+
+    def sound(self) -> bytes:
+        """Returns the content written anew, with no reference that leads out of it.
+
+        LiteRT trusts the references of a file, and a damaged one ends its process.
+        """
+        return self._packed()
 
     @contextlib.contextmanager
     def _edited(self) -> Iterator[None]:

@@ -20,6 +20,8 @@ from larq_bnnopt.cli.parser import Parser, unknown_options
 from larq_bnnopt.cli.silence import import_tensorflow
 
 COMMANDS = (quickstart, train, convert, verify, profile, package, models, doctor)
+# They also run on a board, and import TensorFlow where they need it.
+_LIGHT = (doctor.run, verify.run, profile.run)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unknown:
         parser.error(unknown_options(unknown, arguments.options))
     try:
-        if arguments.run is not doctor.run:
+        if arguments.run not in _LIGHT:
             import_tensorflow()
         return arguments.run(arguments)
     except KeyboardInterrupt:

@@ -1,78 +1,33 @@
-"""What the commands show: lines, a progress bar, a table."""
+"""What the commands show: lines, a line that changes, a table.
+
+On a board, where rich is not installed, tables are plain columns.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
-import tensorflow as tf
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
-
-# Paths may hold brackets, and lines are for copying.
-console = Console(highlight=False, markup=False, soft_wrap=True)
+try:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+except ImportError:
+    _HAS_RICH = False
+else:
+    _HAS_RICH = True
+    # Paths may hold brackets, and lines are for copying.
+    console = Console(highlight=False, markup=False, soft_wrap=True)
 _WIDEST = 10_000
 
 
-class ProgressBar(tf.keras.callbacks.Callback):
-    """Shows the steps of a training as one bar, with the last epoch's figures."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._supports_tf_logs = True
-        self._bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TextColumn("{task.fields[figures]}", markup=False),
-            TimeRemainingColumn(compact=True),
-            console=console,
-        )
-        self._task: TaskID | None = None
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        """Starts the bar."""
-        self._start = time.monotonic()
-        self._bar.start()
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Shows the number of the epoch."""
-        epochs, steps = self.params["epochs"], self.params["steps"]
-        if self._task is None:
-            self._task = self._bar.add_task(
-                "", total=epochs * steps, completed=epoch * steps, figures=""
-            )
-        self._bar.update(self._task, description=f"epoch {epoch + 1}/{epochs}")
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Moves the bar on."""
-        if self._task is not None:
-            self._bar.advance(self._task)
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Shows accuracy and flips of the epoch."""
-        logs = {name: float(value) for name, value in (logs or {}).items()}
-        figures = []
-        if "val_accuracy" in logs:
-            figures.append(f"test accuracy {logs['val_accuracy']:.1%}")
-        if "flip_ratio" in logs:
-            figures.append(f"flips {logs['flip_ratio']:.1e} a step")
-        if self._task is not None:
-            self._bar.update(self._task, figures=", ".join(figures))
-
-    def on_train_end(self, logs: Any = None) -> None:
-        """Ends the bar and says how long it took."""
-        self.close()
-        console.print(f"Trained in {time.monotonic() - self._start:.0f} s.")
-
-    def close(self) -> None:
-        """Ends the bar, also where the training did not end or never began."""
-        if self._bar.live.is_started:  # Stopping twice prints an empty line.
-            self._bar.stop()
+def print_line(text: str) -> None:
+    """Prints a line."""
+    if _HAS_RICH:
+        console.print(text)
+    else:
+        print(text)
 
 
 @contextlib.contextmanager
@@ -91,6 +46,9 @@ def stages() -> Iterator[Callable[[str], None]]:
 
 def print_table(title: str, rows: list[tuple[str, str]]) -> None:
     """Prints pairs of a label and a text."""
+    if not _HAS_RICH:
+        _print_columns(title, rows)
+        return
     table = Table(title=Text(title), show_header=False, title_justify="left")
     table.add_column()
     table.add_column()
@@ -101,6 +59,9 @@ def print_table(title: str, rows: list[tuple[str, str]]) -> None:
 
 def print_rows(title: str, rows: list[tuple[str, ...]]) -> None:
     """Prints a table whose first row is the heading; numbers stand on the right."""
+    if not _HAS_RICH:
+        _print_columns(title, rows)
+        return
     heading, *rows = rows
     table = Table(title=Text(title), title_justify="left")
     for index, name in enumerate(heading):
@@ -118,3 +79,11 @@ def print_rows(title: str, rows: list[tuple[str, ...]]) -> None:
 def progress(name: str) -> None:
     """Says on standard error what is being done."""
     print(f"counting {name}", file=sys.stderr, flush=True)
+
+
+def _print_columns(title: str, rows: Sequence[tuple[str, ...]]) -> None:
+    print(title)
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths)]
+        print("  " + "  ".join(cells).rstrip())

@@ -32,17 +32,31 @@ ROWS = {
     "newer row": {"tensorflow": "2.19.1", "tf-keras": "2.19.0", **_COMMON},
 }
 
-# Runs in a process of its own: a wrong library may end it.
-_SELF_TEST = """
+# What a board needs that runs files and trains nothing.
+BOARD = {"numpy": _ANY, "ai-edge-litert": _ANY}
+
+# They run in a process of their own: a wrong library may end it.
+_STEP = """
 import json, os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 def step(name, call):
     print("@" + json.dumps(["start", name]), flush=True)
     value = call()
-    print("@" + json.dumps(["done", name]), flush=True)
+    print("@" + json.dumps(["done", name, str(value or "")[:200]]), flush=True)
     return value
 
+def kernels():
+    from converters.runtime import delegate
+    litert, known = delegate.ready_litert(), delegate.known_kernels()
+    here = [name for name, runs in known.items() if runs]
+    return f"{', '.join(here)}; in {litert}"
+
+"""
+_KERNEL_TEST = """
+step("kernels", kernels)
+"""
+_SELF_TEST = """
 def training():
     import larq_bnnopt.optimizers as optimizers
     import numpy as np, tensorflow as tf, zoo_extensions as zx
@@ -57,7 +71,6 @@ def training():
     return model, images
 
 def runtime():
-    import converters
     verification = converters.verify(model, content, images)
     if not verification.passed:
         raise RuntimeError(f"the file computes something else: {verification}")
@@ -68,9 +81,10 @@ content = step("converter", lambda: converters.convert(model, inputs=None).conte
 step("runtime", runtime)
 """
 _STEPS = {
+    "kernels": "this package's kernels run .tflite files",
     "training": "a step with Diode and Adam",
     "converter": "Larq Compute Engine makes a .tflite with binary kernels",
-    "runtime": "the binary kernels run on this processor and agree with Keras",
+    "runtime": "Larq Compute Engine runs it here and agrees with Keras",
 }
 
 
@@ -90,16 +104,30 @@ def doctor() -> int:
         f"{platform.machine()}, {os.cpu_count()} processors"
     )
     name = row_of(sys.version_info[:2])
-    if name is None:
+    if _version("tensorflow") is None and (
+        name is None or _version("ai-edge-litert") or not _has_converter()
+    ):
+        print(
+            "Without TensorFlow files are run here, and nothing is trained or "
+            "converted.\n"
+        )
+        advice = _print_versions(BOARD)
+        print()
+        advice += _print_steps(("kernels",), *self_test(_KERNEL_TEST))
+    elif name is None:
         print(
             "This Python has no row of tested versions, so nothing can be trained or "
             "converted with it. Use Python 3.10, 3.11 or 3.12."
         )
         return 1
-    print(f"It belongs to the {name}: TensorFlow {ROWS[name]['tensorflow']}.\n")
-    advice = _print_versions(ROWS[name])
-    print()
-    advice += _print_steps(*self_test())
+    else:
+        print(f"It belongs to the {name}: TensorFlow {ROWS[name]['tensorflow']}.\n")
+        advice = _print_versions(ROWS[name])
+        print()
+        advice += _print_steps(("kernels",), *self_test(_KERNEL_TEST))
+        advice += _print_steps(
+            ("training", "converter", "runtime"), *self_test(_SELF_TEST)
+        )
     if not advice:
         print("\nEverything works.")
         return 0
@@ -158,27 +186,31 @@ def _has_converter() -> bool:
     return sys.platform != "linux" or platform.machine() == "x86_64"
 
 
-def self_test() -> tuple[list[str], str]:
-    """Runs a training step, a conversion and the file, in another process.
+def self_test(program: str) -> tuple[dict[str, str], str]:
+    """Runs steps in another process.
+
+    Args:
+        program: What they are.
 
     Returns:
-        The steps that worked, and the last line of the error of the one that did not.
+        The steps that worked and what they say, and the last line of the error of the
+        one that did not.
     """
     try:
         process = subprocess.run(
-            [sys.executable, "-c", _SELF_TEST],
+            [sys.executable, "-c", _STEP + program],
             capture_output=True,
             text=True,
             timeout=300,
         )
     except subprocess.TimeoutExpired:
-        return [], "no answer within 300 s"
+        return {}, "no answer within 300 s"
     messages: list[Any] = [
         json.loads(line[1:])
         for line in process.stdout.splitlines()
         if line.startswith("@")
     ]
-    done = [name for kind, name in messages if kind == "done"]
+    done = {message[1]: message[2] for message in messages if message[0] == "done"}
     if process.returncode == 0:
         return done, ""
     if process.returncode < 0:
@@ -187,19 +219,29 @@ def self_test() -> tuple[list[str], str]:
     return done, lines[-1]
 
 
-def _print_steps(done: list[str], error: str) -> list[str]:
+def _print_steps(steps: tuple[str, ...], done: dict[str, str], error: str) -> list[str]:
     """Prints what worked; returns what to do about the rest."""
     failed = False
-    for name, meaning in _STEPS.items():
+    for name in steps:
         mark = "ok" if name in done else "not tried" if failed else "FAILS"
-        if mark == "FAILS" and name != "training" and not _has_converter():
+        if (
+            mark == "FAILS"
+            and name in ("converter", "runtime")
+            and not _has_converter()
+        ):
             mark = "none here"
         failed = failed or mark == "FAILS"
-        print(f"  {name:20} {mark:10} {meaning}")
+        said = done.get(name) if name == "kernels" else ""
+        print(f"  {name:20} {mark:10} {_STEPS[name]}{f' ({said})' if said else ''}")
         if mark == "FAILS":
             print(f"  {'':20} {error}")
     if not failed:
         return []
+    if "kernels" in steps:
+        return [
+            "For kernels: a C compiler, then in a fresh virtual environment: pip "
+            "install ."
+        ]
     return ["Mend the versions above, in a fresh virtual environment: pip install ."]
 
 

@@ -31,15 +31,17 @@ def run(arguments: argparse.Namespace) -> int:
     import pathlib
 
     import converters
-    from larq_bnnopt import recipes
-    from larq_bnnopt.cli.console import console, print_rows
-    from larq_bnnopt.cli.silence import quiet
+    from larq_bnnopt.cli.console import print_line, print_rows
+    from larq_bnnopt.cli.silence import import_tensorflow, quiet
 
     source = pathlib.Path(arguments.tflite)
     if not source.exists():
         raise FileNotFoundError(f"{source} does not exist.")
     model = None
     if source.is_dir():
+        import_tensorflow()
+        from larq_bnnopt import recipes
+
         previous = recipes.Run(source)
         previous.read_recipe()
         if not previous.tflite.exists():
@@ -61,5 +63,5 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print_rows("In the order of execution", profile.rows())
         print_rows("By operator", profile.total_rows())
-        console.print(profile.summary())
+        print_line(profile.summary())
     return 0

@@ -7,7 +7,8 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-from larq_bnnopt.cli.console import ProgressBar, console
+from larq_bnnopt.cli.console import console
+from larq_bnnopt.cli.progress_bar import ProgressBar
 from larq_bnnopt.cli.silence import start_xla
 
 

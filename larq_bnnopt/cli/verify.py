@@ -29,13 +29,17 @@ def run(arguments: argparse.Namespace) -> int:
     import json
 
     import converters
-    from larq_bnnopt import datasets, recipes
     from larq_bnnopt.cli.console import print_table
-    from larq_bnnopt.cli.silence import quiet
+    from larq_bnnopt.cli.silence import import_tensorflow, quiet
 
     source = pathlib.Path(arguments.model)
     if source.is_dir() and converters.is_package(source):
         return _replay(source, arguments)
+    if not source.exists():
+        raise FileNotFoundError(f"{source} does not exist.")
+    import_tensorflow()
+    from larq_bnnopt import datasets, recipes
+
     if source.is_dir():
         previous = recipes.Run(source)
         recipe = recipes.recipe_of(previous)

@@ -7,6 +7,7 @@ import pytest
 
 import converters
 
+from .runtime.parity import answers_of, assert_repeats, kernels_here
 from .small_models import MODELS
 
 # Near neighbours of other rows.
@@ -64,19 +65,20 @@ def rows(refused):
 
 
 def converted(row):
-    """Returns the report of a row's conversion, and what is told of float layers."""
+    """Returns a row's conversion, and what is told of float layers."""
     model = row.model()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        report = converters.convert(model, inputs=row.inputs()).report
-    return report, [str(w.message) for w in caught if "stayed float" in str(w.message)]
+        conversion = converters.convert(model, inputs=row.inputs())
+    told = [str(w.message) for w in caught if "stayed float" in str(w.message)]
+    return conversion, told
 
 
 @pytest.mark.parametrize("name", rows(refused=False))
 def test_converts_as_the_table_says(name):
     row = MODELS[name]
-    report, told = converted(row)
-    audit, verification = report.audit, report.verification
+    conversion, told = converted(row)
+    audit, verification = conversion.report.audit, conversion.report.verification
     expected = {"LceBconv2d": row.binary, **row.operators}
     found = {operator: audit.operators.get(operator, 0) for operator in expected}
     assert found == expected
@@ -89,6 +91,10 @@ def test_converts_as_the_table_says(name):
     assert verification.passed and verification.untraced == row.untraced
     if not row.untraced:
         assert verification.output_difference <= 1e-5
+    answers = answers_of(conversion.content, row.inputs(samples=2))
+    for kernels in kernels_here():
+        for num_threads in (1, 2):
+            assert_repeats(answers, kernels=kernels, num_threads=num_threads)
 
 
 @pytest.mark.parametrize("name", rows(refused=True))

@@ -7,6 +7,7 @@ import tensorflow as tf
 import converters
 import zoo_extensions as zx
 
+from ..converters.runtime.parity import answers_of, assert_repeats, kernels_here
 from .test_models import binary_layers, images, make_trained_looking, narrow
 
 pytestmark = pytest.mark.slow
@@ -23,7 +24,8 @@ def test_converts_at_full_size(name):
     make_trained_looking(model)
     inputs = images(2, model.input_shape[1:])
     assert np.ptp(model(inputs).numpy(), axis=0).max() > 0
-    report = converters.convert(model, inputs=inputs).report
+    conversion = converters.convert(model, inputs=inputs)
+    report = conversion.report
     assert not report.audit.stayed_float and not report.messages
     assert len(report.audit.converted) == len(binary_layers(model))
     assert_bytes_are_as_counted(model, report.audit)
@@ -35,6 +37,13 @@ def test_converts_at_full_size(name):
     # The description of the graph weighs more in a small file.
     if counted > 2**20:
         assert report.audit.num_bytes == pytest.approx(counted, rel=0.03)
+    # The binary kernels say the same.
+    answers = answers_of(
+        conversion.content, {model.input_names[0]: inputs}, alone=False
+    )
+    for kernels in kernels_here():
+        for num_threads in (1, 2):
+            assert_repeats(answers, kernels=kernels, num_threads=num_threads)
 
 
 @pytest.mark.parametrize("name", ["meliusnet22", "meliusnet_a", "reactnet_a"])

@@ -1,46 +1,97 @@
-"""That two interpreters give the same of one file."""
+"""What Larq Compute Engine's interpreter answers, for the binary kernels to repeat.
+
+Answers are written where Larq Compute Engine runs, and compared also where it does not:
+    python parity.py ANSWERS
+needs NumPy, LiteRT and this package alone.
+"""
+
+import dataclasses
+import pickle
+import sys
 
 import numpy as np
 
 import converters
 from converters.given_signs import CutFile
+from converters.runtime import TfliteFile
 
 LCE = ("LceQuantize", "LceDequantize", "LceBMaxPool2d", "LceBconv2d")
 
 
-def kernels_here():
-    """Returns the names of the kernels that this processor runs."""
-    from converters.runtime.delegate import known_kernels
+@dataclasses.dataclass(frozen=True)
+class Answers:
+    """What one file answers.
 
-    return [name for name, runs in known_kernels().items() if runs]
+    Attributes:
+        content: The file.
+        operators: For each binary operator its name, a file of it alone, a random
+            input and the answer.
+        samples: For some inputs the arrays, the signs that the file makes of them, and
+            everything in front of signs and behind the last one, given these signs.
+    """
+
+    content: bytes
+    operators: tuple[tuple[str, bytes, np.ndarray, np.ndarray], ...]
+    samples: tuple[tuple[list, list, list], ...]
 
 
-def assert_operators_are_equal(file, seed=0, tolerance=1e-5, **options):
-    """Each binary operator alone, on random values; integers are the same."""
-    generator = np.random.default_rng(seed)
+def answers_of(content, samples, seed=0, alone=True):
+    """Returns the answers of Larq Compute Engine.
+
+    Args:
+        content: The file.
+        samples: Arrays by the names of the inputs, a batch of a few samples.
+        seed: Of the operators' inputs.
+        alone: Whether each operator runs alone, too.
+    """
+    file, generator = TfliteFile(content), np.random.default_rng(seed)
+    operators = []
     for index, operator in enumerate(file.operators):
-        if operator.name not in LCE:
+        if alone and operator.name in LCE:
+            apart, (tensor,) = file.repeated(index, 1)
+            array = random_array(generator, file, tensor)
+            (answer,) = converters.Interpreter(apart, backend="lce").run_once([array])
+            operators.append((f"{operator.name} {index}", apart, array, answer))
+    cut = CutFile(file, backend="lce")
+    arrays = [samples[name] for name in file.input_names()]
+    found = []
+    for index in range(len(arrays[0])):
+        sample = [array[index : index + 1] for array in arrays]
+        signs = cut.signs(sample)
+        values, outputs = cut.run(sample, signs)
+        found.append((sample, signs, [*values, *outputs]))
+    return Answers(content, tuple(operators), tuple(found))
+
+
+def assert_repeats(answers, tolerance=1e-5, **options):
+    """The binary kernels give the same: integers exactly, real numbers to 1e-5."""
+    for name, content, array, answer in answers.operators:
+        interpreter = converters.Interpreter(content, backend="delegate", **options)
+        (ours,) = interpreter.run_once([array])
+        said = f"{name} {options}"
+        if answer.dtype != np.float32:
+            np.testing.assert_array_equal(ours, answer, err_msg=said)
             continue
-        content, given = file.repeated(index, 1)
-        (tensor,) = given
-        array = random_array(generator, file, tensor, operator.name)
-        expected = converters.Interpreter(content, backend="lce").run_once([array])
-        ours = converters.Interpreter(content, backend="delegate", **options)
-        for one, other in zip(ours.run_once([array]), expected, strict=True):
-            said = f"{operator.name} {index} {options}"
-            if one.dtype != np.float32:
-                np.testing.assert_array_equal(one, other, err_msg=said)
-                continue
-            # Larq Compute Engine subtracts what lies outside of the image in float32.
-            inside = (slice(None), *[slice(3, -3)] * (one.ndim - 2))
-            np.testing.assert_array_equal(one[inside], other[inside], err_msg=said)
-            scale = max(1.0, float(np.abs(other).max(initial=0)))
-            np.testing.assert_allclose(
-                one / scale, other / scale, rtol=0, atol=tolerance, err_msg=said
-            )
+        # Larq Compute Engine subtracts what lies outside of the image in float32.
+        inside = (slice(None), *[slice(3, -3)] * (answer.ndim - 2))
+        np.testing.assert_array_equal(ours[inside], answer[inside], err_msg=said)
+        assert_close(ours, answer, tolerance, said)
+    cut = CutFile(TfliteFile(answers.content), backend="delegate", **options)
+    for sample, signs, expected in answers.samples:
+        values, outputs = cut.run(sample, signs)
+        for ours, answer in zip([*values, *outputs], expected, strict=True):
+            assert_close(ours, answer, tolerance, str(options))
 
 
-def random_array(generator, file, tensor, name):
+def assert_close(ours, answer, tolerance, said):
+    """Equal on the scale of the largest value."""
+    scale = max(1e-30, float(np.abs(answer).max(initial=0)))
+    np.testing.assert_allclose(
+        ours / scale, answer / scale, rtol=0, atol=tolerance, err_msg=said
+    )
+
+
+def random_array(generator, file, tensor):
     """Returns values of a tensor's type; bits behind the last channel are 0."""
     shape, dtype = file.shape(tensor), file.dtype(tensor)
     if dtype == np.float32:
@@ -51,25 +102,32 @@ def random_array(generator, file, tensor, name):
         return generator.random(shape) < 0.5
     if dtype == np.int8:
         return generator.integers(-128, 128, shape, np.int8)
-    # One word of zeros at the end costs nothing and leaves no bit behind a channel.
     words = generator.integers(-(2**31), 2**31, shape, np.int64).astype(np.int32)
-    words[..., -1] &= 1
+    words[..., -1] &= 1  # However many channels the last word has, it has one.
     return words
 
 
-def assert_agree_given_signs(file, samples, tolerance=1e-5, **options):
-    """The whole file under Larq Compute Engine's signs: values and outputs."""
-    reference = CutFile(file, backend="lce")
-    ours = CutFile(file, backend="delegate", **options)
-    for index in range(len(samples[0])):
-        sample = [array[index : index + 1] for array in samples]
-        signs = reference.signs(sample)
-        for one, other in zip(
-            [a for part in ours.run(sample, signs) for a in part],
-            [a for part in reference.run(sample, signs) for a in part],
-            strict=True,
-        ):
-            scale = np.abs(other).max(initial=1e-30)
-            np.testing.assert_allclose(
-                one / scale, other / scale, rtol=0, atol=tolerance
-            )
+def kernels_here():
+    """Returns the names of the kernels that this processor runs."""
+    from converters.runtime.delegate import known_kernels
+
+    return [name for name, runs in known_kernels().items() if runs]
+
+
+def main():
+    """Compares all answers of a file."""
+    with open(sys.argv[1], "rb") as stream:
+        everything = pickle.load(stream)
+    wanted = sys.argv[2:] or kernels_here()
+    for name, answers in everything.items():
+        for kernels in wanted:
+            for num_threads in (1, 2):
+                try:
+                    assert_repeats(answers, kernels=kernels, num_threads=num_threads)
+                except Exception as error:
+                    raise SystemExit(f"{name}: {error}") from error
+    print(f"{len(everything)} networks answer the same with {', '.join(wanted)}.")
+
+
+if __name__ == "__main__":
+    main()
