@@ -64,7 +64,11 @@ def measured(name: str, rewrites: bool) -> tuple[str, converters.Interpreter, An
         f"| {counts} | {audit.num_bytes:,} | {seconds:.1f} |"
     )
     image = np.random.default_rng(1).normal(size=(1, *model.input_shape[1:]))
-    return text, converters.Interpreter(conversion.content), image.astype(np.float32)
+    return (
+        text,
+        converters.Interpreter(conversion.content, backend="lce"),
+        image.astype(np.float32),
+    )
 
 
 def randomize(model: Any) -> None:

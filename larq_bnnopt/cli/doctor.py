@@ -205,6 +205,8 @@ def self_test(program: str) -> tuple[dict[str, str], str]:
         )
     except subprocess.TimeoutExpired:
         return {}, "no answer within 300 s"
+    except OSError as error:
+        return {}, str(error)
     messages: list[Any] = [
         json.loads(line[1:])
         for line in process.stdout.splitlines()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import sys
 from collections.abc import Iterator
@@ -29,6 +30,12 @@ def import_tensorflow() -> None:
     They come from C++ before any level of logging is read.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if importlib.util.find_spec("tensorflow") is None:
+        raise ImportError(
+            "This trains or converts, for which TensorFlow and Larq are missing here. "
+            "On a board files are run alone: bnnopt verify, profile, doctor. "
+            "Elsewhere: pip install larq-bnnopt"
+        )
     with quiet():
         import tensorflow as tf
 

@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+"""How fast the binary kernels are beside Larq Compute Engine's own interpreter.
+
+    python benchmarks/runtime.py [--networks quicknet ...] [--seconds 6] [--threads 1 2]
+
+Networks are converted with random weights, since times do not depend on a training. All
+interpreters of a row run in turn in one process. Convolutions are chains of eight, of
+which each writes signs; their share is that of the counting loop alone, on data in the
+cache, which needs gcc.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import tempfile
+import warnings
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import larq as lq
+import larq_compute_engine as lce
+import larq_zoo as lqz
+import numpy as np
+import tensorflow as tf
+from rewrites import randomize
+
+import converters
+import zoo_extensions as zx
+from converters.profiling import alternate
+from converters.runtime import delegate
+
+HERE = pathlib.Path(__file__).resolve().parent
+QUICKNETS = {
+    "quicknet_small": lqz.sota.QuickNetSmall,
+    "quicknet": lqz.sota.QuickNet,
+    "quicknet_large": lqz.sota.QuickNetLarge,
+}
+ZOO = ("meliusnet_c", "meliusnet22", "meliusnet42", "meliusnet59", "reactnet_a")
+NETWORKS = (*QUICKNETS, *ZOO, "bnext18", "birealnet18")
+# Side of the image and channels.
+CONVOLUTIONS = ((56, 64), (28, 128), (14, 256), (7, 512))
+DEFAULT, BEST = "LCE", "LCE fast"
+_CHAIN = 8
+
+
+def main() -> None:
+    """Prints a table of networks and one of convolutions for each number of threads."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--networks", nargs="*", default=NETWORKS, choices=NETWORKS)
+    parser.add_argument("--seconds", type=float, default=6.0, help="of a row")
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    kernels = [
+        name
+        for name, runs in delegate.known_kernels().items()
+        if runs and name != "portable"
+    ] or ["portable"]
+    print(machine())
+    files = {name: network(name) for name in arguments.networks}
+    chains = {shape: chain(*shape) for shape in CONVOLUTIONS}
+    for threads in arguments.threads:
+        columns = [DEFAULT, BEST, *kernels]
+        title = f"{threads} thread{'s' if threads > 1 else ''}"
+        print(f"\n| ms, {title} | {' | '.join(columns)} | {kernels[0]} / {BEST} |")
+        print("|---" + "|--:" * (len(columns) + 1) + "|", flush=True)
+        for name, content in files.items():
+            times = measured(content, kernels, threads, arguments.seconds)
+            print(row(name, times, kernels), flush=True)
+        print(f"\n| GMAC/s, {title} | {' | '.join(columns)} | share | bare |")
+        print("|---" + "|--:" * (len(columns) + 2) + "|", flush=True)
+        for shape, content in chains.items():
+            times = measured(content, kernels, threads, arguments.seconds)
+            print(convolution_row(shape, times, kernels, threads), flush=True)
+
+
+def machine() -> str:
+    """Returns processor and versions."""
+    cpu = next(
+        (
+            line.split(":")[1].strip()
+            for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    return (
+        f"{cpu}, {os.cpu_count()} cores; kernels {delegate.default_kernels()}; "
+        f"{delegate.ready_litert()}, larq-compute-engine {lce.__version__}; "
+        "milliseconds of one image, minimum (median)"
+    )
+
+
+def network(name: str) -> bytes:
+    """Returns a converted network."""
+    tf.keras.backend.clear_session()
+    if name in QUICKNETS:
+        model = QUICKNETS[name](weights=None)
+    else:
+        model = zx.create_model(name, latent_weights=False)
+        randomize(model)
+    return converters.convert(model, inputs=None).content
+
+
+def chain(side: int, channels: int) -> bytes:
+    """Returns convolutions of which each reads the signs of the one before."""
+    image = x = tf.keras.Input((side, side, channels))
+    for _ in range(_CHAIN):
+        x = lq.layers.QuantConv2D(
+            channels,
+            3,
+            padding="same",
+            pad_values=1,
+            input_quantizer="ste_sign",
+            kernel_quantizer="ste_sign",
+            kernel_constraint="weight_clip",
+            use_bias=False,
+        )(x)
+        x = tf.keras.layers.BatchNormalization()(x)
+    # One number comes out, so that the last sum is not written.
+    x = lq.layers.QuantConv2D(
+        1,
+        1,
+        input_quantizer="ste_sign",
+        kernel_quantizer="ste_sign",
+        kernel_constraint="weight_clip",
+        use_bias=False,
+    )(x)
+    model = tf.keras.Model(image, tf.keras.layers.GlobalAveragePooling2D()(x))
+    return converters.convert(model, inputs=None).content
+
+
+def measured(
+    content: bytes, kernels: list[str], threads: int, seconds: float
+) -> dict[str, list[float]]:
+    """Runs all interpreters in turn; returns the seconds of each."""
+    default = lce.testing.Interpreter(content, threads).interpreter
+    interpreters: dict[str, Any] = {DEFAULT: default.predict}
+    options: dict[str, dict[str, Any]] = {BEST: {"backend": "lce"}}
+    options |= {name: {"backend": "delegate", "kernels": name} for name in kernels}
+    for name, others in options.items():
+        interpreter = converters.Interpreter(content, threads, **others)
+        interpreters[name] = interpreter.run_once
+    shape = interpreter.inputs[0].shape
+    image = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    calls = [lambda run=run: run([image]) for run in interpreters.values()]
+    alternate(calls, 0.0)
+    return dict(zip(interpreters, alternate(calls, seconds)))
+
+
+def row(name: str, times: dict[str, list[float]], kernels: list[str]) -> str:
+    """Returns a row of milliseconds and the ratio of the minima."""
+    cells = [
+        f"{1000 * min(own):.2f} ({1000 * statistics.median(own):.2f})"
+        for own in times.values()
+    ]
+    ratio = min(times[BEST]) / min(times[kernels[0]])
+    return f"| {name} | {' | '.join(cells)} | {ratio:.1f} x |"
+
+
+def convolution_row(
+    shape: tuple[int, int],
+    times: dict[str, list[float]],
+    kernels: list[str],
+    threads: int,
+) -> str:
+    """Returns a row of speeds."""
+    side, channels = shape
+    products = _CHAIN * side * side * 9 * channels * channels
+    speeds = [products / min(own) / 1e9 for own in times.values()]
+    bare = bare_speed(kernels[0], side, channels) * threads
+    share = speeds[2] / bare
+    cells = " | ".join(f"{speed:.0f}" for speed in speeds)
+    return f"| {side}x{side}x{channels} | {cells} | {share:.0%} | {bare:.0f} |"
+
+
+def bare_speed(kernels: str, side: int, channels: int) -> float:
+    """Returns the GMAC/s of the counting loop alone, on one thread."""
+    source = HERE.parent / "converters" / "runtime" / "src"
+    with tempfile.TemporaryDirectory() as folder:
+        library = f"{folder}/bare.so"
+        subprocess.run(
+            ["gcc", "-std=gnu11", "-O3", "-ffp-contract=off", "-shared", "-fPIC"]
+            + [f"-I{source}", str(HERE / "native" / "bare_gemm.c")]
+            + [str(path) for path in source.glob("kernels*.c")]
+            + ["-o", library, "-lm"],
+            check=True,
+        )
+        function = ctypes.CDLL(library).bare_gemm
+        function.restype = ctypes.c_double
+        words, blocks = 9 * channels // 32, channels // 32
+        seconds = function(kernels.encode(), side * side, words, blocks, 200)
+    return side * side * 9 * channels * channels / seconds / 1e9
+
+
+if __name__ == "__main__":
+    main()
