@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from converters.auditing import audit
-from converters.runtime import Interpreter, TfliteFile
+from converters.runtime import Interpreter, TfliteFile, machine
 from converters.runtime.interpreter import Batch
 
 # The whole network is measured over and over, so that a busy second of the machine
@@ -76,6 +76,8 @@ class Profile:
         milliseconds: Shortest time of the whole network for one input.
         median_milliseconds: Median of that time.
         num_threads: Threads that were used.
+        runner: What ran the file.
+        machine: What it ran on.
     """
 
     operators: tuple[OperatorProfile, ...]
@@ -83,6 +85,8 @@ class Profile:
     milliseconds: float
     median_milliseconds: float
     num_threads: int
+    runner: str
+    machine: str
 
     @property
     def sum_milliseconds(self) -> float:
@@ -111,14 +115,21 @@ class Profile:
             )
         return tuple(sorted(totals, key=lambda total: -total.milliseconds))
 
+    def headline(self) -> str:
+        """Returns the time, and where it was taken, as one line."""
+        threads = "thread" if self.num_threads == 1 else "threads"
+        return (
+            f"{self.milliseconds:.3f} ms for one input (median "
+            f"{self.median_milliseconds:.3f}, {self.num_threads} {threads}, "
+            f"{self.num_bytes:,} bytes) by {self.runner} on {self.machine}"
+        )
+
     def summary(self) -> str:
         """Returns the whole and the sum as one line."""
-        threads = "thread" if self.num_threads == 1 else "threads"
         text = (
-            f"{self.milliseconds:.3f} ms for one input (median "
-            f"{self.median_milliseconds:.3f}, {self.num_threads} {threads}); the "
-            f"operators alone sum to {self.sum_milliseconds:.3f} ms. "
-            f"{self.num_bytes:,} bytes, of which {self.constant_bytes:,} are constants."
+            f"{self.headline()}. The operators alone sum to "
+            f"{self.sum_milliseconds:.3f} ms; {self.constant_bytes:,} bytes are "
+            "constants."
         )
         untimed = [str(one.index) for one in self.operators if one.milliseconds is None]
         if untimed:
@@ -201,8 +212,8 @@ def profile(
 ) -> Profile:
     """Measures each operator of a .tflite, and says which bytes belong to it.
 
-    Larq Compute Engine's interpreter takes no times itself. So each operator is put in
-    a file of its own, once and n times, is given its real inputs, and its time is
+    No interpreter takes the times of all operators itself. So each one is put in a file
+    of its own, once and n times, is given its real inputs, and its time is
 
         t = (T(n copies) - T(1 copy)) / (n - 1),
 
@@ -288,6 +299,8 @@ def profile(
         milliseconds=1000 * min(whole),
         median_milliseconds=1000 * statistics.median(whole),
         num_threads=num_threads,
+        runner=interpreter.runner,
+        machine=machine(),
     )
 
 

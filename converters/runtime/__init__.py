@@ -1,5 +1,6 @@
 """Running a .tflite with binary layers; it imports nothing else of `converters`."""
 
+from converters.runtime.board import machine
 from converters.runtime.interpreter import (
     Interpreter,
     OperatorTime,
@@ -14,5 +15,6 @@ __all__ = [
     "OperatorTime",
     "TensorInfo",
     "TfliteFile",
+    "machine",
     "tensor_info",
 ]

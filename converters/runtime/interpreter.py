@@ -7,6 +7,7 @@ import importlib.util
 import itertools
 import os
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from typing import Any, Union
 
 import numpy as np
@@ -152,6 +153,14 @@ class Interpreter:
             content, self._num_threads, delegate.ready_litert(), self._kernels
         )
 
+    @property
+    def runner(self) -> str:
+        """What runs the file, with its version."""
+        if self.backend == "lce":
+            return f"larq-compute-engine {metadata.version('larq-compute-engine')}"
+        kernels = self._kernels or delegate.default_kernels()
+        return f"{kernels} kernels in {delegate.ready_litert()}"
+
     def resize(self, batch_size: int) -> None:
         """Lets several samples go through the file at once.
 
@@ -201,7 +210,9 @@ class Interpreter:
         Raises:
             ValueError: If names, number, shapes or types do not fit the inputs.
         """
-        results = self._all(self._engine, self._arrays(batch), self.batch_size)
+        results = self._all(
+            self._engine, self._arrays(batch), self.batch_size, self.file.outputs
+        )
         named = {
             info.name: info.real(array) for info, array in zip(self.outputs, results)
         }
@@ -224,10 +235,13 @@ class Interpreter:
             ValueError: As `predict`.
         """
         arrays = self._arrays(batch)
+        if not tensors:
+            return {}
         if self._inner[0] != tuple(tensors):
             engine = self._start(self.file.with_outputs(tensors))
             self._inner = (tuple(tensors), engine)
-        return dict(zip(tensors, self._all(self._inner[1], arrays, self._of_file)))
+        found = self._all(self._inner[1], arrays, self._of_file, tensors)
+        return dict(zip(tensors, found))
 
     def run_once(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Runs the model once, on arrays of exactly the shapes of its inputs.
@@ -285,9 +299,13 @@ class Interpreter:
         return tuple(rows)
 
     def _all(
-        self, engine: Any, arrays: Sequence[np.ndarray], size: int
+        self,
+        engine: Any,
+        arrays: Sequence[np.ndarray],
+        size: int,
+        tensors: Sequence[int],
     ) -> list[np.ndarray]:
-        """Runs all samples, `size` at once, and returns the outputs joined."""
+        """Runs all samples, `size` at once, and returns the tensors joined."""
         parts = []
         for start in range(0, len(arrays[0]), size):
             given = [array[start : start + size] for array in arrays]
@@ -297,8 +315,18 @@ class Interpreter:
                     np.concatenate([array, np.repeat(array[-1:], lacking, axis=0)])
                     for array in given
                 ]
-            kept = [array[: size - lacking] for array in engine.run(given)]
-            parts.append(kept)
+            # A tensor of the inside may hold several rows of a sample.
+            parts.append(
+                [
+                    array[: len(array) * (size - lacking) // size]
+                    for array in engine.run(given)
+                ]
+            )
+        if not parts:
+            return [
+                np.zeros((0, *self.file.shape(t)[1:]), self.file.dtype(t))
+                for t in tensors
+            ]
         return [np.concatenate(output) for output in zip(*parts)]
 
     def first_of(self, batch: Batch) -> list[np.ndarray]:

@@ -22,6 +22,9 @@ def add_arguments(parser: Parser) -> None:
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--markdown", action="store_true", help="print Markdown")
+    form.add_argument(
+        "--brief", action="store_true", help="print one line that names the machine"
+    )
     form.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -60,6 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(profile.as_dict(), indent=2))
     elif arguments.markdown:
         print(profile.markdown(), end="")
+    elif arguments.brief:
+        print_line(profile.headline())
     else:
         print_rows("In the order of execution", profile.rows())
         print_rows("By operator", profile.total_rows())

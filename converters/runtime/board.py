@@ -1,0 +1,39 @@
+"""The name of the machine that a time was taken on."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import platform
+
+_BOARD = pathlib.Path("/proc/device-tree/model")
+_PROCESSOR = pathlib.Path("/proc/cpuinfo")
+
+
+def machine() -> str:
+    """Returns board or processor, number of cores, system.
+
+    Example:
+        >>> machine().count(", ") >= 2
+        True
+    """
+    return (
+        f"{_name()}, {os.cpu_count()} cores, {platform.system()} {platform.release()} "
+        f"{platform.machine()}"
+    )
+
+
+def _name() -> str:
+    """Returns what the board calls itself, or else the processor."""
+    try:
+        return _BOARD.read_text().strip("\0\n ")
+    except (OSError, UnicodeDecodeError):
+        pass
+    try:
+        for line in _PROCESSOR.read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.strip().lower() in ("model name", "model") and not value.isdigit():
+                return value.strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
