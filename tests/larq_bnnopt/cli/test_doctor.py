@@ -66,3 +66,16 @@ def test_explains_the_wrong_keras(tmp_path):
     result = run("train")
     assert result.returncode == 1
     assert result.stderr.count("\n") == 1 and "larq needs Keras 2" in result.stderr
+
+
+def test_a_board_needs_no_tensorflow(tmp_path):
+    """The kernels are there, and what is named LiteRT here is empty."""
+    run = bare_environment(
+        tmp_path / "board", ("ai_edge_litert", "1.4.0"), ("numpy", "2.1.0")
+    )("doctor")
+    assert run.returncode == 1 and not run.stderr
+    assert "files are run here, and nothing is trained" in run.stdout
+    assert "tensorflow " not in run.stdout and "larq" not in run.stdout
+    (line,) = (x for x in run.stdout.splitlines() if x.split()[:1] == ["kernels"])
+    assert "FAILS" in line
+    assert "a C compiler" in run.stdout
