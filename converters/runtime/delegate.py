@@ -17,6 +17,7 @@ import pathlib
 import platform
 import subprocess
 import sys
+import weakref
 from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
@@ -206,7 +207,6 @@ class DelegateEngine:
             here = [name for name, runs in known.items() if runs]
             raise ValueError(f"kernels must be one of {here}. Received: {kernels!r}")
         options = None if kernels is None else {"kernels": kernels}
-        # It must outlive the interpreter.
         self._delegate = module.load_delegate(os.fspath(LIBRARY), options)
         try:
             self._interpreter = module.Interpreter(
@@ -214,6 +214,9 @@ class DelegateEngine:
                 num_threads=num_threads,
                 experimental_delegates=[self._delegate],
             )
+            # What lives until the process ends goes while modules are still there. The
+            # interpreter goes before the delegate, which it holds.
+            weakref.finalize(self, vars(self).clear)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError, MemoryError) as error:
             raise ValueError(f"{litert} cannot run this file: {error}") from error

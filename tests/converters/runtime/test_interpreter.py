@@ -2,6 +2,8 @@
 
 import importlib.util
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -163,3 +165,16 @@ def test_references_that_lead_nowhere_are_refused(content):
     assert "writes what is there already" in refusal(overwrite)
     assert "it has no tensor 1000" in refusal(lose)
     assert "elements" in refusal(blow_up)
+
+
+def test_a_script_ends_without_a_word(content, tmp_path):
+    """The interpreter lives until Python takes its modules apart."""
+    (tmp_path / "model.tflite").write_bytes(content)
+    program = (
+        "import converters\n"
+        "kept = converters.Interpreter('model.tflite', backend='delegate')\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert run.returncode == 0 and "Exception ignored" not in run.stderr
