@@ -114,8 +114,13 @@ class Case:
         real = np.clip(sums, low, high) * multiplier.astype(float) + bias
         if self.output == "float32":
             return real
-        steps = real / self.scale + self.zero_point
+        steps = self.steps(operands)
         return np.trunc(steps + np.copysign(0.5, steps)).clip(-128, 127)
+
+    def steps(self, operands):
+        """Returns what an int8 output rounds."""
+        real = dataclasses.replace(self, output="float32").answer(operands)
+        return real / self.scale + self.zero_point
 
     def file(self, operands):
         """Returns the file."""
