@@ -9,14 +9,16 @@
 __attribute__((visibility("default"))) double
 bare_gemm(const char *name, int pixels, int words, int blocks, int rounds) {
   const Kernels *kernels = kernels_by_name(name);
-  uint32_t *input = calloc((size_t)pixels * words, sizeof *input);
-  uint32_t *weights = calloc((size_t)blocks * words * BLOCK, sizeof *weights);
-  const uint32_t **starts = malloc((size_t)pixels * sizeof *starts);
+  size_t size = kernels != NULL ? kernels->size_of_weights(words) : 1;
+  size_t step = kernels != NULL ? kernels->word_size * (size_t)words : 1;
+  uint8_t *input = calloc((size_t)pixels, step);
+  uint8_t *weights = calloc((size_t)blocks, size);
+  const void **starts = malloc((size_t)pixels * sizeof *starts);
   int32_t doubled[TILE * BLOCK], zero = 0;
   Window window = {&zero, 1, words};
   double shortest = -1;
   if (kernels != NULL && input != NULL && weights != NULL && starts != NULL) {
-    for (int p = 0; p < pixels; ++p) starts[p] = input + (size_t)p * words;
+    for (int p = 0; p < pixels; ++p) starts[p] = input + (size_t)p * step;
     for (int round = 0; round < rounds; ++round) {
       struct timespec start, end;
       clock_gettime(CLOCK_MONOTONIC, &start);
@@ -24,7 +26,7 @@ bare_gemm(const char *name, int pixels, int words, int blocks, int rounds) {
         int number = pixels - first < TILE ? pixels - first : TILE;
         for (int block = 0; block < blocks; ++block)
           kernels->count(starts + first, number, &window,
-                         weights + (size_t)block * words * BLOCK, doubled);
+                         weights + (size_t)block * size, doubled);
       }
       clock_gettime(CLOCK_MONOTONIC, &end);
       double seconds = (double)(end.tv_sec - start.tv_sec) +

@@ -15,9 +15,11 @@ typedef struct {
 
 struct Convolution {
   ConvolutionOptions options;
+  const Kernels *kernels;
   int group_words, group_out, group_blocks;
   int area;              /* Taps of one output, channels included. */
-  uint32_t *weights;     /* (groups, blocks, words of the window, BLOCK) */
+  size_t block_size;     /* Bytes of a block of weights. */
+  uint8_t *weights;      /* (groups, blocks, block_size) */
   float *multiplier, *bias;
   int32_t *thresholds;   /* Doubled; (groups, blocks, BLOCK) */
   int32_t *tap_values;   /* (taps, groups, blocks, BLOCK): what a +1 there adds. */
@@ -25,13 +27,16 @@ struct Convolution {
   /* What depends on the size of the image. */
   int batch;
   Axis y, x;
-  uint32_t *padded;      /* (batch, y.padded, x.padded, words), zeros around. */
+  uint8_t *frame;        /* The input as kernels take it: (batch, y.padded, x.padded, words),
+                          * zeros around. NULL where the input itself will do. */
   int32_t *corrections;  /* (y classes, x classes, groups, blocks, BLOCK) */
   int32_t *offsets;
   Window window;
 };
 
 enum { INPUT_WORDS_MOST = INT32_MAX / 4 };
+
+static int smaller(int a, int b) { return a < b ? a : b; }
 
 static int words_in(const Convolution *c) { return words_of(c->options.channels_in); }
 
@@ -67,11 +72,12 @@ static const char *check(const ConvolutionOptions *o) {
 /* The filter in the order in which kernels read it. */
 static void pack_weights(Convolution *c, const uint32_t *filter) {
   int words = window_words(c);
+  uint8_t *to = c->weights;
   for (int g = 0; g < c->options.groups; ++g)
-    for (int o = 0; o < c->group_out; ++o, filter += words) {
-      int block = g * c->group_blocks + o / BLOCK;
-      uint32_t *to = c->weights + (size_t)block * words * BLOCK + o % BLOCK;
-      for (int k = 0; k < words; ++k) to[(size_t)k * BLOCK] = filter[k];
+    for (int first = 0; first < c->group_out; first += BLOCK, to += c->block_size) {
+      int channels = smaller(BLOCK, c->group_out - first);
+      c->kernels->pack_weights(filter, channels, words, to);
+      filter += (size_t)channels * words;
     }
 }
 
@@ -124,20 +130,22 @@ static void set_thresholds(Convolution *c, const int32_t *thresholds) {
 
 Convolution *convolution_create(const ConvolutionOptions *options,
                                 const ConvolutionConstants *constants,
-                                const char **error) {
+                                const Kernels *kernels, const char **error) {
   *error = check(options);
   if (*error != NULL) return NULL;
   *error = "there is not enough memory";
   Convolution *c = calloc(1, sizeof *c);
   if (c == NULL) return NULL;
   c->options = *options;
+  c->kernels = kernels;
   c->group_words = words_of(options->channels_in / options->groups);
   c->group_out = options->channels_out / options->groups;
   c->group_blocks = (c->group_out + BLOCK - 1) / BLOCK;
   int taps = options->filter_height * options->filter_width;
   c->area = taps * (options->channels_in / options->groups);
   size_t channels = (size_t)options->groups * (size_t)c->group_blocks * BLOCK;
-  c->weights = calloc(channels * (size_t)window_words(c), sizeof *c->weights);
+  c->block_size = kernels->size_of_weights(window_words(c));
+  c->weights = calloc(channels / BLOCK, c->block_size);
   c->offsets = calloc((size_t)taps, sizeof *c->offsets);
   bool complete = c->weights != NULL && c->offsets != NULL;
   if (options->output == TO_BITS) {
@@ -181,9 +189,9 @@ static void free_axis(Axis *axis) {
 static void free_sizes(Convolution *c) {
   free_axis(&c->y);
   free_axis(&c->x);
-  free(c->padded);
+  free(c->frame);
   free(c->corrections);
-  c->padded = NULL;
+  c->frame = NULL;
   c->corrections = NULL;
 }
 
@@ -309,36 +317,38 @@ const char *convolution_resize(Convolution *c, int batch, int height, int width,
       unpadded > INPUT_WORDS_MOST)
     return "its image is too large";
   c->batch = batch;
-  if (needs_padding(c)) {
-    c->padded = calloc((size_t)words, sizeof *c->padded);
-    if (c->padded == NULL) return "there is not enough memory";
+  if (needs_padding(c) || c->kernels->spread != NULL) {
+    c->frame = calloc((size_t)words, c->kernels->word_size);
+    if (c->frame == NULL) return "there is not enough memory";
     if (c->tap_values != NULL && (error = set_corrections(c)) != NULL) return error;
   }
-  set_window(c, (c->padded != NULL ? c->x.padded : width) * words_in(c));
+  set_window(c, (c->frame != NULL ? c->x.padded : width) * words_in(c));
   *out_height = c->y.out;
   *out_width = c->x.out;
   return NULL;
 }
 
-static int smaller(int a, int b) { return a < b ? a : b; }
-
 /* Puts the images into their frames of zeros, which are +1. */
-static void pad(Convolution *c, const uint32_t *input) {
+static void fill_frame(Convolution *c, const uint32_t *input) {
+  const Kernels *kernels = c->kernels;
   size_t words = (size_t)words_in(c);
   size_t row = (size_t)smaller(c->x.size, c->x.padded - c->x.before) * words;
   int rows = smaller(c->y.size, c->y.padded - c->y.before);
   for (int image = 0; image < c->batch; ++image)
     for (int y = 0; y < rows; ++y) {
-      size_t to = ((size_t)image * c->y.padded + c->y.before + y) * c->x.padded;
-      size_t from = ((size_t)image * c->y.size + y) * c->x.size;
-      memcpy(c->padded + (to + c->x.before) * words, input + from * words,
-             row * sizeof *input);
+      size_t at = ((size_t)image * c->y.padded + c->y.before + y) * c->x.padded;
+      uint8_t *to = c->frame + (at + c->x.before) * words * kernels->word_size;
+      const uint32_t *from =
+          input + ((size_t)image * c->y.size + y) * c->x.size * words;
+      if (kernels->spread != NULL)
+        kernels->spread(from, row, to);
+      else
+        memcpy(to, from, row * sizeof *from);
     }
 }
 
 typedef struct {
   Convolution *c;
-  const Kernels *kernels;
   const uint32_t *input;
   void *output;
   int tiles, slices; /* Tiles of an image; slices of a group's blocks. */
@@ -359,12 +369,12 @@ static void write_bits(const Run *run, const int32_t *doubled, size_t pixel, int
       c->thresholds + (size_t)(group * c->group_blocks + block) * BLOCK;
   uint32_t *out = (uint32_t *)run->output + pixel * (size_t)words;
   if (first % 32 == 0 && (c->options.groups == 1 || c->group_out % 32 == 0)) {
-    run->kernels->to_bits(doubled, number, thresholds, out + first / 32,
+    run->c->kernels->to_bits(doubled, number, thresholds, out + first / 32,
                           (size_t)words);
     return;
   }
   uint32_t found[TILE];
-  run->kernels->to_bits(doubled, number, thresholds, found, 1);
+  run->c->kernels->to_bits(doubled, number, thresholds, found, 1);
   for (int p = 0; p < number; ++p)
     insert_bits(found[p], first, out + (size_t)p * words, first / 32 + 1 < words);
 }
@@ -382,10 +392,10 @@ static void write_block(const Run *run, const int32_t *doubled, size_t pixel,
   size_t at = pixel * stride + first;
   Transform transform = {c->low, c->high, c->multiplier + first, c->bias + first};
   if (c->options.output == TO_FLOATS)
-    run->kernels->to_floats(doubled, number, channels, &transform,
+    run->c->kernels->to_floats(doubled, number, channels, &transform,
                             (float *)run->output + at, stride);
   else
-    run->kernels->to_int8(doubled, number, channels, &transform,
+    run->c->kernels->to_int8(doubled, number, channels, &transform,
                           (int8_t *)run->output + at, stride);
 }
 
@@ -399,21 +409,22 @@ static void run_part(void *data, int index) {
   int out_pixels = c->y.out * c->x.out;
   int first = tile * TILE, number = smaller(TILE, out_pixels - first);
 
-  const uint32_t *pixels[TILE];
+  const void *pixels[TILE];
   const int32_t *corrections[TILE];
   bool corrected = false;
-  int width = c->padded != NULL ? c->x.padded : c->x.size;
-  int height = c->padded != NULL ? c->y.padded : c->y.size;
+  int width = c->frame != NULL ? c->x.padded : c->x.size;
+  int height = c->frame != NULL ? c->y.padded : c->y.size;
   size_t words = (size_t)words_in(c);
   size_t channels = (size_t)padded_channels(c);
-  const uint32_t *input = (c->padded != NULL ? c->padded : run->input) +
-                          (size_t)image * height * width * words +
-                          (size_t)group * c->group_words;
+  const uint8_t *input = c->frame != NULL ? c->frame : (const uint8_t *)run->input;
+  size_t word_size = c->kernels->word_size;
+  input += ((size_t)image * height * width * words + (size_t)group * c->group_words) *
+           word_size;
   int y = first / c->x.out, x = first % c->x.out;
   for (int p = 0; p < number; ++p) {
     size_t at = (size_t)y * c->options.stride_height * width +
                 (size_t)x * c->options.stride_width;
-    pixels[p] = input + at * words;
+    pixels[p] = input + at * words * word_size;
     corrections[p] = NULL;
     if (c->corrections != NULL &&
         !is_inside(c, c->y.classes[y], c->x.classes[x])) {
@@ -433,8 +444,8 @@ static void run_part(void *data, int index) {
   for (int block = slice * blocks; block < end; ++block) {
     _Alignas(64) int32_t doubled[TILE * BLOCK];
     size_t packed = (size_t)group * c->group_blocks + block;
-    run->kernels->count(pixels, number, &c->window,
-                        c->weights + packed * window_words(c) * BLOCK, doubled);
+    c->kernels->count(pixels, number, &c->window, c->weights + packed * c->block_size,
+                      doubled);
     if (corrected)
       for (int p = 0; p < number; ++p) {
         if (corrections[p] == NULL) continue;
@@ -445,11 +456,11 @@ static void run_part(void *data, int index) {
   }
 }
 
-void convolution_run(Convolution *c, const Kernels *kernels, Threads *threads,
-                     int num_threads, const uint32_t *input, void *output) {
-  if (c->padded != NULL) pad(c, input);
+void convolution_run(Convolution *c, Threads *threads, int num_threads,
+                     const uint32_t *input, void *output) {
+  if (c->frame != NULL) fill_frame(c, input);
   int out_pixels = c->y.out * c->x.out;
-  Run run = {c, kernels, input, output, (out_pixels + TILE - 1) / TILE, 1};
+  Run run = {c, input, output, (out_pixels + TILE - 1) / TILE, 1};
   bool shares_words = c->options.output == TO_BITS && c->options.groups > 1 &&
                       c->group_out % 32 != 0;
   if (shares_words) {

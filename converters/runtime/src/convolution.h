@@ -46,11 +46,11 @@ typedef struct Convolution Convolution;
 /* Returns words for `channels` signs. */
 static inline int words_of(int channels) { return channels / 32 + (channels % 32 != 0); }
 
-/* Packs the constants. Returns NULL and says in `error` what is wrong with the options,
+/* Packs the constants for the kernels. Returns NULL and says in `error` what is wrong with the options,
  * or that there is no memory. */
 Convolution *convolution_create(const ConvolutionOptions *options,
                                 const ConvolutionConstants *constants,
-                                const char **error);
+                                const Kernels *kernels, const char **error);
 void convolution_destroy(Convolution *convolution);
 
 /* Makes ready for images of this size and sets the size of the output. May be called
@@ -60,8 +60,7 @@ const char *convolution_resize(Convolution *convolution, int batch, int height,
 
 /* Computes (batch, height, width, words of channels_in) -> (batch, out_height,
  * out_width, channels_out or, for TO_BITS, words of channels_out). */
-void convolution_run(Convolution *convolution, const Kernels *kernels,
-                     Threads *threads, int num_threads, const uint32_t *input,
-                     void *output);
+void convolution_run(Convolution *convolution, Threads *threads, int num_threads,
+                     const uint32_t *input, void *output);
 
 #endif

@@ -243,7 +243,8 @@ static TfLiteStatus create_convolution(TfLiteContext *context, Node *node) {
     constants.bias = bias->data;
   }
   const char *error = NULL;
-  node->convolution = convolution_create(options, &constants, &error);
+  node->convolution =
+      convolution_create(options, &constants, node->delegate->kernels, &error);
   return error == NULL ? kTfLiteOk : fail(context, node, error);
 }
 
@@ -320,9 +321,8 @@ static TfLiteStatus invoke(TfLiteContext *context, TfLiteNode *litert_node) {
            out->data);
       break;
     default:
-      convolution_run(node->convolution, node->delegate->kernels,
-                      node->delegate->threads, context->recommended_num_threads,
-                      in->data, out->data);
+      convolution_run(node->convolution, node->delegate->threads,
+                      context->recommended_num_threads, in->data, out->data);
   }
   node->ended = now();
   return kTfLiteOk;

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Channels that are computed together: a block of packed weights. */
+/* Channels of a block of packed weights. */
 #define BLOCK 32
 /* Pixels that are computed together, at most. */
 #define TILE 64
@@ -32,10 +32,18 @@ typedef struct {
 
 typedef struct {
   const char *name;
+  /* Bytes in which `count` takes a word of the input, and what writes so many words that
+   * way; NULL where it takes them as they are. Zeros stay zeros. */
+  size_t word_size;
+  void (*spread)(const uint32_t *words, size_t number, void *to);
+  /* Bytes of a block of packed weights, for windows of so many words. */
+  size_t (*size_of_weights)(int words);
+  /* Packs the weights of up to BLOCK channels, (channels, words), into zeros. */
+  void (*pack_weights)(const uint32_t *filter, int channels, int words, void *block);
   /* For each pixel p and channel c: doubled[p * BLOCK + c] = 2 * sum over the words of
-   * the window popcount(pixels[p][word] ^ weights[word * BLOCK + c]). */
-  void (*count)(const uint32_t *const *pixels, int num_pixels, const Window *window,
-                const uint32_t *weights, int32_t *doubled);
+   * the window popcount(pixels[p][word] ^ weights[c][word]). */
+  void (*count)(const void *const *pixels, int num_pixels, const Window *window,
+                const void *weights, int32_t *doubled);
   /* Writes the first `channels` of each pixel, `stride` elements apart. */
   void (*to_floats)(const int32_t *doubled, int num_pixels, int channels,
                     const Transform *transform, float *out, size_t stride);

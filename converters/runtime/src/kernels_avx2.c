@@ -7,17 +7,44 @@
 #define AVX2 __attribute__((target("avx2")))
 #define INLINE static inline __attribute__((always_inline))
 
-/* Registers hold the counts of 4 pixels times 16 channels. */
+/* Registers hold the counts of 4 pixels times 16 channels, as bytes. */
 enum { PIXELS = 4, HALF = 16, WORDS_TO_A_FLUSH = 31 };
 
-INLINE AVX2 __m256i counts_of_bytes(__m256i x) {
+/* A word as its 8 lower half-bytes and its 8 upper ones, each in a byte: they are what the
+ * processor looks up, and need no more than an exclusive or here. */
+static uint32_t half_bytes(uint32_t word, int upper) {
+  return word >> (upper ? 4 : 0) & 0x0f0f0f0f;
+}
+
+static void spread(const uint32_t *words, size_t number, void *to) {
+  uint32_t *out = to;
+  for (size_t k = 0; k < number; ++k, out += 2) {
+    out[0] = half_bytes(words[k], 0);
+    out[1] = half_bytes(words[k], 1);
+  }
+}
+
+/* For each word and 8 channels: 8 words of lower half-bytes, 8 of upper ones. */
+static size_t size_of_weights(int words) {
+  return (size_t)words * 2 * BLOCK * sizeof(uint32_t);
+}
+
+static void pack_weights(const uint32_t *filter, int channels, int words, void *block) {
+  uint32_t *packed = block;
+  for (int c = 0; c < channels; ++c)
+    for (int k = 0; k < words; ++k, ++filter) {
+      uint32_t *to = packed + (size_t)k * 2 * BLOCK + c / 8 * 16 + c % 8;
+      to[0] = half_bytes(*filter, 0);
+      to[8] = half_bytes(*filter, 1);
+    }
+}
+
+INLINE AVX2 __m256i added(__m256i bytes, int input, const uint32_t *weights) {
   const __m256i table = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,
                                          0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
-  const __m256i low_half = _mm256_set1_epi8(15);
-  __m256i low = _mm256_and_si256(x, low_half);
-  __m256i high = _mm256_and_si256(_mm256_srli_epi16(x, 4), low_half);
-  return _mm256_add_epi8(_mm256_shuffle_epi8(table, low),
-                         _mm256_shuffle_epi8(table, high));
+  __m256i w = _mm256_loadu_si256((const __m256i *)weights);
+  __m256i differ = _mm256_xor_si256(_mm256_set1_epi32(input), w);
+  return _mm256_add_epi8(bytes, _mm256_shuffle_epi8(table, differ));
 }
 
 INLINE AVX2 __m256i sums_of_words(__m256i bytes) {
@@ -26,7 +53,7 @@ INLINE AVX2 __m256i sums_of_words(__m256i bytes) {
   return _mm256_madd_epi16(pairs, _mm256_set1_epi16(2));
 }
 
-INLINE AVX2 void count_part(const int n, const uint32_t *const *pixels,
+INLINE AVX2 void count_part(const int n, const void *const *pixels,
                             const Window *window, const uint32_t *weights,
                             int32_t *doubled) {
   __m256i bytes[PIXELS][2], sums[PIXELS][2];
@@ -38,17 +65,14 @@ INLINE AVX2 void count_part(const int n, const uint32_t *const *pixels,
     while (k < window->run_words) {
       int end = window->run_words - k < left ? window->run_words : k + left;
       left -= end - k;
-      for (; k < end; ++k, weights += BLOCK) {
-        __m256i w0 = _mm256_loadu_si256((const __m256i *)weights);
-        __m256i w1 = _mm256_loadu_si256((const __m256i *)weights + 1);
+      for (; k < end; ++k, weights += 2 * BLOCK)
         for (int p = 0; p < n; ++p) {
-          __m256i v = _mm256_set1_epi32((int)pixels[p][window->offsets[r] + k]);
-          bytes[p][0] = _mm256_add_epi8(
-              bytes[p][0], counts_of_bytes(_mm256_xor_si256(v, w0)));
-          bytes[p][1] = _mm256_add_epi8(
-              bytes[p][1], counts_of_bytes(_mm256_xor_si256(v, w1)));
+          const int *input = (const int *)pixels[p] + 2 * (window->offsets[r] + k);
+          bytes[p][0] = added(bytes[p][0], input[0], weights);
+          bytes[p][1] = added(bytes[p][1], input[0], weights + 16);
+          bytes[p][0] = added(bytes[p][0], input[1], weights + 8);
+          bytes[p][1] = added(bytes[p][1], input[1], weights + 24);
         }
-      }
       if (left == 0) {
         for (int p = 0; p < n; ++p)
           for (int h = 0; h < 2; ++h) {
@@ -65,13 +89,12 @@ INLINE AVX2 void count_part(const int n, const uint32_t *const *pixels,
                           _mm256_add_epi32(sums[p][h], sums_of_words(bytes[p][h])));
 }
 
-static AVX2 void count(const uint32_t *const *pixels, int num_pixels,
-                       const Window *window, const uint32_t *weights,
-                       int32_t *doubled) {
+static AVX2 void count(const void *const *pixels, int num_pixels, const Window *window,
+                       const void *weights, int32_t *doubled) {
   for (int done = 0; done < num_pixels;) {
     int n = next_part(num_pixels - done, PIXELS);
     for (int h = 0; h < BLOCK; h += HALF) {
-      const uint32_t *half = weights + h;
+      const uint32_t *half = (const uint32_t *)weights + 2 * h;
       int32_t *out = doubled + done * BLOCK + h;
       switch (n) { /* A constant number keeps the counts in registers. */
         case 4: count_part(4, pixels + done, window, half, out); break;
@@ -171,6 +194,10 @@ static AVX2 void unpack_floats(const uint32_t *words, size_t channels, float *va
 
 const Kernels kernels_avx2 = {
     .name = "avx2",
+    .word_size = 2 * sizeof(uint32_t),
+    .spread = spread,
+    .size_of_weights = size_of_weights,
+    .pack_weights = pack_weights,
     .count = count,
     .to_floats = to_floats,
     .to_int8 = portable_to_int8,

@@ -25,7 +25,7 @@ static inline __m512 emulated_cvtepi32_ps(__m512i integers) {
 /* Registers hold the counts of 6 pixels times 32 channels. */
 enum { PIXELS = 6 };
 
-INLINE AVX512 void count_part(const int n, const uint32_t *const *pixels,
+INLINE AVX512 void count_part(const int n, const void *const *pixels,
                               const Window *window, const uint32_t *weights,
                               int32_t *doubled) {
   __m512i sums[PIXELS][2];
@@ -37,7 +37,7 @@ INLINE AVX512 void count_part(const int n, const uint32_t *const *pixels,
       __m512i w0 = _mm512_loadu_si512(weights);
       __m512i w1 = _mm512_loadu_si512(weights + 16);
       for (int p = 0; p < n; ++p) {
-        __m512i v = _mm512_set1_epi32((int)pixels[p][offset + k]);
+        __m512i v = _mm512_set1_epi32(((const int *)pixels[p])[offset + k]);
         sums[p][0] = _mm512_add_epi32(
             sums[p][0], _mm512_popcnt_epi32(_mm512_xor_si512(v, w0)));
         sums[p][1] = _mm512_add_epi32(
@@ -51,8 +51,8 @@ INLINE AVX512 void count_part(const int n, const uint32_t *const *pixels,
                           _mm512_slli_epi32(sums[p][h], 1));
 }
 
-static AVX512 void count(const uint32_t *const *pixels, int num_pixels,
-                         const Window *window, const uint32_t *weights,
+static AVX512 void count(const void *const *pixels, int num_pixels,
+                         const Window *window, const void *weights,
                          int32_t *doubled) {
   for (int done = 0; done < num_pixels;) {
     int n = next_part(num_pixels - done, PIXELS);
@@ -136,6 +136,9 @@ static AVX512 void unpack_floats(const uint32_t *words, size_t channels,
 
 const Kernels kernels_avx512 = {
     .name = "avx512",
+    .word_size = sizeof(uint32_t),
+    .size_of_weights = portable_size_of_weights,
+    .pack_weights = portable_pack_weights,
     .count = count,
     .to_floats = to_floats,
     .to_int8 = portable_to_int8,

@@ -9,7 +9,7 @@
 /* Registers hold the counts of 4 pixels times 16 channels. */
 enum { PIXELS = 4, HALF = 16, WORDS_TO_A_FLUSH = 31 };
 
-INLINE void count_part(const int n, const uint32_t *const *pixels,
+INLINE void count_part(const int n, const void *const *pixels,
                        const Window *window, const uint32_t *weights,
                        int32_t *doubled) {
   uint8x16_t bytes[PIXELS][4];
@@ -29,7 +29,7 @@ INLINE void count_part(const int n, const uint32_t *const *pixels,
         uint32x4_t w[4];
         for (int q = 0; q < 4; ++q) w[q] = vld1q_u32(weights + 4 * q);
         for (int p = 0; p < n; ++p) {
-          uint32x4_t v = vld1q_dup_u32(pixels[p] + window->offsets[r] + k);
+          uint32x4_t v = vld1q_dup_u32((const uint32_t *)pixels[p] + window->offsets[r] + k);
           for (int q = 0; q < 4; ++q) {
             uint8x16_t x = vreinterpretq_u8_u32(veorq_u32(v, w[q]));
             bytes[p][q] = vaddq_u8(bytes[p][q], vcntq_u8(x));
@@ -54,12 +54,12 @@ INLINE void count_part(const int n, const uint32_t *const *pixels,
     }
 }
 
-static void count(const uint32_t *const *pixels, int num_pixels, const Window *window,
-                  const uint32_t *weights, int32_t *doubled) {
+static void count(const void *const *pixels, int num_pixels, const Window *window,
+                  const void *weights, int32_t *doubled) {
   for (int done = 0; done < num_pixels;) {
     int n = next_part(num_pixels - done, PIXELS);
     for (int h = 0; h < BLOCK; h += HALF) {
-      const uint32_t *half = weights + h;
+      const uint32_t *half = (const uint32_t *)weights + h;
       int32_t *out = doubled + done * BLOCK + h;
       switch (n) { /* A constant number keeps the counts in registers. */
         case 4: count_part(4, pixels + done, window, half, out); break;
@@ -143,6 +143,9 @@ static void unpack_floats(const uint32_t *words, size_t channels, float *values)
 
 const Kernels kernels_neon = {
     .name = "neon",
+    .word_size = sizeof(uint32_t),
+    .size_of_weights = portable_size_of_weights,
+    .pack_weights = portable_pack_weights,
     .count = count,
     .to_floats = to_floats,
     .to_int8 = portable_to_int8,

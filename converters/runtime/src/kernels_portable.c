@@ -16,15 +16,26 @@ static inline void flush(uint32_t *bytes, int32_t *doubled) {
   }
 }
 
-static void count(const uint32_t *const *pixels, int num_pixels, const Window *window,
-                  const uint32_t *weights, int32_t *doubled) {
+size_t portable_size_of_weights(int words) {
+  return (size_t)words * BLOCK * sizeof(uint32_t);
+}
+
+void portable_pack_weights(const uint32_t *filter, int channels, int words,
+                           void *block) {
+  uint32_t *packed = block;
+  for (int c = 0; c < channels; ++c, filter += words)
+    for (int k = 0; k < words; ++k) packed[(size_t)k * BLOCK + c] = filter[k];
+}
+
+static void count(const void *const *pixels, int num_pixels, const Window *window,
+                  const void *weights, int32_t *doubled) {
   memset(doubled, 0, sizeof *doubled * BLOCK * (size_t)num_pixels);
   for (int p = 0; p < num_pixels; ++p) {
     uint32_t bytes[BLOCK] = {0};
     const uint32_t *weight = weights;
     int left = WORDS_TO_A_FLUSH;
     for (int r = 0; r < window->num_runs; ++r) {
-      const uint32_t *words = pixels[p] + window->offsets[r];
+      const uint32_t *words = (const uint32_t *)pixels[p] + window->offsets[r];
       for (int k = 0; k < window->run_words; ++k, weight += BLOCK) {
         uint32_t word = words[k];
         for (int c = 0; c < BLOCK; ++c) {
@@ -114,6 +125,9 @@ static void unpack_floats(const uint32_t *words, size_t channels, float *values)
 
 const Kernels kernels_portable = {
     .name = "portable",
+    .word_size = sizeof(uint32_t),
+    .size_of_weights = portable_size_of_weights,
+    .pack_weights = portable_pack_weights,
     .count = count,
     .to_floats = to_floats,
     .to_int8 = portable_to_int8,

@@ -4,6 +4,10 @@
 
 #include "kernels.h"
 
+/* Weights as words, (words, BLOCK). */
+size_t portable_size_of_weights(int words);
+void portable_pack_weights(const uint32_t *filter, int channels, int words,
+                           void *block);
 /* As Kernels.to_floats, for the channels from `first` on. */
 void portable_tail_to_floats(const int32_t *doubled, int num_pixels, int first,
                              int channels, const Transform *transform, float *out,
