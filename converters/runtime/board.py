@@ -31,9 +31,9 @@ def _name() -> str:
         pass
     try:
         for line in _PROCESSOR.read_text().splitlines():
-            key, _, value = line.partition(":")
-            if key.strip().lower() in ("model name", "model") and not value.isdigit():
-                return value.strip()
+            key, _, value = (part.strip() for part in line.partition(":"))
+            if key.lower() in ("model name", "model") and not value.isdigit():
+                return value
     except OSError:
         pass
     return platform.processor() or platform.machine()
