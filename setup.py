@@ -61,6 +61,12 @@ LIBRARY = Extension(
 class BuildLibrary(build_ext):
     """Builds a plain shared library: it is LiteRT that loads it, not Python."""
 
+    def run(self) -> None:
+        """Builds anew: a build that fails leaves no library of an older one."""
+        for extension in self.extensions:
+            pathlib.Path(self.get_ext_fullpath(extension.name)).unlink(missing_ok=True)
+        super().run()
+
     def get_ext_filename(self, fullname: str) -> str:
         """Returns the path without the version of Python in it."""
         return os.path.join(*fullname.split(".")) + ".so"

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from _larq_bnnopt_start import use_keras_2
 
-use_keras_2()
+# What runs files needs no Keras, and works beside any.
+_WITHOUT_KERAS = ("Interpreter", "Profile", "Replay", "is_package", "profile", "replay")
+try:
+    use_keras_2()
+except ImportError as _error:
+    _wrong_keras: ImportError | None = _error
+else:
+    _wrong_keras = None
 
 if TYPE_CHECKING:
     from converters.auditing import Audit, audit
@@ -66,6 +73,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
+        if _wrong_keras is not None and name not in _WITHOUT_KERAS:
+            raise _wrong_keras
         return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -11,7 +11,6 @@ import ctypes
 import dataclasses
 import functools
 import importlib
-import importlib.util
 import os
 import pathlib
 import platform
@@ -40,7 +39,7 @@ _MODULES = {
 }
 _DISTRIBUTIONS = {"tensorflow": ("tensorflow", "tensorflow-cpu")}
 _SECONDS = 120
-_LIBRARY_TOLERANCE = 1e-5
+_SELF_TEST_TOLERANCE = 1e-5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,33 +101,36 @@ def known_kernels() -> dict[str, bool]:
     return {name: bool(library.bnn_has_kernels(name.encode())) for name in names}
 
 
-def missing() -> str | None:
-    """Returns why binary files cannot run by the delegate here, `None` if they can."""
-    try:
-        ready_litert()
-    except (ImportError, RuntimeError) as error:
-        return str(error)
-    return None
-
-
-@functools.cache
 def ready_litert() -> LiteRt:
     """Returns the LiteRT of this environment after it answered rightly.
+
+    It is asked once for each process.
 
     Raises:
         ImportError: If there is no LiteRT, or the library of kernels is missing.
         RuntimeError: If it answers wrongly.
     """
-    _library()
+    outcome = _outcome()
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+@functools.cache
+def _outcome() -> LiteRt | Exception:
+    try:
+        _library()
+    except ImportError as error:
+        return error
     litert = installed_litert()
     if litert is None:
-        raise ImportError(
+        return ImportError(
             "No LiteRT is installed to run a .tflite with: pip install ai-edge-litert"
         )
     problem = run_self_test(litert) if litert.tested else _tested_apart(litert)
     if problem is not None:
         versions = ", ".join(TESTED["ai-edge-litert"])
-        raise RuntimeError(
+        return RuntimeError(
             f"{litert} does not work with the binary kernels: {problem}. Versions of "
             f"ai-edge-litert that do: {versions}."
         )
@@ -139,13 +141,13 @@ def run_self_test(litert: LiteRt) -> str | None:
     """Returns what is wrong with a LiteRT, `None` if it answers rightly."""
     image = self_test_input()
     try:
-        engine = DelegateEngine(SELF_TEST.read_bytes(), 1, litert)
+        engine = DelegateEngine(SELF_TEST.read_bytes(), 2, litert)
         answer = np.concatenate([array.ravel() for array in engine.run([image])])
     except (ValueError, RuntimeError) as error:
         return str(error)
     expected = np.load(SELF_TEST_ANSWER)
     difference = np.abs(answer - expected).max() / np.abs(expected).max()
-    if not difference <= _LIBRARY_TOLERANCE:
+    if not difference <= _SELF_TEST_TOLERANCE:
         return f"the answer of the self-test is {difference:.1e} off"
     return None
 
@@ -214,9 +216,8 @@ class DelegateEngine:
                 num_threads=num_threads,
                 experimental_delegates=[self._delegate],
             )
-            # What lives until the process ends goes while modules are still there. The
-            # interpreter goes before the delegate, which it holds.
-            weakref.finalize(self, vars(self).clear)
+            # What lives until the process ends goes while modules are still there.
+            weakref.finalize(self, _let_go, vars(self))
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError, MemoryError) as error:
             raise ValueError(f"{litert} cannot run this file: {error}") from error
@@ -254,6 +255,12 @@ class DelegateEngine:
         rows = (ctypes.c_int64 * 3 * number)()
         library.bnn_times(pointer, number, rows)
         return sorted((tuple(row) for row in rows), key=lambda row: row[1])
+
+
+def _let_go(attributes: dict[str, Any]) -> None:
+    """Ends the interpreter before the delegate, which it holds."""
+    attributes.pop("_interpreter", None)
+    attributes.pop("_delegate", None)
 
 
 @functools.cache

@@ -6,6 +6,7 @@ import dataclasses
 import importlib.util
 import itertools
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any, Union
@@ -77,7 +78,8 @@ class Interpreter:
 
     Args:
         model: Path of the file, or its content.
-        num_threads: Threads to compute with. Defaults to `1`.
+        num_threads: Threads to compute with; binary operators take 64 at most.
+            Processes that are forked make interpreters of their own. Defaults to `1`.
         backend: `"delegate"`, the binary kernels of this package in LiteRT, that of
             ai-edge-litert or of TensorFlow; `"lce"`, the interpreter of Larq Compute
             Engine in its fast setting; or `"auto"`, the first of them that is
@@ -177,23 +179,38 @@ class Interpreter:
             raise ValueError(
                 f"Backend {self.backend!r} runs a sample at a time. Use 'delegate'."
             )
-        engine = self._start(self.file.content)
+        one, engine = (self._start(self.file.sound()) for _ in range(2))
         try:
             engine.resize([(batch_size, *info.shape[1:]) for info in self.inputs])
-            zeros = [
-                np.zeros((batch_size, *info.shape[1:]), info.dtype)
-                for info in self.inputs
-            ]
-            shapes = [array.shape[0] for array in engine.run(zeros)]
+            apart = all(
+                self._mixes_samples(one, engine, batch_size, seed) for seed in range(3)
+            )
         except (ValueError, RuntimeError) as error:
             raise ValueError(
                 f"The file does not run on {batch_size} samples at once: {error}"
             ) from error
-        if set(shapes) != {batch_size}:
+        if apart:
             raise ValueError(
-                f"The file makes outputs of {shapes} samples from {batch_size}."
+                f"The file gives other answers to {batch_size} samples at once than to "
+                "each alone."
             )
         self._engine, self.batch_size = engine, batch_size
+
+    def _mixes_samples(self, one: Any, engine: Any, size: int, seed: int) -> bool:
+        """Whether random samples get other answers together than alone."""
+        generator = np.random.default_rng(seed)
+        given = [
+            generator.normal(scale=20, size=(size, *info.shape[1:])).astype(info.dtype)
+            for info in self.inputs
+        ]
+        alone = self._all(one, given, self._of_file, self.file.outputs)
+        for ours, expected in zip(engine.run(given), alone):
+            if ours.shape != expected.shape:
+                return True
+            distance = np.abs(ours.astype(float) - expected).max(initial=0)
+            if not distance <= 1e-3 * np.abs(expected.astype(float)).max(initial=1e-30):
+                return True
+        return False
 
     def predict(self, batch: Batch) -> np.ndarray | dict[str, np.ndarray]:
         """Runs the model on a batch.
@@ -259,6 +276,9 @@ class Interpreter:
     def operator_times(self, batch: Batch, runs: int = 30) -> tuple[OperatorTime, ...]:
         """Measures the binary operators, and LiteRT's own between them, in real runs.
 
+        What comes before the first binary operator and after the last is left out;
+        `converters.profile` measures all operators.
+
         Args:
             batch: As for `predict`; the first `batch_size` samples are taken.
             runs: How many runs. Defaults to `30`.
@@ -278,6 +298,8 @@ class Interpreter:
         given = [array[: self.batch_size] for array in self._arrays(batch)]
         if any(len(array) < self.batch_size for array in given):
             raise ValueError(f"The inputs hold less than {self.batch_size} samples.")
+        if runs < 1:
+            raise ValueError(f"runs must be positive. Received: {runs}")
         measured = []
         for _ in range(runs):
             self.run_once(given)
@@ -366,6 +388,9 @@ class Interpreter:
                     f"Input {info.name!r} is {expected} of {info.dtype}. Received: "
                     f"{array.shape} of {array.dtype}"
                 )
+        lengths = [len(array) for array in arrays]
+        if len(set(lengths)) > 1:
+            raise ValueError(f"The inputs hold {lengths} samples, which differ.")
         return arrays
 
 
@@ -382,9 +407,18 @@ def _backend(wanted: str) -> str:
     if wanted == "delegate":
         delegate.ready_litert()
         return "delegate"
-    problem = delegate.missing()
-    if problem is None:
-        return "delegate"
-    if importlib.util.find_spec("larq_compute_engine") is None:
-        raise ImportError(f"Nothing here runs a .tflite with binary layers. {problem}")
-    return "lce"
+    has_lce = importlib.util.find_spec("larq_compute_engine") is not None
+    try:
+        delegate.ready_litert()
+    except ImportError as error:
+        if not has_lce:
+            raise ImportError(
+                f"Nothing here runs a .tflite with binary layers. {error}"
+            ) from error
+        return "lce"
+    except RuntimeError as error:
+        if not has_lce:
+            raise
+        warnings.warn(f"{error} Larq Compute Engine is taken.", stacklevel=4)
+        return "lce"
+    return "delegate"

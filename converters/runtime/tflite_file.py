@@ -88,10 +88,18 @@ class TfliteFile:
                 raise ValueError(f"it has no buffer {tensor.buffer}")
             elements = math.prod(() if tensor.shape is None else map(int, tensor.shape))
             if abs(elements) > _MOST_ELEMENTS:
-                raise ValueError(f"tensor {tensor.name!r} has {elements:,} elements")
+                raise ValueError(
+                    f"tensor {tensor.name.decode()} has {elements:,} elements, and "
+                    f"{_MOST_ELEMENTS:,} are the most"
+                )
+            if tensor.shape is not None and min(tensor.shape, default=0) < 0:
+                raise ValueError(f"tensor {tensor.name.decode()} has a negative size")
+        computed = {index for one in self.operators for index in one.outputs}
         known = {-1, *self.inputs}
         for index, tensor in enumerate(self._graph.tensors):
-            if tensor.isVariable or self.buffer(index)[1]:
+            # Constants without elements have no bytes.
+            is_empty = math.prod(self.shape(index)) == 0 and index not in computed
+            if tensor.isVariable or self.buffer(index)[1] or is_empty:
                 known.add(index)
         for index, operator in enumerate(self.operators):
             for tensor in (*operator.inputs, *operator.outputs):
@@ -106,8 +114,6 @@ class TfliteFile:
             raise ValueError("an input or output is not there")
         for index in (*self.inputs, *self.outputs):
             self.dtype(index)
-            if min(self.shape(index), default=1) < 0:
-                raise ValueError(f"tensor {index} has the shape {self.shape(index)}")
         self.input_names(), self.output_names()
 
     def _operators(self, schema: Any) -> list[Operator]:

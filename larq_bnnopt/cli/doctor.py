@@ -239,11 +239,13 @@ def _print_steps(steps: tuple[str, ...], done: dict[str, str], error: str) -> li
             print(f"  {'':20} {error}")
     if not failed:
         return []
-    if "kernels" in steps:
+    if "kernels" in steps and "not built" in error:
         return [
             "For kernels: a C compiler, then in a fresh virtual environment: pip "
             "install ."
         ]
+    if steps == ("kernels",):
+        return ["For kernels: pip install --force-reinstall ai-edge-litert==2.3.0"]
     return ["Mend the versions above, in a fresh virtual environment: pip install ."]
 
 

@@ -27,8 +27,9 @@ struct Convolution {
   /* What depends on the size of the image. */
   int batch;
   Axis y, x;
-  uint8_t *frame;        /* The input as kernels take it: (batch, y.padded, x.padded, words),
-                          * zeros around. NULL where the input itself will do. */
+  /* The input as kernels take it, (batch, y.padded, x.padded, words), zeros around; NULL
+   * where the input itself will do. */
+  uint8_t *frame;
   int32_t *corrections;  /* (y classes, x classes, groups, blocks, BLOCK) */
   int32_t *offsets;
   Window window;
@@ -328,31 +329,35 @@ const char *convolution_resize(Convolution *c, int batch, int height, int width,
   return NULL;
 }
 
-/* Puts the images into their frames of zeros, which are +1. */
-static void fill_frame(Convolution *c, const uint32_t *input) {
-  const Kernels *kernels = c->kernels;
-  size_t words = (size_t)words_in(c);
-  size_t row = (size_t)smaller(c->x.size, c->x.padded - c->x.before) * words;
-  int rows = smaller(c->y.size, c->y.padded - c->y.before);
-  for (int image = 0; image < c->batch; ++image)
-    for (int y = 0; y < rows; ++y) {
-      size_t at = ((size_t)image * c->y.padded + c->y.before + y) * c->x.padded;
-      uint8_t *to = c->frame + (at + c->x.before) * words * kernels->word_size;
-      const uint32_t *from =
-          input + ((size_t)image * c->y.size + y) * c->x.size * words;
-      if (kernels->spread != NULL)
-        kernels->spread(from, row, to);
-      else
-        memcpy(to, from, row * sizeof *from);
-    }
-}
-
 typedef struct {
   Convolution *c;
   const uint32_t *input;
   void *output;
   int tiles, slices; /* Tiles of an image; slices of a group's blocks. */
 } Run;
+
+/* Rows of an image that windows reach. */
+static int rows_in_frame(const Convolution *c) {
+  return smaller(c->y.size, c->y.padded - c->y.before);
+}
+
+/* Puts a row of an image into its frame of zeros, which are +1. */
+static void fill_row(void *data, int index) {
+  const Run *run = data;
+  const Convolution *c = run->c;
+  const Kernels *kernels = c->kernels;
+  size_t words = (size_t)words_in(c);
+  size_t row = (size_t)smaller(c->x.size, c->x.padded - c->x.before) * words;
+  size_t image = (size_t)(index / rows_in_frame(c));
+  size_t y = (size_t)(index % rows_in_frame(c));
+  size_t at = (image * c->y.padded + c->y.before + y) * c->x.padded + c->x.before;
+  uint8_t *to = c->frame + at * words * kernels->word_size;
+  const uint32_t *from = run->input + (image * c->y.size + y) * c->x.size * words;
+  if (kernels->spread != NULL)
+    kernels->spread(from, row, to);
+  else
+    memcpy(to, from, row * sizeof *from);
+}
 
 /* Bits of a group that does not fill words are put between those of its neighbours. */
 static void insert_bits(uint32_t word, int first_bit, uint32_t *words, bool more) {
@@ -369,12 +374,11 @@ static void write_bits(const Run *run, const int32_t *doubled, size_t pixel, int
       c->thresholds + (size_t)(group * c->group_blocks + block) * BLOCK;
   uint32_t *out = (uint32_t *)run->output + pixel * (size_t)words;
   if (first % 32 == 0 && (c->options.groups == 1 || c->group_out % 32 == 0)) {
-    run->c->kernels->to_bits(doubled, number, thresholds, out + first / 32,
-                          (size_t)words);
+    c->kernels->to_bits(doubled, number, thresholds, out + first / 32, (size_t)words);
     return;
   }
   uint32_t found[TILE];
-  run->c->kernels->to_bits(doubled, number, thresholds, found, 1);
+  c->kernels->to_bits(doubled, number, thresholds, found, 1);
   for (int p = 0; p < number; ++p)
     insert_bits(found[p], first, out + (size_t)p * words, first / 32 + 1 < words);
 }
@@ -392,11 +396,11 @@ static void write_block(const Run *run, const int32_t *doubled, size_t pixel,
   size_t at = pixel * stride + first;
   Transform transform = {c->low, c->high, c->multiplier + first, c->bias + first};
   if (c->options.output == TO_FLOATS)
-    run->c->kernels->to_floats(doubled, number, channels, &transform,
-                            (float *)run->output + at, stride);
+    c->kernels->to_floats(doubled, number, channels, &transform,
+                          (float *)run->output + at, stride);
   else
-    run->c->kernels->to_int8(doubled, number, channels, &transform,
-                          (int8_t *)run->output + at, stride);
+    c->kernels->to_int8(doubled, number, channels, &transform,
+                        (int8_t *)run->output + at, stride);
 }
 
 /* Computes one slice of the channels of one tile. */
@@ -458,9 +462,10 @@ static void run_part(void *data, int index) {
 
 void convolution_run(Convolution *c, Threads *threads, int num_threads,
                      const uint32_t *input, void *output) {
-  if (c->frame != NULL) fill_frame(c, input);
   int out_pixels = c->y.out * c->x.out;
   Run run = {c, input, output, (out_pixels + TILE - 1) / TILE, 1};
+  if (c->frame != NULL)
+    threads_run(threads, num_threads, c->batch * rows_in_frame(c), fill_row, &run);
   bool shares_words = c->options.output == TO_BITS && c->options.groups > 1 &&
                       c->group_out % 32 != 0;
   if (shares_words) {

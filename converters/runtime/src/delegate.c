@@ -79,13 +79,13 @@ static int option(Options *options, const char *key, const char *error, int leas
 static void read_convolution(Node *node, Options *options) {
   enum { MOST = 1 << 20 };
   node->options.convolution = (ConvolutionOptions){
-      .channels_in = option(options, "channels_in", "it has no channels_in", 1, MOST),
-      .stride_height = option(options, "stride_height", "it has no stride", 1, MOST),
-      .stride_width = option(options, "stride_width", "it has no stride", 1, MOST),
+      .channels_in = option(options, "channels_in", "its channels_in is missing or out of range", 1, MOST),
+      .stride_height = option(options, "stride_height", "its stride is missing or out of range", 1, MOST),
+      .stride_width = option(options, "stride_width", "its stride is missing or out of range", 1, MOST),
       .dilation_height =
-          option(options, "dilation_height_factor", "it has no dilation", 1, MOST),
+          option(options, "dilation_height_factor", "its dilation is missing or out of range", 1, MOST),
       .dilation_width =
-          option(options, "dilation_width_factor", "it has no dilation", 1, MOST),
+          option(options, "dilation_width_factor", "its dilation is missing or out of range", 1, MOST),
       .same = option(options, "padding", "its padding is unknown", 0, 1) == 0,
       .pad_ones = option(options, "pad_values", "its pad_values is unknown", 0, 1) == 1,
       .activation = (Activation)option(options, "fused_activation_function",
@@ -96,10 +96,10 @@ static void read_convolution(Node *node, Options *options) {
 static void read_pooling(Node *node, Options *options) {
   enum { MOST = 1 << 20 };
   node->options.pooling = (Pooling){
-      .filter_height = option(options, "filter_height", "it has no window", 1, MOST),
-      .filter_width = option(options, "filter_width", "it has no window", 1, MOST),
-      .stride_height = option(options, "stride_height", "it has no stride", 1, MOST),
-      .stride_width = option(options, "stride_width", "it has no stride", 1, MOST),
+      .filter_height = option(options, "filter_height", "its window is missing or out of range", 1, MOST),
+      .filter_width = option(options, "filter_width", "its window is missing or out of range", 1, MOST),
+      .stride_height = option(options, "stride_height", "its stride is missing or out of range", 1, MOST),
+      .stride_width = option(options, "stride_width", "its stride is missing or out of range", 1, MOST),
       .same = option(options, "padding", "its padding is unknown", 0, 1) == 0,
   };
 }
@@ -116,7 +116,16 @@ static TfLiteTensor *input(TfLiteContext *context, const Node *node, int i) {
 }
 
 static bool has_dims(const TfLiteTensor *t, int number) {
-  return t != NULL && t->dims != NULL && t->dims->size == number;
+  if (t == NULL || t->dims == NULL || t->dims->size != number) return false;
+  for (int i = 0; i < number; ++i)
+    if (t->dims->data[i] < 0) return false;
+  return true;
+}
+
+/* At least one dimension. */
+static bool has_rows(const TfLiteTensor *t) {
+  return t != NULL && t->dims != NULL && t->dims->size > 0 &&
+         has_dims(t, t->dims->size);
 }
 
 /* Constant, of this type, and at least this long. */
@@ -162,8 +171,7 @@ static Rows rows_of(TfLiteContext *context, const Node *node, const TfLiteTensor
 
 static TfLiteStatus prepare_quantize(TfLiteContext *context, Node *node) {
   const TfLiteTensor *in = input(context, node, 0), *out = tensor(context, node->output);
-  if (in == NULL || out == NULL || in->dims == NULL || in->dims->size < 1)
-    return fail(context, node, "it has no input");
+  if (!has_rows(in) || out == NULL) return fail(context, node, "it has no input");
   if (in->type != kTfLiteFloat32 && in->type != kTfLiteInt8 && in->type != kTfLiteBool)
     return fail(context, node, "its input is neither float32 nor int8 nor bool");
   if (out->type != kTfLiteInt32) return fail(context, node, "its output is not int32");
@@ -172,8 +180,7 @@ static TfLiteStatus prepare_quantize(TfLiteContext *context, Node *node) {
 
 static TfLiteStatus prepare_dequantize(TfLiteContext *context, Node *node) {
   const TfLiteTensor *in = input(context, node, 0), *out = tensor(context, node->output);
-  if (in == NULL || out == NULL || in->dims == NULL || in->dims->size < 1 ||
-      in->type != kTfLiteInt32)
+  if (!has_rows(in) || out == NULL || in->type != kTfLiteInt32)
     return fail(context, node, "its input is not int32");
   if (out->type != kTfLiteFloat32 && out->type != kTfLiteInt8 &&
       out->type != kTfLiteBool)
@@ -214,13 +221,13 @@ static TfLiteStatus create_convolution(TfLiteContext *context, Node *node) {
   options->filter_height = filter->dims->data[1];
   options->filter_width = filter->dims->data[2];
   int words = filter->dims->data[3], all = words_of(options->channels_in);
-  if (words < 1 || all % words) return fail(context, node, "its filter has no channels");
+  if (words < 1 || all % words) return fail(context, node, "the words of its filter do not divide those of its input");
   options->groups = all / words;
   double elements = (double)options->channels_out * options->filter_height *
                     options->filter_width * words;
   if (!(elements > 0 && elements < INT32_MAX) ||
       !is_constant(filter, kTfLiteInt32, (size_t)elements))
-    return fail(context, node, "its filter is not constant");
+    return fail(context, node, "its filter is not constant, or too short");
   options->output = out->type == kTfLiteFloat32 ? TO_FLOATS
                     : out->type == kTfLiteInt8  ? TO_INT8
                                                 : TO_BITS;
@@ -231,14 +238,14 @@ static TfLiteStatus create_convolution(TfLiteContext *context, Node *node) {
   if (options->output == TO_BITS) {
     const TfLiteTensor *thresholds = input(context, node, 4);
     if (!is_constant(thresholds, kTfLiteInt32, channels))
-      return fail(context, node, "its thresholds are not constant");
+      return fail(context, node, "its thresholds are not constant, or too short");
     constants.thresholds = thresholds->data;
   } else {
     const TfLiteTensor *multiplier = input(context, node, 2);
     const TfLiteTensor *bias = input(context, node, 3);
     if (!is_constant(multiplier, kTfLiteFloat32, channels) ||
         !is_constant(bias, kTfLiteFloat32, channels))
-      return fail(context, node, "its multiplier or bias is not constant");
+      return fail(context, node, "its multiplier or bias is not constant, or too short");
     constants.multiplier = multiplier->data;
     constants.bias = bias->data;
   }

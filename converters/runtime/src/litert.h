@@ -1,8 +1,8 @@
 /* The part of LiteRT's C structures that a delegate sees.
  *
  * LiteRT's wheels carry no headers. Their authors promise for these structures that
- * fields are appended only; what the library relies on is checked when it is loaded, by
- * the self-test of converters/runtime/delegate.py. Names are those of LiteRT's
+ * fields are appended only; the self-test of converters/runtime/delegate.py runs a small
+ * network over most of them when the library is loaded. Names are those of LiteRT's
  * tensorflow/lite/core/c/common.h, so that they can be looked up there.
  */
 #ifndef BNN_LITERT_H
@@ -93,6 +93,7 @@ typedef struct {
   void *registration_external;
   void *async_kernel;
   uint64_t inplace_operator;
+  void *reserved[8]; /* Zeros, for fields that a newer LiteRT reads. */
 } TfLiteRegistration;
 
 struct TfLiteContext {
@@ -122,6 +123,7 @@ typedef struct TfLiteDelegate {
   void *FreeBufferHandle;
   int64_t flags;
   void *opaque_delegate_builder;
+  void *reserved[8]; /* Likewise. */
 } TfLiteDelegate;
 
 #endif

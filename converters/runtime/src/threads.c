@@ -6,12 +6,14 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { MOST = 64, SPINS = 4000 };
 
 struct Threads {
   pthread_t workers[MOST];
   int num_workers;
+  pid_t process; /* Where the workers live: a forked process has none. */
   pthread_mutex_t busy; /* Held by who computes. */
   pthread_mutex_t lock;
   pthread_cond_t wake;
@@ -71,6 +73,7 @@ static void *work(void *argument) {
 Threads *threads_create(void) {
   Threads *threads = calloc(1, sizeof *threads);
   if (threads == NULL) return NULL;
+  threads->process = getpid();
   pthread_mutex_init(&threads->busy, NULL);
   pthread_mutex_init(&threads->lock, NULL);
   pthread_cond_init(&threads->wake, NULL);
@@ -79,6 +82,10 @@ Threads *threads_create(void) {
 
 void threads_destroy(Threads *threads) {
   if (threads == NULL) return;
+  if (threads->process != getpid()) { /* Its locks may be held by who is not here. */
+    free(threads);
+    return;
+  }
   pthread_mutex_lock(&threads->lock);
   threads->stop = true;
   pthread_cond_broadcast(&threads->wake);
@@ -94,7 +101,8 @@ void threads_destroy(Threads *threads) {
 void threads_run(Threads *threads, int number, int parts, Part part, void *data) {
   if (number > parts) number = parts;
   if (number > MOST) number = MOST;
-  if (number < 2 || threads == NULL || pthread_mutex_trylock(&threads->busy) != 0) {
+  if (number < 2 || threads == NULL || threads->process != getpid() ||
+      pthread_mutex_trylock(&threads->busy) != 0) {
     for (int i = 0; i < parts; ++i) part(data, i);
     return;
   }

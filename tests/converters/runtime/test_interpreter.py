@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import converters
 from converters.runtime import TfliteFile, delegate
@@ -105,9 +106,12 @@ def test_times_of_operators_come_from_real_runs(model, content):
     interpreter = converters.Interpreter(content, backend="delegate")
     times = interpreter.operator_times(noise(model, 1), runs=5)
     binary = [time for time in times if time.operator is not None]
-    names = [interpreter.file.operators[time.operator].name for time in binary]
-    assert [time.name for time in binary] == names
-    assert {"LceQuantize", "LceBconv2d"} <= set(names)
+    names = [operator.name for operator in interpreter.file.operators]
+    expected = [name for name in names if name.startswith("Lce")]
+    assert [time.name for time in binary] == expected
+    assert {"LceQuantize", "LceBconv2d"} <= set(expected)
+    with pytest.raises(ValueError, match="runs must be positive"):
+        interpreter.operator_times(noise(model, 1), runs=0)
     assert all(0 <= time.milliseconds <= time.median_milliseconds for time in times)
     assert all(time.name == "LiteRT" for time in times if time.operator is None)
     with pytest.raises(ValueError, match="takes no times"):
@@ -117,7 +121,7 @@ def test_times_of_operators_come_from_real_runs(model, content):
 def test_without_the_kernels_lce_is_taken(content, monkeypatch, tmp_path):
     monkeypatch.setattr(delegate, "LIBRARY", tmp_path / "libbnn.so")
     delegate._library.cache_clear()
-    delegate.ready_litert.cache_clear()
+    delegate._outcome.cache_clear()
     try:
         assert converters.Interpreter(content).backend == "lce"
         with pytest.raises(ImportError, match=r"libbnn.so is missing.*C compiler"):
@@ -128,7 +132,7 @@ def test_without_the_kernels_lce_is_taken(content, monkeypatch, tmp_path):
     finally:
         monkeypatch.undo()
         delegate._library.cache_clear()
-        delegate.ready_litert.cache_clear()
+        delegate._outcome.cache_clear()
     assert converters.Interpreter(content).backend == "delegate"
 
 
@@ -178,3 +182,84 @@ def test_a_script_ends_without_a_word(content, tmp_path):
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True
     )
     assert run.returncode == 0 and "Exception ignored" not in run.stderr
+
+
+def plain(build, *shapes):
+    """A file of a network without binary layers."""
+    inputs = [tf.keras.Input(shape, batch_size=1) for shape in shapes]
+    model = tf.keras.Model(inputs, build(*inputs))
+    return tf.lite.TFLiteConverter.from_keras_model(model).convert()
+
+
+def test_samples_that_move_each_other_do_not_go_together():
+    content = plain(lambda x: x - tf.reduce_mean(x), (4,))
+    interpreter = converters.Interpreter(content, backend="delegate")
+    with pytest.raises(ValueError, match="other answers to 2 samples at once"):
+        interpreter.resize(2)
+    assert interpreter.batch_size == 1
+    # A shape of one sample that is written into the file.
+    content = plain(lambda x: tf.reshape(x, (1, 2, 2)), (4,))
+    with pytest.raises(ValueError, match="2 samples at once"):
+        converters.Interpreter(content, backend="delegate").resize(2)
+
+
+def test_inputs_of_different_numbers_are_refused():
+    content = plain(lambda a, b: a + b, (4,), (4,))
+    interpreter = converters.Interpreter(content, backend="delegate")
+    with pytest.raises(ValueError, match=r"hold \[2, 5\] samples"):
+        interpreter.predict([np.zeros((n, 4), np.float32) for n in (2, 5)])
+
+
+def test_constants_without_elements_are_there():
+    content = plain(lambda x: tf.reshape(x, []) + 1.0, (1,))
+    assert TfliteFile(content).operators
+
+
+def test_forked_processes_end(content, tmp_path):
+    """Threads are not forked along, and nobody may wait for them."""
+    (tmp_path / "model.tflite").write_bytes(content)
+    program = (
+        "import os, sys, numpy, converters\n"
+        "kept = converters.Interpreter('model.tflite', 2, backend='delegate')\n"
+        "kept.predict(numpy.ones((1, 8, 8, 64), numpy.float32))\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    sys.exit(3)\n"
+        "sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, timeout=120
+    )
+    assert run.returncode == 3
+
+
+def test_a_refused_litert_is_told(content, monkeypatch):
+    monkeypatch.setattr(delegate, "run_self_test", lambda litert: "it is off")
+    delegate._outcome.cache_clear()
+    try:
+        with pytest.warns(
+            UserWarning, match=r"it is off.*Larq Compute Engine is taken"
+        ):
+            assert converters.Interpreter(content).backend == "lce"
+        with pytest.raises(RuntimeError, match="does not work with the binary kernels"):
+            converters.Interpreter(content, backend="delegate")
+    finally:
+        delegate._outcome.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "board, processor, name",
+    [
+        ("Raspberry Pi 4 Model B Rev 1.4\0", "", "Raspberry Pi 4 Model B Rev 1.4"),
+        (None, "model\t\t: 1\nmodel name\t: AMD EPYC\n", "AMD EPYC"),
+        (None, "Model\t\t: Raspberry Pi 3\n", "Raspberry Pi 3"),
+    ],
+)
+def test_the_machine_has_a_name(board, processor, name, monkeypatch, tmp_path):
+    (tmp_path / "cpuinfo").write_text(processor)
+    if board is not None:
+        (tmp_path / "model").write_text(board)
+    module = importlib.import_module("converters.runtime.board")
+    monkeypatch.setattr(module, "_BOARD", tmp_path / "model")
+    monkeypatch.setattr(module, "_PROCESSOR", tmp_path / "cpuinfo")
+    assert module.machine().startswith(f"{name}, ")

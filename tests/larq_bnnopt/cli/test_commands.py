@@ -144,7 +144,7 @@ def test_convert_refuses_what_is_not_binary(tmp_path):
         (["convert", "missing.keras"], "does not exist"),
         (["quickstart", "--runs", "/dev/null"], "/dev/null is a file and no folder"),
         (["train", "--batch-size", "7000"], "larger than the 6000 training images"),
-        (["verify", "missing.keras", "--dataset", "mnist"], "name a .tflite"),
+        (["verify", "missing.keras"], "missing.keras does not exist"),
         (["profile", "missing.tflite"], "missing.tflite does not exist"),
         (["package", "nowhere", "device"], "nowhere is no run"),
         (["quickstart", "now"], "unexpected word 'now'"),
