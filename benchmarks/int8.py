@@ -109,8 +109,8 @@ def chosen() -> list[Any]:
 
 def first_images(data: Any) -> np.ndarray:
     """Returns training images, as many as ranges are made from."""
-    batches = data.train_from(0).unbatch().take(CALIBRATED_ON).as_numpy_iterator()
-    return np.stack([image for image, _ in batches])
+    images, _ = data.train_arrays(CALIBRATED_ON)
+    return images
 
 
 def quickstart() -> tf.keras.Model:
@@ -159,7 +159,9 @@ def largest_step(model: tf.keras.Model, noise: np.ndarray) -> int:
 
 def row(text: str, files: list[Any], images: np.ndarray, rounds: int) -> None:
     """Times two files in turn and prints a row."""
-    interpreters = [converters.Interpreter(file.content) for file in files]
+    interpreters = [
+        converters.Interpreter(file.content, backend="lce") for file in files
+    ]
     times = alternated(interpreters, images[:1], rounds)
     sizes = ", ".join(f"{len(file.content):,}" for file in files)
     both = ", ".join(f"{min(own):.3f} ({statistics.median(own):.3f})" for own in times)

@@ -5,12 +5,14 @@ functions that need them.
 """
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 from _larq_bnnopt_start import use_keras_2
 
 # What runs files needs no Keras, and works beside any.
 _WITHOUT_KERAS = ("Interpreter", "Profile", "Replay", "is_package", "profile", "replay")
+_NEED_KERAS = ("convert", "export_binary_weights", "verify")
 try:
     use_keras_2()
 except ImportError as _error:
@@ -73,6 +75,11 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
+        if name in _NEED_KERAS and importlib.util.find_spec("tensorflow") is None:
+            raise ImportError(
+                f"converters.{name} needs the Keras model, and TensorFlow is not "
+                "installed. Files run without it: Interpreter, profile, replay."
+            )
         if _wrong_keras is not None and name not in _WITHOUT_KERAS:
             raise _wrong_keras
         return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -25,6 +25,11 @@ KNOWN_CUSTOM_OPERATORS = (
 )
 # The converter takes a weight for +-c that is off by so much at most.
 SNAPPED = 0.005
+_FOREIGN = (
+    "no operator of the file holds its kernel, though one has the shape of it",
+    "give the model that this file was made of; if it was trained since, convert it "
+    "once more",
+)
 _NO_PATTERN = "no pattern of Larq Compute Engine matched it"
 _QUANTIZERS = (
     "input_quantizer",
@@ -157,8 +162,12 @@ def audit(model: Any, tflite: bytes | str | os.PathLike[str]) -> Audit:
     file = TfliteFile(tflite)
     layers = []
     quantized = quantized_layers(model)
-    for layer, index in _match(file, quantized):
-        reason, fix = (None, None) if index is not None else why_float(layer)
+    matched, unclaimed = _match(file, quantized)
+    for layer, index in matched:
+        reason, fix = None, None
+        if index is None:
+            foreign = any(_has_shape_of(layer, rows) for rows in unclaimed)
+            reason, fix = _FOREIGN if foreign else why_float(layer)
         layers.append(LayerAudit(layer.name, type(layer).__name__, index, reason, fix))
     names = collections.Counter(operator.name for operator in file.operators)
     binary, other_bytes = _constants(file, layers, quantized)
@@ -279,8 +288,13 @@ def _kernel(layer: Any) -> np.ndarray | None:
     return kernel.numpy().reshape((1,) * (4 - len(kernel.shape)) + kernel.shape)
 
 
-def _match(file: TfliteFile, layers: list[Any]) -> list[tuple[Any, int | None]]:
-    """Returns the layers with the index of their operator, `None` without one."""
+def _match(
+    file: TfliteFile, layers: list[Any]
+) -> tuple[list[tuple[Any, int | None]], list[np.ndarray]]:
+    """Returns the layers with their operator, and the filters that belong to none.
+
+    An operator is given by its index; a layer without one has `None`.
+    """
     # Pieces of filters that belong to no layer yet, (operator, filter).
     free = [
         (index, filter_is_negative(file, operator.inputs[1]))
@@ -306,7 +320,18 @@ def _match(file: TfliteFile, layers: list[Any]) -> list[tuple[Any, int | None]]:
     pure = [layer for layer in missing if why_float(layer)[0] == _NO_PATTERN]
     search(pure, inputs_too=True)
     search([x for x in missing if _is_telling(kernels[id(x)])], inputs_too=True)
-    return [(layer, found.get(id(layer))) for layer in layers]
+    rest = [rows for _, rows in free]
+    return [(layer, found.get(id(layer))) for layer in layers], rest
+
+
+def _has_shape_of(layer: Any, rows: np.ndarray) -> bool:
+    """Whether a filter (out, height, width, in) could be that of a layer."""
+    kernel = _kernel(layer)
+    if kernel is None:
+        return False
+    *size, channels, filters = kernel.shape
+    padded = -(-channels // WORD) * WORD
+    return rows.shape[1:] == (*size, padded) and len(rows) >= filters
 
 
 def _is_telling(kernel: np.ndarray | None) -> bool:

@@ -137,7 +137,7 @@ def convert(
         converted if converted is not frozen else None,
         rewritten,
     )
-    _check_verification(report)
+    _check_verification(report, calibrated=calibration is not None)
     for layer in report.audit.stayed_float:
         warnings.warn(
             f"{layer.name} ({layer.kind}) stayed float: {layer.reason}. To make it "
@@ -188,7 +188,7 @@ def _quantized(
         return fit_for_conversion(graph)
     if calibration is None:
         return graph
-    arrays = named_inputs(model, calibration)
+    arrays = named_inputs(model, calibration, role="calibration inputs")
     check_shapes(model, arrays)
     ranged = insert_ranges(graph, arrays, ends)
     if not has_ranges(ranged):
@@ -333,12 +333,18 @@ def _check_int8_io(content: bytes, frozen: FrozenModel) -> None:
         )
 
 
-def _check_verification(report: Report) -> None:
+def _check_verification(report: Report, calibrated: bool) -> None:
     verification = report.verification
     if verification is None or verification.passed:
         return
+    cure = ""
+    if calibrated and not verification.not_finite:
+        cure = (
+            " Give as calibration a few hundred inputs of the training data, scaled as "
+            "in training; train longer; or leave calibration out, for float32."
+        )
     raise ConversionError(
         f"The file would not say what {report.model} says, so none was written: "
-        f"{verification.verdict}.",
+        f"{verification.verdict}.{cure}",
         report,
     )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from converters.auditing import quantized_layers
+from converters.errors import check_model
 
 _KINDS = ("kernel", "depthwise", "pointwise")
 
@@ -41,6 +42,7 @@ def export_binary_weights(model: Any) -> dict[str, BinaryWeights]:
         `"/depthwise"`.
 
     Raises:
+        TypeError: If it is no Keras model.
         ValueError: If the model is not built, or holds no binary kernel.
 
     Example:
@@ -51,6 +53,7 @@ def export_binary_weights(model: Any) -> dict[str, BinaryWeights]:
         >>> weights["stage1_1_conv"].scales.ravel()[:3]
         array([1., 1., 1.], dtype=float32)
     """
+    check_model(model)
     if not model.built:
         raise ValueError(f"{model.name} has no weights yet: build it, or call it once.")
     found = {}

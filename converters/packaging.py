@@ -76,8 +76,8 @@ def package(
         FileExistsError: If the folder holds anything.
         ConversionError: If it cannot be written, or the file does not say what the
             model says. Nothing is written then.
-        ValueError: If the file is no .tflite, the inputs do not fit, or names or
-            metadata are of no use.
+        ValueError: If the file is no .tflite, the inputs do not fit, an output is not
+            finite, or names or metadata are of no use.
 
     Example:
         >>> import tempfile
@@ -112,6 +112,12 @@ def package(
     outputs = interpreter.predict(arrays)
     if not isinstance(outputs, Mapping):
         outputs = {interpreter.outputs[0].name: outputs}
+    for output, array in outputs.items():
+        if not np.isfinite(array).all():
+            raise ValueError(
+                f"Output {output!r} of the file is not finite for these inputs, so it "
+                "is no golden one."
+            )
     golden = {entry["array"]: arrays[entry["name"]] for entry in content["inputs"]}
     golden.update({e["array"]: outputs[e["name"]] for e in content["outputs"]})
     if class_names is not None:
@@ -157,6 +163,10 @@ def _golden_inputs(
 ) -> dict[str, np.ndarray]:
     """Returns the inputs by the file's names; refuses what does not fit."""
     names = [info.name for info in interpreter.inputs]
+    if inputs is None:
+        raise ValueError(
+            "A package needs inputs: a handful of real ones, to replay on the device."
+        )
     if model is not None:
         arrays = named_inputs(model, inputs)
     elif isinstance(inputs, Mapping):
@@ -225,6 +235,8 @@ def _described(tensors: Sequence[TensorInfo], kind: str) -> list[dict[str, Any]]
             "name": info.name,
             "shape": list(info.shape),
             "dtype": info.dtype.name,
+            "scale": info.scale,
+            "zero_point": None if info.scale is None else info.zero_point,
             "array": f"{kind}_{index}",
         }
         for index, info in enumerate(tensors)
@@ -268,7 +280,7 @@ def _readme(content: dict[str, Any]) -> str:
         "",
         *(
             f"- {kind} `{entry['name']}`: {'x'.join(map(str, entry['shape']))} of "
-            f"{entry['dtype']}"
+            f"{entry['dtype']}{_steps(entry)}"
             for kind, entries in (("input", inputs), ("output", outputs))
             for entry in entries
         ),
@@ -283,12 +295,26 @@ def _readme(content: dict[str, Any]) -> str:
         "",
         "```python",
         "import numpy as np",
-        "from converters import Interpreter  # pip install larq-bnnopt",
+        "from converters import Interpreter  # of larq-bnnopt, see below",
         f'golden = np.load("{GOLDEN}")  # or your own inputs',
         f"batch = {batch}",
         f'print(Interpreter("{MODEL}").predict(batch))',
         "```",
         "",
+        "It needs Python with the wheel of larq-bnnopt for this machine "
+        "(`python tools/build_wheel.py` in its repository makes it), which brings "
+        "NumPy and ai-edge-litert.",
+        "",
+    ]
+    if any(entry["scale"] for entry in (*inputs, *outputs)):
+        lines += [
+            f"`{GOLDEN}` and `predict` have real numbers: float32 inputs are rounded "
+            "to the steps of the file, and its int8 outputs are returned as float32. "
+            "`predict` takes int8 inputs as they are. Any other interpreter takes "
+            "and returns int8 alone: real = scale * (int8 - zero point).",
+            "",
+        ]
+    lines += [
         "## Replay it",
         "",
         f"`{GOLDEN}` holds {content['samples']} inputs and what the file answered "
@@ -308,6 +334,13 @@ def _readme(content: dict[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _steps(entry: Mapping[str, Any]) -> str:
+    """Returns what the integers of a quantized tensor are worth, in words."""
+    if entry["scale"] is None:
+        return ""
+    return f", scale {entry['scale']!r}, zero point {entry['zero_point']}"
 
 
 def _write(

@@ -61,6 +61,8 @@ class Parity:
         diverging: The first layer whose signs in the file are nowhere near those that
             the model computes from the file's own signs before it, or `None`.
         tied: Whether an input has a sign that differs by a tie, (samples,).
+        near: Whether an input has a value within 1e-5 of zero in front of a sign, so
+            that rounding could turn it, (samples,).
         outputs: What the model returns given the signs of the file, by name.
     """
 
@@ -68,6 +70,7 @@ class Parity:
     untraced: tuple[str, ...]
     diverging: str | None
     tied: np.ndarray
+    near: np.ndarray
     outputs: dict[str, np.ndarray]
 
     @property
@@ -126,7 +129,7 @@ def compare_layers(
         size = sum(math.prod(file.shape(tensor)) * WORD for tensor in pairs.values())
         batch = max(1, _VALUES_AT_ONCE // max(1, size))
         tallies = {sign: _Tally() for sign in pairs}
-        tied = np.zeros(samples, bool)
+        tied, near = np.zeros(samples, bool), np.zeros(samples, bool)
         parts: list[dict[str, np.ndarray]] = []
         for start in range(0, samples, batch):
             part = slice(start, start + batch)
@@ -144,6 +147,7 @@ def compare_layers(
                 value = values[sign.sign]
                 differs = (value < 0) != is_negative(words[tensor], sign.channels)
                 tied[part] |= tallies[sign].add(value, differs, len(tied[part]))
+                near[part] |= _nearest(value, len(near[part])) <= TIE
             parts.append(outputs)
     traced = {sign.sign for sign in pairs}
     signs = (rewritten or frozen).signs
@@ -153,11 +157,19 @@ def compare_layers(
         untraced=tuple(layer for layer in untraced if layer != diverging),
         diverging=diverging,
         tied=tied,
+        near=near | tied,
         outputs={
             name: np.concatenate([part[name] for part in parts])
             for name in frozen.outputs
         },
     )
+
+
+def _nearest(value: np.ndarray, samples: int) -> np.ndarray:
+    """Returns for each sample how near to zero its nearest value is, on its scale."""
+    flat = value.reshape(samples, -1)
+    scale = np.sqrt(np.einsum("ij,ij->i", flat, flat) / flat.shape[1])
+    return np.abs(flat).min(axis=1) / np.maximum(scale, np.finfo(np.float32).tiny)
 
 
 class _Tally:

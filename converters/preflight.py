@@ -51,7 +51,12 @@ def check(model: Any) -> None:
             f"{model.name} has no symbolic inputs, so its layers cannot be followed. "
             "Build it from tf.keras.Input (functional or Sequential)."
         )
-    reasons = [*_inputs(model), *_quantizers(model), *_kernels(model)]
+    reasons = [
+        *_inputs(model),
+        *_quantizers(model),
+        *_not_finite(model),
+        *_kernels(model),
+    ]
     if reasons:
         raise ConversionError("\n".join(reasons))
 
@@ -102,6 +107,27 @@ def _quantizers(model: Any) -> list[str]:
                     "a mean over the batch: on a device, with one input at a time, it "
                     "is another one. Use 'ste_sign'."
                 )
+    return reasons
+
+
+def _not_finite(model: Any) -> list[str]:
+    """Names weights that are no numbers: a sign makes -1 or +1 of what they give."""
+    import tensorflow as tf
+
+    layers = [m for m in model.submodules if isinstance(m, tf.keras.layers.Layer)]
+    # A layer that holds others has their weights, too: the innermost comes last.
+    layers.sort(key=lambda layer: -len(layer.weights))
+    owners = {id(weight): layer.name for layer in layers for weight in layer.weights}
+    reasons = []
+    for weight in model.weights:
+        values = weight.numpy()
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            reasons.append(
+                f"{owners.get(id(weight), model.name)} has values that are NaN or "
+                f"infinite: {int((~np.isfinite(values)).sum()):,} of {values.size:,} "
+                f"in {weight.name}. Its training went astray: go back to an earlier "
+                "checkpoint, or train with a lower learning rate."
+            )
     return reasons
 
 

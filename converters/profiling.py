@@ -237,8 +237,8 @@ def profile(
         The profile.
 
     Raises:
-        ValueError: If the file is no .tflite, the inputs do not fit or `seconds` is not
-            positive.
+        ValueError: If the file is no .tflite or not of this model, the inputs do not
+            fit or `seconds` is not positive.
 
     Example:
         >>> import numpy as np
@@ -259,8 +259,14 @@ def profile(
     file = interpreter.file
     layers = {}
     if model is not None:
-        found = audit(model, file.content).converted
-        layers = {layer.operator: layer.name for layer in found}
+        result = audit(model, file.content)
+        layers = {layer.operator: layer.name for layer in result.converted}
+        if result.binary and not layers:
+            raise ValueError(
+                f"No binary operator of the file holds a kernel of {model.name}: it "
+                "was made of another model, or this one was trained since. Leave model "
+                "out to profile the file alone."
+            )
     given = _sample(interpreter, inputs)
     values = _tensors(file, given, num_threads)
     runs = [

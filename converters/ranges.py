@@ -100,7 +100,7 @@ def ranges_of(frozen: FrozenModel) -> tuple[Range, ...]:
         if editor.constant(tensor) is not None:
             continue
         ends = _ends(editor, node)
-        if ends is None:
+        if ends is None or ends[0] == ends[1]:
             continue
         scale, zero_point = steps(*ends)
         before = canonical(data_inputs(node)[0])
@@ -133,7 +133,7 @@ def steps(low: float, high: float) -> tuple[float, int]:
 
     Args:
         low: The least value, 0 or less.
-        high: The largest value, 0 or more.
+        high: The largest value, 0 or more, and not that of `low`.
 
     Returns:
         Scale, and zero point between -128 and 127.
@@ -156,13 +156,16 @@ def nudged(low: float, high: float) -> tuple[float, float]:
 
     Returns:
         The least and the largest step: -128 and 127 times the scale, off by the zero
-        point.
+        point. Zero twice for nothing but zeros.
 
     Example:
-        >>> nudged(-127.6, 127.4), nudged(2.0, 255.0)
-        ((-128.0, 127.0), (0.0, 255.0))
+        >>> nudged(-127.6, 127.4), nudged(2.0, 255.0), nudged(0.0, 0.0)
+        ((-128.0, 127.0), (0.0, 255.0), (0.0, 0.0))
     """
-    scale, zero_point = steps(min(0.0, low), max(0.0, high))
+    low, high = min(0.0, low), max(0.0, high)
+    if low == high:
+        return low, high
+    scale, zero_point = steps(low, high)
     return scale * (-128 - zero_point), scale * (127 - zero_point)
 
 

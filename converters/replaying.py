@@ -48,6 +48,7 @@ class Replay:
             package has none.
         milliseconds: Mean time for one input.
         num_threads: Threads that were used.
+        runner: What ran the file.
     """
 
     samples: int
@@ -62,6 +63,7 @@ class Replay:
     keras_difference: float | None
     milliseconds: float
     num_threads: int
+    runner: str
 
     @property
     def faults(self) -> tuple[int, ...]:
@@ -129,7 +131,10 @@ class Replay:
         if self.keras_difference is not None:
             text = f"median {self.keras_difference:.1e}"
             rows.append(("difference from Keras", text))
-        text = f"{self.milliseconds:.3f} ms ({self.num_threads} {threads})"
+        text = (
+            f"{self.milliseconds:.3f} ms ({self.num_threads} {threads}) by "
+            f"{self.runner}"
+        )
         return [*rows, ("time per input", text)]
 
     def as_dict(self) -> dict[str, Any]:
@@ -229,6 +234,7 @@ def replay(folder: str | os.PathLike[str], *, num_threads: int = 1) -> Replay:
         ),
         milliseconds=1000 * seconds / len(margins),
         num_threads=num_threads,
+        runner=interpreter.runner,
     )
 
 

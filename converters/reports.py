@@ -12,6 +12,7 @@ from converters.auditing import Audit, audit
 from converters.freezing import FrozenModel
 from converters.preflight import RoundedKernel, rounded_kernels
 from converters.rewrites import Rewrite
+from converters.runtime import TensorInfo
 from converters.verification import Inputs, Verification, verify, verify_graphs
 
 
@@ -91,6 +92,7 @@ class Report:
         content["compared"] = self.verification is not None
         if self.verification is not None:
             content["verification"]["passed"] = self.verification.passed
+            content["verification"]["verdict"] = self.verification.verdict
         return content
 
     def rows(self) -> list[tuple[str, str]]:
@@ -105,7 +107,7 @@ class Report:
         if verification is not None:
             rows += [
                 (
-                    "equal predictions",
+                    f"equal {verification.answers}",
                     f"{verification.agreement:.2%} of {verification.samples}",
                 ),
                 (
@@ -138,7 +140,7 @@ class Report:
                 (
                     "time per input",
                     f"{verification.milliseconds:.3f} ms "
-                    f"({verification.num_threads} {threads})",
+                    f"({verification.num_threads} {threads}) by {verification.runner}",
                 )
             )
         return rows
@@ -157,7 +159,7 @@ class Report:
         lines += ["| | name | shape | type |", "|---|---|---|---|"]
         for side in ("input", "output"):
             lines += [
-                f"| {side} | {info.name} | {info.shape} | {info.dtype} |"
+                f"| {side} | {info.name} | {info.shape} | {info.dtype}{_steps(info)} |"
                 for info in getattr(self.audit, f"{side}s")
             ]
         lines += ["", "## Bytes of the file", ""]
@@ -212,6 +214,12 @@ class Report:
             lines += ["", "## Messages of the converter", ""]
             lines += [f"    {message}" for message in self.messages]
         return "\n".join([*lines, ""])
+
+
+def _steps(info: TensorInfo) -> str:
+    if info.scale is None:
+        return ""
+    return f", scale {info.scale!r}, zero point {info.zero_point}"
 
 
 def _bytes(audit: Audit) -> list[tuple[str, str, str]]:

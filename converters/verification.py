@@ -56,15 +56,22 @@ class Verification:
         median_difference: Median over the inputs of the largest difference of the
             outputs, relative to the largest output. Ties are in it.
         largest_difference: The largest of these differences.
-        agreement: Share of inputs with equal predictions: the largest class, or for
-            other outputs a difference below 1e-3 (in int8 see `passed`).
+        agreement: Share of inputs with equal answers: the largest class, or for other
+            outputs a difference below 1e-3 (in int8 see `passed`).
         moved: Number of inputs whose difference is larger than 1e-4.
         moved_with_tie: How many of those have a sign that a tie turned; `None` where
             signs cannot be followed.
+        unexplained: How many of them have no value within 1e-5 of zero in front of a
+            sign, so that no rounding explains them; `None` where signs cannot be
+            followed.
+        not_finite: Number of inputs to which the model, or the file, gives an output
+            that is NaN or infinite.
         keras_accuracy: Accuracy of the Keras model, `None` without labels.
         tflite_accuracy: Accuracy of the file, `None` without labels.
         milliseconds: Mean time of the file for one input.
         num_threads: Threads it ran with.
+        runner: What ran it.
+        classes: Whether all outputs are scores of classes.
         int8: Whether the file holds 8-bit tensors.
         steps: Those beside the graph that was converted, `None` where there are none or
             that graph is not at hand.
@@ -80,10 +87,14 @@ class Verification:
     agreement: float
     moved: int
     moved_with_tie: int | None
+    unexplained: int | None
+    not_finite: int
     keras_accuracy: float | None
     tflite_accuracy: float | None
     milliseconds: float
     num_threads: int
+    runner: str
+    classes: bool
     int8: bool = False
     steps: StepParity | None = None
 
@@ -91,7 +102,8 @@ class Verification:
     def passed(self) -> bool:
         """Whether the file says what the model says.
 
-        No sign differs but by ties, and given equal signs the outputs agree to 1e-4.
+        All outputs are finite. No sign differs but by ties, given equal signs the
+        outputs agree to 1e-4, and no input moved further that has no value near zero.
         Where signs cannot be followed, the median difference is at most 1e-4 and at
         least 99.5 % of the predictions are equal; among fewer than 200 inputs one
         prediction may differ.
@@ -103,9 +115,11 @@ class Verification:
         at most a quarter of theirs), and with labels the accuracy is at most 2 points
         lower.
         """
+        if self.not_finite:
+            return False
         if self.int8:
             return self._passed_in_int8
-        if self.first_wrong is not None:
+        if self.first_wrong is not None or self.unexplained:
             return False
         if self.output_difference is not None:
             return self.output_difference <= LARGEST_OUTPUT_DIFFERENCE
@@ -123,21 +137,31 @@ class Verification:
     def _passed_in_int8(self) -> bool:
         if self.steps is not None and not self.steps.passed:
             return False
+        return self._agrees_in_int8 and self._keeps_accuracy
 
-        def few(share: float, limit: float) -> bool:
-            # Of a handful of inputs one may be another.
-            allowed = max(1, int(limit * self.samples + 1e-9))
-            return round(share * self.samples) <= allowed
+    @property
+    def _agrees_in_int8(self) -> bool:
+        return self._few(1 - self.agreement, 1 - LEAST_INT8_AGREEMENT)
 
-        lost = 0.0
-        if self.keras_accuracy is not None and self.tflite_accuracy is not None:
-            lost = self.keras_accuracy - self.tflite_accuracy
-        moved = 1 - self.agreement
-        return few(moved, 1 - LEAST_INT8_AGREEMENT) and few(lost, LARGEST_INT8_LOSS)
+    @property
+    def _keeps_accuracy(self) -> bool:
+        if self.keras_accuracy is None or self.tflite_accuracy is None:
+            return True
+        return self._few(self.keras_accuracy - self.tflite_accuracy, LARGEST_INT8_LOSS)
+
+    def _few(self, share: float, limit: float) -> bool:
+        # Of a handful of inputs one may be another.
+        allowed = max(1, int(limit * self.samples + 1e-9))
+        return round(share * self.samples) <= allowed
 
     @property
     def verdict(self) -> str:
         """The verdict in words."""
+        if self.not_finite:
+            return (
+                f"the outputs of {self.not_finite} of {self.samples} inputs are NaN or "
+                "infinite in the model or in the file, so nothing can be compared"
+            )
         if self.int8:
             return self._verdict_in_int8
         if self.first_wrong is not None:
@@ -151,6 +175,12 @@ class Verification:
                 f"{self.first_wrong}: signs differ where the values before them are "
                 "not near zero"
             )
+        if self.unexplained:
+            return (
+                f"the outputs of {self.unexplained} of {self.samples} inputs differ by "
+                f"up to {self.largest_difference:.1e} of the largest one, though no "
+                "value in front of a sign is within 1e-5 of zero"
+            )
         if self.output_difference is not None:
             return (
                 f"{sum(layer.values for layer in self.layers):,} signs of "
@@ -160,16 +190,31 @@ class Verification:
             )
         return (
             f"the median difference is {self.median_difference:.1e} of the largest "
-            f"output, and {self.agreement:.2%} of {self.samples} predictions are equal"
+            f"output, and {self.agreement:.2%} of {self.samples} {self.answers} are "
+            "equal"
         )
 
     @property
+    def answers(self) -> str:
+        """What the outputs are called."""
+        return "predictions" if self.classes else "answers"
+
+    @property
     def _verdict_in_int8(self) -> str:
-        words = [f"{self.agreement:.2%} of {self.samples} predictions are equal"]
+        # What fails is told with its limit.
+        alike = self.agreement, self.samples, self.answers
+        words = [
+            "{:.2%} of {} {} are equal".format(*alike)
+            + _unless(self._agrees_in_int8, f"at least {LEAST_INT8_AGREEMENT:.0%}")
+        ]
         if self.keras_accuracy is not None and self.tflite_accuracy is not None:
             words.append(
                 f"the accuracy goes from {self.keras_accuracy:.2%} to "
                 f"{self.tflite_accuracy:.2%}"
+                + _unless(
+                    self._keeps_accuracy,
+                    f"at most {100 * LARGEST_INT8_LOSS:.0f} points less",
+                )
             )
         if self.steps is None:
             words.append("tensors were not compared: their ranges are not at hand")
@@ -296,6 +341,7 @@ def verify_graphs(
             )
     agrees &= np.isfinite(difference)
     moved = difference > LARGEST_MEDIAN_DIFFERENCE
+    finite = _finite(expected, samples) & _finite(received, samples)
     parity = steps = None
     if frozen is not None and int8:
         for ranged in (graph or frozen for graph in converted):
@@ -337,18 +383,31 @@ def verify_graphs(
         agreement=float(agrees.mean()),
         moved=int(moved.sum()),
         moved_with_tie=int((moved & parity.tied).sum()) if parity and traced else None,
+        unexplained=int((moved & ~parity.near).sum()) if parity and traced else None,
+        not_finite=int((~finite).sum()),
         keras_accuracy=accuracy(expected),
         tflite_accuracy=accuracy(received),
         milliseconds=1000 * seconds / samples,
         num_threads=num_threads,
+        runner=interpreter.runner,
+        classes=all(_is_classification(output) for output in expected.values()),
         int8=int8,
         steps=steps,
     )
 
 
-def named_inputs(model: Any, inputs: Inputs) -> dict[str, np.ndarray]:
-    """Returns the inputs by the names that the model gives them."""
+def named_inputs(
+    model: Any, inputs: Inputs, role: str = "inputs"
+) -> dict[str, np.ndarray]:
+    """Returns the inputs by the names that the model gives them.
+
+    Args:
+        model: A Keras model.
+        inputs: As for `verify`.
+        role: What errors call them. Defaults to `"inputs"`.
+    """
     names = list(model.input_names)
+    _refuse_data_set(inputs, role)
     if isinstance(inputs, Mapping):
         if len(inputs) == len(names) == 1:
             # Keras numbers the inputs of each model of a process on.
@@ -361,15 +420,40 @@ def named_inputs(model: Any, inputs: Inputs) -> dict[str, np.ndarray]:
         given = list(inputs) if several else [inputs]
         if len(given) != len(names):
             raise ValueError(f"The inputs are {names}. Received: {len(given)} arrays")
-        arrays = {name: np.asarray(array) for name, array in zip(names, given)}
-    sizes = {len(array) for array in arrays.values()}
-    if len(sizes) != 1 or sizes == {0}:
-        raise ValueError(f"Inputs need equally many samples, at least one: {sizes}")
+        arrays = dict(zip(names, map(np.asarray, given)))
+    shapes = [array.shape for array in arrays.values()]
+    sizes = {shape[:1] for shape in shapes}
+    if len(sizes) != 1 or sizes & {(), (0,)}:
+        raise ValueError(
+            f"The {role} need equally many samples, at least one. Received: {shapes}"
+        )
     # NumPy computes in float64 unless told otherwise; a file never does.
     return {
         name: array.astype(np.float32) if array.dtype == np.float64 else array
         for name, array in arrays.items()
     }
+
+
+def _refuse_data_set(inputs: Any, role: str) -> None:
+    if hasattr(inputs, "element_spec") or hasattr(inputs, "__next__"):
+        raise TypeError(
+            f"The {role} are arrays (samples, ...). Received: {type(inputs).__name__}. "
+            "Of a data set of batches take some: images, labels = "
+            "next(iter(data.unbatch().batch(256)))."
+        )
+
+
+def _unless(good: bool, limit: str) -> str:
+    """Returns what is needed, in brackets, where it is not reached."""
+    return "" if good else f" ({limit} needed)"
+
+
+def _finite(outputs: Mapping[str, np.ndarray], samples: int) -> np.ndarray:
+    """Returns for each sample whether its outputs are finite."""
+    finite = np.ones(samples, bool)
+    for output in outputs.values():
+        finite &= np.isfinite(output.reshape(samples, -1)).all(axis=1)
+    return finite
 
 
 def _mean_differences(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:

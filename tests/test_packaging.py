@@ -1,9 +1,12 @@
 """What is tested is what is installed."""
 
+import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import sysconfig
+import zipfile
 from importlib import metadata
 
 import pytest
@@ -11,6 +14,8 @@ import pytest
 import converters
 import larq_bnnopt
 import zoo_extensions
+
+ROOT = pathlib.Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize("package", [converters, larq_bnnopt, zoo_extensions])
@@ -65,3 +70,26 @@ def test_recipes_pay_for_the_zoo_only_when_they_build(tmp_path):
     )
     assert loaded("larq_bnnopt.recipes", zoo, tmp_path) == []
     assert loaded("larq_bnnopt.recipes", "tensorflow", tmp_path) == ["tensorflow"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compiler", ["gcc", "false"])
+def test_a_wheel_without_a_compiler_says_so_in_its_name(compiler, tmp_path):
+    ignored = shutil.ignore_patterns(".*", "*.so", "build", "*.egg-info", "__pycache__")
+    source = shutil.copytree(ROOT, tmp_path / "source", ignore=ignored)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", source, "-w", "."],
+        cwd=tmp_path,
+        env={**os.environ, "CC": compiler},
+        check=True,
+        timeout=300,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    library = "converters/runtime/libbnn.so"
+    files = zipfile.ZipFile(wheel).namelist()
+    if compiler == "false":
+        assert wheel.name.endswith("-0nokernels-py3-none-any.whl")
+        assert library not in files and "converters/runtime/delegate.py" in files
+    else:
+        assert "nokernels" not in wheel.name and "-py3-none-linux_" in wheel.name
+        assert library in files

@@ -23,6 +23,13 @@ def machine() -> str:
     )
 
 
+def free_cores() -> int:
+    """Returns how many cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _name() -> str:
     """Returns what the board calls itself, or else the processor."""
     try:

@@ -244,6 +244,11 @@ class DelegateEngine:
             self._interpreter.resize_tensor_input(details["index"], shape)
         self._interpreter.allocate_tensors()
 
+    def output_shapes(self) -> list[tuple[int, ...]]:
+        """Returns the shapes of the outputs, batch included."""
+        details = self._interpreter.get_output_details()
+        return [tuple(int(size) for size in one["shape"]) for one in details]
+
     def times(self) -> list[tuple[int, int, int]]:
         """Returns operator, start and end of each binary operator's last run.
 
@@ -268,8 +273,8 @@ def _library() -> ctypes.CDLL:
     if not LIBRARY.exists():
         raise ImportError(
             f"The binary kernels are not built ({LIBRARY.name} is missing). Install a "
-            "C compiler and then this package again: pip install --force-reinstall "
-            "--no-deps larq-bnnopt"
+            "wheel with them, or a C compiler and then this package again: pip install "
+            "--force-reinstall --no-deps . in its repository"
         )
     try:
         library = ctypes.CDLL(os.fspath(LIBRARY))

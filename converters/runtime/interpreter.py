@@ -7,13 +7,14 @@ import importlib.util
 import itertools
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import Any, Union
 
 import numpy as np
 
 from converters.runtime import delegate
+from converters.runtime.board import free_cores
 from converters.runtime.lce import LceEngine
 from converters.runtime.tflite_file import TfliteFile
 
@@ -78,8 +79,10 @@ class Interpreter:
 
     Args:
         model: Path of the file, or its content.
-        num_threads: Threads to compute with; binary operators take 64 at most.
-            Processes that are forked make interpreters of their own. Defaults to `1`.
+        num_threads: Threads to compute with, at most the free cores: with more of
+            them LiteRT's wait for each other, and a run takes many times as long.
+            Binary operators take 64 at most. Processes that are forked make
+            interpreters of their own. Defaults to `1`.
         backend: `"delegate"`, the binary kernels of this package in LiteRT, that of
             ai-edge-litert or of TensorFlow; `"lce"`, the interpreter of Larq Compute
             Engine in its fast setting; or `"auto"`, the first of them that is
@@ -123,6 +126,12 @@ class Interpreter:
             )
         if num_threads < 1:
             raise ValueError(f"num_threads must be positive. Received: {num_threads}")
+        if num_threads > free_cores():
+            warnings.warn(
+                f"num_threads={num_threads} on {free_cores()} cores: threads that wait "
+                "for each other take many times as long.",
+                stacklevel=2,
+            )
         file = TfliteFile(model)
         self.inputs = tuple(
             tensor_info(file, name, tensor)
@@ -146,14 +155,18 @@ class Interpreter:
         self._num_threads = num_threads
         self._kernels = kernels
         self._inner: tuple[tuple[int, ...], Any] = ((), None)
-        self._engine = self._start(file.sound())
+        self._engine = self._start(file.sound(), self.inputs)
 
-    def _start(self, content: bytes) -> Any:
+    def _start(self, content: bytes, inputs: Sequence[TensorInfo]) -> Any:
         if self.backend == "lce":
             return LceEngine(content, self._num_threads)
-        return delegate.DelegateEngine(
+        engine = delegate.DelegateEngine(
             content, self._num_threads, delegate.ready_litert(), self._kernels
         )
+        shapes = [info.shape for info in inputs]
+        if shapes != [self.file.shape(tensor) for tensor in self.file.inputs]:
+            engine.resize(shapes)
+        return engine
 
     @property
     def runner(self) -> str:
@@ -163,47 +176,71 @@ class Interpreter:
         kernels = self._kernels or delegate.default_kernels()
         return f"{kernels} kernels in {delegate.ready_litert()}"
 
-    def resize(self, batch_size: int) -> None:
-        """Lets several samples go through the file at once.
+    def resize(
+        self, batch_size: int, sizes: Mapping[str, Sequence[int]] | None = None
+    ) -> None:
+        """Lets several samples go through the file at once, or larger ones.
 
         Args:
-            batch_size: How many.
+            batch_size: How many samples.
+            sizes: What follows the batch in the shapes of inputs, by name, as
+                `{"image": (256, 256, 3)}`. A network of convolutions that ends with a
+                mean over the image takes any. Defaults to `None`, those of now.
 
         Raises:
-            ValueError: If the backend or the file cannot: a file may hold shapes of
-                one sample.
+            ValueError: If there is no such input, or the backend or the file cannot: a
+                file may hold shapes of one sample, or of one size.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be positive. Received: {batch_size}")
         if self.backend != "delegate":
             raise ValueError(
-                f"Backend {self.backend!r} runs a sample at a time. Use 'delegate'."
+                f"Backend {self.backend!r} runs a sample at a time, of the size of the "
+                "file. Use 'delegate'."
             )
-        one, engine = (self._start(self.file.sound()) for _ in range(2))
+        inputs = tuple(_resized(self.inputs, sizes or {}))
+        content, shapes = self.file.sound(), [info.shape[1:] for info in inputs]
         try:
-            engine.resize([(batch_size, *info.shape[1:]) for info in self.inputs])
-            apart = all(
-                self._mixes_samples(one, engine, batch_size, seed) for seed in range(3)
+            one, engine = self._start(content, inputs), self._start(content, inputs)
+            outputs = one.output_shapes()
+            kept = all(s[:1] == i.shape[:1] for s, i in zip(outputs, self.outputs))
+            engine.resize([(batch_size, *shape) for shape in shapes])
+            mixes = all(
+                self._mixes_samples(one, engine, inputs, batch_size, seed)
+                for seed in range(3)
             )
         except (ValueError, RuntimeError) as error:
             raise ValueError(
-                f"The file does not run on {batch_size} samples at once: {error}"
+                f"The file does not run on {batch_size} samples of {shapes} at once: "
+                f"{error}"
             ) from error
-        if apart:
+        if not kept:
+            raise ValueError(
+                f"The file makes several samples of one of {shapes}: it holds a shape "
+                "of one size."
+            )
+        if mixes:
             raise ValueError(
                 f"The file gives other answers to {batch_size} samples at once than to "
                 "each alone."
             )
-        self._engine, self.batch_size = engine, batch_size
+        self._engine, self._inner, self.batch_size = engine, ((), None), batch_size
+        self.inputs = inputs
+        self.outputs = tuple(
+            dataclasses.replace(info, shape=shape)
+            for info, shape in zip(self.outputs, outputs)
+        )
 
-    def _mixes_samples(self, one: Any, engine: Any, size: int, seed: int) -> bool:
+    def _mixes_samples(
+        self, one: Any, engine: Any, inputs: Sequence[TensorInfo], size: int, seed: int
+    ) -> bool:
         """Whether random samples get other answers together than alone."""
         generator = np.random.default_rng(seed)
         given = [
             generator.normal(scale=20, size=(size, *info.shape[1:])).astype(info.dtype)
-            for info in self.inputs
+            for info in inputs
         ]
-        alone = self._all(one, given, self._of_file, self.file.outputs)
+        alone = self._all(one, given, self._of_file)
         for ours, expected in zip(engine.run(given), alone):
             if ours.shape != expected.shape:
                 return True
@@ -217,8 +254,8 @@ class Interpreter:
 
         Args:
             batch: An array (batch, ...) for a model of one input; for several, arrays
-                by name, or a sequence in the order of `inputs`. Where the file has
-                int8 inputs, float32 arrays are rounded to its steps.
+                by name, or a sequence in the order of `inputs`. Float64 is rounded to
+                float32, and where the file has int8 inputs, to its steps.
 
         Returns:
             An array (batch, ...), or arrays by name where there are several outputs.
@@ -226,10 +263,9 @@ class Interpreter:
 
         Raises:
             ValueError: If names, number, shapes or types do not fit the inputs.
+            TypeError: If something else than arrays is given.
         """
-        results = self._all(
-            self._engine, self._arrays(batch), self.batch_size, self.file.outputs
-        )
+        results = self._all(self._engine, self._arrays(batch), self.batch_size)
         named = {
             info.name: info.real(array) for info, array in zip(self.outputs, results)
         }
@@ -255,9 +291,9 @@ class Interpreter:
         if not tensors:
             return {}
         if self._inner[0] != tuple(tensors):
-            engine = self._start(self.file.with_outputs(tensors))
+            engine = self._start(self.file.with_outputs(tensors), self.inputs)
             self._inner = (tuple(tensors), engine)
-        found = self._all(self._inner[1], arrays, self._of_file, tensors)
+        found = self._all(self._inner[1], arrays, self._of_file)
         return dict(zip(tensors, found))
 
     def run_once(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -321,13 +357,12 @@ class Interpreter:
         return tuple(rows)
 
     def _all(
-        self,
-        engine: Any,
-        arrays: Sequence[np.ndarray],
-        size: int,
-        tensors: Sequence[int],
+        self, engine: Any, arrays: Sequence[np.ndarray], size: int
     ) -> list[np.ndarray]:
         """Runs all samples, `size` at once, and returns the tensors joined."""
+        if not len(arrays[0]):  # One of zeros tells the shapes.
+            one = [np.zeros((1, *array.shape[1:]), array.dtype) for array in arrays]
+            return [array[:0] for array in self._all(engine, one, size)]
         parts = []
         for start in range(0, len(arrays[0]), size):
             given = [array[start : start + size] for array in arrays]
@@ -344,11 +379,6 @@ class Interpreter:
                     for array in engine.run(given)
                 ]
             )
-        if not parts:
-            return [
-                np.zeros((0, *self.file.shape(t)[1:]), self.file.dtype(t))
-                for t in tensors
-            ]
         return [np.concatenate(output) for output in zip(*parts)]
 
     def first_of(self, batch: Batch) -> list[np.ndarray]:
@@ -374,12 +404,23 @@ class Interpreter:
                 )
             arrays = [batch[name] for name in names]
         else:
-            arrays = [batch] if isinstance(batch, np.ndarray) else list(batch)
+            # A tensor of TensorFlow is an array, too.
+            single = hasattr(batch, "__array__")
+            arrays = [np.asarray(batch)] if single else list(batch)
         if len(arrays) != len(names):
             raise ValueError(f"The inputs are {names}. Received: {len(arrays)} arrays")
+        for array in arrays:
+            if not hasattr(array, "__array__"):
+                raise TypeError(
+                    "Inputs are NumPy arrays (batch, ...). Received: "
+                    f"{type(array).__name__}"
+                )
         arrays = [
-            info.quantized(array) if array.dtype == np.float32 else array
-            for info, array in zip(self.inputs, arrays)
+            info.quantized(array.astype(np.float32))
+            if array.dtype in (np.float32, np.float64)
+            and info.dtype in (np.float32, np.int8)
+            else array
+            for info, array in zip(self.inputs, map(np.asarray, arrays))
         ]
         for info, array in zip(self.inputs, arrays):
             if array.shape[1:] != info.shape[1:] or array.dtype != info.dtype:
@@ -392,6 +433,23 @@ class Interpreter:
         if len(set(lengths)) > 1:
             raise ValueError(f"The inputs hold {lengths} samples, which differ.")
         return arrays
+
+
+def _resized(
+    inputs: Sequence[TensorInfo], sizes: Mapping[str, Sequence[int]]
+) -> Iterator[TensorInfo]:
+    """Yields inputs of other sizes; refuses what is none."""
+    names = [info.name for info in inputs]
+    if not set(sizes) <= set(names):
+        raise ValueError(f"The inputs are {names}. Received: {sorted(map(str, sizes))}")
+    for info in inputs:
+        size = tuple(sizes.get(info.name, info.shape[1:]))
+        if len(size) != len(info.shape) - 1 or not all(number > 0 for number in size):
+            raise ValueError(
+                f"Input {info.name!r} is {('batch', *info.shape[1:])}. Received for "
+                f"what follows the batch: {size}"
+            )
+        yield dataclasses.replace(info, shape=(info.shape[0], *size))
 
 
 def tensor_info(file: TfliteFile, name: str, tensor: int) -> TensorInfo:

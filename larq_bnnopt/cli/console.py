@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 
 try:
@@ -28,6 +29,17 @@ def print_line(text: str) -> None:
         console.print(text)
     else:
         print(text)
+
+
+@contextlib.contextmanager
+def warnings_as_lines() -> Iterator[None]:
+    """Prints the warnings for users as plain lines, each once, at the end."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    texts = [str(w.message) for w in caught if issubclass(w.category, UserWarning)]
+    for text in dict.fromkeys(texts):
+        print_line(f"Warning: {text}")
 
 
 @contextlib.contextmanager

@@ -20,6 +20,14 @@ def add_arguments(parser: Parser) -> None:
         "--dataset", help="whose test images to compare on; of a run: its own"
     )
     parser.add_argument("--data-dir", help="folder of tensorflow-datasets")
+    parser.add_argument(
+        "--int8",
+        action="store_true",
+        help="compute the real-valued layers in int8, calibrated on training images",
+    )
+    parser.add_argument(
+        "--int8-io", action="store_true", help="int8 inputs and outputs, too"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -39,6 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
             f"{source} is a run, which knows its data and where its file goes. Name "
             f"{source / 'model.keras'} to choose them."
         )
+    if source.suffix == ".tflite":
+        raise ValueError(f"{source} is a .tflite already; name a run or a .keras file.")
     if not is_run and arguments.dataset is None:
         raise ValueError(
             f"To compare the file with {source}, name a --dataset, such as "
@@ -47,12 +57,12 @@ def run(arguments: argparse.Namespace) -> int:
     previous = recipes.Run(source)
     output = pathlib.Path(arguments.output or source.with_suffix(".tflite"))
     destination = previous.tflite if is_run else output
-    if destination == source:
-        raise ValueError(f"{source} is a .tflite already; name a .keras file.")
     if destination.is_dir():
         raise ValueError(f"{destination} is a folder; name a file.")
     if destination.exists():
-        raise FileExistsError(f"{destination} exists and is not overwritten.")
+        raise FileExistsError(
+            f"{destination} exists and is not overwritten. Remove it to convert again."
+        )
     if not destination.parent.is_dir():
         raise FileNotFoundError(f"The folder {destination.parent} does not exist.")
     if is_run:
@@ -65,10 +75,19 @@ def run(arguments: argparse.Namespace) -> int:
                 f"Warning: this run has trained {epochs} of {recipe.epochs} epochs; "
                 f"to go on: bnnopt train --resume {source}"
             )
-        deploying.convert_run(previous, model, data)
+        deploying.convert_run(previous, model, data, int8=_int8(arguments))
     else:
         model = recipes.load_model(source)
         data = datasets.load(arguments.dataset, data_dir=arguments.data_dir)
-        conversion = deploying.convert_and_warn(model, output, *data.test_arrays())
+        conversion = deploying.convert_and_warn(
+            model, output, data, int8=_int8(arguments)
+        )
         print_table(str(output), conversion.report.rows())
     return 0
+
+
+def _int8(arguments: argparse.Namespace) -> str | None:
+    """Returns what is to be int8."""
+    if arguments.int8_io:
+        return "ends"
+    return "layers" if arguments.int8 else None

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from typing import Any
 
-from larq_bnnopt.cli.console import console, print_table, stages
+from larq_bnnopt.cli.console import print_table, stages, warnings_as_lines
 from larq_bnnopt.cli.silence import quiet
 
+_CALIBRATION_IMAGES = 256
 
-def convert_run(run: Any, model: Any, data: Any) -> None:
+
+def convert_run(run: Any, model: Any, data: Any, int8: str | None = None) -> None:
     """Converts the model of a run, compares it on the test images, writes the report.
 
     Args:
@@ -19,6 +20,7 @@ def convert_run(run: Any, model: Any, data: Any) -> None:
             `confusion.png`.
         model: Its trained model.
         data: Its data set.
+        int8: As for `convert_and_warn`.
 
     Raises:
         ConversionError: If no file was written; the report says why, where it is known.
@@ -28,9 +30,8 @@ def convert_run(run: Any, model: Any, data: Any) -> None:
 
     evaluation = evaluate(model, data)
     evaluation.plot(run.folder / "confusion.png")
-    images, labels = data.test_arrays()
     try:
-        report = convert_and_warn(model, run.tflite, images, labels).report
+        report = convert_and_warn(model, run.tflite, data, int8).report
     except converters.ConversionError as error:
         if error.report is not None:
             _write_report(run, evaluation, error.report)
@@ -69,20 +70,33 @@ def _write_report(run: Any, evaluation: Any, report: Any) -> None:
     run.write_text("report.md", "\n".join(page))
 
 
-def convert_and_warn(model: Any, path: Any, images: Any, labels: Any) -> Any:
-    """Converts, with its stages shown and warnings as plain lines."""
+def convert_and_warn(model: Any, path: Any, data: Any, int8: str | None = None) -> Any:
+    """Converts, with its stages shown and warnings as plain lines.
+
+    Args:
+        model: The model.
+        path: Where the file goes.
+        data: The data set, whose test images the two are compared on.
+        int8: `"layers"` for real-valued layers in int8, calibrated on training images,
+            `"ends"` for inputs and outputs, too; `None` for float32.
+
+    Returns:
+        The conversion.
+    """
     import converters
 
-    with (
-        stages() as tell,
-        quiet(),
-        warnings.catch_warnings(record=True) as caught,
-    ):
-        warnings.simplefilter("always")
-        conversion = converters.convert(
-            model, path, inputs=images, labels=labels, progress=tell
+    images, labels = data.test_arrays()
+    calibration = None
+    if int8 is not None:
+        count = min(_CALIBRATION_IMAGES, data.train_size)
+        calibration, _ = data.train_arrays(count)
+    with warnings_as_lines(), stages() as tell, quiet():
+        return converters.convert(
+            model,
+            path,
+            inputs=images,
+            labels=labels,
+            calibration=calibration,
+            int8_io=int8 == "ends",
+            progress=tell,
         )
-    for warning in caught:
-        if issubclass(warning.category, UserWarning):
-            console.print(f"Warning: {warning.message}")
-    return conversion

@@ -39,6 +39,11 @@ def run(arguments: argparse.Namespace) -> int:
     model = recipes.load_model(source.model)
     data = recipe.load_data()
     images, _ = data.test_arrays()
+    if arguments.samples > len(images):
+        raise ValueError(
+            f"{recipe.dataset} has {len(images)} test images. Received: --samples "
+            f"{arguments.samples}"
+        )
     facts = {
         name: fact
         for name, fact in source.read_recipe().items()

@@ -6,13 +6,14 @@ Each operator is timed alone on this machine. Of a run, the layers are named too
 from __future__ import annotations
 
 import argparse
+import contextlib
 
 from larq_bnnopt.cli.parser import Parser, positive
 
 
 def add_arguments(parser: Parser) -> None:
     """Adds the options of the command."""
-    parser.add_argument("tflite", help="a .tflite, or the folder of a run")
+    parser.add_argument("tflite", help="a .tflite, the folder of a run or of a package")
     parser.add_argument("--threads", type=positive(int), default=1, help="default: 1")
     parser.add_argument(
         "--seconds",
@@ -34,14 +35,17 @@ def run(arguments: argparse.Namespace) -> int:
     import pathlib
 
     import converters
-    from larq_bnnopt.cli.console import print_line, print_rows
+    from converters.replaying import MODEL
+    from larq_bnnopt.cli.console import print_line, print_rows, warnings_as_lines
     from larq_bnnopt.cli.silence import import_tensorflow, quiet
 
     source = pathlib.Path(arguments.tflite)
     if not source.exists():
         raise FileNotFoundError(f"{source} does not exist.")
     model = None
-    if source.is_dir():
+    if source.is_dir() and converters.is_package(source):
+        source = source / MODEL
+    elif source.is_dir():
         import_tensorflow()
         from larq_bnnopt import recipes
 
@@ -52,7 +56,10 @@ def run(arguments: argparse.Namespace) -> int:
                 f"{source} has no .tflite yet. Make it: bnnopt convert {source}"
             )
         model, source = recipes.load_model(previous.model), previous.tflite
-    with quiet():
+    # What is for programs and files holds no warning.
+    for_people = not (arguments.json or arguments.markdown)
+    told = warnings_as_lines() if for_people else contextlib.nullcontext()
+    with told, quiet():
         profile = converters.profile(
             source,
             model=model,

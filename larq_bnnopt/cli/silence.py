@@ -32,9 +32,10 @@ def import_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if importlib.util.find_spec("tensorflow") is None:
         raise ImportError(
-            "This trains or converts, for which TensorFlow and Larq are missing here. "
-            "On a board files are run alone: bnnopt verify, profile, doctor. "
-            "Elsewhere: pip install larq-bnnopt"
+            "This needs the Keras model, and TensorFlow is missing here. What runs "
+            "without it: bnnopt verify PACKAGE, profile FILE or PACKAGE, doctor. Make "
+            "the package where the model was trained: bnnopt package RUN FOLDER. To "
+            "train here: pip install '.[train]' in the repository"
         )
     with quiet():
         import tensorflow as tf

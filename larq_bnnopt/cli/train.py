@@ -75,6 +75,12 @@ def run(arguments: argparse.Namespace) -> int:
             f"{recipe.epochs} epochs in all."
         )
         training.with_bar(lambda callbacks: recipes.resume(previous, callbacks), folder)
+        if previous.tflite.exists():
+            console.print(
+                f"All {recipe.epochs} epochs were trained before. It is converted: "
+                f"{previous.tflite}"
+            )
+            return 0
     else:
         recipe = recipes.OneStep(**given)
         folder = pathlib.Path(arguments.folder or recipes.next_folder("runs", "train"))

@@ -37,6 +37,11 @@ def run(arguments: argparse.Namespace) -> int:
         return _replay(source, arguments)
     if not source.exists():
         raise FileNotFoundError(f"{source} does not exist.")
+    if source.suffix == ".tflite":
+        raise ValueError(
+            f"{source} is compared with something: name its run, its .keras file "
+            "before it, or the folder of its package."
+        )
     import_tensorflow()
     from larq_bnnopt import datasets, recipes
 
@@ -50,6 +55,10 @@ def run(arguments: argparse.Namespace) -> int:
     name, data_dir = arguments.dataset or name, arguments.data_dir or data_dir
     if tflite is None or name is None:
         raise ValueError(f"To compare {source}, name a .tflite and a --dataset.")
+    if source.is_dir() and not arguments.tflite and not previous.tflite.exists():
+        raise FileNotFoundError(
+            f"{source} has no .tflite yet. Make it: bnnopt convert {source}"
+        )
     if not pathlib.Path(tflite).exists():
         raise FileNotFoundError(f"{tflite} does not exist.")
     model = recipes.load_model(keras)

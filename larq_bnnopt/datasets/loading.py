@@ -109,6 +109,22 @@ class Dataset:
         images, labels = zip(*batches)
         return np.concatenate(images), np.concatenate(labels)
 
+    def train_arrays(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns training images and labels as NumPy arrays, as the model sees them.
+
+        Args:
+            count: How many: the first ones of epoch 0, augmented as in training.
+
+        Raises:
+            ValueError: If there are fewer.
+        """
+        if not 0 < count <= self.train_size:
+            raise ValueError(
+                f"count must be from 1 to {self.train_size}. Received: {count}"
+            )
+        batches = self.train_from(0).unbatch().batch(count)
+        return next(batches.as_numpy_iterator())
+
 
 def load(
     name: str,

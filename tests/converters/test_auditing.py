@@ -267,3 +267,13 @@ def test_merged_layers_are_found_in_any_order(order):
     (operator,) = audit.binary
     assert sorted(operator.layers) == [f"part_{index}" for index in range(5)]
     assert operator.num_bytes == operator.predicted_bytes
+
+
+def test_a_file_of_other_weights_is_told_from_one_that_stayed_float():
+    content = converters.convert(one_layer(conv()), inputs=None).content
+    other = one_layer(conv(kernel_initializer="ones"))
+    (layer,) = converters.audit(other, content).layers
+    assert layer.operator is None and "no operator of the file holds" in layer.reason
+    assert "convert it once more" in layer.fix
+    with pytest.raises(ValueError, match="No binary operator of the file holds"):
+        converters.profile(content, model=other, seconds=0.1)

@@ -291,3 +291,36 @@ def test_what_is_no_model_or_no_input_of_it_is_named():
     with pytest.raises(ValueError, match="No rewrite 'padding'"):
         converters.convert(model, inputs=None, rewrites="padding")
     assert len(repr(converters.convert(model, inputs=None))) < 2000
+
+
+@pytest.mark.parametrize("weight", ["kernel", "moving_variance"])
+def test_weights_that_are_no_numbers_are_refused(weight, tmp_path):
+    """A sign in front of the binary layer makes -1 or +1 of them, in the file alone."""
+    model = tf.keras.Sequential(
+        [
+            tf.keras.Input((8, 8, 3)),
+            tf.keras.layers.Conv2D(32, 3, name="stem"),
+            tf.keras.layers.BatchNormalization(name="norm"),
+            conv(),
+        ]
+    )
+    layer = model.get_layer("stem" if weight == "kernel" else "norm")
+    variable = getattr(layer, weight)
+    values = variable.numpy()
+    values.flat[3] = np.nan
+    variable.assign(values)
+    message = rf"{layer.name} has .* NaN or infinite: 1 of {values.size}"
+    with pytest.raises(converters.ConversionError, match=message):
+        converters.convert(model, tmp_path / "no.tflite", inputs=noise(model))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("role", ["inputs", "calibration"])
+def test_a_data_set_is_no_array(role):
+    model = one_layer(conv())
+    data = tf.data.Dataset.from_tensor_slices(noise(model)).batch(4)
+    given = {"inputs": None, role: data}
+    with pytest.raises(TypeError, match=rf"{role}.* are arrays .*unbatch\(\)"):
+        converters.convert(model, **given)
+    with pytest.raises(ValueError, match=rf"The {role}.* need equally many samples"):
+        converters.convert(model, **{**given, role: noise(model)[:0]})

@@ -70,3 +70,8 @@ def test_names_follow_the_model_and_what_is_not_binary_is_left_out():
         converters.export_binary_weights(one_layer(conv(kernel_quantizer="ste_tern")))
     with pytest.raises(ValueError, match="has no weights yet: build it"):
         converters.export_binary_weights(tf.keras.Sequential([conv()]))
+
+
+def test_a_path_is_no_model():
+    with pytest.raises(TypeError, match="A Keras model is needed, not str"):
+        converters.export_binary_weights("model.keras")

@@ -207,3 +207,55 @@ def test_ranges_from_training_are_used(pad_values):
     assert kinds["CONV_2D"] == kinds["FULLY_CONNECTED"] == "int8"
     with pytest.raises(converters.ConversionError, match="Leave calibration out"):
         converters.convert(model, inputs=None, calibration=inputs)
+
+
+def dead_relu(skip):
+    """A layer whose answers are zero for all inputs, as one that training killed."""
+    inputs = tf.keras.Input((8, 8, 4))
+    far = tf.keras.initializers.Constant(-100.0)
+    x = keras.ReLU()(keras.Conv2D(32, 3, bias_initializer=far)(inputs))
+    y = keras.Conv2D(32, 1, bias_initializer=tf.keras.initializers.Constant(0.3))(x)
+    y = keras.Add()([y, x]) if skip else y
+    y = keras.GlobalAveragePooling2D()(keras.BatchNormalization()(conv()(y)))
+    return tf.keras.Model(inputs, keras.Dense(5)(y))
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_tensors_that_are_zero_for_all_inputs_need_no_range(skip):
+    model = dead_relu(skip)
+    inputs = noise(model)
+    result = converters.convert(model, inputs=inputs, calibration=inputs)
+    assert result.report.verification.passed
+    zeros = converters.convert(model, inputs=None, calibration=0 * inputs)
+    assert "CONV_2D" in zeros.report.audit.operators
+
+
+def test_a_refusal_says_the_limits_and_the_cure(trained, calibration):
+    model, images, labels = trained
+    dark = np.full_like(calibration, -1) + 0.02 * (calibration + 1)
+    with pytest.raises(converters.ConversionError) as refusal:
+        converters.convert(model, inputs=images, labels=labels, calibration=dark)
+    text = str(refusal.value)
+    assert "predictions are equal (at least 90% needed)" in text
+    assert "(at most 2 points less needed)" in text
+    assert "Give as calibration a few hundred inputs" in text
+
+
+def test_a_package_says_what_its_integers_are_worth(trained, calibration, tmp_path):
+    model, images, _ = trained
+    conversion = converters.convert(
+        model, inputs=images[:50], calibration=calibration, int8_io=True
+    )
+    page = conversion.report.markdown()
+    scale, zero_point = TfliteFile(conversion.content).quantization(
+        TfliteFile(conversion.content).inputs[0]
+    )
+    assert f"int8, scale {scale!r}, zero point {zero_point} |" in page
+    folder = converters.package(conversion, tmp_path / "device", inputs=images[:4])
+    (entry,) = json.loads((folder / "metadata.json").read_text())["inputs"]
+    assert (entry["dtype"], entry["scale"]) == ("int8", scale)
+    assert entry["zero_point"] == zero_point
+    readme = (folder / "README.md").read_text()
+    assert f"of int8, scale {scale!r}, zero point {zero_point}" in readme
+    assert "returned as float32" in readme
+    assert converters.replay(folder).passed

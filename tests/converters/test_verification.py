@@ -278,7 +278,8 @@ def test_few_inputs_may_hold_one_tie():
         output_difference=None,
         median_difference=1e-7, largest_difference=0.1, agreement=0.95,
         moved=1, moved_with_tie=1, keras_accuracy=None, tflite_accuracy=None,
-        milliseconds=1.0, num_threads=1,
+        unexplained=None, not_finite=0, milliseconds=1.0, num_threads=1, runner="",
+        classes=True,
     )  # fmt: skip
     assert result.passed
     import dataclasses
@@ -291,6 +292,7 @@ def test_few_inputs_may_hold_one_tie():
     assert traced.passed
     assert not dataclasses.replace(traced, output_difference=2e-4).passed
     assert not dataclasses.replace(traced, first_wrong="inner").passed
+    assert not dataclasses.replace(traced, unexplained=1).passed
 
 
 def test_outputs_that_are_not_numbers_do_not_pass():
@@ -299,7 +301,42 @@ def test_outputs_that_are_not_numbers_do_not_pass():
     inputs = noise(model)
     norm = model.layers[1]
     norm.set_weights([np.full_like(w, np.nan) for w in norm.get_weights()])
-    assert not converters.verify(model, content, inputs).passed
+    result = converters.verify(model, content, inputs)
+    assert not result.passed and result.not_finite == len(inputs)
+    assert "16 of 16 inputs are NaN or infinite" in result.verdict
+
+
+def test_numbers_that_are_none_in_front_of_a_sign_do_not_pass():
+    """What lies behind the sign is finite in the file, and equal given its signs."""
+    model = tf.keras.Sequential(
+        [
+            tf.keras.Input((8, 8, 3)),
+            tf.keras.layers.Conv2D(32, 3),
+            conv(),
+            tf.keras.layers.GlobalAveragePooling2D(),
+        ]
+    )
+    content = converters.convert(model, inputs=None).content
+    kernel = model.layers[0].kernel
+    kernel.assign(np.where(np.arange(32) == 3, np.nan, kernel))
+    result = converters.verify(model, content, noise(model))
+    assert not result.passed and result.not_finite == 16
+
+
+def test_outputs_that_move_without_a_value_near_zero_do_not_pass(monkeypatch):
+    """As if what is frozen were another function than what Keras predicts."""
+    model = one_layer(conv(), after=[tf.keras.layers.GlobalAveragePooling2D()])
+    content = converters.convert(model, inputs=None).content
+    inputs = noise(model)
+    inputs += np.copysign(np.float32(0.01), inputs)  # None is near zero.
+    assert converters.verify(model, content, inputs).unexplained == 0
+    predict = model.predict
+    monkeypatch.setattr(model, "predict", lambda *a, **k: 1.01 * predict(*a, **k))
+    result = converters.verify(model, content, inputs)
+    assert not result.passed and result.unexplained == 16
+    assert "though no value in front of a sign" in result.verdict
+    inputs[:, 0, 0, 0] = 1e-6
+    assert converters.verify(model, content, inputs).unexplained == 0
 
 
 def test_another_model_is_refused(trained, converted):

@@ -1,20 +1,21 @@
 """What Larq Compute Engine's interpreter answers, for the binary kernels to repeat.
 
 Answers are written where Larq Compute Engine runs, and compared also where it does not:
-    python parity.py ANSWERS
+    python parity.py ANSWERS [KERNELS ...] [--library LIBRARY]
 needs NumPy, LiteRT and this package alone.
 """
 
+import argparse
 import dataclasses
+import pathlib
 import pickle
-import sys
 
 import numpy as np
 from flatbuffers import flexbuffers
 
 import converters
 from converters.given_signs import CutFile
-from converters.runtime import TfliteFile
+from converters.runtime import TfliteFile, delegate
 
 LCE = ("LceQuantize", "LceDequantize", "LceBMaxPool2d", "LceBconv2d")
 
@@ -132,16 +133,19 @@ def random_array(generator, file, tensor, channels=None):
 
 def kernels_here():
     """Returns the names of the kernels that this processor runs."""
-    from converters.runtime.delegate import known_kernels
-
-    return [name for name, runs in known_kernels().items() if runs]
+    return [name for name, runs in delegate.known_kernels().items() if runs]
 
 
 def main():
     """Compares all answers of a file."""
-    with open(sys.argv[1], "rb") as stream:
-        everything = pickle.load(stream)
-    wanted = sys.argv[2:] or kernels_here()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("answers", type=pathlib.Path)
+    parser.add_argument("--library", type=pathlib.Path, help="another build of it")
+    parser.add_argument("kernels", nargs="*")
+    arguments = parser.parse_args()
+    everything = pickle.loads(arguments.answers.read_bytes())
+    delegate.LIBRARY = arguments.library or delegate.LIBRARY
+    wanted = arguments.kernels or kernels_here()
     for name, answers in everything.items():
         for kernels in wanted:
             for num_threads in (1, 2):

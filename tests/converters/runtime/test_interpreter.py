@@ -44,8 +44,10 @@ def test_wrong_inputs_are_named(content):
     interpreter = converters.Interpreter(content)
     with pytest.raises(ValueError, match=r"is \('batch', 8, 8, 64\) of float32"):
         interpreter.predict(np.zeros((1, 8, 8, 3), np.float32))
-    with pytest.raises(ValueError, match=r"Received: .*float64"):
-        interpreter.predict(np.zeros((1, 8, 8, 64)))
+    with pytest.raises(ValueError, match=r"Received: .*int64"):
+        interpreter.predict(np.zeros((1, 8, 8, 64), np.int64))
+    with pytest.raises(TypeError, match=r"are NumPy arrays .*Received: list"):
+        interpreter.predict([[0.0, 1.0]])
     with pytest.raises(ValueError, match=r"The inputs are .*Received: \['x'\]"):
         interpreter.predict({"x": np.zeros((1, 8, 8, 64), np.float32)})
     with pytest.raises(ValueError, match="backend must be one of"):
@@ -81,6 +83,64 @@ def test_a_batch_goes_through_at_once(model, content):
         interpreter.resize(0)
     with pytest.raises(ValueError, match="a sample at a time"):
         converters.Interpreter(content, backend="lce").resize(2)
+
+
+def at_size(size, weights=None):
+    """A network that takes images of any size, built for one of them."""
+    layers = tf.keras.layers
+    tf.keras.utils.set_random_seed(0)
+    model = tf.keras.Sequential(
+        [
+            tf.keras.Input((*size, 3), name="image"),
+            layers.Conv2D(32, 3, 2, "same"),
+            conv(pad_values=1.0),
+            layers.BatchNormalization(),
+            conv(name="strided", strides=2, filters=40),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(5),
+        ]
+    )
+    if weights is not None:
+        model.set_weights(weights)
+    return model
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_images_of_another_size_get_the_answers_of_a_model_of_that_size(batch_size):
+    model = at_size((16, 16))
+    interpreter = converters.Interpreter(converters.convert(model, inputs=None).content)
+    wide = at_size((24, 37), model.get_weights())
+    images = noise(wide, 5)
+    expected = converters.Interpreter(
+        converters.convert(wide, inputs=images).content
+    ).predict(images)
+    interpreter.resize(batch_size, {"image": (24, 37, 3)})
+    assert interpreter.inputs[0].shape == (1, 24, 37, 3)
+    assert interpreter.outputs[0].shape == (1, 5)
+    np.testing.assert_allclose(interpreter.predict(images), expected, atol=1e-5)
+    words = [o.outputs[0] for o in interpreter.file.operators][:1]
+    assert interpreter.intermediate(images, words)[words[0]].shape[:3] == (5, 12, 19)
+    with pytest.raises(ValueError, match=r"'batch', 24, 37, 3\)"):
+        interpreter.predict(noise(model))
+    interpreter.resize(1, {"image": (16, 16, 3)})
+    assert interpreter.predict(noise(model)).shape == (16, 5)
+
+
+def test_sizes_that_cannot_be_are_refused():
+    content = converters.convert(at_size((16, 16)), inputs=None).content
+    interpreter = converters.Interpreter(content, backend="delegate")
+    with pytest.raises(ValueError, match=r"The inputs are \['image'\]. Received"):
+        interpreter.resize(1, {"images": (24, 24, 3)})
+    for size in ((24, 24), (0, 24, 3)):
+        with pytest.raises(ValueError, match="Received for what follows the batch"):
+            interpreter.resize(1, {"image": size})
+    with pytest.raises(ValueError, match="does not run on 1 samples"):
+        interpreter.resize(1, {"image": (16, 16, 4)})
+    content = plain(lambda x: tf.reshape(x, (-1, 8)), (2, 4))
+    flat = converters.Interpreter(content, backend="delegate")
+    with pytest.raises(ValueError, match="makes several samples of one"):
+        flat.resize(1, {flat.inputs[0].name: (4, 4)})
+    assert interpreter.predict(np.zeros((1, 16, 16, 3), np.float32)).shape == (1, 5)
 
 
 def test_no_sample_is_an_empty_answer(model, content):
@@ -199,7 +259,7 @@ def test_samples_that_move_each_other_do_not_go_together():
     assert interpreter.batch_size == 1
     # A shape of one sample that is written into the file.
     content = plain(lambda x: tf.reshape(x, (1, 2, 2)), (4,))
-    with pytest.raises(ValueError, match="2 samples at once"):
+    with pytest.raises(ValueError, match="not run on 2 samples"):
         converters.Interpreter(content, backend="delegate").resize(2)
 
 
@@ -263,3 +323,18 @@ def test_the_machine_has_a_name(board, processor, name, monkeypatch, tmp_path):
     monkeypatch.setattr(module, "_BOARD", tmp_path / "model")
     monkeypatch.setattr(module, "_PROCESSOR", tmp_path / "cpuinfo")
     assert module.machine().startswith(f"{name}, ")
+
+
+def test_float64_and_tensors_are_taken(content):
+    interpreter = converters.Interpreter(content)
+    inputs = np.random.default_rng(0).normal(size=(3, 8, 8, 64))
+    expected = interpreter.predict(inputs.astype(np.float32))
+    np.testing.assert_array_equal(interpreter.predict(inputs), expected)
+    tensor = tf.constant(inputs, tf.float32)
+    np.testing.assert_array_equal(interpreter.predict(tensor), expected)
+
+
+def test_more_threads_than_cores_are_warned_of(content, monkeypatch):
+    monkeypatch.setattr("converters.runtime.interpreter.free_cores", lambda: 1)
+    with pytest.warns(UserWarning, match="num_threads=2 on 1 cores"):
+        converters.Interpreter(content, num_threads=2)

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -66,6 +67,13 @@ def test_verify_compares_a_run(quickstart):
     other.write_bytes(b"not a model")
     run = bnnopt("verify", "runs/quickstart-1", other, cwd=folder, code=2)
     assert run.stderr.count("\n") == 1 and "is not a .tflite" in run.stderr
+    run = bnnopt("verify", "runs/quickstart-1/model.tflite", cwd=folder, code=2)
+    assert "name its run, its .keras file before it, or the folder" in run.stderr
+    bare = folder / "bare"
+    bare.mkdir()
+    shutil.copy(folder / "runs" / "quickstart-1" / "config.json", bare)
+    run = bnnopt("verify", bare, cwd=folder, code=2)
+    assert f"bare has no .tflite yet. Make it: bnnopt convert {bare}" in run.stderr
 
 
 def test_profile_lists_the_operators_of_a_run(quickstart):
@@ -82,11 +90,18 @@ def test_profile_lists_the_operators_of_a_run(quickstart):
 
 def test_a_package_is_made_and_replayed(quickstart):
     folder, _ = quickstart
+    words = ("package", "runs/quickstart-1", "many", "--samples", "1001")
+    run = bnnopt(*words, cwd=folder, code=2)
+    assert "has 1000 test images. Received: --samples 1001" in run.stderr
     words = ("package", "runs/quickstart-1", "device", "--samples", "5")
     assert "all 5 inputs gave the golden" in bnnopt(*words, cwd=folder).stdout
     assert "Ankle boot" in (folder / "device" / "labels.txt").read_text()
     content = json.loads(bnnopt("verify", "device", "--json", cwd=folder).stdout)
     assert content["passed"] and content["samples"] == 5
+    words = ("profile", "device", "--seconds", "0.1", "--brief", "--threads", "200")
+    run = bnnopt(*words, cwd=folder)
+    assert "ms for one input" in run.stdout
+    assert run.stdout.count("Warning: num_threads=200 on") == 1
     with open(folder / "device" / "model.tflite", "ab") as file:
         file.write(b"x")
     run = bnnopt("verify", "device", cwd=folder, code=2)
@@ -104,7 +119,20 @@ def test_convert_a_keras_file_but_never_over_another(quickstart):
     run = bnnopt(*words, cwd=folder, code=2)
     assert "exists and is not overwritten" in run.stderr
     run = bnnopt("convert", "runs/quickstart-1", cwd=folder, code=2)
-    assert "exists and is not overwritten" in run.stderr
+    assert "Remove it to convert again" in run.stderr
+    run = bnnopt("convert", out, cwd=folder, code=2)
+    assert "is a .tflite already" in run.stderr
+    int8 = folder / "int8.tflite"
+    words = ("convert", keras, "-o", int8, "--dataset", "fashion_mnist_mini")
+    assert "6 of 6" in bnnopt(*words, "--int8-io", cwd=folder).stdout
+    assert int8.stat().st_size < 0.8 * out.stat().st_size
+
+
+def test_a_complete_run_that_is_converted_stays_as_it_is(quickstart):
+    folder, _ = quickstart
+    run = bnnopt("train", "--resume", "runs/quickstart-1", cwd=folder)
+    assert "All 2 epochs were trained before. It is converted: " in run.stdout
+    assert (folder / "runs" / "quickstart-1" / "model.tflite").exists()
 
 
 def test_convert_refuses_what_is_not_binary(tmp_path):
@@ -145,6 +173,7 @@ def test_convert_refuses_what_is_not_binary(tmp_path):
         (["quickstart", "--runs", "/dev/null"], "/dev/null is a file and no folder"),
         (["train", "--batch-size", "7000"], "larger than the 6000 training images"),
         (["verify", "missing.keras"], "missing.keras does not exist"),
+        (["convert", "missing.tflite"], "does not exist"),
         (["profile", "missing.tflite"], "missing.tflite does not exist"),
         (["package", "nowhere", "device"], "nowhere is no run"),
         (["quickstart", "now"], "unexpected word 'now'"),

@@ -191,3 +191,16 @@ def test_a_failed_download_is_one_clear_error(tmp_path):
 
     with pytest.raises(OSError, match=r"could not prepare 'unreachable'.*no route"):
         datasets.load("unreachable", data_dir=tmp_path)
+
+
+def test_training_arrays_are_the_first_of_epoch_0_as_the_model_sees_them():
+    data = datasets.load("fashion_mnist_mini")
+    images, labels = data.train_arrays(100)
+    seen = batches(data.train_from(0), 2)
+    expected = [np.concatenate(parts)[:100] for parts in zip(*seen)]
+    np.testing.assert_array_equal(images, expected[0])
+    np.testing.assert_array_equal(labels, expected[1])
+    assert len(data.train_arrays(6000)[1]) == 6000
+    for count in (0, 6001):
+        with pytest.raises(ValueError, match=f"from 1 to 6000. Received: {count}"):
+            data.train_arrays(count)

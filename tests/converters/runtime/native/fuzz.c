@@ -1,6 +1,6 @@
-/* Gives the delegate operators of every kind and degree of damage, and compares the
- * convolutions that are not damaged with the definition. To be built with sanitizers, which end it at the first
- * read out of bounds; every buffer is exactly as long as its tensor says.
+/* Gives the delegate operators of every kind and degree of damage, and compares those
+ * that are not damaged with the definition. To be built with sanitizers, which end it at
+ * the first read out of bounds; every buffer is exactly as long as its tensor says.
  *
  *     fuzz KERNELS INPUTS SEED
  */
@@ -283,6 +283,69 @@ static void check_convolution(const Shape *s) {
         }
 }
 
+static void check_pooling(const Pair *pairs) {
+  const TfLiteTensor *in = &tensors[INPUT], *out = &tensors[OUTPUT];
+  const int *from = in->dims->data, *to = out->dims->data;
+  int filter[] = {pairs[0].value, pairs[1].value}, padding = pairs[2].value;
+  int stride[] = {pairs[3].value, pairs[4].value};
+  const uint32_t *input = in->data, *found = out->data;
+  for (int i = 0; i < to[0]; ++i)
+    for (int oy = 0; oy < to[1]; ++oy)
+      for (int ox = 0; ox < to[2]; ++ox)
+        for (int k = 0; k < to[3]; ++k, ++found) {
+          int top = oy * stride[0] -
+                    before(from[1], to[1], filter[0], stride[0], 1, padding);
+          int left = ox * stride[1] -
+                     before(from[2], to[2], filter[1], stride[1], 1, padding);
+          uint32_t all_minus = UINT32_MAX;
+          for (int y = top; y < top + filter[0]; ++y)
+            for (int x = left; x < left + filter[1]; ++x)
+              if (y >= 0 && y < from[1] && x >= 0 && x < from[2])
+                all_minus &= input[((i * from[1] + y) * from[2] + x) * from[3] + k];
+          if (*found != all_minus) wrong("a pooled word", *found, all_minus);
+        }
+}
+
+static bool is_minus(const TfLiteTensor *tensor, size_t at) {
+  if (tensor->type == kTfLiteFloat32) return ((const float *)tensor->data)[at] < 0;
+  if (tensor->type == kTfLiteBool) return !((const bool *)tensor->data)[at];
+  return ((const int8_t *)tensor->data)[at] < tensor->params.zero_point;
+}
+
+static double value_of(const TfLiteTensor *tensor, size_t at) {
+  if (tensor->type == kTfLiteFloat32) return ((const float *)tensor->data)[at];
+  if (tensor->type == kTfLiteBool) return ((const bool *)tensor->data)[at];
+  return ((const int8_t *)tensor->data)[at];
+}
+
+static double expected_of(const TfLiteTensor *tensor, int sign) {
+  if (tensor->type == kTfLiteFloat32) return sign;
+  if (tensor->type == kTfLiteBool) return sign > 0;
+  double steps = tensor->params.zero_point + sign / tensor->params.scale;
+  return steps > 127 ? 127 : steps < -128 ? -128 : steps;
+}
+
+/* The signs of a tensor of values beside those of a tensor of words. */
+static void check_signs(const TfLiteTensor *values, const TfLiteTensor *words,
+                        bool packs) {
+  int channels = values->dims->data[values->dims->size - 1];
+  if (channels == 0) return;
+  size_t rows = elements(values->dims) / (size_t)channels;
+  int step = (channels + 31) / 32;
+  for (size_t r = 0; r < rows; ++r) {
+    const uint32_t *row = (const uint32_t *)words->data + r * step;
+    for (int c = 0; c < channels; ++c) {
+      size_t at = r * channels + c;
+      if (packs && (sign(row, c) < 0) != is_minus(values, at))
+        wrong("a packed sign", sign(row, c), is_minus(values, at));
+      if (!packs && value_of(values, at) != expected_of(values, sign(row, c)))
+        wrong("an unpacked sign", value_of(values, at), sign(row, c));
+    }
+    if (packs && channels % 32 && row[step - 1] >> channels % 32 != 0)
+      wrong("bits behind the last channel", row[step - 1], 0);
+  }
+}
+
 /* One input */
 
 static int kinds_done[4], refused;
@@ -345,11 +408,13 @@ static Bytes make_convolution(Shape *s, bool *damaged) {
   return options_of(pairs, 8);
 }
 
-static Bytes make_pooling(void) {
-  Pair pairs[] = {{"filter_height", between(1, 3)}, {"filter_width", between(1, 3)},
-                  {"padding", between(0, 1)},       {"stride_height", between(1, 3)},
-                  {"stride_width", between(1, 3)}};
-  for (int i = 0; i < 5; ++i) with_damage(&pairs[i].value, (int)random_bits());
+static Bytes make_pooling(Pair pairs[5], bool *damaged) {
+  static const char *const keys[] = {"filter_height", "filter_width", "padding",
+                                     "stride_height", "stride_width"};
+  for (int i = 0; i < 5; ++i) {
+    pairs[i] = (Pair){keys[i], i == 2 ? between(0, 1) : between(1, 3)};
+    *damaged |= with_damage(&pairs[i].value, (int)random_bits());
+  }
   int in[4] = {between(1, 2), between(0, 6), between(1, 6), between(1, 3)};
   make(&tensors[INPUT], kTfLiteInt32, false, between(3, 4), in);
   make(&tensors[OUTPUT], kTfLiteInt32, false, 1, (int[]){1});
@@ -381,10 +446,11 @@ static void run_one(TfLiteContext *context, char *kernels) {
                                 "LceDequantize"};
   memset(tensors, 0, sizeof tensors);
   Shape shape;
+  Pair pooling[5];
   bool damaged = false;
   int kind = one_in(3) ? between(1, 3) : 0;
   Bytes options = kind == 0   ? make_convolution(&shape, &damaged)
-                  : kind == 1 ? make_pooling()
+                  : kind == 1 ? make_pooling(pooling, &damaged)
                               : make_signs(kind == 2);
   damaged |= damage(&options);
   /* A copy that ends where the options end. */
@@ -415,6 +481,9 @@ static void run_one(TfLiteContext *context, char *kernels) {
   if (status == kTfLiteOk) {
     ++kinds_done[kind];
     if (kind == 0 && !damaged) check_convolution(&shape);
+    if (kind == 1 && !damaged) check_pooling(pooling);
+    if (kind == 2) check_signs(&tensors[INPUT], &tensors[OUTPUT], true);
+    if (kind == 3) check_signs(&tensors[OUTPUT], &tensors[INPUT], false);
   } else {
     ++refused;
     if (!complained) wrong("a failure without a word", kind, status);
