@@ -34,9 +34,9 @@ KINDS: dict[str, Any] = {"diode": Diode, "gradient_filter": GradientFilter}
 class Half(recipes.OneStep):
     """The quickstart's recipe with averages in bfloat16."""
 
-    def build_optimizer(self, steps: int) -> tf.keras.optimizers.Optimizer:
+    def build_optimizer(self, steps: int, *args: Any) -> tf.keras.optimizers.Optimizer:
         """Builds the optimizer for a run of a number of steps."""
-        optimizer = super().build_optimizer(steps)
+        optimizer = super().build_optimizer(steps, *args)
         binary = KINDS[self.optimizer].for_steps(steps, state_dtype="bfloat16")
         return CaseOptimizer(
             (binary.is_binary_variable, binary),

@@ -7,19 +7,32 @@ from collections.abc import Sequence
 
 import converters
 from larq_bnnopt.cli import (
+    compare,
     convert,
     doctor,
     models,
     package,
     profile,
     quickstart,
+    runs,
     train,
     verify,
 )
 from larq_bnnopt.cli.parser import Parser, unknown_options
 from larq_bnnopt.cli.silence import import_tensorflow
 
-COMMANDS = (quickstart, train, convert, verify, profile, package, models, doctor)
+COMMANDS = (
+    quickstart,
+    train,
+    runs,
+    compare,
+    convert,
+    verify,
+    profile,
+    package,
+    models,
+    doctor,
+)
 # They also run on a board, and import TensorFlow where they need it.
 _LIGHT = (doctor.run, verify.run, profile.run)
 
@@ -47,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except (ValueError, FileExistsError, FileNotFoundError) as error:
         return _fail(error, 2)
-    except (converters.ConversionError, ImportError, OSError) as error:
+    # The error of a training that diverged is one of arithmetic.
+    except (converters.ConversionError, ArithmeticError, ImportError, OSError) as error:
         return _fail(error, 1)
 
 

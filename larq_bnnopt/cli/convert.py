@@ -69,10 +69,11 @@ def run(arguments: argparse.Namespace) -> int:
         recipe = recipes.recipe_of(previous)
         data = recipe.load_data()
         model = recipes.load_model(previous.model)
-        epochs = int(model.optimizer.iterations) // data.steps_per_epoch
-        if epochs < recipe.epochs:
+        epochs = recipes.trained_epochs(previous, recipe, model, data)
+        planned = sum(recipe.stage_epochs())
+        if epochs < planned:
             console.print(
-                f"Warning: this run has trained {epochs} of {recipe.epochs} epochs; "
+                f"Warning: this run has trained {epochs} of {planned} epochs; "
                 f"to go on: bnnopt train --resume {source}"
             )
         deploying.convert_run(previous, model, data, int8=_int8(arguments))

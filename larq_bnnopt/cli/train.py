@@ -7,6 +7,7 @@ file with `bnnopt convert FOLDER`.
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from larq_bnnopt.cli.parser import Parser, positive
 
@@ -14,16 +15,32 @@ from larq_bnnopt.cli.parser import Parser, positive
 def add_arguments(parser: Parser) -> None:
     """Adds the options of the command."""
     add = parser.add_argument
+    add("--recipe", help="one_step, two_step or fine_tune; default: one_step")
+    add("--start", help="of fine_tune: .keras file of the model to start from")
+    add("--preset", help="the settings of a paper, such as gradient_filter_cifar10")
     add("--model", help="default: tiny_residual_bnn")
     add(
         "--dataset",
-        help="fashion_mnist_mini (in the package) or any name of tensorflow-datasets; "
-        "default: fashion_mnist_mini",
+        help="fashion_mnist_mini (in the package), a folder with a folder of images "
+        "for each class, or any name of tensorflow-datasets; default: "
+        "fashion_mnist_mini",
     )
-    add("--optimizer", help="diode, gradient_filter or adam; default: diode")
-    add("--epochs", type=positive(int), help="default: 12")
+    add("--image-size", type=positive(int), help="of images of any size; default: 224")
+    add(
+        "--optimizer",
+        help="of binary weights: diode or gradient_filter, or adam or sgd on latent "
+        "ones; default: diode, of two_step adam",
+    )
+    add("--epochs", type=positive(int), help="of two_step: of each step; default: 12")
+    add("--first-epochs", type=positive(int), help="of two_step: those of step 1")
+    add("--head-epochs", type=int, help="of fine_tune: of the new classifier alone")
     add("--batch-size", type=positive(int), help="default: 64")
-    add("--learning-rate", type=positive(float), help="of Adam; default: 0.01")
+    add("--real-optimizer", help="of other weights: adam or sgd; default: adam")
+    add("--learning-rate", type=positive(float), help="of it; default: 0.01")
+    add("--weight-decay", type=float, help="default: 0, of two_step 5e-6")
+    add("--schedule", help="cosine, linear or step; default: cosine")
+    add("--warmup-epochs", type=float, help="default: 0")
+    add("--label-smoothing", type=float, help="default: 0")
     add(
         "--alpha",
         type=float,
@@ -32,6 +49,9 @@ def add_arguments(parser: Parser) -> None:
     )
     add("--beta", type=float, help="of diode, in [0, 1); default: likewise")
     add("--gamma", type=float, help="of gradient_filter, in (0, 1]; default: likewise")
+    add("--teacher", help=".keras file whose answers the model learns")
+    add("--temperature", type=positive(float), help="beside a teacher; default: 1")
+    add("--hard-labels", type=float, help="share of the labels beside it; default: 0")
     add(
         "--no-augment",
         dest="augment",
@@ -43,27 +63,28 @@ def add_arguments(parser: Parser) -> None:
     add("--data-dir", help="folder of tensorflow-datasets")
     add("--run", dest="folder", help="folder to make; default: runs/train-<n>")
     add("--resume", metavar="FOLDER", help="go on with this run instead")
+    add(
+        "--dry-run",
+        action="store_true",
+        help="show what would be trained and how long it takes, and make nothing",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Trains or goes on."""
-    import dataclasses
     import pathlib
 
     from larq_bnnopt import recipes
     from larq_bnnopt.cli import training
     from larq_bnnopt.cli.console import console
 
-    fields = [field.name for field in dataclasses.fields(recipes.OneStep)]
-    given = {
-        name: getattr(arguments, name)
-        for name in fields
-        if getattr(arguments, name) is not None
-    }
+    given = _given(arguments)
     if arguments.resume is not None:
         folder = pathlib.Path(arguments.resume)
-        if given or arguments.folder is not None:
-            names = [*given, *(["run"] if arguments.folder else [])]
+        others = ("recipe", "preset", "folder", "dry_run")
+        given = {**given, **{n: True for n in others if getattr(arguments, n)}}
+        if given:
+            names = ["run" if name == "folder" else name for name in given]
             options = ", ".join(f"--{name.replace('_', '-')}" for name in names)
             raise ValueError(
                 f"--resume goes on with the recipe of {folder}; leave out {options}."
@@ -71,21 +92,80 @@ def run(arguments: argparse.Namespace) -> int:
         previous = recipes.Run(folder)
         recipe = recipes.recipe_of(previous)
         console.print(
-            f"Going on with {folder}: {recipe.model} on {recipe.dataset}, "
-            f"{recipe.epochs} epochs in all."
+            f"Going on with {folder}: {recipe.network} on {recipe.dataset}, "
+            f"{sum(recipe.stage_epochs())} epochs in all."
         )
         training.with_bar(lambda callbacks: recipes.resume(previous, callbacks), folder)
         if previous.tflite.exists():
             console.print(
-                f"All {recipe.epochs} epochs were trained before. It is converted: "
-                f"{previous.tflite}"
+                f"All {sum(recipe.stage_epochs())} epochs were trained before. It is "
+                f"converted: {previous.tflite}"
             )
             return 0
     else:
-        recipe = recipes.OneStep(**given)
+        recipe = _recipe(arguments.recipe, arguments.preset, given)
+        if arguments.dry_run:
+            return _dry_run(recipe)
         folder = pathlib.Path(arguments.folder or recipes.next_folder("runs", "train"))
         training.with_bar(
             lambda callbacks: recipes.train(recipe, folder, callbacks), folder
         )
     console.print(f"The run is in {folder}. Convert it with: bnnopt convert {folder}")
+    return 0
+
+
+def _given(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Returns the fields of a recipe that were given."""
+    import os
+
+    from larq_bnnopt import recipes
+
+    given = {
+        name: getattr(arguments, name)
+        for name in recipes.field_names()
+        if getattr(arguments, name, None) is not None
+    }
+    # A run may go on from another folder.
+    for name in ("teacher", "start"):
+        if name in given:
+            given[name] = os.path.abspath(given[name])
+    if os.path.isdir(given.get("dataset", "")):
+        given["dataset"] = os.path.abspath(given["dataset"])
+    return given
+
+
+def _recipe(kind: str | None, preset: str | None, given: dict[str, Any]) -> Any:
+    """Returns the recipe of a scheme or a preset, with what was given otherwise."""
+    import dataclasses
+
+    from larq_bnnopt import recipes
+    from larq_bnnopt.cli.console import console
+    from larq_bnnopt.cli.parser import nearest
+
+    if preset is not None:
+        if kind is not None:
+            raise ValueError("A preset has its recipe; leave out --recipe.")
+        if preset not in recipes.PRESETS:
+            raise ValueError(
+                f"No preset {preset!r}. {nearest(preset, recipes.PRESETS)}"
+            )
+        chosen = recipes.PRESETS[preset]
+        console.print(f"{preset}: {chosen.source}")
+        fields = dataclasses.asdict(chosen.recipe)
+        return type(chosen.recipe).of({**fields, **given})
+    kind = kind or recipes.OneStep.kind
+    if kind not in recipes.RECIPES:
+        raise ValueError(f"No recipe {kind!r}. {nearest(kind, recipes.RECIPES)}")
+    return recipes.RECIPES[kind].of(given)
+
+
+def _dry_run(recipe: Any) -> int:
+    """Shows a recipe, and what a few steps of it say of the whole."""
+    from larq_bnnopt import recipes
+    from larq_bnnopt.cli.console import print_table
+    from larq_bnnopt.cli.silence import quiet
+
+    with quiet():
+        plan = recipes.plan(recipe)
+    print_table("Nothing was trained", plan.rows())
     return 0

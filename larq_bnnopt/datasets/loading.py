@@ -6,12 +6,16 @@ import dataclasses
 import difflib
 import importlib.resources
 import os
+import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from larq_bnnopt.datasets.augmentation import Augmentation
+from larq_bnnopt.datasets.folders import image_files
+from larq_bnnopt.datasets.photographs import Photographs
 
 _Batch = tuple[tf.Tensor, tf.Tensor]
 
@@ -36,6 +40,12 @@ _AUGMENTATIONS = {
 }
 _LARGEST_IN_MEMORY = 1 << 30
 _SHUFFLE_WINDOW = 10_000
+# Encoded photographs, of 100 kB or so each.
+_ENCODED_WINDOW = 4_096
+_IMAGE_SHAPE = (224, 224, 3)
+# What is done to training images of any size.
+_LARGE_SET = {"least_area": 0.08, "jitter": 0.4}
+_SMALL_SET = {"least_area": 0.35, "jitter": 0.2}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,29 +143,38 @@ def load(
     seed: int = 0,
     augment: bool = True,
     data_dir: str | os.PathLike[str] | None = None,
+    image_shape: tuple[int, int, int] | None = None,
 ) -> Dataset:
     """Loads a data set for image classification.
 
     `"fashion_mnist_mini"` comes with the package: 6,000 training and 1,000 test images,
-    the first of each class of Fashion-MNIST. Every other name goes to
-    tensorflow-datasets, which downloads the data on first use.
+    the first of each class of Fashion-MNIST. A folder holds images of one's own, in a
+    folder for each class: see `larq_bnnopt.datasets.folders.image_files`. Every other
+    name goes to tensorflow-datasets, which downloads the data on first use.
+
+    Images of any size, of folders and of sets such as `"imagenet2012"`, are resized:
+    for training a random part of each, for the test its middle.
 
     Args:
-        name: `"fashion_mnist_mini"` or a name of tensorflow-datasets with images of one
-            size and labels, such as `"fashion_mnist"`, `"mnist"`, `"cifar10"`.
+        name: `"fashion_mnist_mini"`, a folder, or a name of tensorflow-datasets with
+            images and labels, such as `"fashion_mnist"`, `"mnist"`, `"cifar10"`.
         batch_size: Images in a batch. Defaults to `64`.
         seed: Seed of order and augmentation. Defaults to `0`.
         augment: Whether to augment training images where that suits the data: mirror
-            images for Fashion-MNIST; mirror images and crops for CIFAR; nothing for
-            others, such as digits. Defaults to `True`.
+            images for Fashion-MNIST; mirror images and crops for CIFAR; mirror images,
+            random parts and colours for images of any size; nothing for others, such as
+            digits. Defaults to `True`.
         data_dir: Folder of tensorflow-datasets. Defaults to `None`, its own default.
+        image_shape: What images of any size become, `(height, width, channels)`.
+            Defaults to `None`, `(224, 224, 3)`.
 
     Returns:
         The data set.
 
     Raises:
         ValueError: If there is no such data set, with the nearest names, if it has no
-            images of one size with labels, or fewer than fill a batch.
+            images with labels, or fewer than fill a batch, or if `image_shape` is given
+            for images that have a size.
         OSError: If it cannot be downloaded.
 
     Example:
@@ -168,7 +187,18 @@ def load(
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1. Received: {batch_size}")
-    source = _embedded() if name == EMBEDDED else _from_tfds(name, data_dir)
+    if name == EMBEDDED:
+        source = _embedded()
+    elif os.path.isdir(name):
+        # A few hundred images are learned by heart sooner from small parts.
+        source = _from_folder(name, image_shape, _SMALL_SET if augment else None)
+    else:
+        source = _from_tfds(name, data_dir, image_shape, augment)
+    if image_shape is not None and source.input_shape != tuple(image_shape):
+        raise ValueError(
+            f"The images of {name!r} are {source.input_shape}. Received as "
+            f"image_shape: {tuple(image_shape)}"
+        )
     if batch_size > source.train_size:
         raise ValueError(
             f"batch_size {batch_size} is larger than the {source.train_size} training "
@@ -176,7 +206,8 @@ def load(
         )
     # "cifar10:3.0.2" names the same images.
     bare = name.partition(":")[0].partition("/")[0]
-    augmentation = _AUGMENTATIONS.get(bare) if augment else None
+    known = Augmentation(mirror=True) if source.is_cropped else _AUGMENTATIONS.get(bare)
+    augmentation = known if augment else None
     return Dataset(
         name=name,
         input_shape=source.input_shape,
@@ -197,7 +228,8 @@ def load(
 class _Source:
     """Images as they are stored.
 
-    `shuffled(seed pair, batch size)` gives the batches of one epoch.
+    `shuffled(seed pair, batch size)` gives the batches of one epoch. `is_cropped` says
+    that they are parts of photographs.
     """
 
     input_shape: tuple[int, int, int]
@@ -206,6 +238,7 @@ class _Source:
     test_size: int
     test: tf.data.Dataset
     shuffled: Callable[[tf.Tensor, int], tf.data.Dataset]
+    is_cropped: bool = False
 
 
 def _augmented(
@@ -265,7 +298,75 @@ def _embedded() -> _Source:
     return _in_memory(train, test, _EMBEDDED_CLASSES)
 
 
-def _from_tfds(name: str, data_dir: str | os.PathLike[str] | None) -> _Source:
+def _from_folder(
+    name: str,
+    image_shape: tuple[int, int, int] | None,
+    changes: dict[str, float] | None,
+) -> _Source:
+    files = image_files(pathlib.Path(name))
+    photographs = _photographs(image_shape, changes)
+    paths = tf.constant(files.train_paths)
+    labels = tf.constant(files.train_labels)
+
+    def shuffled(seeds: tf.Tensor, batch_size: int) -> tf.data.Dataset:
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(len(files.train_paths), dtype=tf.int64), seeds
+        )
+        examples = tf.data.Dataset.from_tensor_slices(order).map(
+            lambda index: (tf.io.read_file(paths[index]), labels[index]),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+        return _parts(examples, photographs, changes, seeds).batch(batch_size)
+
+    test = tf.data.Dataset.from_tensor_slices(
+        (list(files.test_paths), files.test_labels)
+    )
+    return _Source(
+        input_shape=(*photographs.size, photographs.channels),
+        class_names=files.class_names,
+        train_size=len(files.train_paths),
+        test_size=len(files.test_paths),
+        test=test.map(
+            lambda path, label: (photographs.for_test(tf.io.read_file(path)), label),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        ),
+        shuffled=shuffled,
+        is_cropped=True,
+    )
+
+
+def _photographs(
+    image_shape: tuple[int, int, int] | None, changes: dict[str, float] | None
+) -> Photographs:
+    height, width, channels = image_shape or _IMAGE_SHAPE
+    return Photographs((height, width), channels, **(changes or {}))
+
+
+def _parts(
+    examples: tf.data.Dataset,
+    photographs: Photographs,
+    changes: dict[str, float] | None,
+    seeds: tf.Tensor,
+) -> tf.data.Dataset:
+    """Decodes training images, and takes random parts of them if they are changed."""
+
+    def part(index: tf.Tensor, example: _Batch) -> _Batch:
+        encoded, label = example
+        if changes is None:
+            return photographs.for_test(encoded), label
+        # The second half of the numbers of an epoch; `_augmented` has the first.
+        step = seeds[1] * (1 << 32) + (1 << 31) + index
+        return photographs.for_training(encoded, tf.stack([seeds[0], step])), label
+
+    return examples.enumerate().map(part, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _from_tfds(
+    name: str,
+    data_dir: str | os.PathLike[str] | None,
+    image_shape: tuple[int, int, int] | None,
+    augment: bool,
+) -> _Source:
     import tensorflow_datasets as tfds
 
     try:
@@ -276,12 +377,15 @@ def _from_tfds(name: str, data_dir: str | os.PathLike[str] | None) -> _Source:
         raise ValueError(f"No data set {name!r}. Nearest: {', '.join(near)}.") from None
     features = builder.info.features
     shape = features["image"].shape if "image" in features else None
-    if shape is None or None in shape or "label" not in features:
+    if shape is None or shape[-1] is None or "label" not in features:
         raise ValueError(
-            f"{name!r} has no features 'image', of one size, and 'label'. "
+            f"{name!r} has no features 'image' and 'label'. "
             f"Received: {', '.join(features)}"
         )
-    missing = {"train", "test"} - set(builder.info.splits or ("train", "test"))
+    splits = builder.info.splits or ("train", "test")
+    # That of ImageNet has no labels.
+    test_split = "test" if "test" in splits and name[:8] != "imagenet" else "validation"
+    missing = {"train", test_split} - set(splits)
     if missing:
         raise ValueError(
             f"{name!r} has no split {', '.join(sorted(missing))}. It has: "
@@ -295,38 +399,86 @@ def _from_tfds(name: str, data_dir: str | os.PathLike[str] | None) -> _Source:
             f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         ) from error
     sizes = {
-        split: builder.info.splits[split].num_examples for split in ("train", "test")
+        split: builder.info.splits[split].num_examples
+        for split in ("train", test_split)
     }
     class_names = tuple(features["label"].names)
+    if None in shape:
+        return _any_size(builder, class_names, sizes, image_shape, augment)
     if sum(sizes.values()) * int(np.prod(shape)) <= _LARGEST_IN_MEMORY:
         train, test = (
             tfds.as_numpy(
                 builder.as_dataset(split=split, as_supervised=True, batch_size=-1)
             )
-            for split in ("train", "test")
+            for split in sizes
         )
         return _in_memory(train, test, class_names)
 
     def shuffled(seeds: tf.Tensor, batch_size: int) -> tf.data.Dataset:
-        # Dataset.shuffle takes no seed that is a tensor. Tfds has shuffled the data
-        # when it prepared them, so windows are enough to vary the epochs.
-        def shuffle(index: tf.Tensor, window: _Batch) -> _Batch:
-            seed = tf.stack([seeds[0], seeds[1] * (1 << 32) + index])
-            images, labels = window
-            order = tf.random.experimental.stateless_shuffle(
-                tf.range(tf.shape(labels)[0]), seed
-            )
-            return tf.gather(images, order), tf.gather(labels, order)
-
         examples = builder.as_dataset(split="train", as_supervised=True)
-        windows = examples.batch(_SHUFFLE_WINDOW).enumerate().map(shuffle)
-        return windows.unbatch().batch(batch_size)
+        return _in_windows(examples, seeds, _SHUFFLE_WINDOW).batch(batch_size)
 
     return _Source(
         input_shape=tuple(shape),
         class_names=class_names,
         train_size=sizes["train"],
-        test_size=sizes["test"],
-        test=builder.as_dataset(split="test", as_supervised=True),
+        test_size=sizes[test_split],
+        test=builder.as_dataset(split=test_split, as_supervised=True),
         shuffled=shuffled,
     )
+
+
+def _any_size(
+    builder: Any,
+    class_names: tuple[str, ...],
+    sizes: dict[str, int],
+    image_shape: tuple[int, int, int] | None,
+    augment: bool,
+) -> _Source:
+    """Returns a set of tfds whose images have sizes of their own, as ImageNet's."""
+    import tensorflow_datasets as tfds
+
+    _, test_split = sizes
+    changes = _LARGE_SET if augment else None
+    photographs = _photographs(image_shape, changes)
+
+    def encoded(split: str) -> tf.data.Dataset:
+        # Decoded behind the shuffling, when the part to look at is known.
+        decoders = {"image": tfds.decode.SkipDecoding()}
+        return builder.as_dataset(split=split, as_supervised=True, decoders=decoders)
+
+    def shuffled(seeds: tf.Tensor, batch_size: int) -> tf.data.Dataset:
+        examples = _in_windows(encoded("train"), seeds, _ENCODED_WINDOW)
+        return _parts(examples, photographs, changes, seeds).batch(batch_size)
+
+    return _Source(
+        input_shape=(*photographs.size, photographs.channels),
+        class_names=class_names,
+        train_size=sizes["train"],
+        test_size=sizes[test_split],
+        test=encoded(test_split).map(
+            lambda image, label: (photographs.for_test(image), label),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        ),
+        shuffled=shuffled,
+        is_cropped=True,
+    )
+
+
+def _in_windows(
+    examples: tf.data.Dataset, seeds: tf.Tensor, size: int
+) -> tf.data.Dataset:
+    """Shuffles within windows: tfds has shuffled the data when it prepared them.
+
+    Dataset.shuffle takes no seed that is a tensor.
+    """
+
+    def shuffle(index: tf.Tensor, window: _Batch) -> _Batch:
+        seed = tf.stack([seeds[0], seeds[1] * (1 << 32) + index])
+        images, labels = window
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(tf.shape(labels)[0]), seed
+        )
+        return tf.gather(images, order), tf.gather(labels, order)
+
+    return examples.batch(size).enumerate().map(shuffle).unbatch()

@@ -111,9 +111,10 @@ def warn_of_exchange(
         optimizer: Its name.
     """
     before, names = list(before), [variable.name for variable in variables]
-    # TensorFlow 2.19 shortens names when it loads a model.
+    # Loading a model shortens names, of some layers or of all, and saving it after
+    # more training may have kept the short ones.
     if len(before) == len(names) and not all(
-        old.endswith(new) for old, new in zip(before, names)
+        old.endswith(new) or new.endswith(old) for old, new in zip(before, names)
     ):
         warnings.warn(
             f"{optimizer} was saved while it trained {', '.join(before)}, and goes on "

@@ -1,18 +1,55 @@
 """Training schemes, and the folders that their runs leave."""
 
+from larq_bnnopt.recipes.distillation import Distiller
+from larq_bnnopt.recipes.divergence import TrainingDivergedError
 from larq_bnnopt.recipes.evaluation import Evaluation, evaluate
+from larq_bnnopt.recipes.fine_tune import FineTune
+from larq_bnnopt.recipes.histories import (
+    HEADING,
+    History,
+    find_runs,
+    plot_histories,
+)
 from larq_bnnopt.recipes.models import load_model
-from larq_bnnopt.recipes.one_step import OneStep, recipe_of, resume, train
+from larq_bnnopt.recipes.one_step import OneStep
+from larq_bnnopt.recipes.planning import Plan, plan
+from larq_bnnopt.recipes.presets import PRESETS, Preset
+from larq_bnnopt.recipes.recipe import Recipe
 from larq_bnnopt.recipes.runs import Run, next_folder
+from larq_bnnopt.recipes.training import (
+    RECIPES,
+    field_names,
+    recipe_of,
+    resume,
+    train,
+    trained_epochs,
+)
+from larq_bnnopt.recipes.two_step import TwoStep
 
 __all__ = [
+    "HEADING",
+    "PRESETS",
+    "RECIPES",
+    "Distiller",
     "Evaluation",
+    "FineTune",
+    "History",
     "OneStep",
+    "Plan",
+    "Preset",
+    "Recipe",
     "Run",
+    "TrainingDivergedError",
+    "TwoStep",
     "evaluate",
+    "field_names",
+    "find_runs",
     "load_model",
     "next_folder",
+    "plan",
+    "plot_histories",
     "recipe_of",
     "resume",
     "train",
+    "trained_epochs",
 ]

@@ -6,7 +6,8 @@ import os
 
 import tensorflow as tf
 
-import larq_bnnopt.optimizers  # noqa: F401  (registers what a model may hold)
+import larq_bnnopt.optimizers
+import larq_bnnopt.recipes.losses  # noqa: F401  (likewise)
 
 
 def load_model(path: str | os.PathLike[str]) -> tf.keras.Model:

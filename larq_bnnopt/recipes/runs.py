@@ -80,6 +80,10 @@ class Run:
         """The model with its optimizer as of the last complete epoch."""
         return self.folder / "model.keras"
 
+    def step(self, number: int) -> pathlib.Path:
+        """The model at the end of a stage, from 1, where others follow."""
+        return self.folder / f"step{number}.keras"
+
     @property
     def tflite(self) -> pathlib.Path:
         """The converted model."""

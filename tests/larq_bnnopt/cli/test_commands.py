@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 
 from larq_bnnopt import recipes
+from larq_bnnopt.recipes import Run
 
 BNNOPT = pathlib.Path(sys.executable).with_name("bnnopt")
 
@@ -109,6 +110,18 @@ def test_a_package_is_made_and_replayed(quickstart):
     assert run.stderr.count("\n") == 1
 
 
+def test_runs_are_listed_and_compared(quickstart):
+    folder, _ = quickstart
+    shown = bnnopt("runs", cwd=folder).stdout
+    accuracy = recipes.History.of(Run(folder / "runs" / "quickstart-1"))
+    assert f"{accuracy.last('val_accuracy'):.2%}" in shown
+    words = ("compare", "runs/quickstart-1", "runs/quickstart-1", "-o", "both.png")
+    assert "Their curves are in both.png" in bnnopt(*words, cwd=folder).stdout
+    assert (folder / "both.png").read_bytes().startswith(b"\x89PNG")
+    run = bnnopt(*words, cwd=folder, code=2)
+    assert "both.png exists and is not overwritten" in run.stderr
+
+
 def test_convert_a_keras_file_but_never_over_another(quickstart):
     folder, _ = quickstart
     keras = folder / "runs" / "quickstart-1" / "model.keras"
@@ -167,6 +180,12 @@ def test_convert_refuses_what_is_not_binary(tmp_path):
         (["train", "--dataset", "imdb_reviews"], "has no features 'image'"),
         (["train", "--resume", "nowhere"], "nowhere is no run"),
         (["train", "--resume", "x", "--epochs", "3"], "leave out --epochs"),
+        (["train", "--resume", "x", "--preset", "y"], "leave out --preset"),
+        (["train", "--recipe", "twostep"], "No recipe 'twostep'. Nearest: two_step"),
+        (["train", "--preset", "adambnn"], "No preset 'adambnn'. Nearest: adambnn_im"),
+        (["train", "--first-epochs", "3"], "recipe 'one_step' has no first_epochs."),
+        (["train", "--temperature", "2"], "temperature is of no use without a teacher"),
+        (["train", "--teacher", "no.keras"], "no.keras does not exist"),
         (["train", "--run", "."], "exists and is not overwritten"),
         (["convert", "missing.keras", "--dataset", "mnist"], "does not exist"),
         (["convert", "missing.keras"], "does not exist"),
@@ -176,6 +195,9 @@ def test_convert_refuses_what_is_not_binary(tmp_path):
         (["convert", "missing.tflite"], "does not exist"),
         (["profile", "missing.tflite"], "missing.tflite does not exist"),
         (["package", "nowhere", "device"], "nowhere is no run"),
+        (["runs"], "runs is no folder"),
+        (["runs", "."], "holds no run"),
+        (["compare", "nowhere"], "nowhere is no run"),
         (["quickstart", "now"], "unexpected word 'now'"),
         (["models", "foo"], "No model 'foo'. `bnnopt models` shows all.\n"),
         (["models", "tiny_r"], "No model 'tiny_r'. Nearest: tiny_residual_bnn."),
@@ -189,9 +211,32 @@ def test_wrong_input_is_one_line_and_two(words, message, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_dry_run_shows_the_recipe_and_makes_nothing(tmp_path):
+    words = ("--preset", "adambnn_imagenet", "--model", "tiny_residual_bnn")
+    words = (*words, "--dataset", "fashion_mnist_mini", "--epochs", 2, "--dry-run")
+    run = bnnopt("train", *words, cwd=tmp_path)
+    assert "Paper 000 (AdamBNN)" in run.stdout
+    table = " ".join(run.stdout.split())
+    for line in ("kind │ two_step", "epochs │ 2", "learning_rate │ 0.00125"):
+        assert line in table
+    # 24 batches of 256 an epoch.
+    assert "96, 24 an epoch" in table and "309,418, of which 294,912 binary" in table
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     "command",
-    ["quickstart", "train", "convert", "verify", "profile", "package", "models"],
+    [
+        "quickstart",
+        "train",
+        "runs",
+        "compare",
+        "convert",
+        "verify",
+        "profile",
+        "package",
+        "models",
+    ],
 )
 def test_help_needs_no_tensorflow(command, tmp_path):
     (tmp_path / "tensorflow.py").write_text("raise RuntimeError('imported')")

@@ -675,6 +675,26 @@ def test_state_that_was_found_is_not_called_lost(api, tmp_path):
         train(loaded, 1)
 
 
+def test_a_model_that_is_loaded_again_and_again_is_told_nothing(tmp_path):
+    """Loading shortens the names of larq's kernels, or gives them back."""
+    model = tf.keras.Sequential(
+        [tf.keras.Input((8,)), lq.layers.QuantDense(8, name="one", **binary())]
+    )
+    model.compile(
+        CaseOptimizer(
+            (Diode.is_binary_variable, Diode()),
+            default_optimizer=tf.keras.optimizers.Adam(),
+        ),
+        "mse",
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", ".*averages for", UserWarning)
+        for _ in range(4):
+            model.fit(X, X, verbose=0)
+            model.save(tmp_path / "model.keras")
+            model = tf.keras.models.load_model(tmp_path / "model.keras")
+
+
 def test_averages_of_an_exchanged_layer_are_told(tmp_path):
     """Saved after another layer was frozen, without a step since."""
     tf.keras.utils.set_random_seed(0)

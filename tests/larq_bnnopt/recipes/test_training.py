@@ -82,7 +82,8 @@ def test_the_configuration_repeats_the_run(tmp_path):
     steps = recipe.load_data().steps_per_epoch
     assert config["recipe"]["alpha"] == 10 / steps and config["recipe"]["gamma"] == 0.1
     assert config["versions"]["tensorflow"] == tf.__version__
-    again = recipes.train(OneStep(**config["recipe"]), tmp_path / "again")
+    recipe = recipes.recipe_of(Run(tmp_path / "run"))
+    again = recipes.train(recipe, tmp_path / "again")
     for ours, expected in zip(again.get_weights(), model.get_weights()):
         np.testing.assert_array_equal(ours, expected)
 
@@ -115,7 +116,7 @@ def test_damaged_runs_are_one_clear_error(tmp_path):
     (tmp_path / "config.json").write_text('{"recipe": {"speed": 3}}')
     with pytest.raises(ValueError, match="is of another version"):
         recipes.resume(Run(tmp_path))
-    config = {"recipe": dataclasses.asdict(dataclasses.replace(SHORT, epochs=1))}
+    config = {"recipe": dataclasses.replace(SHORT, epochs=1).as_dict()}
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "model.keras").write_bytes(b"half a model")
     with pytest.raises(ValueError, match=r"model\.keras cannot be read"):

@@ -1,0 +1,33 @@
+"""Draws accuracy, loss and flips of several runs over each other."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+
+from larq_bnnopt.cli.parser import Parser
+
+
+def add_arguments(parser: Parser) -> None:
+    """Adds the options of the command."""
+    parser.add_argument("runs", nargs="+", metavar="run", help="folders of runs")
+    parser.add_argument(
+        "--output", "-o", default="compare.png", help="default: compare.png"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compares."""
+    from larq_bnnopt import recipes
+    from larq_bnnopt.cli.console import console, print_rows
+
+    output = pathlib.Path(arguments.output)
+    if output.exists():
+        raise FileExistsError(f"{output} exists and is not overwritten.")
+    if not output.parent.is_dir():
+        raise FileNotFoundError(f"The folder {output.parent} does not exist.")
+    histories = [recipes.History.of(recipes.Run(folder)) for folder in arguments.runs]
+    recipes.plot_histories(histories, output)
+    print_rows("Runs", [recipes.HEADING, *(one.row() for one in histories)])
+    console.print(f"Their curves are in {output}.")
+    return 0

@@ -1,0 +1,98 @@
+"""Photographs of any size: decoding, crops and colours, as functions of a seed."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import tensorflow as tf
+
+# The part of a test image that is looked at, as in most papers: 224 of 256 pixels.
+_CENTRAL = 224 / 256
+
+
+@dataclasses.dataclass(frozen=True)
+class Photographs:
+    """Turns encoded images into arrays of one size.
+
+    For training a part of the image, of random area and shape, is resized to the whole;
+    for a test the middle of it.
+
+    Attributes:
+        size: `(height, width)` of the result.
+        channels: 1 or 3.
+        least_area: The least share of an image that a training crop keeps, in (0, 1].
+            Defaults to `0.08`, as for ImageNet; small data sets want more.
+        jitter: How far brightness, contrast and saturation may go, as a share. Defaults
+            to `0.0`, not at all.
+    """
+
+    size: tuple[int, int]
+    channels: int = 3
+    least_area: float = 0.08
+    jitter: float = 0.0
+
+    def for_training(self, encoded: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Returns a random crop of an image.
+
+        Args:
+            encoded: The content of a JPEG, PNG, GIF or BMP file.
+            seed: Two integers; equal seeds give equal crops.
+
+        Returns:
+            Float32 image in [0, 255], (height, width, channels).
+        """
+        image = self._decoded(encoded)
+        crop_seed, *seeds = tf.unstack(
+            tf.random.experimental.stateless_split(seed, 4), num=4
+        )
+        start, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
+            tf.shape(image),
+            tf.zeros((1, 0, 4)),
+            crop_seed,
+            aspect_ratio_range=(3 / 4, 4 / 3),
+            area_range=(self.least_area, 1.0),
+            use_image_if_no_bounding_boxes=True,
+        )
+        image = self._resized(tf.slice(image, start, extent))
+        if self.jitter:
+            image = self._jittered(image, seeds)
+        return image
+
+    def for_test(self, encoded: tf.Tensor) -> tf.Tensor:
+        """Returns the middle of an image.
+
+        Args:
+            encoded: As for `for_training`.
+
+        Returns:
+            As of `for_training`.
+        """
+        image = self._decoded(encoded)
+        shape = tf.cast(tf.shape(image)[:2], tf.float32)
+        aim = tf.constant(self.size, tf.float32)
+        # The largest part with the shape of the result, and 7/8 of it.
+        extent = tf.cast(_CENTRAL * tf.reduce_min(shape / aim) * aim, tf.int32)
+        extent = tf.maximum(extent, 1)
+        start = (tf.shape(image)[:2] - extent) // 2
+        image = tf.slice(
+            image, tf.concat([start, [0]], 0), tf.concat([extent, [-1]], 0)
+        )
+        return self._resized(image)
+
+    def _decoded(self, encoded: tf.Tensor) -> tf.Tensor:
+        return tf.io.decode_image(encoded, self.channels, expand_animations=False)
+
+    def _resized(self, image: tf.Tensor) -> tf.Tensor:
+        image = tf.image.resize(image, self.size, antialias=True)
+        return tf.ensure_shape(image, (*self.size, self.channels))
+
+    def _jittered(self, image: tf.Tensor, seeds: list[tf.Tensor]) -> tf.Tensor:
+        low, high = 1 - self.jitter, 1 + self.jitter
+        factors = [tf.random.stateless_uniform((), seed, low, high) for seed in seeds]
+        image *= factors[0]
+        mean = tf.reduce_mean(image)
+        image = mean + factors[1] * (image - mean)
+        if self.channels == 3:
+            grey = tf.image.rgb_to_grayscale(image)
+            image = grey + factors[2] * (image - grey)
+        return tf.clip_by_value(image, 0.0, 255.0)

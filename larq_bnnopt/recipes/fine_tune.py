@@ -1,0 +1,171 @@
+"""A trained model learns other classes, such as those of one's own images."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar
+
+import tensorflow as tf
+
+from larq_bnnopt import datasets
+from larq_bnnopt.optimizers import CaseOptimizer, Diode
+from larq_bnnopt.recipes.models import load_model
+from larq_bnnopt.recipes.recipe import Recipe
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FineTune(Recipe):
+    """A trained model gets a new classifier, which learns first, and then all of it.
+
+    Its last dense layer is replaced by one for the classes of the data set. While that
+    alone is trained the rest stays as it is, batch normalizations too, whose statistics
+    are those of the earlier data; so random answers do not spoil what was learned.
+
+    Latent kernels become {-1, +1} under Diode and the gradient filter
+    (`zoo_extensions.to_latent_free`). Diode's first votes then start from what the
+    kernels are (`initial_inertia`).
+
+    Attributes:
+        start: File of the trained model: a classifier that ends with a dense layer, and
+            perhaps a softmax.
+        head_epochs: Epochs of the new classifier alone; 0 for none.
+        initial_inertia: Of Diode, at least 0: how long kernels outlast first votes.
+
+    The others are those of `Recipe`; `model` stays empty.
+
+    Example:
+        >>> FineTune(start="model.keras", epochs=5).stage_epochs()
+        (3, 5)
+    """
+
+    kind: ClassVar[str] = "fine_tune"
+
+    model: str = ""
+    start: str = ""
+    learning_rate: float = 1e-3
+    head_epochs: int = 3
+    initial_inertia: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not self.start:
+            raise ValueError("fine_tune needs start, the file of a trained model.")
+        if self.model:
+            raise ValueError(
+                f"fine_tune has its model from start. Received: {self.model!r}"
+            )
+        for name in ("head_epochs", "initial_inertia"):
+            if getattr(self, name) < 0:
+                raise ValueError(
+                    f"{name} must be at least 0. Received: {getattr(self, name)}"
+                )
+        if self.image_size is not None:
+            raise ValueError("image_size is that of the model; leave it out.")
+        super().__post_init__()
+
+    @property
+    def network(self) -> str:
+        """What is trained, in a word."""
+        return self.start
+
+    def stage_epochs(self) -> tuple[int, ...]:
+        """Returns the epochs of the classifier, if there are any, and of all."""
+        return (*((self.head_epochs,) if self.head_epochs else ()), self.epochs)
+
+    def image_shape(self) -> tuple[int, int, int] | None:
+        """Returns the shape of the images that the trained model takes."""
+        shape = tuple(load_model(self.start).input_shape[1:])
+        if len(shape) != 3 or None in shape:
+            raise ValueError(f"{self.start} takes no images of one size, but {shape}.")
+        return shape
+
+    def build(
+        self,
+        stage: int,
+        data: datasets.Dataset,
+        previous: tf.keras.Model | None = None,
+    ) -> tf.keras.Model:
+        """Builds the model with a new classifier, or thaws the one that has learned."""
+        import zoo_extensions as zx
+
+        steps = data.steps_per_epoch
+        total = self.stage_epochs()[stage] * steps
+        last = stage == len(self.stage_epochs()) - 1
+        tf.keras.utils.set_random_seed(self.seed)
+        if previous is None:
+            model = with_new_classifier(load_model(self.start), data.num_classes)
+            if not self.is_latent and any(_latent(model)):
+                model = zx.to_latent_free(model)
+        else:
+            model = previous
+        for layer in model.layers:
+            layer.trainable = last or layer.name.startswith(_CLASSIFIER)
+        optimizer = self.build_optimizer(total, steps, None if last else "adam")
+        return self.compile(model, optimizer)
+
+    def build_optimizer(
+        self, steps: int, steps_per_epoch: int = 0, optimizer: str | None = None
+    ) -> tf.keras.optimizers.Optimizer:
+        """Builds the optimizer of a stage; Diode keeps what the kernels are."""
+        built = super().build_optimizer(steps, steps_per_epoch, optimizer)
+        if isinstance(built, CaseOptimizer) and self.optimizer == "diode":
+            config = built.optimizers[0].get_config()
+            diode = Diode.from_config(
+                {**config, "initial_inertia": self.initial_inertia}
+            )
+            built = CaseOptimizer(
+                (diode.is_binary_variable, diode),
+                default_optimizer=built.default_optimizer,
+            )
+        return built
+
+
+_CLASSIFIER = "new_classes"
+
+
+def with_new_classifier(model: tf.keras.Model, num_classes: int) -> tf.keras.Model:
+    """Returns a model whose last dense layer is one of other classes.
+
+    Args:
+        model: A functional or sequential classifier.
+        num_classes: How many classes it is to have.
+
+    Returns:
+        The model, which shares all other layers with the given one. It ends with a
+        softmax.
+
+    Raises:
+        ValueError: If the model does not end with a dense layer.
+
+    Example:
+        >>> import zoo_extensions as zx
+        >>> with_new_classifier(zx.TinyResidualBNN(), 3).output_shape
+        (None, 3)
+    """
+    layers = list(model.layers)
+    while layers and isinstance(
+        layers[-1], (tf.keras.layers.Activation, tf.keras.layers.Softmax)
+    ):
+        layers.pop()
+    if not layers or not isinstance(layers[-1], tf.keras.layers.Dense):
+        raise ValueError(
+            f"{model.name} does not end with a dense layer and a softmax, but with "
+            f"{type(layers[-1]).__name__ if layers else 'nothing'}, so its classifier "
+            "cannot be replaced. Give a model that does."
+        )
+    x = tf.keras.layers.Dense(num_classes, name=_CLASSIFIER)(layers[-1].input)
+    # Softmax in 16 bits loses small probabilities.
+    softmax = tf.keras.layers.Activation(
+        "softmax", dtype="float32", name=f"{_CLASSIFIER}_softmax"
+    )
+    return tf.keras.Model(model.inputs, softmax(x), name=model.name)
+
+
+def _latent(model: tf.keras.Model) -> Any:
+    """Yields the kernels that a quantizer makes binary."""
+    import larq as lq
+
+    for layer in model.submodules:
+        for kind in ("kernel", "depthwise", "pointwise"):
+            quantizer = getattr(layer, f"{kind}_quantizer", None)
+            if quantizer is not None and not isinstance(quantizer, lq.quantizers.NoOp):
+                yield layer

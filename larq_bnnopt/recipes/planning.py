@@ -1,0 +1,112 @@
+"""What a training would do, and how long it would take."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+import time
+
+from larq_bnnopt.recipes.recipe import Recipe
+from larq_bnnopt.recipes.training import trainer_of
+
+# The first steps trace and compile, and fill the pipeline.
+_FIRST_STEPS = 3
+_STEPS = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A recipe with numbers for all that was left to it, and what it amounts to.
+
+    Attributes:
+        recipe: The resolved recipe.
+        images: Number of training images.
+        parameters: Number of the model's parameters.
+        binary_parameters: How many of them are binary.
+        ops: OPs of the papers' rule for one image, binary operations / 64 + the others.
+        steps_per_epoch: Steps of an epoch.
+        seconds_per_step: Median of a few measured steps, with their data.
+    """
+
+    recipe: Recipe
+    images: int
+    parameters: int
+    binary_parameters: int
+    ops: float
+    steps_per_epoch: int
+    seconds_per_step: float
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole training."""
+        return sum(self.recipe.stage_epochs()) * self.steps_per_epoch
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Returns recipe and figures as pairs of a label and a text."""
+        hours, rest = divmod(self.steps * self.seconds_per_step, 3600)
+        return [
+            *((name, str(value)) for name, value in self.recipe.as_dict().items()),
+            ("training images", f"{self.images:,}"),
+            (
+                "parameters",
+                f"{self.parameters:,}, of which {self.binary_parameters:,} binary",
+            ),
+            ("OPs of an image", f"{self.ops:.3g}"),
+            (
+                "steps",
+                f"{self.steps:,}, {self.steps_per_epoch:,} an epoch",
+            ),
+            ("a step", f"{1000 * self.seconds_per_step:.0f} ms on this machine"),
+            ("all steps", f"{hours:.0f} h {rest / 60:.0f} min, tests not counted"),
+        ]
+
+
+def plan(recipe: Recipe) -> Plan:
+    """Builds what a recipe would train, and measures a few steps of it.
+
+    Args:
+        recipe: The recipe; its last stage is measured. Nothing is written.
+
+    Returns:
+        The plan.
+
+    Raises:
+        ValueError: If the recipe names no model or data set.
+
+    Example:
+        >>> from larq_bnnopt.recipes import OneStep
+        >>> found = plan(OneStep(epochs=2, batch_size=600))
+        >>> found.steps, found.binary_parameters, found.recipe.alpha is None
+        (20, 294912, False)
+    """
+    import zoo_extensions as zx
+
+    data = recipe.load_data()
+    model = recipe.build(0, data)
+    last = len(recipe.stage_epochs()) - 1
+    for stage in range(1, last + 1):
+        model = recipe.build(stage, data, model)
+    recipe.prepare(model, last)
+    trainer = trainer_of(recipe, model, recipe.load_teacher())
+    counts = zx.count_ops(model)
+    times = []
+    batches = iter(data.train_from(0))
+    # Endless, so that no epoch is too short.
+    for _ in range(_FIRST_STEPS + _STEPS):
+        start = time.perf_counter()
+        trainer.train_on_batch(*next(batches))
+        times.append(time.perf_counter() - start)
+    return Plan(
+        recipe=recipe.resolved(data.steps_per_epoch),
+        images=data.train_size,
+        parameters=counts.parameters,
+        binary_parameters=sum(
+            math.prod(layer.kernel_shape or ())
+            for layer in counts.layers
+            if layer.kernel_bits == 1
+        ),
+        ops=counts.ops,
+        steps_per_epoch=data.steps_per_epoch,
+        seconds_per_step=statistics.median(times[_FIRST_STEPS:]),
+    )

@@ -1,0 +1,309 @@
+"""What all training schemes share: data, model, optimizers, their decay."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import tensorflow as tf
+
+from larq_bnnopt import datasets, schedules
+from larq_bnnopt.callbacks import binary_kernels
+from larq_bnnopt.optimizers import CaseOptimizer, Diode, GradientFilter, memory
+from larq_bnnopt.recipes.losses import Crossentropy
+from larq_bnnopt.recipes.models import load_model
+
+# The constants that fit a run of a number of steps.
+_FITTING: dict[str, Callable[[int], dict[str, float]]] = {
+    "diode": memory.diode,
+    "gradient_filter": memory.gradient_filter,
+    "adam": lambda steps: {},
+    "sgd": lambda steps: {},
+}
+_REAL: dict[str, Callable[..., Any]] = {
+    "adam": tf.keras.optimizers.Adam,
+    "sgd": functools.partial(tf.keras.optimizers.SGD, momentum=0.9),
+}
+OPTIMIZERS = tuple(_FITTING)
+_DECAYS: dict[str, Callable[..., Any]] = {
+    "cosine": schedules.cosine,
+    "linear": schedules.linear,
+    "step": schedules.step,
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What a training does: the part that all schemes have.
+
+    The real-valued parameters are trained by Adam or SGD. The learning rate, and what
+    decays in the binary optimizer, fall over each stage of the training by the same
+    schedule, the former behind a warm-up.
+
+    Attributes:
+        model: Name of a model of `zoo_extensions`.
+        dataset: Name, or folder of images, for `larq_bnnopt.datasets.load`.
+        image_size: Height and width that images of any size get; `None` for 224, or
+            where they have one.
+        optimizer: What trains the binary weights: `"diode"` or `"gradient_filter"`; or
+            `"adam"` or `"sgd"`, which train latent weights and all other parameters.
+        epochs: Number of epochs.
+        batch_size: Images in a batch.
+        real_optimizer: What trains the real-valued parameters beside Diode or the
+            gradient filter: `"adam"`, or `"sgd"` with momentum 0.9.
+        learning_rate: Of Adam or SGD, behind the warm-up.
+        weight_decay: The share d of a parameter w that is added to its gradient before
+            the optimizer sees it (L2 regularization): of all real-valued ones but those
+            of batch normalizations.
+        schedule: How it falls to zero: `"cosine"`, `"linear"`, or `"step"`, by a tenth
+            at half and at three quarters.
+        warmup_epochs: Epochs in which it rises first.
+        label_smoothing: Share of the label that goes to all classes, in [0, 1).
+        alpha: Of Diode or the gradient filter; `None` for what fits the length of the
+            run (`Diode.for_steps`, `GradientFilter.for_steps`).
+        beta: Of Diode, likewise.
+        gamma: Of the gradient filter, likewise.
+        teacher: File of a Keras model whose answers the model learns, `None` for none.
+        temperature: What the logits of both are divided by before the comparison.
+        hard_labels: Share of the loss that the true labels keep beside a teacher, in
+            [0, 1].
+        augment: Whether to augment the training images.
+        seed: Seed of weights, order and augmentation.
+        data_dir: Folder of tensorflow-datasets, `None` for its default.
+    """
+
+    kind: ClassVar[str]
+
+    model: str = "tiny_residual_bnn"
+    dataset: str = datasets.EMBEDDED
+    image_size: int | None = None
+    optimizer: str = "diode"
+    epochs: int = 12
+    batch_size: int = 64
+    real_optimizer: str = "adam"
+    learning_rate: float = 0.01
+    weight_decay: float = 0.0
+    schedule: str = "cosine"
+    warmup_epochs: float = 0
+    label_smoothing: float = 0.0
+    alpha: float | None = None
+    beta: float | None = None
+    gamma: float | None = None
+    teacher: str | None = None
+    temperature: float = 1.0
+    hard_labels: float = 0.0
+    augment: bool = True
+    seed: int = 0
+    data_dir: str | None = None
+
+    def __post_init__(self) -> None:
+        one_of("optimizer", self.optimizer, OPTIMIZERS)
+        one_of("real_optimizer", self.real_optimizer, tuple(_REAL))
+        one_of("schedule", self.schedule, tuple(_DECAYS))
+        for name, holds, valid in (
+            ("epochs", self.epochs >= 1, "at least 1"),
+            ("learning_rate", self.learning_rate > 0, "positive"),
+            ("weight_decay", self.weight_decay >= 0, "at least 0"),
+            ("label_smoothing", 0 <= self.label_smoothing < 1, "in [0, 1)"),
+            ("temperature", self.temperature > 0, "positive"),
+            ("hard_labels", 0 <= self.hard_labels <= 1, "in [0, 1]"),
+            (
+                "warmup_epochs",
+                0 <= self.warmup_epochs < min(self.stage_epochs()),
+                f"at least 0 and below the {min(self.stage_epochs())} epochs",
+            ),
+        ):
+            if not holds:
+                value = getattr(self, name)
+                raise ValueError(f"{name} must be {valid}. Received: {value}")
+        if self.teacher is None:
+            for name, unused in (("temperature", 1.0), ("hard_labels", 0.0)):
+                if getattr(self, name) != unused:
+                    raise ValueError(f"{name} is of no use without a teacher.")
+        if self.is_latent and self.real_optimizer != "adam":
+            raise ValueError(
+                f"real_optimizer {self.real_optimizer!r} is of no use beside optimizer "
+                f"{self.optimizer!r}, which trains all parameters."
+            )
+        known = _FITTING[self.optimizer](1)
+        for name in ("alpha", "beta", "gamma"):
+            if getattr(self, name) is not None and name not in known:
+                raise ValueError(f"optimizer {self.optimizer!r} has no {name}.")
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> Recipe:
+        """Returns the recipe with some fields given and all others as they are.
+
+        Args:
+            fields: The values by the names of the fields.
+
+        Raises:
+            ValueError: If the recipe has no such field, or the values are wrong.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = [name for name in fields if name not in known]
+        if unknown:
+            raise ValueError(f"recipe {cls.kind!r} has no {', '.join(unknown)}.")
+        return cls(**fields)
+
+    @property
+    def network(self) -> str:
+        """What is trained, in a word."""
+        return self.model
+
+    @property
+    def is_latent(self) -> bool:
+        """Whether binary weights are the signs of latent ones."""
+        return self.optimizer in _REAL
+
+    def stage_epochs(self) -> tuple[int, ...]:
+        """Returns the number of epochs of each stage, one after the other."""
+        return (self.epochs,)
+
+    def build(
+        self,
+        stage: int,
+        data: datasets.Dataset,
+        previous: tf.keras.Model | None = None,
+    ) -> tf.keras.Model:
+        """Builds the model of a stage with its first weights, compiled.
+
+        Args:
+            stage: The stage, from 0.
+            data: The data set.
+            previous: The trained model of the stage before. Defaults to `None`, where
+                this is the first one.
+
+        Returns:
+            The model.
+        """
+        raise NotImplementedError
+
+    def build_model(self, data: datasets.Dataset) -> tf.keras.Model:
+        """Builds the model of the first stage, compiled."""
+        return self.build(0, data)
+
+    def prepare(self, model: tf.keras.Model, stage: int) -> None:
+        """Gives a model what a file does not keep, before it is trained: the decay."""
+        if self.weight_decay:
+            for variable in self.decayed(model, stage):
+                model.add_loss(functools.partial(_decay, variable, self.weight_decay))
+
+    def decayed(self, model: tf.keras.Model, stage: int) -> list[tf.Variable]:
+        """Returns the variables that decay in a stage."""
+        kept: set[int] = set()
+        for layer in model.submodules:
+            if isinstance(layer, tf.keras.layers.BatchNormalization):
+                kept |= {id(variable) for variable in layer.trainable_variables}
+        if not self.is_latent:
+            kept |= {id(kernel) for kernel in binary_kernels(model).values()}
+        return [v for v in model.trainable_variables if id(v) not in kept]
+
+    def averages(self, steps: int) -> dict[str, Any]:
+        """Returns the constants of the binary optimizer in a stage of `steps`."""
+        return {
+            name: value if getattr(self, name) is None else getattr(self, name)
+            for name, value in _FITTING[self.optimizer](steps).items()
+        }
+
+    def resolved(self, steps_per_epoch: int) -> Recipe:
+        """Returns the recipe with a number for everything that was left to it."""
+        averages = self.averages(self.stage_epochs()[-1] * steps_per_epoch)
+        return dataclasses.replace(self, **averages)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the recipe, and of which scheme it is, as plain data for JSON."""
+        return {"kind": self.kind, **dataclasses.asdict(self)}
+
+    def load_data(self) -> datasets.Dataset:
+        """Loads the data set."""
+        return datasets.load(
+            self.dataset,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            augment=self.augment,
+            data_dir=self.data_dir,
+            image_shape=self.image_shape(),
+        )
+
+    def image_shape(self) -> tuple[int, int, int] | None:
+        """Returns what images of any size become, `None` for the default."""
+        size = self.image_size
+        return None if size is None else (size, size, 3)
+
+    def load_teacher(self) -> tf.keras.Model | None:
+        """Loads the teacher, if there is one."""
+        return None if self.teacher is None else load_model(self.teacher)
+
+    def create_model(
+        self, data: datasets.Dataset, latent_weights: bool
+    ) -> tf.keras.Model:
+        """Creates the network with the weights that the seed gives."""
+        import zoo_extensions as zx
+
+        tf.keras.utils.set_random_seed(self.seed)
+        return zx.create_model(
+            self.model,
+            input_shape=data.input_shape,
+            num_classes=data.num_classes,
+            latent_weights=latent_weights,
+        )
+
+    def compile(
+        self,
+        model: tf.keras.Model,
+        optimizer: tf.keras.optimizers.Optimizer,
+    ) -> tf.keras.Model:
+        """Compiles a classifier of the zoo."""
+        # Keras's own wherever it will do: it can be read without this package.
+        loss: Any = "sparse_categorical_crossentropy"
+        if self.label_smoothing:
+            loss = Crossentropy(self.label_smoothing)
+        model.compile(optimizer, loss=loss, metrics=["accuracy"])
+        return model
+
+    def build_optimizer(
+        self, steps: int, steps_per_epoch: int = 0, optimizer: str | None = None
+    ) -> tf.keras.optimizers.Optimizer:
+        """Builds the optimizer of a stage.
+
+        Args:
+            steps: Steps of the stage.
+            steps_per_epoch: Steps of an epoch, for the warm-up. Defaults to `0`.
+            optimizer: What trains the binary weights. Defaults to `None`, the recipe's.
+
+        Returns:
+            The optimizer.
+        """
+        decay, optimizer = _DECAYS[self.schedule], optimizer or self.optimizer
+        warmup = math.ceil(self.warmup_epochs * steps_per_epoch)
+        rate = decay(self.learning_rate, steps, warmup=warmup)
+        if optimizer in _REAL:
+            return _REAL[optimizer](rate)
+        averages = self.averages(steps)
+        binary: Diode | GradientFilter
+        if optimizer == "diode":
+            binary = Diode(decay(1.0, steps), **averages)
+        else:
+            alpha = decay(averages.pop("alpha"), steps)
+            binary = GradientFilter(alpha, **averages)
+        return CaseOptimizer(
+            (binary.is_binary_variable, binary),
+            default_optimizer=_REAL[self.real_optimizer](rate),
+        )
+
+
+def _decay(variable: tf.Variable, rate: float) -> tf.Tensor:
+    # Its gradient is rate * variable.
+    return rate / 2 * tf.reduce_sum(tf.square(variable))
+
+
+def one_of(name: str, value: str, known: Sequence[str]) -> None:
+    """Raises a ValueError that names the nearest ones unless a value is known."""
+    if value not in known:
+        near = difflib.get_close_matches(value, known) or known
+        raise ValueError(f"No {name} {value!r}. Nearest: {', '.join(near)}.")

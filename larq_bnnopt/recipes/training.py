@@ -1,0 +1,333 @@
+"""`train` and `resume`: a recipe becomes a run, stage by stage."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import itertools
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from larq_bnnopt import datasets
+from larq_bnnopt.callbacks import FlipMonitor, binary_kernels, plot_flips
+from larq_bnnopt.callbacks.summaries import drop_epochs
+from larq_bnnopt.recipes.distillation import Distiller
+from larq_bnnopt.recipes.divergence import (
+    StopAtNaN,
+    TrainingDivergedError,
+    first_not_finite,
+)
+from larq_bnnopt.recipes.fine_tune import FineTune
+from larq_bnnopt.recipes.models import load_model
+from larq_bnnopt.recipes.one_step import OneStep
+from larq_bnnopt.recipes.recipe import Recipe, one_of
+from larq_bnnopt.recipes.runs import Run
+from larq_bnnopt.recipes.two_step import TwoStep
+
+RECIPES: dict[str, type[Recipe]] = {
+    recipe.kind: recipe for recipe in (OneStep, TwoStep, FineTune)
+}
+
+
+def field_names() -> list[str]:
+    """Returns the names of the fields of all recipes.
+
+    Example:
+        >>> {"epochs", "first_epochs"} <= set(field_names())
+        True
+    """
+    fields = itertools.chain(*map(dataclasses.fields, RECIPES.values()))
+    return list(dict.fromkeys(field.name for field in fields))
+
+
+def train(
+    recipe: Recipe,
+    folder: str | os.PathLike[str],
+    callbacks: Sequence[tf.keras.callbacks.Callback] = (),
+) -> tf.keras.Model:
+    """Trains a model and leaves the files of the run in a new folder.
+
+    After every epoch the folder holds `model.keras`, with the optimizer, beside
+    `history.csv` and `flips.csv`; `flips.png` at the end. Of a recipe of several stages
+    it keeps the model of each, as `step1.keras`.
+
+    Args:
+        recipe: What to train.
+        folder: Folder to make.
+        callbacks: Further Keras callbacks. Defaults to none.
+
+    Returns:
+        The trained model.
+
+    Raises:
+        FileExistsError: If the folder exists.
+        FileNotFoundError: If the recipe's teacher does not exist.
+        ValueError: If the recipe names no model or data set; no folder is made then.
+        TrainingDivergedError: If the loss becomes NaN, with what was NaN first. The
+            last good epoch is kept.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as parent:
+        ...     folder = pathlib.Path(parent, "first")
+        ...     model = train(OneStep(epochs=1, batch_size=600), folder)
+        ...     sorted(path.name for path in folder.iterdir())
+        ['config.json', 'flips.csv', 'flips.png', 'history.csv', 'model.keras']
+    """
+    Run.refuse_existing(folder)
+    data = recipe.load_data()
+    model = recipe.build(0, data)
+    teacher = recipe.load_teacher()
+    trainer_of(recipe, model, teacher)  # Refuses a teacher that does not fit.
+    run = Run.create(folder)
+    run.write_config(recipe.resolved(data.steps_per_epoch).as_dict())
+    training = _Training(recipe, run, data, teacher, callbacks)
+    return training.go_on(model, _start(model), stage=0, done=0)
+
+
+def resume(
+    run: Run, callbacks: Sequence[tf.keras.callbacks.Callback] = ()
+) -> tf.keras.Model:
+    """Goes on with a run from its last complete epoch.
+
+    Weights, averages of the optimizers, order and augmentation of the images are those
+    of a run that was never interrupted. What was made from the half-trained model (its
+    .tflite and reports) is removed.
+
+    Args:
+        run: An earlier run.
+        callbacks: Further Keras callbacks. Defaults to none.
+
+    Returns:
+        The trained model; of a run that was complete, as it was.
+
+    Raises:
+        FileNotFoundError: If the folder holds no run.
+        ValueError: If its configuration or model is damaged.
+    """
+    recipe = recipe_of(run)
+    data = recipe.load_data()
+    stage = _stage(run, recipe)
+    epochs = recipe.stage_epochs()
+    model, done = None, 0
+    if run.model.exists():
+        model = load_model(run.model)
+        done = _epochs_of(model, data)
+    if stage == len(epochs) - 1 and model is not None and done >= epochs[stage]:
+        # The process may have ended between the last epoch and the picture.
+        if run.flips.exists() and not run.picture.exists():
+            plot_flips(run.flips, run.picture)
+        return model
+    first = recipe.build(stage, data, _previous(run, stage))
+    start = _start(first)
+    if model is None:
+        model = first
+    run.drop_results()
+    passed = sum(epochs[:stage]) + done
+    drop_epochs(run.history, passed)
+    if passed == 0:
+        run.flips.unlink(missing_ok=True)
+    training = _Training(recipe, run, data, recipe.load_teacher(), callbacks)
+    return training.go_on(model, start, stage, done)
+
+
+def recipe_of(run: Run) -> Recipe:
+    """Returns the recipe of an earlier run.
+
+    Raises:
+        FileNotFoundError: If the folder holds no run.
+        ValueError: If its configuration is damaged or of another version.
+    """
+    content = dict(run.read_recipe())
+    # The first version had one scheme.
+    kind = content.pop("kind", OneStep.kind)
+    one_of("recipe", kind, tuple(RECIPES))
+    try:
+        return RECIPES[kind](**content)
+    except TypeError as error:
+        raise ValueError(f"{run.config} is of another version: {error}") from error
+
+
+def trained_epochs(
+    run: Run, recipe: Recipe, model: tf.keras.Model, data: datasets.Dataset
+) -> int:
+    """Returns how many epochs a run has trained, of all its stages.
+
+    Args:
+        run: The run.
+        recipe: Its recipe.
+        model: Its model.
+        data: Its data set.
+    """
+    return sum(recipe.stage_epochs()[: _stage(run, recipe)]) + _epochs_of(model, data)
+
+
+def trainer_of(
+    recipe: Recipe, model: tf.keras.Model, teacher: tf.keras.Model | None
+) -> tf.keras.Model:
+    """Returns what is fitted to train a model: itself, or a `Distiller` around it.
+
+    Args:
+        recipe: The recipe.
+        model: The model, compiled.
+        teacher: The recipe's teacher, if it has one.
+    """
+    if teacher is None:
+        return model
+    trainer = Distiller(
+        model,
+        teacher,
+        temperature=recipe.temperature,
+        hard_labels=recipe.hard_labels,
+    )
+    trainer.compile(model.optimizer, metrics=["accuracy"])
+    return trainer
+
+
+def _stage(run: Run, recipe: Recipe) -> int:
+    """Returns the stage that a run is in: those before it left their models."""
+    stages = len(recipe.stage_epochs())
+    return sum(run.step(number).exists() for number in range(1, stages))
+
+
+def _previous(run: Run, stage: int) -> tf.keras.Model | None:
+    return load_model(run.step(stage)) if stage else None
+
+
+def _epochs_of(model: tf.keras.Model, data: datasets.Dataset) -> int:
+    return int(model.optimizer.iterations) // data.steps_per_epoch
+
+
+def _start(model: tf.keras.Model) -> dict[str, Any]:
+    return {name: kernel.numpy() for name, kernel in binary_kernels(model).items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Training:
+    """What stays the same in all stages of a training."""
+
+    recipe: Recipe
+    run: Run
+    data: datasets.Dataset
+    teacher: tf.keras.Model | None
+    callbacks: Sequence[tf.keras.callbacks.Callback]
+
+    def go_on(
+        self, model: tf.keras.Model, start: dict[str, Any], stage: int, done: int
+    ) -> tf.keras.Model:
+        """Trains the rest of a stage and those behind it.
+
+        Args:
+            model: The model as it is now.
+            start: Its binary kernels as they were when the stage began.
+            stage: The stage, from 0.
+            done: The epochs of it that are done.
+
+        Returns:
+            The trained model.
+        """
+        recipe, run = self.recipe, self.run
+        epochs = recipe.stage_epochs()
+        while True:
+            if done < epochs[stage]:
+                recipe.prepare(model, stage)
+                before = sum(epochs[:stage])
+                end = before + epochs[stage]
+                self._fit(model, start, stage, before + done, end)
+            stage += 1
+            if stage == len(epochs):
+                return model
+            os.replace(run.model, run.step(stage))
+            model, done = recipe.build(stage, self.data, model), 0
+            start = _start(model)
+
+    def _fit(
+        self,
+        model: tf.keras.Model,
+        start: dict[str, Any],
+        stage: int,
+        first: int,
+        end: int,
+    ) -> None:
+        """Trains from an epoch up to another one, within a stage."""
+        run, data = self.run, self.data
+        # In the first of two steps no kernel is binary.
+        flips = [FlipMonitor(run.flips, run.picture, start)] if start else []
+        watch = StopAtNaN()
+        try:
+            trainer_of(self.recipe, model, self.teacher).fit(
+                data.train_from(first),
+                steps_per_epoch=data.steps_per_epoch,
+                initial_epoch=first,
+                epochs=end,
+                validation_data=data.test,
+                verbose=0,
+                callbacks=[
+                    # First: of weights that are NaN nothing else is worth saying.
+                    watch,
+                    *flips,
+                    _History(run),
+                    *self.callbacks,
+                    # Last: what it leaves counts as a complete epoch.
+                    _Checkpoint(run, model),
+                ],
+            )
+        except TrainingDivergedError as error:
+            raise self._explained(error, stage, watch.epoch) from None
+
+    def _explained(
+        self, error: TrainingDivergedError, stage: int, epoch: int
+    ) -> TrainingDivergedError:
+        """Trains the epoch once more, to tell what was no number first."""
+        recipe, run, data = self.recipe, self.run, self.data
+        kept = epoch > sum(recipe.stage_epochs()[:stage])
+        if kept:
+            model = load_model(run.model)
+        else:
+            model = recipe.build(stage, data, _previous(run, stage))
+        recipe.prepare(model, stage)
+        batches = data.train_from(epoch).take(data.steps_per_epoch)
+        first = first_not_finite(trainer_of(recipe, model, self.teacher), batches)
+        text = f"{error} The first that was not finite is {first}." if first else error
+        good = f"{run.model} holds the last good epoch. " if kept else ""
+        return TrainingDivergedError(
+            f"{text} {good}Train with a lower learning rate, or a warm-up."
+        )
+
+
+class _History(tf.keras.callbacks.Callback):
+    """Writes losses and metrics, a row an epoch, whatever the stages have of them."""
+
+    def __init__(self, run: Run):
+        super().__init__()
+        self._run = run
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Adds a row, and columns where there are new ones."""
+        rows: list[dict[str, Any]] = []
+        if self._run.history.exists():
+            with self._run.history.open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+        rows.append({"epoch": epoch, **(logs or {})})
+        columns = dict.fromkeys(itertools.chain.from_iterable(rows))
+        lines = [",".join(columns)]
+        lines += [",".join(str(row.get(name, "")) for name in columns) for row in rows]
+        self._run.write_text("history.csv", "\n".join(lines) + "\n")
+
+
+class _Checkpoint(tf.keras.callbacks.Callback):
+    """Keeps the model of the last complete epoch, whatever happens meanwhile."""
+
+    def __init__(self, run: Run, model: tf.keras.Model):
+        super().__init__()
+        self._run = run
+        self._kept = model
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Replaces the model of the run in one step."""
+        temporary = self._run.folder / ".model.part.keras"
+        self._kept.save(temporary)
+        os.replace(temporary, self._run.model)

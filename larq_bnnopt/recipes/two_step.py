@@ -1,0 +1,143 @@
+"""Training in two steps, as AdamBNN and ReActNet do it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import tensorflow as tf
+
+from larq_bnnopt import datasets
+from larq_bnnopt.recipes.recipe import Recipe
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TwoStep(Recipe):
+    """First only activations are binary, then, from these weights on, both.
+
+    Step 1 trains real kernels under binary activations, with weight decay: the gradient
+    of w becomes g + d w, before Adam sees it (L2 regularization, not AdamW). It decays
+    what AdamBNN's code decays: the kernels of all convolutions, also the real-valued
+    ones, and the shifts of RSign and RPReLU, which are 4-dimensional there; no dense
+    layer, batch normalization or slope.
+
+    Step 2 starts a new optimizer from these weights, without decay. Under `"adam"` the
+    kernels are latent weights of the signs; under Diode or the gradient filter they are
+    the signs themselves, and the scales move into the batch normalizations
+    (`zoo_extensions.to_latent_free`).
+
+    In AdamBNN's code the schedule advances before the first epoch, so that the last one
+    trains at rate zero. That is a slip, and is not repeated: the rate falls in every
+    step, and reaches zero behind the last one.
+
+    Attributes:
+        epochs: Epochs of step 2.
+        first_epochs: Epochs of step 1; `None` for as many as step 2 has.
+        weight_decay: The decay d of step 1.
+
+    The others are those of `Recipe`, for both steps.
+
+    Example:
+        >>> TwoStep(epochs=4, first_epochs=2).stage_epochs()
+        (2, 4)
+
+    References:
+        Paper 000 (AdamBNN): two-step training; weight decay 5e-6 in its code, 1e-5 in
+        ReActNet's.
+    """
+
+    kind: ClassVar[str] = "two_step"
+
+    optimizer: str = "adam"
+    schedule: str = "linear"
+    first_epochs: int | None = None
+    weight_decay: float = 5e-6
+
+    def __post_init__(self) -> None:
+        if self.first_epochs is not None and self.first_epochs < 1:
+            raise ValueError(
+                f"first_epochs must be at least 1. Received: {self.first_epochs}"
+            )
+        super().__post_init__()
+
+    def stage_epochs(self) -> tuple[int, ...]:
+        """Returns the numbers of epochs of both steps."""
+        first = self.epochs if self.first_epochs is None else self.first_epochs
+        return first, self.epochs
+
+    def build(
+        self,
+        stage: int,
+        data: datasets.Dataset,
+        previous: tf.keras.Model | None = None,
+    ) -> tf.keras.Model:
+        """Builds the model of a step; the second starts from the first's weights."""
+        import zoo_extensions as zx
+
+        latent = self.create_model(data, latent_weights=True)
+        steps = data.steps_per_epoch
+        total = self.stage_epochs()[stage] * steps
+        if stage == 0:
+            model = with_real_kernels(latent)
+            optimizer = self.optimizer if self.is_latent else self.real_optimizer
+            return self.compile(model, self.build_optimizer(total, steps, optimizer))
+        if previous is None:
+            raise ValueError("Step 2 starts from the model of step 1.")
+        latent.set_weights(previous.get_weights())
+        model = latent if self.is_latent else zx.to_latent_free(latent)
+        return self.compile(model, self.build_optimizer(total, steps))
+
+    def decayed(self, model: tf.keras.Model, stage: int) -> list[tf.Variable]:
+        """Returns what AdamBNN's code decays, in step 1 alone."""
+        return list(decayed(model)) if stage == 0 else []
+
+
+def with_real_kernels(model: tf.keras.Model) -> tf.keras.Model:
+    """Returns a model of the same layers whose kernels are used as real numbers.
+
+    Args:
+        model: A functional or sequential model with layers of Larq.
+
+    Returns:
+        The model with its weights, not compiled. Its activations stay binary.
+
+    Example:
+        >>> import zoo_extensions as zx
+        >>> real = with_real_kernels(zx.TinyResidualBNN())
+        >>> layer = real.get_layer("stage1_1_conv")
+        >>> layer.kernel_quantizer, layer.input_quantizer is None
+        (None, False)
+    """
+
+    def clone(layer: Any) -> Any:
+        config = layer.get_config()
+        for kind in ("kernel", "depthwise", "pointwise"):
+            if config.get(f"{kind}_quantizer") is not None:
+                config[f"{kind}_quantizer"] = None
+                config[f"{kind}_constraint"] = None
+        return type(layer).from_config(config)
+
+    copy = tf.keras.models.clone_model(model, clone_function=clone)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def decayed(model: tf.keras.Model) -> Iterator[tf.Variable]:
+    """Yields the variables that AdamBNN's weight decay is for.
+
+    Args:
+        model: A model of `zoo_extensions`.
+    """
+    import zoo_extensions as zx
+
+    for layer in model.submodules:
+        if isinstance(layer, zx.layers.Shift):
+            yield layer.bias
+        elif isinstance(layer, zx.layers.RPReLU):
+            yield from (layer.shift_in, layer.shift_out)
+        else:
+            for name in ("kernel", "depthwise_kernel", "pointwise_kernel"):
+                kernel = getattr(layer, name, None)
+                if isinstance(kernel, tf.Variable) and len(kernel.shape) == 4:
+                    yield kernel

@@ -1,0 +1,65 @@
+"""Runs are read as they were written, listed and drawn."""
+
+import math
+
+import pytest
+
+from larq_bnnopt import recipes
+from larq_bnnopt.recipes import History, OneStep, Run, TwoStep
+
+
+def written(folder, recipe, history):
+    run = Run.create(folder)
+    run.write_config(recipe.as_dict())
+    if history is not None:
+        run.history.write_text(history)
+    return run
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """A run of one step, one of two, whose first has no flips, and a new one."""
+    written(
+        tmp_path / "one",
+        OneStep(),
+        "epoch,loss,val_accuracy,flip_ratio\n0,1.5,0.5,0.01\n1,1.0,0.625,0.001\n",
+    )
+    written(
+        tmp_path / "two",
+        TwoStep(),
+        "epoch,loss,val_accuracy,flip_ratio\n0,1.5,0.75,\n1,1.0,0.5,0.002\n",
+    )
+    written(tmp_path / "young", OneStep(model="meliusnet22"), None)
+    (tmp_path / "other").mkdir()
+    return tmp_path
+
+
+def test_the_figures_are_those_of_the_last_epoch(runs):
+    one, two, young = map(History.of, recipes.find_runs(runs))
+    assert one.epochs == 2 and one.last("val_accuracy") == 0.625
+    assert one.row()[5:8] == ("2", "62.50%", "1.00e-03")
+    assert two.row()[1] == "two_step" and math.isnan(two.columns["flip_ratio"][0])
+    assert young.row()[2:7] == ("meliusnet22", "fashion_mnist_mini", "diode", "0", "")
+    assert one.model_bytes is None
+    (runs / "one" / "model.tflite").write_bytes(b"1234567")
+    assert History.of(Run(runs / "one")).row()[-1] == "7"
+    assert len(one.row()) == len(recipes.HEADING)
+
+
+def test_curves_are_drawn_where_there_are_any(runs, tmp_path):
+    histories = list(map(History.of, recipes.find_runs(runs)))
+    path = recipes.plot_histories(histories, tmp_path / "all.svg")
+    text = path.read_text()
+    assert text.count("<!-- one -->") == 3 and text.count("<!-- young -->") == 0
+    with pytest.raises(ValueError, match="None of these runs"):
+        recipes.plot_histories(histories[2:], tmp_path / "none.png")
+
+
+def test_damage_is_named(runs):
+    (runs / "one" / "history.csv").write_text("epoch,loss\n0,much\n")
+    with pytest.raises(ValueError, match=r"history\.csv is damaged"):
+        History.of(Run(runs / "one"))
+    with pytest.raises(FileNotFoundError, match="nowhere is no folder"):
+        recipes.find_runs(runs / "nowhere")
+    with pytest.raises(FileNotFoundError, match="other holds no run"):
+        recipes.find_runs(runs / "other")
