@@ -12,6 +12,7 @@ from larq_bnnopt.recipes.histories import (
 )
 from larq_bnnopt.recipes.models import load_model
 from larq_bnnopt.recipes.one_step import OneStep
+from larq_bnnopt.recipes.pages import write_page
 from larq_bnnopt.recipes.planning import Plan, plan
 from larq_bnnopt.recipes.presets import PRESETS, Preset
 from larq_bnnopt.recipes.recipe import Recipe
@@ -52,4 +53,5 @@ __all__ = [
     "resume",
     "train",
     "trained_epochs",
+    "write_page",
 ]

@@ -120,17 +120,12 @@ def find_runs(folder: str | os.PathLike[str]) -> list[Run]:
     return runs
 
 
-def plot_histories(
-    histories: Sequence[History], path: str | os.PathLike[str]
-) -> pathlib.Path:
+def plot_histories(histories: Sequence[History], path: str | os.PathLike[str]) -> None:
     """Draws the curves of several runs over each other.
 
     Args:
         histories: The histories, at least one with an epoch.
         path: File of the picture; its suffix chooses the format.
-
-    Returns:
-        The path.
 
     Raises:
         ValueError: If no run has trained an epoch.
@@ -158,7 +153,6 @@ def plot_histories(
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")
     figure.savefig(path, dpi=120)
-    return pathlib.Path(path)
 
 
 def _size(path: pathlib.Path) -> int | None:

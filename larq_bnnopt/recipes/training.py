@@ -23,6 +23,7 @@ from larq_bnnopt.recipes.divergence import (
 from larq_bnnopt.recipes.fine_tune import FineTune
 from larq_bnnopt.recipes.models import load_model
 from larq_bnnopt.recipes.one_step import OneStep
+from larq_bnnopt.recipes.pages import Page
 from larq_bnnopt.recipes.recipe import Recipe, one_of
 from larq_bnnopt.recipes.runs import Run
 from larq_bnnopt.recipes.two_step import TwoStep
@@ -51,8 +52,8 @@ def train(
     """Trains a model and leaves the files of the run in a new folder.
 
     After every epoch the folder holds `model.keras`, with the optimizer, beside
-    `history.csv` and `flips.csv`; `flips.png` at the end. Of a recipe of several stages
-    it keeps the model of each, as `step1.keras`.
+    `history.csv`, `flips.csv` and `report.html`; `flips.png` at the end. Of a recipe of
+    several stages it keeps the model of each, as `step1.keras`.
 
     Args:
         recipe: What to train.
@@ -74,8 +75,8 @@ def train(
         >>> with tempfile.TemporaryDirectory() as parent:
         ...     folder = pathlib.Path(parent, "first")
         ...     model = train(OneStep(epochs=1, batch_size=600), folder)
-        ...     sorted(path.name for path in folder.iterdir())
-        ['config.json', 'flips.csv', 'flips.png', 'history.csv', 'model.keras']
+        ...     sorted(path.name for path in folder.glob("[h-r]*"))
+        ['history.csv', 'model.keras', 'report.html']
     """
     Run.refuse_existing(folder)
     data = recipe.load_data()
@@ -271,8 +272,9 @@ class _Training:
                     *flips,
                     _History(run),
                     *self.callbacks,
-                    # Last: what it leaves counts as a complete epoch.
+                    # Behind all that: what it leaves counts as a complete epoch.
                     _Checkpoint(run, model),
+                    Page(run),
                 ],
             )
         except TrainingDivergedError as error:

@@ -44,7 +44,7 @@ def test_quickstart_leaves_everything(quickstart):
     files = {path.name for path in (folder / "runs" / "quickstart-1").iterdir()}
     assert files == {
         "config.json", "history.csv", "flips.csv", "flips.png", "confusion.png",
-        "model.keras", "model.tflite", "report.json", "report.md",
+        "model.keras", "model.tflite", "report.html", "report.json", "report.md",
     }  # fmt: skip
     for line in ("accuracy in Keras", "binary layers converted", "6 of 6"):
         assert line in run.stdout
@@ -120,6 +120,9 @@ def test_runs_are_listed_and_compared(quickstart):
     assert (folder / "both.png").read_bytes().startswith(b"\x89PNG")
     run = bnnopt(*words, cwd=folder, code=2)
     assert "both.png exists and is not overwritten" in run.stderr
+    words = ("report", "runs/quickstart-1", "-o", "page.html")
+    assert "The report is page.html" in bnnopt(*words, cwd=folder).stdout
+    assert (folder / "page.html").read_text().count("<img") == 3
 
 
 def test_convert_a_keras_file_but_never_over_another(quickstart):
@@ -198,6 +201,7 @@ def test_convert_refuses_what_is_not_binary(tmp_path):
         (["runs"], "runs is no folder"),
         (["runs", "."], "holds no run"),
         (["compare", "nowhere"], "nowhere is no run"),
+        (["report", "nowhere"], "nowhere is no run"),
         (["quickstart", "now"], "unexpected word 'now'"),
         (["models", "foo"], "No model 'foo'. `bnnopt models` shows all.\n"),
         (["models", "tiny_r"], "No model 'tiny_r'. Nearest: tiny_residual_bnn."),
@@ -230,6 +234,7 @@ def test_a_dry_run_shows_the_recipe_and_makes_nothing(tmp_path):
         "quickstart",
         "train",
         "runs",
+        "report",
         "compare",
         "convert",
         "verify",

@@ -1,6 +1,8 @@
 """Runs are read as they were written, listed and drawn."""
 
+import base64
 import math
+import re
 
 import pytest
 
@@ -48,8 +50,8 @@ def test_the_figures_are_those_of_the_last_epoch(runs):
 
 def test_curves_are_drawn_where_there_are_any(runs, tmp_path):
     histories = list(map(History.of, recipes.find_runs(runs)))
-    path = recipes.plot_histories(histories, tmp_path / "all.svg")
-    text = path.read_text()
+    recipes.plot_histories(histories, tmp_path / "all.svg")
+    text = (tmp_path / "all.svg").read_text()
     assert text.count("<!-- one -->") == 3 and text.count("<!-- young -->") == 0
     with pytest.raises(ValueError, match="None of these runs"):
         recipes.plot_histories(histories[2:], tmp_path / "none.png")
@@ -63,3 +65,23 @@ def test_damage_is_named(runs):
         recipes.find_runs(runs / "nowhere")
     with pytest.raises(FileNotFoundError, match="other holds no run"):
         recipes.find_runs(runs / "other")
+
+
+def test_a_page_holds_its_pictures_and_figures(runs):
+    run = Run(runs / "one")
+    run.flips.write_text(
+        "epoch,batch,flip_ratio,<conv>\n0,0,0.02,0.02\n0,1,0.01,0.01\n1,0,0.001,0\n"
+    )
+    page = recipes.write_page(run).read_text()
+    pictures = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
+    assert len(pictures) == 2
+    for picture in pictures:
+        assert base64.b64decode(picture, validate=True).startswith(b"\x89PNG")
+    assert "<th>accuracy on the test images</th><td>0.625</td>" in page
+    assert "<th>model</th><td>tiny_residual_bnn</td>" in page
+    # Nothing is fetched from elsewhere, and names are text.
+    assert "http" not in page and "<conv>" not in page
+    young = recipes.write_page(Run(runs / "young"), runs / "young.html").read_text()
+    assert "No epoch is complete yet." in young and "<img" not in young
+    with pytest.raises(FileNotFoundError, match="is no run"):
+        recipes.write_page(Run(runs / "other"))

@@ -58,6 +58,7 @@ def test_an_interrupted_run_equals_the_uninterrupted(uninterrupted, place, tmp_p
     names = sorted(path.name for path in (tmp_path / "stopped").iterdir())
     assert names == [
         "config.json", "flips.csv", "flips.png", "history.csv", "model.keras",
+        "report.html",
     ]  # fmt: skip
 
 

@@ -1,0 +1,32 @@
+"""Writes a run as one HTML file with its curves, flips and settings.
+
+`bnnopt train` does so after every epoch; this brings it up to date.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from larq_bnnopt.cli.parser import Parser
+
+
+def add_arguments(parser: Parser) -> None:
+    """Adds the options of the command."""
+    parser.add_argument("run_folder", metavar="run", help="folder of a run")
+    parser.add_argument("--output", "-o", help="default: report.html in its folder")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Writes."""
+    import pathlib
+
+    from larq_bnnopt import recipes
+    from larq_bnnopt.cli.console import console
+
+    if arguments.output and not pathlib.Path(arguments.output).parent.is_dir():
+        raise FileNotFoundError(
+            f"The folder {pathlib.Path(arguments.output).parent} does not exist."
+        )
+    page = recipes.write_page(recipes.Run(arguments.run_folder), arguments.output)
+    console.print(f"The report is {page}.")
+    return 0

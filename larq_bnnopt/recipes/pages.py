@@ -1,0 +1,120 @@
+"""A run as one HTML file: what it trains, how it goes, what flips."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import os
+import pathlib
+from collections.abc import Iterable
+from typing import Any
+
+import tensorflow as tf
+
+from larq_bnnopt.callbacks import plot_flips
+from larq_bnnopt.recipes.histories import History, plot_histories
+from larq_bnnopt.recipes.runs import Run, versions
+
+_STYLE = """
+body { font: 16px/1.5 sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem }
+table { border-collapse: collapse; margin: 1rem 0 }
+td, th { border-bottom: 1px solid #ccc; padding: 0.2rem 0.8rem; text-align: left }
+img { max-width: 100% }
+"""
+
+
+def write_page(run: Run, path: str | os.PathLike[str] | None = None) -> pathlib.Path:
+    """Writes a run as one HTML file, its pictures in it.
+
+    Args:
+        run: The run.
+        path: Where to write. Defaults to `None`, `report.html` in its folder.
+
+    Returns:
+        The path.
+
+    Raises:
+        FileNotFoundError: If the folder holds no run.
+        ValueError: If its configuration or history is damaged.
+    """
+    history = History.of(run)
+    parts = [f"<h1>{html.escape(run.folder.resolve().name)}</h1>"]
+    if history.epochs:
+        parts.append(_table(_figures(history)))
+        parts.append(_picture("How it went", _drawn(plot_histories, [history])))
+    else:
+        parts.append("<p>No epoch is complete yet.</p>")
+    if run.flips.exists() and history.last("flip_ratio") is not None:
+        flips = _drawn(plot_flips, run.flips)
+        parts.append(_picture("Flips of binary weights", flips))
+    confusion = run.folder / "confusion.png"
+    if confusion.exists():
+        parts.append(_picture("Confusion on the test images", confusion.read_bytes()))
+    parts += ["<h2>Recipe</h2>", _table(history.recipe.items())]
+    parts += ["<h2>Versions</h2>", _table(versions().items())]
+    title = html.escape(run.folder.resolve().name)
+    page = (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f"<title>{title}</title><style>{_STYLE}</style></head>\n<body>\n"
+        + "\n".join(parts)
+        + "\n</body></html>\n"
+    )
+    target = pathlib.Path(path or run.folder / "report.html")
+    temporary = target.with_name(f".{target.name}.part")
+    temporary.write_text(page, encoding="utf-8")
+    os.replace(temporary, target)
+    return target
+
+
+class Page(tf.keras.callbacks.Callback):
+    """Writes the page of a run after every epoch.
+
+    Args:
+        run: The run.
+    """
+
+    def __init__(self, run: Run):
+        super().__init__()
+        self._run = run
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Writes `report.html`."""
+        write_page(self._run)
+
+
+def _figures(history: History) -> Iterable[tuple[str, str]]:
+    yield "epochs", str(history.epochs)
+    for name, text in (
+        ("val_accuracy", "accuracy on the test images"),
+        ("accuracy", "accuracy in training"),
+        ("loss", "loss"),
+        ("flip_ratio", "share of binary weights that flip in a step"),
+        ("c2i_ratio", "share with the sign of the start"),
+    ):
+        value = history.last(name)
+        if value is not None:
+            yield text, f"{value:.4g}"
+
+
+def _drawn(plot: Any, what: Any) -> bytes:
+    """Returns a picture as the bytes of a PNG."""
+    picture = io.BytesIO()
+    plot(what, picture)
+    return picture.getvalue()
+
+
+def _picture(title: str, content: bytes) -> str:
+    data = base64.b64encode(content).decode()
+    return (
+        f'<h2>{html.escape(title)}</h2>\n<img alt="{html.escape(title)}" '
+        f'src="data:image/png;base64,{data}">'
+    )
+
+
+def _table(rows: Iterable[tuple[str, Any]]) -> str:
+    lines = [
+        f"<tr><th>{html.escape(str(name))}</th><td>{html.escape(str(value))}</td></tr>"
+        for name, value in rows
+    ]
+    return "<table>\n" + "\n".join(lines) + "\n</table>"
