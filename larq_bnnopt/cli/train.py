@@ -64,6 +64,12 @@ def add_arguments(parser: Parser) -> None:
     add("--run", dest="folder", help="folder to make; default: runs/train-<n>")
     add("--resume", metavar="FOLDER", help="go on with this run instead")
     add(
+        "--tensorboard",
+        action="store_true",
+        help="write the folder tensorboard of the run, too: metrics, flips of each "
+        "layer, histograms of weights",
+    )
+    add(
         "--dry-run",
         action="store_true",
         help="show what would be trained and how long it takes, and make nothing",
@@ -95,7 +101,10 @@ def run(arguments: argparse.Namespace) -> int:
             f"Going on with {folder}: {recipe.network} on {recipe.dataset}, "
             f"{sum(recipe.stage_epochs())} epochs in all."
         )
-        training.with_bar(lambda callbacks: recipes.resume(previous, callbacks), folder)
+        more = _callbacks(arguments, folder)
+        training.with_bar(
+            lambda callbacks: recipes.resume(previous, [*callbacks, *more]), folder
+        )
         if previous.tflite.exists():
             console.print(
                 f"All {sum(recipe.stage_epochs())} epochs were trained before. It is "
@@ -107,11 +116,21 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.dry_run:
             return _dry_run(recipe)
         folder = pathlib.Path(arguments.folder or recipes.next_folder("runs", "train"))
+        more = _callbacks(arguments, folder)
         training.with_bar(
-            lambda callbacks: recipes.train(recipe, folder, callbacks), folder
+            lambda callbacks: recipes.train(recipe, folder, [*callbacks, *more]), folder
         )
     console.print(f"The run is in {folder}. Convert it with: bnnopt convert {folder}")
     return 0
+
+
+def _callbacks(arguments: argparse.Namespace, folder: Any) -> list[Any]:
+    """Returns the callbacks that were asked for."""
+    import tensorflow as tf
+
+    if not arguments.tensorboard:
+        return []
+    return [tf.keras.callbacks.TensorBoard(folder / "tensorboard", histogram_freq=1)]
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:

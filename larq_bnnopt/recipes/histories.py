@@ -150,6 +150,7 @@ def plot_histories(histories: Sequence[History], path: str | os.PathLike[str]) -
             axes.set_yscale("log", nonpositive="mask")
         axes.set_title(_CURVES[name])
         axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")
     figure.savefig(path, dpi=120)
