@@ -131,6 +131,7 @@ def plot_histories(histories: Sequence[History], path: str | os.PathLike[str]) -
         ValueError: If no run has trained an epoch.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     names = [
         name for name in _CURVES if any(h.last(name) is not None for h in histories)
@@ -150,7 +151,7 @@ def plot_histories(histories: Sequence[History], path: str | os.PathLike[str]) -
             axes.set_yscale("log", nonpositive="mask")
         axes.set_title(_CURVES[name])
         axes.set_xlabel("epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")
     figure.savefig(path, dpi=120)
