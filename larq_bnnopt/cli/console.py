@@ -9,6 +9,7 @@ import contextlib
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 try:
     from rich.console import Console
@@ -33,13 +34,25 @@ def print_line(text: str) -> None:
 
 @contextlib.contextmanager
 def warnings_as_lines() -> Iterator[None]:
-    """Prints the warnings for users as plain lines, each once, at the end."""
-    with warnings.catch_warnings(record=True) as caught:
+    """Prints the warnings for users as plain lines, each once, as they come."""
+    told: set[str] = set()
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: Any = None,
+        line: str | None = None,
+    ) -> None:
+        if issubclass(category, UserWarning) and str(message) not in told:
+            told.add(str(message))
+            print_line(f"Warning: {message}")
+
+    with warnings.catch_warnings():
         warnings.simplefilter("always")
+        warnings.showwarning = show
         yield
-    texts = [str(w.message) for w in caught if issubclass(w.category, UserWarning)]
-    for text in dict.fromkeys(texts):
-        print_line(f"Warning: {text}")
 
 
 @contextlib.contextmanager

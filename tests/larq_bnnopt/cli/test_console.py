@@ -1,6 +1,7 @@
 """What a terminal shows, and a pipe does not."""
 
 import io
+import warnings
 
 import pytest
 from rich.console import Console
@@ -20,3 +21,12 @@ def test_stages_are_shown_on_a_terminal_alone(terminal, monkeypatch):
     shown = file.getvalue()
     assert ("writing [a]/model.tflite" in shown) == terminal
     assert terminal or shown == "a line\n"
+
+
+def test_warnings_are_lines_at_once_and_once(capsys, monkeypatch):
+    monkeypatch.setattr(console, "print_line", print)
+    with console.warnings_as_lines():
+        for text in ("[one]", "[one]", "two"):
+            warnings.warn(text, UserWarning, stacklevel=1)
+        warnings.warn("of other packages", DeprecationWarning, stacklevel=1)
+        assert capsys.readouterr().out == "Warning: [one]\nWarning: two\n"
