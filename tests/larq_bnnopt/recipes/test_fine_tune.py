@@ -12,7 +12,9 @@ from larq_bnnopt.recipes.fine_tune import with_new_classifier
 from .test_training import StopAfter
 
 
-@pytest.fixture(scope="module", params=["diode", "adam"])
+@pytest.fixture(
+    scope="module", params=["diode", pytest.param("adam", marks=pytest.mark.slow)]
+)
 def start(request, tmp_path_factory):
     """A model of ten classes, trained for an epoch."""
     folder = tmp_path_factory.mktemp("start") / "run"
