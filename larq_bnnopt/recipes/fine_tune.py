@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from larq_bnnopt import datasets
-from larq_bnnopt.optimizers import CaseOptimizer, Diode
 from larq_bnnopt.recipes.models import load_model
 from larq_bnnopt.recipes.recipe import Recipe
 
@@ -102,21 +101,12 @@ class FineTune(Recipe):
         optimizer = self.build_optimizer(total, steps, None if last else "adam")
         return self.compile(model, optimizer)
 
-    def build_optimizer(
-        self, steps: int, steps_per_epoch: int = 0, optimizer: str | None = None
-    ) -> tf.keras.optimizers.Optimizer:
-        """Builds the optimizer of a stage; Diode keeps what the kernels are."""
-        built = super().build_optimizer(steps, steps_per_epoch, optimizer)
-        if isinstance(built, CaseOptimizer) and self.optimizer == "diode":
-            config = built.optimizers[0].get_config()
-            diode = Diode.from_config(
-                {**config, "initial_inertia": self.initial_inertia}
-            )
-            built = CaseOptimizer(
-                (diode.is_binary_variable, diode),
-                default_optimizer=built.default_optimizer,
-            )
-        return built
+    def averages(self, steps: int) -> dict[str, Any]:
+        """Returns the constants of the binary optimizer, and Diode's inertia."""
+        averages = super().averages(steps)
+        if self.optimizer == "diode":
+            averages["initial_inertia"] = self.initial_inertia
+        return averages
 
 
 _CLASSIFIER = "new_classes"
