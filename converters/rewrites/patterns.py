@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -119,4 +120,96 @@ def by_channel(editor: Editor, tensor: str, channels: int | None) -> Any:
         return np.full(channels, constant.item(), np.float32)
     if constant.size == channels and constant.shape[-1] == channels:
         return constant.reshape(channels)
+    return None
+
+
+def channels_of(editor: Editor, tensor: str) -> int | None:
+    """Returns the size of the last axis of rows or images, `None` of other tensors."""
+    shape = editor.shape(tensor)
+    return shape[-1] if len(shape) in (2, 4) else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Norm:
+    """A batch normalization with moving averages, gamma (x - mean) / s + beta.
+
+    Attributes:
+        source: Name of the tensor x.
+        gamma: Scale of each channel, (channels,), as all of them float64.
+        beta: Offset of each channel.
+        mean: Moving mean of each channel.
+        variance: Moving variance of each channel.
+        epsilon: What is added to the variance to get s squared.
+    """
+
+    source: str
+    gamma: np.ndarray
+    beta: np.ndarray
+    mean: np.ndarray
+    variance: np.ndarray
+    epsilon: float
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return len(self.gamma)
+
+    @property
+    def factor(self) -> np.ndarray:
+        """What each channel is multiplied by, (channels,)."""
+        return self.gamma / np.sqrt(self.variance + self.epsilon)
+
+    @property
+    def offset(self) -> np.ndarray:
+        """What is added to each channel then, (channels,)."""
+        return self.beta - self.mean * self.factor
+
+
+def norm_of(editor: Editor, node: Any) -> Norm | None:
+    """Returns what a node is as a batch normalization of constants, or `None`."""
+    if node.op != "FusedBatchNormV3" or node.attr["is_training"].b or not is_nhwc(node):
+        return None
+    x, *given = data_inputs(node)
+    constants = [editor.constant(tensor) for tensor in given[:4]]
+    if any(constant is None for constant in constants):
+        return None
+    gamma, beta, mean, variance = (np.asarray(c, np.float64) for c in constants)
+    epsilon = node.attr["epsilon"].f
+    return Norm(editor.source(x), gamma, beta, mean, variance, epsilon)
+
+
+@dataclasses.dataclass(frozen=True)
+class PRelu:
+    """Keras's PReLU, relu(x) - a relu(-x), with a slope for each channel.
+
+    Attributes:
+        source: Name of the tensor x.
+        output: Name of its result.
+        slope: The slopes a, (channels,).
+    """
+
+    source: str
+    output: str
+    slope: np.ndarray
+
+
+def prelu_of(editor: Editor, tensor: str) -> PRelu | None:
+    """Returns the PReLU that computes a tensor, or `None`."""
+    output = editor.source(tensor)
+    total = editor.producer(output)
+    if total.op not in ("Add", "AddV2"):
+        return None
+    for above, below in (data_inputs(total), data_inputs(total)[::-1]):
+        relu, product = editor.producer(above), editor.producer(below)
+        if relu.op != "Relu" or product.op != "Mul":
+            continue
+        x = editor.source(relu.input[0])
+        for factor, part in (data_inputs(product), data_inputs(product)[::-1]):
+            negative = by_channel(editor, factor, channels_of(editor, x))
+            lower = editor.producer(part)
+            if negative is None or lower.op != "Relu":
+                continue
+            turned = editor.producer(lower.input[0])
+            if turned.op == "Neg" and editor.source(turned.input[0]) == x:
+                return PRelu(x, output, -negative)
     return None

@@ -22,7 +22,13 @@ from typing import Any
 import numpy as np
 
 from converters.editing import Editor, canonical, data_inputs
-from converters.rewrites.patterns import by_channel, is_nhwc, only_user, padding_of
+from converters.rewrites.patterns import (
+    by_channel,
+    channels_of,
+    is_nhwc,
+    only_user,
+    padding_of,
+)
 
 _ADD = ("Add", "AddV2")
 _POOLS = ("AvgPool", "MaxPool")
@@ -56,7 +62,7 @@ def _join(editor: Editor, node: Any) -> bool:
         return _into_norm(editor, node)
     if node.op == "MatMul":
         return _into_bias(editor, node)
-    channels = _channels(editor, f"{node.name}:0")
+    channels = channels_of(editor, f"{node.name}:0")
     first, second = data_inputs(node)
     for x, other in ((first, second), (second, first)):
         constant = by_channel(editor, other, channels)
@@ -67,11 +73,6 @@ def _join(editor: Editor, node: Any) -> bool:
     return any(
         _beside(editor, node, p, x) for p, x in ((first, second), (second, first))
     )
-
-
-def _channels(editor: Editor, tensor: str) -> int | None:
-    shape = editor.shape(tensor)
-    return shape[-1] if len(shape) in (2, 4) else None
 
 
 def _alike(editor: Editor, one: str, other: str) -> bool:
@@ -85,7 +86,7 @@ def _peel(editor: Editor, tensor: str) -> _Peeled | None:
     import tensorflow as tf
 
     source = editor.source(tensor)
-    node, channels = editor.producer(source), _channels(editor, source)
+    node, channels = editor.producer(source), channels_of(editor, source)
     if node.op in _ADD:
         first, second = data_inputs(node)
         for x, other in ((first, second), (second, first)):
@@ -135,7 +136,7 @@ def _peel_concat(editor: Editor, node: Any) -> _Peeled | None:
 
     *parts, axis = data_inputs(node)
     rank = len(editor.shape(parts[0]))
-    widths = [_channels(editor, part) or 0 for part in parts]
+    widths = [channels_of(editor, part) or 0 for part in parts]
     if editor.constant(axis) not in (-1, rank - 1) or 0 in widths:
         return None
     peeled = [_peel(editor, part) for part in parts]
@@ -187,7 +188,7 @@ def _into_sum(editor: Editor, node: Any, x: str, constant: np.ndarray) -> bool:
         rank = len(editor.shape(x))
         if editor.constant(axis) not in (-1, rank - 1):
             return False
-        widths = [_channels(editor, part) or 0 for part in parts]
+        widths = [channels_of(editor, part) or 0 for part in parts]
     if 0 in widths or len({editor.source(part) for part in parts}) != len(parts):
         return False
     free = [_free_operand(editor, part) for part in parts]
@@ -210,17 +211,17 @@ def _free_operand(editor: Editor, tensor: str) -> str | None:
         return None
     first, second = map(editor.source, data_inputs(node))
     for operand in (first, second) if first != second else ():
-        if _takes_constant(editor, operand, _channels(editor, f"{node.name}:0")):
+        if _takes_constant(editor, operand, channels_of(editor, f"{node.name}:0")):
             return editor.source(operand)
     return None
 
 
 def _beside(editor: Editor, node: Any, p: str, x: str) -> bool:
     """P + (x + a) = (p + a) + x."""
-    channels = _channels(editor, f"{node.name}:0")
+    channels = channels_of(editor, f"{node.name}:0")
     if editor.source(p) == editor.source(x):
         return False
-    if not _takes_constant(editor, p, channels) or _channels(editor, x) != channels:
+    if not _takes_constant(editor, p, channels) or channels_of(editor, x) != channels:
         return False
     peeled = _peel(editor, x)
     if peeled is None:
@@ -235,7 +236,7 @@ def _takes_constant(editor: Editor, tensor: str, channels: int | None) -> bool:
     """Whether a tensor of so many channels is a norm's or bias's, and used once."""
     source = editor.source(tensor)
     node = editor.producer(source)
-    if len(editor.users(source)) != 1 or _channels(editor, source) != channels:
+    if len(editor.users(source)) != 1 or channels_of(editor, source) != channels:
         return False
     if node.op == "FusedBatchNormV3":
         norm = not node.attr["is_training"].b and is_nhwc(node)

@@ -66,6 +66,22 @@ def flat_norm(x):
     return y
 
 
+def prelu(x, low=0.1, **options):
+    slope = tf.keras.initializers.RandomUniform(low, 2.0, seed=7)
+    return layers.PReLU(slope, shared_axes=(1, 2), **options)(x)
+
+
+def excited(x, y):
+    mix = 0.75 * x + y * shift_of(32) - 1.0
+    mean = layers.GlobalAveragePooling2D(keepdims=True)(mix)
+    return layers.Multiply()([layers.Conv2D(32, 1, activation="sigmoid")(mean), y])
+
+
+def bnext(x, low=0.1):
+    y = prelu(norm(conv()(x)), low)
+    return layers.Add()([norm(layers.Multiply()([excited(x, y), x])), x])
+
+
 def shuffled(x):
     return zx.layers.ChannelShuffle(2)(lq.quantizers.SteSign()(x))
 
@@ -377,6 +393,30 @@ CASES = {
     ),
     "twins": ("twin_convolutions", (8, 8, 32), twins, 1, 2),
     "twins_of_unequal_width": ("twin_convolutions", (8, 8, 64), unequal_twins, 1, 3),
+    "factor_behind_prelu": ("prelu_factors", (8, 8, 32), bnext, 1, 1),
+    "norm_behind_prelu": (
+        "prelu_factors",
+        (8, 8, 32),
+        lambda x: norm(prelu(norm(conv()(x)))),
+        1,
+        1,
+    ),
+    "mean_of_a_mix": (
+        "image_means",
+        (8, 8, 32),
+        lambda x: excited(layers.ReLU()(x), norm(conv()(x))),
+        1,
+        1,
+    ),
+    "mean_of_a_sum": (
+        "image_means",
+        (8, 8, 32),
+        lambda x: layers.GlobalAveragePooling2D()(
+            2.0 * layers.Add()([layers.ReLU()(x), norm(conv()(x))]) - shift_of(32)
+        ),
+        1,
+        1,
+    ),
     "grouped_stem": (
         "grouped_convolutions",
         (16, 16, 32),
@@ -500,6 +540,28 @@ ODD = {
         0.3 * lq.quantizers.SteSign()(x)
     ),
     "a_layer_called_twice": called_twice,
+    "slopes_below_zero": lambda x: bnext(x, low=-1.0),
+    "a_factor_of_zero": lambda x: flat_norm(prelu(norm(conv()(x)))),
+    "a_prelu_used_otherwise": lambda x: next(
+        norm(2.0 * y) + y for y in [prelu(norm(conv()(x)))]
+    ),
+    "a_prelu_of_a_used_norm": lambda x: next(
+        norm(prelu(y)) + y for y in [norm(conv()(x))]
+    ),
+    "a_square": lambda x: next(
+        norm(layers.Multiply()([y, y])) for y in [prelu(norm(conv()(x)))]
+    ),
+    "a_mean_over_rows": lambda x: tf.reduce_mean(2.0 * x, 1),
+    "a_mean_over_channels": lambda x: tf.reduce_mean(2.0 * x, (1, 3)),
+    "a_mean_of_a_used_image": lambda x: next(
+        y + tf.reduce_mean(y, (1, 2), keepdims=True) for y in [2.0 * x]
+    ),
+    "a_mean_of_differences": lambda x: tf.reduce_mean(
+        1.0 - (shift_of(32) * x - layers.ReLU()(x) * -shift_of(32)), (1, 2)
+    ),
+    "a_mean_of_a_stretched_image": lambda x: tf.reduce_mean(
+        2.0 * x + 3.0 * one_channel(x), (1, 2)
+    ),
     "twins_of_one_kernel": equal_twins,
     "a_twin_of_itself": joined_with_itself,
 }
@@ -584,7 +646,7 @@ def test_does_not_without_it(name, monkeypatch):
     with pytest.warns(UserWarning) if without < with_it else contextlib.nullcontext():
         report = converters.convert(model, inputs=images, rewrites=others).report
     assert report.audit.operators.get("LceBconv2d", 0) == without
-    if without == with_it and kind != "grouped_convolutions":
+    if without == with_it and kind not in ("grouped_convolutions", "image_means"):
         # It is as binary as before, but takes more operators.
         ours = converters.convert(model, inputs=images).report
         assert sum(ours.audit.operators.values()) < sum(report.audit.operators.values())

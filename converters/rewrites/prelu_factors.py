@@ -1,0 +1,140 @@
+"""A factor behind a PReLU goes in front of it, into the convolution.
+
+BNext normalizes products of a PReLU, and the factor of a normalization that no
+convolution precedes is a multiplication of the whole image. For a factor s of a channel
+
+    s prelu(x, a) = prelu(s x, a)            s > 0
+    s prelu(x, a) = prelu(a s x, 1 / a)      s < 0, which needs a > 0
+
+and the normalization in front of the PReLU, which costs nothing, takes it. Where the
+PReLU is also multiplied by a constant, that is divided by s. The result is the same but
+for the rounding of floats.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from converters.editing import Editor, canonical, data_inputs
+from converters.rewrites.patterns import (
+    Norm,
+    by_channel,
+    channels_of,
+    norm_of,
+    prelu_of,
+)
+
+
+def rewrite(editor: Editor) -> list[str]:
+    """Moves the factors of normalizations through products to a PReLU."""
+    changed = []
+    for node in editor.nodes("FusedBatchNormV3"):
+        name = editor.layer(node)
+        if _move(editor, node):
+            changed.append(name)
+    return changed
+
+
+def _move(editor: Editor, node: Any) -> bool:
+    norm = norm_of(editor, node)
+    if norm is None:
+        return False
+    factor = norm.factor
+    if not factor.all():
+        return False
+    found = _prelu_among_factors(editor, norm.source, f"{node.name}:0", norm.channels)
+    if found is None:
+        return False
+    prelu, user = found
+    inner = norm_of(editor, editor.producer(prelu.source))
+    if inner is None or len(editor.users(prelu.source)) != 2:
+        return False
+    others = [u for u in editor.users(prelu.output) if u.name != user]
+    constants = [_constant_factor(editor, u, prelu.output) for u in others]
+    if any(constant is None for constant in constants):
+        return False
+    turned = factor < 0
+    if (prelu.slope[turned] <= 0).any():
+        return False
+    slope, scale = prelu.slope.astype(np.float64), factor.copy()
+    scale[turned] *= slope[turned]
+    slope[turned] = 1 / slope[turned]
+    if not np.isfinite(slope.astype(np.float32)).all():
+        return False
+    name = editor.layer(node)
+    offset = norm.offset.astype(np.float32)
+    editor.replace(
+        [f"{node.name}:0"], [norm.source], lambda x: x + offset, f"{name}/offset"
+    )
+    for other, constant in zip(others, constants):
+        left = (np.asarray(constant) / factor).astype(np.float32)
+        editor.replace(
+            [f"{other.name}:0"],
+            [prelu.output],
+            lambda y, left=left: y * left,
+            f"{editor.layer(other)}/factor",
+        )
+    _scale(editor, prelu.output, inner, scale, slope.astype(np.float32))
+    return True
+
+
+def _scale(
+    editor: Editor, output: str, inner: Norm, scale: np.ndarray, slope: np.ndarray
+) -> None:
+    """Computes a PReLU of another slope behind a normalization times a factor."""
+    import tensorflow as tf
+
+    gamma = (inner.gamma * scale).astype(np.float32)
+    beta = (inner.beta * scale).astype(np.float32)
+    mean, variance = (v.astype(np.float32) for v in (inner.mean, inner.variance))
+
+    def build(x: Any) -> Any:
+        z = tf.compat.v1.nn.fused_batch_norm(
+            x,
+            gamma,
+            beta,
+            mean,
+            variance,
+            epsilon=inner.epsilon,
+            is_training=False,
+        )[0]
+        # The way of Keras, which Larq Compute Engine knows, of one rank less.
+        negative = np.reshape(-slope, (1,) * (len(z.shape) - 2) + (-1,))
+        return tf.nn.relu(z) + negative * tf.nn.relu(-z)
+
+    name = editor.layer(editor.producer(output))
+    editor.replace([output], [inner.source], build, f"{name}/scaled")
+
+
+def _prelu_among_factors(
+    editor: Editor, tensor: str, user: str, channels: int
+) -> Any | None:
+    """Returns the PReLU that a product is made of, and the node that takes it."""
+    tensor = editor.source(tensor)
+    prelu = prelu_of(editor, tensor)
+    if prelu is not None:
+        return (prelu, user.partition(":")[0]) if len(prelu.slope) == channels else None
+    node = editor.producer(tensor)
+    if node.op != "Mul" or len(editor.users(tensor)) != 1:
+        return None
+    factors = [editor.source(factor) for factor in data_inputs(node)]
+    for factor in factors if len(set(factors)) == 2 else ():
+        if channels_of(editor, factor) == channels:
+            found = _prelu_among_factors(editor, factor, tensor, channels)
+            if found is not None:
+                return found
+    return None
+
+
+def _constant_factor(editor: Editor, node: Any, tensor: str) -> np.ndarray | None:
+    """Returns the constant by which a node multiplies a tensor."""
+    if node.op != "Mul":
+        return None
+    first, second = data_inputs(node)
+    other = second if editor.source(first) == canonical(tensor) else first
+    constant: np.ndarray | None = by_channel(
+        editor, other, channels_of(editor, f"{node.name}:0")
+    )
+    return constant
