@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import pathlib
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from larq_bnnopt.callbacks import summaries
+from larq_bnnopt.callbacks import flip_state, summaries
 from larq_bnnopt.callbacks.drift import DriftWatch
-from larq_bnnopt.callbacks.flips import FlipCounter, binary_kernels
+from larq_bnnopt.callbacks.early_warnings import EarlyWarnings
+from larq_bnnopt.callbacks.flips import FlipCounter, Signs, binary_kernels
 from larq_bnnopt.callbacks.plots import plot_flips
+from larq_bnnopt.callbacks.rates import rates_of
 
 _CAPACITY = 256
 
@@ -28,9 +31,20 @@ class FlipMonitor(tf.keras.callbacks.Callback):
 
     - `flip_ratio`: FF of a step over all binary weights, mean of the epoch's steps;
     - `flip_ratio/LAYER`: the same for the kernel of each layer;
-    - `c2i_ratio`: share of weights with the sign that they started with.
+    - `c2i_ratio`: share of weights with the sign that they started with;
+    - `positive_ratio`: share of weights that are positive at the end of the epoch;
+    - `dead_ratio`: share of weights without a gradient in any step of it;
+    - `never_flipped_ratio`: share of weights that have not flipped since the start;
+    - with `per_weight`, `flips_p50`, `flips_p75`, `flips_p95`, `flips_p99` and
+      `flips_max`: percentiles of how often a weight flipped in the epoch.
 
-    Put it in front of callbacks that read the logs.
+    Put it in front of callbacks that read the logs. Latent and latent-free kernels
+    count alike, in the training step; two replicas count once. With `csv_path`, a
+    training that goes on after an interruption counts as if it had never stopped.
+
+    It warns of a kernel, once and by its layer's name, of which no weight flips in an
+    epoch of the first half of the training; of which 99 % have the same sign; and whose
+    flips are no fewer after a rate of its optimizer fell to a tenth.
 
     After the first epoch of a training it warns of each kernel with the quantizer
     `NoOp(precision=1)` that was +-c of each output channel before and is not any more:
@@ -39,11 +53,17 @@ class FlipMonitor(tf.keras.callbacks.Callback):
     Args:
         csv_path: File for a table of one row a step: epoch and batch counted from 0,
             FF of all weights and of each layer. A training that starts at an epoch
-            above 0 goes on behind the earlier epochs of the file. Defaults to `None`.
+            above 0 goes on behind the earlier epochs of the file. Beside it stand a
+            table of one row an epoch and layer, `<name>_layers.csv`, with the shares
+            above, and `<name>_state.npz`, which a training that goes on reads.
+            Defaults to `None`.
         plot_path: File for a picture of that table, drawn when the training ends.
             Defaults to `None`.
         start: Kernels that C2I compares with, by layer name, for a training that goes
-            on. Defaults to `None`, the kernels when the training begins.
+            on. Defaults to `None`: those of the file of the state, or else the kernels
+            when the training begins.
+        per_weight: Whether to count the flips of each weight, too, which costs a
+            float32 for each. Defaults to `False`.
 
     Raises:
         ValueError: If `plot_path` is given without `csv_path`; when the training
@@ -62,7 +82,8 @@ class FlipMonitor(tf.keras.callbacks.Callback):
         ([0.5], [0.5])
 
     References:
-        Paper 001 (gradient filtering), eq. 18 for FF; paper 000 (AdamBNN) for C2I.
+        Paper 001 (gradient filtering), eq. 18 for FF; paper 000 (AdamBNN) for C2I;
+        paper 002 (MeliusNet), appendix C, figure 7 for the percentiles.
     """
 
     _counter: FlipCounter
@@ -72,6 +93,7 @@ class FlipMonitor(tf.keras.callbacks.Callback):
         csv_path: str | os.PathLike[str] | None = None,
         plot_path: str | os.PathLike[str] | None = None,
         start: Mapping[str, np.ndarray] | None = None,
+        per_weight: bool = False,
     ):
         super().__init__()
         if plot_path is not None and csv_path is None:
@@ -81,6 +103,7 @@ class FlipMonitor(tf.keras.callbacks.Callback):
         self.csv_path = None if csv_path is None else pathlib.Path(csv_path)
         self.plot_path = None if plot_path is None else pathlib.Path(plot_path)
         self.start = start
+        self.per_weight = per_weight
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Makes the training step count flips."""
@@ -93,13 +116,14 @@ class FlipMonitor(tf.keras.callbacks.Callback):
                 f"{self.model.name} has no trainable binary kernel to watch. Binary "
                 "layers have kernel_quantizer='ste_sign' or NoOp(precision=1)."
             )
+        self._kernels = list(kernels.values())
         self._names = list(kernels)
         self._sizes = np.array([int(np.prod(k.shape)) for k in kernels.values()])
         # Steps in one execution are counted before Keras calls back.
         execution = self.model._steps_per_execution
         self._execution = 1 if execution is None else int(execution.numpy())
         capacity = max(_CAPACITY, 2 * self._execution)
-        self._counter = FlipCounter(self.model, kernels, capacity)
+        self._counter = FlipCounter(self.model, kernels, capacity, self.per_weight)
         if self.start is not None:
             if set(self.start) != set(kernels):
                 raise ValueError(
@@ -109,20 +133,47 @@ class FlipMonitor(tf.keras.callbacks.Callback):
             self._counter.start_from([self.start[name] for name in self._names])
         self._counter.attach(self.params)
         self._drift: DriftWatch | None = DriftWatch(kernels)
+        self._warnings = EarlyWarnings(self.params["epochs"])
         self._first_epoch = True
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Starts the counts of an epoch."""
         if self._first_epoch and self.csv_path is not None:
-            if epoch == 0 and self.csv_path.exists():
-                raise FileExistsError(
-                    f"{self.csv_path} holds the flips of an earlier training. Name "
-                    "another file or move it away."
-                )
-            summaries.drop_epochs(self.csv_path, epoch)
+            self._go_on(self.csv_path, epoch)
         self._first_epoch = False
         self._flips: list[np.ndarray] = []
         self._taken = 0
+        self._counter.begin_epoch()
+
+    def _go_on(self, path: pathlib.Path, epoch: int) -> None:
+        """Puts a training behind the earlier epochs of its files."""
+        there = path.exists()
+        if epoch == 0 and there:
+            raise FileExistsError(
+                f"{path} holds the flips of an earlier training. Name "
+                "another file or move it away."
+            )
+        summaries.drop_epochs(path, epoch)
+        summaries.drop_epochs(summaries.layers_path(path), epoch)
+        if not there:
+            return
+        state = flip_state.read(summaries.state_path(path), epoch)
+        if state is None:
+            warnings.warn(
+                f"{summaries.state_path(path)} does not hold the state of epoch "
+                f"{epoch}, from which this training goes on: never_flipped_ratio "
+                f"{'' if self.start else 'and c2i_ratio '}count from here.",
+                stacklevel=2,
+            )
+        elif set(state) == set(self._names) and self._is_start(state):
+            self._counter.go_on_from([state[name] for name in self._names])
+
+    def _is_start(self, state: Mapping[str, Signs]) -> bool:
+        """Whether a state is of a training that started as this one did."""
+        return self.start is None or all(
+            np.array_equal(signs.start, self.start[name] < 0)
+            for name, signs in state.items()
+        )
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Fetches the counts before the device has no more room for them."""
@@ -131,7 +182,7 @@ class FlipMonitor(tf.keras.callbacks.Callback):
         self._last = batch + 1
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Writes the epoch's flips into the logs and the table."""
+        """Writes the epoch's flips into the logs and the tables, and warns."""
         if self._drift is not None:
             self._drift.warn()
             self._drift = None
@@ -139,21 +190,45 @@ class FlipMonitor(tf.keras.callbacks.Callback):
         flips = np.concatenate(self._flips)
         total = flips.sum(axis=1) / self._sizes.sum()
         ratios = flips / self._sizes
+        layers = dict(zip(self._names, self._counter.epoch()))
+        means = dict(zip(self._names, ratios.mean(axis=0)))
         if logs is not None:
             logs["flip_ratio"] = float(total.mean())
-            for name, ratio in zip(self._names, ratios.mean(axis=0)):
+            for name, ratio in means.items():
                 logs[f"flip_ratio/{name}"] = float(ratio)
             changed = self._counter.changed_since_start()
             logs["c2i_ratio"] = 1.0 - changed / int(self._sizes.sum())
-        if self.csv_path is not None:
-            summaries.append_rows(
-                self.csv_path,
-                [*summaries.FIRST_COLUMNS, *self._names],
-                (
-                    [epoch, batch, *(f"{value:.6g}" for value in (whole, *parts))]
-                    for batch, (whole, parts) in enumerate(zip(total, ratios))
-                ),
-            )
+            logs.update(summaries.shares(list(layers.values()), self._sizes))
+        self._warnings.look(
+            epoch,
+            means,
+            {name: layer.positive for name, layer in layers.items()},
+            {name: layer.dead for name, layer in layers.items()},
+            rates_of(self.model.optimizer, self._kernels),
+        )
+        if self.csv_path is None:
+            return
+        summaries.append_rows(
+            self.csv_path,
+            [*summaries.FIRST_COLUMNS, *self._names],
+            (
+                [epoch, batch, *(f"{value:.6g}" for value in (whole, *parts))]
+                for batch, (whole, parts) in enumerate(zip(total, ratios))
+            ),
+        )
+        summaries.append_rows(
+            summaries.layers_path(self.csv_path),
+            summaries.LAYER_COLUMNS,
+            (
+                [epoch, name, f"{means[name]:.6g}", *summaries.layer_row(layer)]
+                for name, layer in layers.items()
+            ),
+        )
+        flip_state.write(
+            summaries.state_path(self.csv_path),
+            epoch + 1,
+            dict(zip(self._names, self._counter.state())),
+        )
 
     def on_train_end(self, logs: Any = None) -> None:
         """Gives the model its own training step back and draws the picture."""

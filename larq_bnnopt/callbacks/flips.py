@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,6 +58,77 @@ def _name_variables(layer: Any, prefix: str, names: dict[int, str]) -> None:
         names.setdefault(id(variable), f"{prefix}{layer.name}/{own}")
 
 
+@dataclasses.dataclass(frozen=True)
+class KernelEpoch:
+    """What became of the weights of one kernel in an epoch.
+
+    Attributes:
+        positive: Share of weights that are positive, or 0, at its end.
+        dead: Share of weights that had no gradient in any of its steps, `None` where
+            the training does not apply gradients.
+        never_flipped: Share of weights that kept their sign since the training began.
+        flips: How often each weight flipped in this epoch, float32 (weights,), or
+            `None` if that was not counted.
+    """
+
+    positive: float
+    dead: float | None
+    never_flipped: float
+    flips: np.ndarray | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Signs:
+    """The history of a kernel's signs.
+
+    Attributes:
+        start: Which weights were negative when the training began, bool.
+        flipped: Which weights flipped since, bool.
+    """
+
+    start: np.ndarray
+    flipped: np.ndarray
+
+
+class AppliedGradients:
+    """Keeps the gradients that an optimizer is given, while it is watched.
+
+    Args:
+        optimizer: An optimizer of Keras.
+    """
+
+    def __init__(self, optimizer: Any):
+        self._optimizer = optimizer
+        # The replicas of a strategy are traced in threads that take turns.
+        self._kept = threading.local()
+        self._own = vars(optimizer).get("apply_gradients")
+        apply = optimizer.apply_gradients
+
+        def keeping(grads_and_vars: Any, *arguments: Any, **named: Any) -> Any:
+            pairs = list(grads_and_vars)
+            kept = getattr(self._kept, "gradients", {})
+            kept.update((id(v), g) for g, v in pairs if g is not None)
+            return apply(pairs, *arguments, **named)
+
+        optimizer.apply_gradients = keeping
+
+    def during(self, step: Callable[[], Any]) -> tuple[Any, dict[int, Any]]:
+        """Returns what a step returns, and gradients by the `id` of their variable."""
+        gradients: dict[int, Any] = {}
+        self._kept.gradients = gradients
+        try:
+            return step(), gradients
+        finally:
+            del self._kept.gradients
+
+    def detach(self) -> None:
+        """Gives the optimizer its own method back."""
+        if self._own is None:
+            del self._optimizer.apply_gradients
+        else:
+            self._optimizer.apply_gradients = self._own
+
+
 class FlipCounter:
     """Counts the flips of each kernel in each training step of a model.
 
@@ -68,21 +141,40 @@ class FlipCounter:
         model: A built and compiled model.
         kernels: Kernels to watch, by name.
         capacity: Steps that the counts can wait for.
+        per_weight: Whether to count the flips of each weight. Defaults to `False`.
     """
 
     def __init__(
-        self, model: tf.keras.Model, kernels: dict[str, tf.Variable], capacity: int
+        self,
+        model: tf.keras.Model,
+        kernels: dict[str, tf.Variable],
+        capacity: int,
+        per_weight: bool = False,
     ):
         self._model = model
         self._kernels = list(kernels.values())
         self.capacity = capacity
+        # Whether the training applies gradients, which is known when it is traced.
+        self._has_gradients = False
         with model.distribute_strategy.scope():
-            self._counts = tf.Variable(
-                tf.zeros((capacity, len(kernels)), tf.int64),
-                trainable=False,
-                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-                name="flip_counts",
-            )
+            self._counts = _variable((capacity, len(kernels)), tf.int64, "flip_counts")
+            shapes = [kernel.shape for kernel in self._kernels]
+            self._flipped = [_variable(s, tf.bool, "flipped") for s in shapes]
+            # Floats, because integers of 32 bits do not live on a GPU.
+            self._flips = [
+                _variable(s, tf.float32, "flips") for s in shapes if per_weight
+            ]
+            # Each replica sees gradients of its own.
+            self._alive = [
+                _variable(
+                    s,
+                    tf.float32,
+                    "had_gradient",
+                    synchronization=tf.VariableSynchronization.ON_READ,
+                    aggregation=tf.VariableAggregation.SUM,
+                )
+                for s in shapes
+            ]
         self._start = [_negative(kernel) for kernel in self._kernels]
 
     def attach(self, fit: object) -> None:
@@ -100,17 +192,30 @@ class FlipCounter:
             raise ValueError(f"{model.name} is watched by a FlipMonitor already.")
         self.detach()
         step: Callable[[Any], Any] = model.train_step
+        applied = AppliedGradients(model.optimizer)
 
         def counting_step(data: Any) -> Any:
             before = [_negative(kernel) for kernel in self._kernels]
-            logs = step(data)
-            flips = tf.stack(_differences(before, self._kernels))
+            logs, gradients = applied.during(lambda: step(data))
+            differences = _differences(before, self._kernels)
             # The newest count stands last.
+            flips = tf.stack([tf.math.count_nonzero(d) for d in differences])
             self._counts.assign(tf.concat([self._counts[1:], flips[None]], axis=0))
+            for flipped, difference in zip(self._flipped, differences):
+                flipped.assign(flipped | difference)
+            for total, difference in zip(self._flips, differences):
+                total.assign_add(tf.cast(difference, tf.float32))
+            for alive, kernel in zip(self._alive, self._kernels):
+                gradient = gradients.get(id(kernel))
+                if gradient is not None:
+                    there = tf.convert_to_tensor(gradient) != 0
+                    alive.assign(tf.maximum(alive, tf.cast(there, tf.float32)))
+            self._has_gradients |= bool(gradients)
             return logs
 
         marks: Any = counting_step
         marks.counts_for = fit
+        marks.applied = applied
         marks.replaces = vars(model).get("train_step")
         model.train_step = counting_step
         model.make_train_function(force=True)
@@ -120,6 +225,7 @@ class FlipCounter:
         step = vars(self._model).get("train_step")
         if not hasattr(step, "counts_for"):
             return
+        step.applied.detach()
         if step.replaces is None:
             del self._model.train_step
         else:
@@ -130,13 +236,65 @@ class FlipCounter:
         """Returns the counts of the last steps, int64 (steps, kernels)."""
         return self._counts.numpy()[self.capacity - steps :]
 
-    def start_from(self, kernels: list[np.ndarray]) -> None:
+    def begin_epoch(self) -> None:
+        """Starts anew what is counted for an epoch."""
+        # In its scope the strategy reaches the variables of all replicas.
+        with self._model.distribute_strategy.scope():
+            for variable in (*self._flips, *self._alive):
+                variable.assign(tf.zeros(variable.shape, variable.dtype))
+
+    def epoch(self) -> list[KernelEpoch]:
+        """Returns what became of the weights of each kernel since `begin_epoch`."""
+        flips = [total.numpy().ravel() for total in self._flips]
+        result = []
+        for index, kernel in enumerate(self._kernels):
+            dead: float | None = None
+            if self._has_gradients:
+                with self._model.distribute_strategy.scope():
+                    had = tf.convert_to_tensor(self._alive[index]) > 0
+                dead = 1.0 - _share(had)
+            result.append(
+                KernelEpoch(
+                    positive=1.0 - _share(_negative(kernel)),
+                    dead=dead,
+                    never_flipped=1.0 - _share(self._flipped[index]),
+                    flips=flips[index] if flips else None,
+                )
+            )
+        return result
+
+    def state(self) -> list[Signs]:
+        """Returns what a training that goes on must know of its beginning."""
+        return [
+            Signs(start.numpy(), flipped.numpy())
+            for start, flipped in zip(self._start, self._flipped)
+        ]
+
+    def go_on_from(self, state: Sequence[Signs]) -> None:
+        """Takes over what an earlier part of the training knew."""
+        self._start = [tf.constant(signs.start) for signs in state]
+        for flipped, signs in zip(self._flipped, state):
+            flipped.assign(signs.flipped)
+
+    def start_from(self, kernels: Sequence[np.ndarray]) -> None:
         """Takes these kernels as those that the training started from."""
         self._start = [tf.constant(kernel < 0) for kernel in kernels]
 
     def changed_since_start(self) -> int:
         """Returns how many weights have another sign than at the start."""
-        return int(tf.add_n(_differences(self._start, self._kernels)))
+        differences = _differences(self._start, self._kernels)
+        return int(tf.add_n([tf.math.count_nonzero(d) for d in differences]))
+
+
+def _variable(shape: Any, dtype: tf.DType, name: str, **options: Any) -> tf.Variable:
+    options.setdefault("aggregation", tf.VariableAggregation.ONLY_FIRST_REPLICA)
+    return tf.Variable(tf.zeros(shape, dtype), trainable=False, name=name, **options)
+
+
+def _share(booleans: Any) -> float:
+    """Returns the share of those that are true."""
+    found = tf.convert_to_tensor(booleans)
+    return int(tf.math.count_nonzero(found)) / found.shape.num_elements()
 
 
 def _negative(kernel: tf.Variable) -> tf.Tensor:
@@ -146,7 +304,4 @@ def _negative(kernel: tf.Variable) -> tf.Tensor:
 def _differences(
     before: list[tf.Tensor], kernels: list[tf.Variable]
 ) -> list[tf.Tensor]:
-    return [
-        tf.math.count_nonzero(old != _negative(kernel))
-        for old, kernel in zip(before, kernels)
-    ]
+    return [old != _negative(kernel) for old, kernel in zip(before, kernels)]

@@ -1,4 +1,4 @@
-"""The table of flips that `FlipMonitor` leaves: one row a training step."""
+"""The tables that `FlipMonitor` leaves: a row a training step, a row a layer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,66 @@ import os
 import pathlib
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
+from larq_bnnopt.callbacks.flips import KernelEpoch
+
 FIRST_COLUMNS = ("epoch", "batch", "flip_ratio")
+# Percentiles of the flips of a weight in an epoch.
+PERCENTILES = {
+    "flips_p50": 50,
+    "flips_p75": 75,
+    "flips_p95": 95,
+    "flips_p99": 99,
+    "flips_max": 100,
+}
+_SHARES = ("positive_ratio", "dead_ratio", "never_flipped_ratio")
+LAYER_COLUMNS = ("epoch", "layer", "flip_ratio", *_SHARES, *PERCENTILES)
+
+
+def layers_path(path: pathlib.Path) -> pathlib.Path:
+    """Returns where the table of layers stands, beside that of steps."""
+    return path.with_name(f"{path.stem}_layers.csv")
+
+
+def state_path(path: pathlib.Path) -> pathlib.Path:
+    """Returns where the state of a training stands, beside its table."""
+    return path.with_name(f"{path.stem}_state.npz")
+
+
+def shares(layers: Sequence[KernelEpoch], sizes: np.ndarray) -> dict[str, float]:
+    """Returns the shares and percentiles of all weights, as the logs name them.
+
+    Args:
+        layers: The layers.
+        sizes: Number of weights of each.
+    """
+    found = {
+        "positive_ratio": [layer.positive for layer in layers],
+        "dead_ratio": [layer.dead for layer in layers if layer.dead is not None],
+        "never_flipped_ratio": [layer.never_flipped for layer in layers],
+    }
+    logs = {
+        name: float(np.average(values, weights=sizes))
+        for name, values in found.items()
+        if values
+    }
+    flips = [layer.flips for layer in layers if layer.flips is not None]
+    return {**logs, **(_percentiles(np.concatenate(flips)) if flips else {})}
+
+
+def layer_row(layer: KernelEpoch) -> list[str]:
+    """Returns the cells of a layer behind its flip ratio; unknown ones are empty."""
+    known = (layer.positive, layer.dead, layer.never_flipped)
+    cells = ["" if share is None else f"{share:.6g}" for share in known]
+    if layer.flips is None:
+        return cells + [""] * len(PERCENTILES)
+    return cells + [f"{value:g}" for value in _percentiles(layer.flips).values()]
+
+
+def _percentiles(flips: np.ndarray) -> dict[str, float]:
+    values = np.percentile(flips, list(PERCENTILES.values()))
+    return dict(zip(PERCENTILES, map(float, values)))
 
 
 def append_rows(

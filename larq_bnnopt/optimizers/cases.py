@@ -60,6 +60,10 @@ class Cases:
         """Returns the index of the optimizer of each variable."""
         return predicates.route(variables, self.predicates, self._names)
 
+    def optimizers_of(self, variables: Sequence[tf.Variable]) -> list[Any]:
+        """Returns the optimizer that trains each of some variables."""
+        return [self.optimizers[index] for index in self._route(variables)]
+
     @property
     def learning_rate(self) -> Any:
         """The learning rate of the default optimizer."""

@@ -1,6 +1,7 @@
 """Flips are counted exactly, whatever the model, the optimizer or the execution."""
 
 import csv
+import itertools
 import re
 import warnings
 
@@ -301,3 +302,150 @@ def test_kernels_keep_their_names(tmp_path):
     )
     expected = ["both/depthwise_kernel", "both/pointwise_kernel"]
     assert list(binary_kernels(separable)) == expected
+
+
+SIZES = {"first": 72, "second": 96}
+
+
+def layers_of(path):
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {(int(row["epoch"]), row["layer"]): row for row in rows}
+
+
+@pytest.mark.parametrize("latent", [False, True])
+def test_shares_and_percentiles_are_those_of_a_full_copy(latent, tmp_path):
+    model, signs = compiled(latent), Signs()
+    monitor = FlipMonitor(tmp_path / "flips.csv", per_weight=True)
+    history = fit(model, [monitor, signs]).history
+    rows = layers_of(tmp_path / "flips_layers.csv")
+    assert len(rows) == 6
+    counts, never = {}, {}
+    for index, name in enumerate(SIZES):
+        steps = [s[index].ravel() for s in signs.signs]
+        flips = np.array([a != b for a, b in itertools.pairwise(steps)])
+        for epoch in range(3):
+            counts[epoch, name] = flips[5 * epoch : 5 * epoch + 5].sum(axis=0)
+            never[epoch, name] = (flips[: 5 * epoch + 5].sum(axis=0) == 0).mean()
+            row = rows[epoch, name]
+            positive = steps[5 * epoch + 5].mean()
+            assert float(row["positive_ratio"]) == pytest.approx(positive, rel=1e-5)
+            assert float(row["never_flipped_ratio"]) == pytest.approx(
+                never[epoch, name], rel=1e-5
+            )
+            for column, q in (("flips_p50", 50), ("flips_p95", 95), ("flips_max", 100)):
+                expected = np.percentile(counts[epoch, name], q)
+                assert float(row[column]) == pytest.approx(expected)
+            ratio = flips[5 * epoch : 5 * epoch + 5].mean()
+            assert float(row["flip_ratio"]) == pytest.approx(ratio, rel=1e-5)
+    assert 0 < never[0, "first"] < 1
+    both = np.concatenate([counts[2, name] for name in SIZES])
+    assert history["flips_p95"][2] == pytest.approx(np.percentile(both, 95))
+    whole = sum(never[2, name] * size for name, size in SIZES.items()) / 168
+    assert history["never_flipped_ratio"][2] == pytest.approx(whole)
+
+
+def zero_feature(rows):
+    x = X.copy()
+    x[rows, 0] = 0
+    return x
+
+
+def dead_of(model, x, path):
+    model.fit(x, Y, batch_size=16, epochs=1, shuffle=False, verbose=0,
+              callbacks=[FlipMonitor(path)])  # fmt: skip
+    rows = layers_of(path.with_name(f"{path.stem}_layers.csv"))
+    return {name: float(rows[0, name]["dead_ratio"]) for name in SIZES}
+
+
+@pytest.mark.parametrize("latent", [False, True])
+def test_weights_without_a_gradient_are_dead(latent, tmp_path):
+    """What multiplies an input that is always zero gets none; one other is enough."""
+    whole = dead_of(compiled(latent), zero_feature(slice(None)), tmp_path / "a.csv")
+    assert whole == {"first": pytest.approx(12 / 72, rel=1e-5), "second": 0}
+    once = dead_of(compiled(latent), zero_feature(slice(1, None)), tmp_path / "b.csv")
+    assert once == {"first": 0, "second": 0}
+
+
+def test_a_gradient_in_one_replica_is_a_gradient(two_replicas, tmp_path):
+    # Of each batch of 16, the second half goes to the second replica.
+    first_half = np.arange(80) % 16 < 8
+    for index, (rows, expected) in enumerate(
+        [(first_half, 0), (~first_half, 0), (slice(None), 12 / 72)]
+    ):
+        with two_replicas.scope():
+            model = compiled(False)
+        dead = dead_of(model, zero_feature(rows), tmp_path / f"{index}.csv")
+        assert dead["first"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_gradients_are_seen_under_mixed_precision(tmp_path):
+    model = compiled(False)
+    optimizer = tf.keras.mixed_precision.LossScaleOptimizer(model.optimizer)
+    model.compile(optimizer, model.loss)
+    dead = dead_of(model, zero_feature(slice(None)), tmp_path / "a.csv")
+    assert dead["first"] == pytest.approx(12 / 72, rel=1e-5)
+    assert "apply_gradients" not in vars(model.optimizer)
+
+
+def test_a_training_without_an_optimizer_has_no_dead_weights(tmp_path):
+    model = compiled(False)
+    step = model.train_step
+    model.train_step = lambda data: (model.test_step(data), step)[0]
+    with pytest.warns(UserWarning, match="No binary weight of first, second flipped"):
+        history = fit(model, [FlipMonitor(tmp_path / "a.csv")], epochs=1).history
+    assert "dead_ratio" not in history
+    assert history["never_flipped_ratio"] == [1]
+
+
+def test_what_goes_on_counts_as_if_it_had_never_stopped(tmp_path):
+    whole, parts = tmp_path / "whole.csv", tmp_path / "parts.csv"
+    expected = fit(compiled(True), [FlipMonitor(whole)], epochs=4).history
+    model = compiled(True)
+    fit(model, [FlipMonitor(parts)], epochs=2)
+    rest = fit(model, [FlipMonitor(parts)], epochs=4, initial_epoch=2).history
+    for name in ("never_flipped_ratio", "c2i_ratio", "dead_ratio", "flip_ratio"):
+        assert rest[name] == expected[name][2:]
+    for suffix in (".csv", "_layers.csv"):
+        texts = [p.with_name(p.stem + suffix).read_text() for p in (whole, parts)]
+        assert texts[0] == texts[1]
+
+
+def test_a_training_killed_before_its_model_was_saved_goes_on_an_epoch_earlier(
+    tmp_path,
+):
+    path = tmp_path / "flips.csv"
+    model = compiled(True)
+    fit(model, [FlipMonitor(path)], epochs=2)
+    weights = model.get_weights(), [v.numpy() for v in model.optimizer.variables]
+    expected = fit(model, [FlipMonitor(path)], epochs=3, initial_epoch=2).history
+    model.set_weights(weights[0])
+    for variable, value in zip(model.optimizer.variables, weights[1]):
+        variable.assign(value)
+    again = fit(model, [FlipMonitor(path)], epochs=3, initial_epoch=2).history
+    assert again == expected
+
+
+def test_a_missing_or_damaged_state_is_told(tmp_path):
+    path = tmp_path / "flips.csv"
+    model = compiled(True)
+    fit(model, [FlipMonitor(path)], epochs=2)
+    state = tmp_path / "flips_state.npz"
+    for content in (state.read_bytes()[:100], b"", None):
+        state.unlink()
+        if content is not None:
+            state.write_bytes(content)
+        with pytest.warns(UserWarning, match="ratio and c2i_ratio count from here"):
+            fit(model, [FlipMonitor(path)], epochs=3, initial_epoch=2)
+
+
+def test_the_state_of_another_start_is_not_taken(tmp_path):
+    path = tmp_path / "flips.csv"
+    model = compiled(True)
+    fit(model, [FlipMonitor(path)], epochs=2)
+    start = {name: k.numpy() for name, k in binary_kernels(model).items()}
+    history = fit(
+        model, [FlipMonitor(path, start=start)], epochs=3, initial_epoch=2
+    ).history
+    # Five steps at most are behind it.
+    assert history["c2i_ratio"][0] >= history["never_flipped_ratio"][0] > 0.5

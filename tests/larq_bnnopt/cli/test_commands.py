@@ -1,13 +1,17 @@
-"""The command as a user calls it: a process, its exit code, what it prints."""
+"""The command as a user calls it: its exit code, what it prints."""
 
+import contextlib
+import io
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import types
 
 import numpy as np
 import pytest
@@ -15,28 +19,48 @@ import tensorflow as tf
 
 from converters.runtime.board import free_cores
 from larq_bnnopt import recipes
+from larq_bnnopt.cli import main
+from larq_bnnopt.cli.console import console
 from larq_bnnopt.recipes import Run
 
 BNNOPT = pathlib.Path(sys.executable).with_name("bnnopt")
 
 
-def bnnopt(*arguments, cwd, code=0, env=None):
+def process(*arguments, cwd, code=0):
+    """Runs the command in a process of its own, which takes seconds to start."""
     run = subprocess.run(
         [BNNOPT, *map(str, arguments)],
         cwd=cwd,
         capture_output=True,
         text=True,
         timeout=500,
-        env={**os.environ, "COLUMNS": "100", **(env or {})},
+        env={**os.environ, "COLUMNS": "100"},
     )
     assert run.returncode == code, run.stdout + run.stderr
+    return run
+
+
+def bnnopt(*arguments, cwd, code=0):
+    """Runs the command here."""
+    out, err, before = io.StringIO(), io.StringIO(), os.getcwd()
+    console.width = 100
+    os.chdir(cwd)
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            got = main([str(argument) for argument in arguments])
+    except SystemExit as ended:
+        got = ended.code
+    finally:
+        os.chdir(before)
+    run = types.SimpleNamespace(stdout=out.getvalue(), stderr=err.getvalue())
+    assert got == code, run.stdout + run.stderr
     return run
 
 
 @pytest.fixture(scope="module")
 def quickstart(tmp_path_factory):
     folder = tmp_path_factory.mktemp("quickstart")
-    run = bnnopt("quickstart", "--epochs", 2, cwd=folder)
+    run = process("quickstart", "--epochs", 2, cwd=folder)
     return folder, run
 
 
@@ -44,7 +68,8 @@ def test_quickstart_leaves_everything(quickstart):
     folder, run = quickstart
     files = {path.name for path in (folder / "runs" / "quickstart-1").iterdir()}
     assert files == {
-        "config.json", "history.csv", "flips.csv", "flips.png", "confusion.png",
+        "config.json", "history.csv", "flips.csv", "flips_layers.csv",
+        "flips_state.npz", "flips.png", "confusion.png",
         "model.keras", "model.tflite", "report.html", "report.json", "report.md",
     }  # fmt: skip
     for line in ("accuracy in Keras", "binary layers converted", "6 of 6"):
@@ -217,6 +242,12 @@ def test_wrong_input_is_one_line_and_two(words, message, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_wrong_input_of_a_process_is_one_line_and_two(tmp_path):
+    run = process("train", "--optimizer", "dide", cwd=tmp_path, code=2)
+    assert run.stderr.startswith("bnnopt: No optimizer 'dide'. Nearest: diode")
+    assert run.stderr.count("\n") == 1
+
+
 def test_a_dry_run_shows_the_recipe_and_makes_nothing(tmp_path):
     words = ("--preset", "adambnn_imagenet", "--model", "tiny_residual_bnn")
     words = (*words, "--dataset", "fashion_mnist_mini", "--epochs", 2, "--dry-run")
@@ -292,34 +323,67 @@ TRAINING = ("train", "--epochs", "3", "--batch-size", "200")
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory):
     folder = tmp_path_factory.mktemp("straight")
-    bnnopt(*TRAINING, "--run", "straight", cwd=folder)
+    process(*TRAINING, "--run", "straight", cwd=folder)
     return folder / "straight"
 
 
-@pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL])
-def test_a_killed_training_goes_on_exactly(kill, straight, tmp_path):
-    process = subprocess.Popen(
-        [BNNOPT, *TRAINING, "--run", "killed"],
-        cwd=tmp_path,
+def start(*words, cwd):
+    return subprocess.Popen(
+        [BNNOPT, *words],
+        cwd=cwd,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         # Started in the background, a shell's jobs ignore it.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
+
+
+def assert_equal_runs(run, expected):
+    models = [recipes.load_model(folder / "model.keras") for folder in (expected, run)]
+    for weights, ours in zip(*(model.weights for model in models)):
+        np.testing.assert_array_equal(ours.numpy(), weights.numpy(), weights.name)
+    for name in ("history.csv", "flips.csv", "flips_layers.csv"):
+        assert (run / name).read_text() == (expected / name).read_text()
+
+
+@pytest.mark.parametrize(
+    "kill", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGKILL]
+)
+def test_a_killed_training_goes_on_exactly(kill, straight, tmp_path):
+    killed = start(*TRAINING, "--run", "killed", cwd=tmp_path)
     wait_for((tmp_path / "killed" / "model.keras").exists)
-    process.send_signal(kill)
-    stdout, _ = process.communicate(timeout=60)
+    killed.send_signal(kill)
+    stdout, _ = killed.communicate(timeout=60)
     if kill == signal.SIGINT:
-        assert process.returncode == 130
+        assert killed.returncode == 130
         assert "Go on with: bnnopt train --resume killed" in " ".join(stdout.split())
-    bnnopt("train", "--resume", "killed", cwd=tmp_path)
-    models = [
-        recipes.load_model(run / "model.keras")
-        for run in (straight, tmp_path / "killed")
-    ]
-    for expected, ours in zip(*(model.weights for model in models)):
-        np.testing.assert_array_equal(ours.numpy(), expected.numpy(), expected.name)
-    for name in ("history.csv", "flips.csv"):
-        expected = (straight / name).read_text()
-        assert (tmp_path / "killed" / name).read_text() == expected
+    process("train", "--resume", "killed", cwd=tmp_path)
+    assert_equal_runs(tmp_path / "killed", straight)
+
+
+@pytest.mark.slow
+def test_ten_kills_at_random_moments_change_nothing(straight, tmp_path):
+    began = time.monotonic()
+    process(*TRAINING, "--run", "timed", cwd=tmp_path)
+    whole = time.monotonic() - began
+    generator, kills, runs = random.Random(0), 0, 0
+    while kills < 10:
+        runs += 1
+        run = tmp_path / f"run{runs}"
+        while True:
+            words = (*TRAINING, "--run", run.name)
+            if run.exists():
+                words = ("train", "--resume", run.name)
+            going = start(*words, cwd=tmp_path)
+            try:
+                _, errors = going.communicate(timeout=generator.uniform(0.3, 1) * whole)
+            except subprocess.TimeoutExpired:
+                going.kill()
+                going.communicate()
+                kills += 1
+                continue
+            assert going.returncode == 0, errors
+            break
+        assert_equal_runs(run, straight)
+    assert runs < 10

@@ -105,6 +105,7 @@ def test_what_cannot_be_is_refused(options, message):
         Distiller(**{"student": classifier(0), "teacher": classifier(1), **options})
 
 
+@pytest.mark.slow
 def test_a_run_with_a_teacher_goes_on_exactly(images, tmp_path):
     teacher = tmp_path / "teacher.keras"
     recipe = OneStep(dataset=images, image_size=16, epochs=2, batch_size=24, seed=5)

@@ -39,6 +39,7 @@ def test_a_rate_that_is_too_high_is_told_with_its_layer(recipe, tmp_path):
     assert not Run(tmp_path / "run").model.exists()
 
 
+@pytest.mark.slow
 def test_the_last_good_epoch_is_kept(recipe, tmp_path):
     with pytest.raises(TrainingDivergedError, match="holds the last good epoch"):
         recipes.train(recipe, tmp_path / "run", [Spoil(1)])

@@ -49,7 +49,9 @@ def uninterrupted(request, few, tmp_path_factory):
     return recipe, recipes.train(recipe, folder), folder
 
 
-@pytest.mark.parametrize("place", [(0, 5), (2, 3)])
+@pytest.mark.parametrize(
+    "place", [pytest.param((0, 5), marks=pytest.mark.slow), (2, 3)]
+)
 def test_an_interrupted_run_equals_the_uninterrupted(uninterrupted, place, tmp_path):
     recipe, straight, folder = uninterrupted
     with pytest.raises(KeyboardInterrupt):
@@ -59,12 +61,12 @@ def test_an_interrupted_run_equals_the_uninterrupted(uninterrupted, place, tmp_p
     resumed = recipes.resume(Run(tmp_path / "stopped"))
     for ours, expected in zip(resumed.weights, straight.weights):
         np.testing.assert_array_equal(ours.numpy(), expected.numpy(), expected.name)
-    for name in ("history.csv", "flips.csv"):
+    for name in ("history.csv", "flips.csv", "flips_layers.csv"):
         assert rows(tmp_path / "stopped" / name) == rows(folder / name), name
     names = sorted(path.name for path in (tmp_path / "stopped").iterdir())
     assert names == [
-        "config.json", "flips.csv", "flips.png", "history.csv", "model.keras",
-        "report.html",
+        "config.json", "flips.csv", "flips.png", "flips_layers.csv",
+        "flips_state.npz", "history.csv", "model.keras", "report.html",
     ]  # fmt: skip
 
 
