@@ -184,8 +184,9 @@ class Interpreter:
         Args:
             batch_size: How many samples.
             sizes: What follows the batch in the shapes of inputs, by name, as
-                `{"image": (256, 256, 3)}`. A network of convolutions that ends with a
-                mean over the image takes any. Defaults to `None`, those of now.
+                `{"image": (256, 256, 3)}`; the last axis, channels, stays. A network of
+                convolutions that ends with a mean over the image takes any. Defaults
+                to `None`, those of now.
 
         Raises:
             ValueError: If there is no such input, or the backend or the file cannot: a
@@ -448,6 +449,12 @@ def _resized(
             raise ValueError(
                 f"Input {info.name!r} is {('batch', *info.shape[1:])}. Received for "
                 f"what follows the batch: {size}"
+            )
+        if size[-1] != info.shape[-1]:
+            # Not every LiteRT checks it against the kernels that read them.
+            raise ValueError(
+                f"The last axis of input {info.name!r}, its channels, is "
+                f"{info.shape[-1]} in this file. Received: {size}"
             )
         yield dataclasses.replace(info, shape=(info.shape[0], *size))
 

@@ -261,13 +261,31 @@ class TfliteFile:
         """The number of tensors."""
         return len(self._graph.tensors)
 
+    def _needed(self, outputs: Sequence[int], given: Sequence[int] = ()) -> list[Any]:
+        """Returns the operators that outputs need, or that change something else.
+
+        XNNPACK, as of TensorFlow 2.19, ends the process on some that nobody reads.
+        """
+        wanted, kept = set(outputs) - set(given), []
+        for operator, facts in zip(
+            reversed(self._graph.operators), reversed(self.operators)
+        ):
+            if not facts.outputs or wanted & set(facts.outputs):
+                kept.append(operator)
+                wanted |= set(facts.inputs) - set(given)
+        return kept[::-1]
+
     def with_outputs(self, tensors: Sequence[int]) -> bytes:
         """Returns the content with other tensors as its outputs.
+
+        Operators that these do not need are left out.
 
         Args:
             tensors: Indices of tensors that the graph computes.
         """
+        kept = self._needed(tensors)
         with self._edited():
+            self._graph.operators = kept
             self._graph.outputs = np.array(tensors, np.int32)
             self._model.signatureDefs = []
             return self._packed()
@@ -275,17 +293,13 @@ class TfliteFile:
     def with_given(self, tensors: Sequence[int], outputs: Sequence[int]) -> bytes:
         """Returns the content with computed tensors as further inputs.
 
-        Operators that compute nothing else are left out.
+        Operators that the outputs do not need then are left out.
 
         Args:
             tensors: Indices of the tensors, behind the inputs of the file.
             outputs: Indices of computed tensors that are the outputs.
         """
-        kept = [
-            operator
-            for operator, facts in zip(self._graph.operators, self.operators)
-            if not set(facts.outputs) <= set(tensors)
-        ]
+        kept = self._needed(outputs, tensors)
         with self._edited():
             self._graph.inputs = np.array([*self.inputs, *tensors], np.int32)
             self._graph.outputs = np.array(outputs, np.int32)

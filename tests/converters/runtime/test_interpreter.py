@@ -134,7 +134,7 @@ def test_sizes_that_cannot_be_are_refused():
     for size in ((24, 24), (0, 24, 3)):
         with pytest.raises(ValueError, match="Received for what follows the batch"):
             interpreter.resize(1, {"image": size})
-    with pytest.raises(ValueError, match="does not run on 1 samples"):
+    with pytest.raises(ValueError, match="its channels, is 3 in this file"):
         interpreter.resize(1, {"image": (16, 16, 4)})
     content = plain(lambda x: tf.reshape(x, (-1, 8)), (2, 4))
     flat = converters.Interpreter(content, backend="delegate")
