@@ -115,3 +115,13 @@ def read_columns(path: str | os.PathLike[str]) -> dict[str, list[float]]:
     return {
         name: [float(row[index]) for row in rows] for index, name in enumerate(header)
     }
+
+
+def last_layers(path: str | os.PathLike[str]) -> list[dict[str, str]]:
+    """Returns the rows of the last epoch in a table of layers, none without a file."""
+    path = pathlib.Path(path)
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [row for row in rows if row["epoch"] == rows[-1]["epoch"]]

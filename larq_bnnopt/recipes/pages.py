@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from larq_bnnopt.callbacks import plot_flips
+from larq_bnnopt.callbacks import plot_flips, summaries
 from larq_bnnopt.recipes.histories import History, plot_histories
 from larq_bnnopt.recipes.runs import Run, versions
 
@@ -48,6 +48,7 @@ def write_page(run: Run, path: str | os.PathLike[str] | None = None) -> pathlib.
     if run.flips.exists() and history.last("flip_ratio") is not None:
         flips = _drawn(plot_flips, run.flips)
         parts.append(_picture("Flips of binary weights", flips))
+        parts.append(_layers(run))
     confusion = run.folder / "confusion.png"
     if confusion.exists():
         parts.append(_picture("Confusion on the test images", confusion.read_bytes()))
@@ -91,10 +92,27 @@ def _figures(history: History) -> Iterable[tuple[str, str]]:
         ("loss", "loss"),
         ("flip_ratio", "share of binary weights that flip in a step"),
         ("c2i_ratio", "share with the sign of the start"),
+        ("never_flipped_ratio", "share that has not flipped since the start"),
+        ("dead_ratio", "share without a gradient in the last epoch"),
     ):
         value = history.last(name)
         if value is not None:
             yield text, f"{value:.4g}"
+
+
+def _layers(run: Run) -> str:
+    """Returns the layers in the last epoch as a table, empty without their file."""
+    rows = summaries.last_layers(summaries.layers_path(run.flips))
+    if not rows:
+        return ""
+    columns = [name for name in rows[0] if any(row[name] for row in rows)]
+    heading = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
+    lines = [
+        "".join(f"<td>{html.escape(row[name])}</td>" for name in columns)
+        for row in rows
+    ]
+    table = "\n".join(f"<tr>{line}</tr>" for line in (heading, *lines))
+    return f"<h2>Binary layers in the last epoch</h2>\n<table>\n{table}\n</table>"
 
 
 def _drawn(plot: Any, what: Any) -> bytes:

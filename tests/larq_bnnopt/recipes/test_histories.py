@@ -72,6 +72,10 @@ def test_a_page_holds_its_pictures_and_figures(runs):
     run.flips.write_text(
         "epoch,batch,flip_ratio,<conv>\n0,0,0.02,0.02\n0,1,0.01,0.01\n1,0,0.001,0\n"
     )
+    (run.folder / "flips_layers.csv").write_text(
+        "epoch,layer,flip_ratio,dead_ratio,flips_max\n"
+        "0,<conv>,0.02,0.5,\n1,<conv>,0.0005,0.25,\n"
+    )
     page = recipes.write_page(run).read_text()
     pictures = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
     assert len(pictures) == 2
@@ -79,6 +83,9 @@ def test_a_page_holds_its_pictures_and_figures(runs):
         assert base64.b64decode(picture, validate=True).startswith(b"\x89PNG")
     assert "<th>accuracy on the test images</th><td>0.625</td>" in page
     assert "<th>model</th><td>tiny_residual_bnn</td>" in page
+    # Of the last epoch alone, and no column that was not counted.
+    assert page.count("&lt;conv&gt;") == 1 and "<td>0.25</td>" in page
+    assert "<th>dead_ratio</th>" in page and "flips_max" not in page
     # Nothing is fetched from elsewhere, and names are text.
     assert "http" not in page and "<conv>" not in page
     young = recipes.write_page(Run(runs / "young"), runs / "young.html").read_text()
