@@ -53,6 +53,13 @@ def add_arguments(parser: Parser) -> None:
     add("--temperature", type=positive(float), help="beside a teacher; default: 1")
     add("--hard-labels", type=float, help="share of the labels beside it; default: 0")
     add(
+        "--recalibrate",
+        type=positive(int),
+        metavar="BATCHES",
+        help="compute batch normalization's statistics anew from so many batches "
+        "behind the training, and show what that does; default: leave them",
+    )
+    add(
         "--no-augment",
         dest="augment",
         action="store_const",
@@ -119,6 +126,12 @@ def run(arguments: argparse.Namespace) -> int:
         more = _callbacks(arguments, folder)
         training.with_bar(
             lambda callbacks: recipes.train(recipe, folder, [*callbacks, *more]), folder
+        )
+    anew = recipes.Run(folder).read_recalibration()
+    if anew is not None:
+        console.print(
+            f"Batch normalization anew from {anew.batches} batches: accuracy "
+            f"{anew.before:.2%} before, {anew.after:.2%} behind it."
         )
     console.print(f"The run is in {folder}. Convert it with: bnnopt convert {folder}")
     return 0

@@ -2,5 +2,6 @@
 
 from larq_bnnopt.datasets.augmentation import Augmentation
 from larq_bnnopt.datasets.loading import EMBEDDED, Dataset, load
+from larq_bnnopt.datasets.records import write_records
 
-__all__ = ["EMBEDDED", "Augmentation", "Dataset", "load"]
+__all__ = ["EMBEDDED", "Augmentation", "Dataset", "load", "write_records"]

@@ -16,6 +16,7 @@ import tensorflow as tf
 from larq_bnnopt.datasets.augmentation import Augmentation
 from larq_bnnopt.datasets.folders import image_files
 from larq_bnnopt.datasets.photographs import Photographs
+from larq_bnnopt.datasets.records import examples_of, holds_records, record_files
 
 _Batch = tuple[tf.Tensor, tf.Tensor]
 
@@ -149,11 +150,13 @@ def load(
 
     `"fashion_mnist_mini"` comes with the package: 6,000 training and 1,000 test images,
     the first of each class of Fashion-MNIST. A folder holds images of one's own, in a
-    folder for each class: see `larq_bnnopt.datasets.folders.image_files`. Every other
-    name goes to tensorflow-datasets, which downloads the data on first use.
+    folder for each class: see `larq_bnnopt.datasets.folders.image_files`; or TFRecord
+    files, see `larq_bnnopt.datasets.records.record_files`. Every other name goes to
+    tensorflow-datasets, which downloads the data on first use.
 
     Images of any size, of folders and of sets such as `"imagenet2012"`, are resized:
-    for training a random part of each, for the test its middle.
+    for training a random part of each, for the test its middle. What fits into 1 GiB is
+    kept in memory: images of one size, the files of a folder, resized test images.
 
     Args:
         name: `"fashion_mnist_mini"`, a folder, or a name of tensorflow-datasets with
@@ -191,7 +194,10 @@ def load(
         source = _embedded()
     elif os.path.isdir(name):
         # A few hundred images are learned by heart sooner from small parts.
-        source = _from_folder(name, image_shape, _SMALL_SET if augment else None)
+        load_folder, changes = _from_folder, _SMALL_SET
+        if holds_records(pathlib.Path(name)):
+            load_folder, changes = _from_records, _LARGE_SET
+        source = load_folder(name, image_shape, changes if augment else None)
     else:
         source = _from_tfds(name, data_dir, image_shape, augment)
     if image_shape is not None and source.input_shape != tuple(image_shape):
@@ -305,15 +311,15 @@ def _from_folder(
 ) -> _Source:
     files = image_files(pathlib.Path(name))
     photographs = _photographs(image_shape, changes)
-    paths = tf.constant(files.train_paths)
     labels = tf.constant(files.train_labels)
+    read = _reader(files.train_paths)
 
     def shuffled(seeds: tf.Tensor, batch_size: int) -> tf.data.Dataset:
         order = tf.random.experimental.stateless_shuffle(
             tf.range(len(files.train_paths), dtype=tf.int64), seeds
         )
         examples = tf.data.Dataset.from_tensor_slices(order).map(
-            lambda index: (tf.io.read_file(paths[index]), labels[index]),
+            lambda index: (read(index), labels[index]),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
         return _parts(examples, photographs, changes, seeds).batch(batch_size)
@@ -326,9 +332,62 @@ def _from_folder(
         class_names=files.class_names,
         train_size=len(files.train_paths),
         test_size=len(files.test_paths),
-        test=test.map(
-            lambda path, label: (photographs.for_test(tf.io.read_file(path)), label),
-            num_parallel_calls=tf.data.AUTOTUNE,
+        test=_tested(
+            test.map(lambda path, label: (tf.io.read_file(path), label)),
+            photographs,
+            len(files.test_paths),
+        ),
+        shuffled=shuffled,
+        is_cropped=True,
+    )
+
+
+def _reader(paths: tuple[str, ...]) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns a function from an index to a file's content, in memory if all fit."""
+    if sum(os.path.getsize(path) for path in paths) <= _LARGEST_IN_MEMORY:
+        contents = tf.constant([pathlib.Path(path).read_bytes() for path in paths])
+        return lambda index: contents[index]
+    names = tf.constant(paths)
+    return lambda index: tf.io.read_file(names[index])
+
+
+def _tested(
+    encoded: tf.data.Dataset, photographs: Photographs, size: int
+) -> tf.data.Dataset:
+    """Decodes test images; keeps them, if they fit, for the tests of later epochs."""
+    images = encoded.map(
+        lambda image, label: (photographs.for_test(image), label),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+    needed = 4 * size * int(np.prod(photographs.size)) * photographs.channels
+    return images.cache() if needed <= _LARGEST_IN_MEMORY else images
+
+
+def _from_records(
+    name: str,
+    image_shape: tuple[int, int, int] | None,
+    changes: dict[str, float] | None,
+) -> _Source:
+    files = record_files(pathlib.Path(name))
+    photographs = _photographs(image_shape, changes)
+    classes = len(files.class_names)
+
+    def shuffled(seeds: tf.Tensor, batch_size: int) -> tf.data.Dataset:
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(len(files.train_files), dtype=tf.int64), seeds
+        )
+        examples = examples_of(files.train_files, order, classes)
+        examples = _in_windows(examples, seeds, _ENCODED_WINDOW)
+        return _parts(examples, photographs, changes, seeds).batch(batch_size)
+
+    order = tf.range(len(files.test_files), dtype=tf.int64)
+    return _Source(
+        input_shape=(*photographs.size, photographs.channels),
+        class_names=files.class_names,
+        train_size=files.train_size,
+        test_size=files.test_size,
+        test=_tested(
+            examples_of(files.test_files, order, classes), photographs, files.test_size
         ),
         shuffled=shuffled,
         is_cropped=True,
@@ -456,10 +515,7 @@ def _any_size(
         class_names=class_names,
         train_size=sizes["train"],
         test_size=sizes[test_split],
-        test=encoded(test_split).map(
-            lambda image, label: (photographs.for_test(image), label),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        ),
+        test=_tested(encoded(test_split), photographs, sizes[test_split]),
         shuffled=shuffled,
         is_cropped=True,
     )

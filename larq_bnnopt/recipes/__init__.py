@@ -15,6 +15,7 @@ from larq_bnnopt.recipes.one_step import OneStep
 from larq_bnnopt.recipes.pages import write_page
 from larq_bnnopt.recipes.planning import Plan, plan
 from larq_bnnopt.recipes.presets import PRESETS, Preset
+from larq_bnnopt.recipes.recalibration import Recalibration, recalibrate
 from larq_bnnopt.recipes.recipe import Recipe
 from larq_bnnopt.recipes.runs import Run, next_folder
 from larq_bnnopt.recipes.training import (
@@ -38,6 +39,7 @@ __all__ = [
     "OneStep",
     "Plan",
     "Preset",
+    "Recalibration",
     "Recipe",
     "Run",
     "TrainingDivergedError",
@@ -49,6 +51,7 @@ __all__ = [
     "next_folder",
     "plan",
     "plot_histories",
+    "recalibrate",
     "recipe_of",
     "resume",
     "train",

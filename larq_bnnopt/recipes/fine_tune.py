@@ -66,6 +66,10 @@ class FineTune(Recipe):
         """What is trained, in a word."""
         return self.start
 
+    def files(self) -> dict[str, str]:
+        """Returns the paths of the files that the training reads, by field."""
+        return {**super().files(), "start": self.start}
+
     def stage_epochs(self) -> tuple[int, ...]:
         """Returns the epochs of the classifier, if there are any, and of all."""
         return (*((self.head_epochs,) if self.head_epochs else ()), self.epochs)

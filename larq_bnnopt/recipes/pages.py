@@ -49,6 +49,11 @@ def write_page(run: Run, path: str | os.PathLike[str] | None = None) -> pathlib.
         flips = _drawn(plot_flips, run.flips)
         parts.append(_picture("Flips of binary weights", flips))
         parts.append(_layers(run))
+    anew = run.read_recalibration()
+    if anew is not None:
+        title = f"Batch normalization anew from {anew.batches} batches"
+        rows = [("accuracy before", anew.before), ("accuracy behind it", anew.after)]
+        parts.append(f"<h2>{title}</h2>" + _table(rows))
     confusion = run.folder / "confusion.png"
     if confusion.exists():
         parts.append(_picture("Confusion on the test images", confusion.read_bytes()))

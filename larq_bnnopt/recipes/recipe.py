@@ -71,6 +71,8 @@ class Recipe:
         temperature: What the logits of both are divided by before the comparison.
         hard_labels: Share of the loss that the true labels keep beside a teacher, in
             [0, 1].
+        recalibrate: Number of training batches from which the statistics of batch
+            normalization are computed anew behind the training; 0 leaves them.
         augment: Whether to augment the training images.
         seed: Seed of weights, order and augmentation.
         data_dir: Folder of tensorflow-datasets, `None` for its default.
@@ -96,6 +98,7 @@ class Recipe:
     teacher: str | None = None
     temperature: float = 1.0
     hard_labels: float = 0.0
+    recalibrate: int = 0
     augment: bool = True
     seed: int = 0
     data_dir: str | None = None
@@ -109,6 +112,7 @@ class Recipe:
             ("learning_rate", self.learning_rate > 0, "positive"),
             ("weight_decay", self.weight_decay >= 0, "at least 0"),
             ("label_smoothing", 0 <= self.label_smoothing < 1, "in [0, 1)"),
+            ("recalibrate", self.recalibrate >= 0, "at least 0"),
             ("temperature", self.temperature > 0, "positive"),
             ("hard_labels", 0 <= self.hard_labels <= 1, "in [0, 1]"),
             (
@@ -234,6 +238,10 @@ class Recipe:
         """Returns what images of any size become, `None` for the default."""
         size = self.image_size
         return None if size is None else (size, size, 3)
+
+    def files(self) -> dict[str, str]:
+        """Returns the paths of the files that the training reads, by field."""
+        return {} if self.teacher is None else {"teacher": self.teacher}
 
     def load_teacher(self) -> tf.keras.Model | None:
         """Loads the teacher, if there is one."""

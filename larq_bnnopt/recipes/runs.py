@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pathlib
 import platform
 import re
+import warnings
+from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
+
+from larq_bnnopt.recipes.recalibration import Recalibration
 
 VERSIONED = (
     "larq-bnnopt",
@@ -80,6 +85,22 @@ class Run:
         """The model with its optimizer as of the last complete epoch."""
         return self.folder / "model.keras"
 
+    @property
+    def recalibration(self) -> pathlib.Path:
+        """What computing the statistics of batch normalization anew did."""
+        return self.folder / "recalibration.json"
+
+    def read_recalibration(self) -> Recalibration | None:
+        """Returns what that did, `None` where it was not done."""
+        if not self.recalibration.exists():
+            return None
+        return Recalibration(**json.loads(self.recalibration.read_text("utf-8")))
+
+    @property
+    def previous(self) -> pathlib.Path:
+        """The model as of the epoch before, of the same stage."""
+        return self.folder / "previous.keras"
+
     def step(self, number: int) -> pathlib.Path:
         """The model at the end of a stage, from 1, where others follow."""
         return self.folder / f"step{number}.keras"
@@ -89,10 +110,53 @@ class Run:
         """The converted model."""
         return self.folder / "model.tflite"
 
-    def write_config(self, recipe: dict[str, Any]) -> None:
-        """Writes the recipe, beside the versions that run it."""
-        content = {"recipe": recipe, "versions": versions()}
+    def write_config(
+        self, recipe: dict[str, Any], facts: Mapping[str, Any] | None = None
+    ) -> None:
+        """Writes the recipe, beside the versions that run it.
+
+        Args:
+            recipe: The recipe as plain data.
+            facts: What must be the same when the run goes on. Defaults to `None`.
+        """
+        content = {
+            "recipe": recipe,
+            "versions": versions(),
+            "threads": threads(),
+            "began_with": {"recipe": _digest(recipe), **(facts or {})},
+        }
         self.write_text("config.json", json.dumps(content, indent=2) + "\n")
+
+    def check_unchanged(self, facts: Mapping[str, Any]) -> None:
+        """Refuses to go on with another recipe, other data or other files.
+
+        Args:
+            facts: Those of now, as for `write_config`.
+
+        Raises:
+            ValueError: By what has changed since the run began.
+        """
+        content = json.loads(self.config.read_text(encoding="utf-8"))
+        now = {"recipe": _digest(content["recipe"]), **facts}
+        began = content.get("began_with", now)
+        changed = [name for name in began if began[name] != now.get(name)]
+        if changed:
+            raise ValueError(
+                f"Since {self.folder} began, this has changed: {', '.join(changed)}. "
+                "Put it back to go on with the run, or train anew. Nothing is lost."
+            )
+
+    def warn_of_other_threads(self) -> None:
+        """Warns if the run began with other threads, so that sums are rounded anew."""
+        content = json.loads(self.config.read_text(encoding="utf-8"))
+        began, now = content.get("threads"), threads()
+        if began is not None and began != now:
+            warnings.warn(
+                f"{self.folder} began with the threads {began} and goes on with {now}. "
+                "It trains as well, but no longer equals, in every bit, a run that was "
+                "not interrupted.",
+                stacklevel=3,
+            )
 
     def read_recipe(self) -> dict[str, Any]:
         """Returns the recipe of the run.
@@ -113,6 +177,11 @@ class Run:
         """Removes what was made from the model, which is to be trained further."""
         for name in ("model.tflite", "report.json", "report.md", "confusion.png"):
             (self.folder / name).unlink(missing_ok=True)
+
+    def drop_unfinished(self) -> None:
+        """Removes files that were being written."""
+        for path in self.folder.glob(".*.part*"):
+            path.unlink()
 
     def write_text(self, name: str, content: str) -> None:
         """Writes a file of the folder whole or not at all."""
@@ -135,6 +204,43 @@ def next_folder(parent: str | os.PathLike[str], name: str) -> pathlib.Path:
     taken = parent.iterdir() if parent.is_dir() else ()
     numbers = [int(m[1]) for path in taken if (m := pattern.fullmatch(path.name))]
     return parent / f"{name}-{max(numbers, default=0) + 1}"
+
+
+def _digest(recipe: dict[str, Any]) -> str:
+    text = json.dumps(recipe, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def digest_of_file(path: str | os.PathLike[str]) -> str:
+    """Returns the SHA-256 of a file's content."""
+    digest = hashlib.sha256()
+    with pathlib.Path(path).open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def threads() -> dict[str, int]:
+    """Returns how many threads TensorFlow computes with, inside and among operations.
+
+    Sums of floats depend on the former. 0 leaves it to TensorFlow, which takes the
+    number of cores.
+    """
+    import tensorflow as tf
+
+    return {
+        "intra_op": tf.config.threading.get_intra_op_parallelism_threads(),
+        "inter_op": tf.config.threading.get_inter_op_parallelism_threads(),
+        "cores": free_cores(),
+    }
+
+
+def free_cores() -> int:
+    """Returns the number of cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # Not on every system.
+        return os.cpu_count() or 1
 
 
 def versions() -> dict[str, str]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import errno
 import itertools
+import json
 import os
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,10 +26,13 @@ from larq_bnnopt.recipes.divergence import (
 from larq_bnnopt.recipes.fine_tune import FineTune
 from larq_bnnopt.recipes.models import load_model
 from larq_bnnopt.recipes.one_step import OneStep
-from larq_bnnopt.recipes.pages import Page
+from larq_bnnopt.recipes.pages import Page, write_page
+from larq_bnnopt.recipes.recalibration import Recalibration, recalibrate
 from larq_bnnopt.recipes.recipe import Recipe, one_of
-from larq_bnnopt.recipes.runs import Run
+from larq_bnnopt.recipes.runs import Run, digest_of_file
 from larq_bnnopt.recipes.two_step import TwoStep
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 RECIPES: dict[str, type[Recipe]] = {
     recipe.kind: recipe for recipe in (OneStep, TwoStep, FineTune)
@@ -84,7 +90,9 @@ def train(
     teacher = recipe.load_teacher()
     trainer_of(recipe, model, teacher)  # Refuses a teacher that does not fit.
     run = Run.create(folder)
-    run.write_config(recipe.resolved(data.steps_per_epoch).as_dict())
+    run.write_config(
+        recipe.resolved(data.steps_per_epoch).as_dict(), _facts(recipe, data)
+    )
     training = _Training(recipe, run, data, teacher, callbacks)
     return training.go_on(model, _start(model), stage=0, done=0)
 
@@ -111,17 +119,18 @@ def resume(
     """
     recipe = recipe_of(run)
     data = recipe.load_data()
+    run.check_unchanged(_facts(recipe, data))
     stage = _stage(run, recipe)
     epochs = recipe.stage_epochs()
-    model, done = None, 0
-    if run.model.exists():
-        model = load_model(run.model)
+    model, done = _newest(run), 0
+    if model is not None:
         done = _epochs_of(model, data)
     if stage == len(epochs) - 1 and model is not None and done >= epochs[stage]:
         # The process may have ended between the last epoch and the picture.
         if run.flips.exists() and not run.picture.exists():
             plot_flips(run.flips, run.picture)
-        return model
+        return _finished(recipe, run, data, model)
+    run.warn_of_other_threads()
     first = recipe.build(stage, data, _previous(run, stage))
     start = _start(first)
     if model is None:
@@ -198,12 +207,69 @@ def _previous(run: Run, stage: int) -> tf.keras.Model | None:
     return load_model(run.step(stage)) if stage else None
 
 
+def _newest(run: Run) -> tf.keras.Model | None:
+    """Loads the model of the last complete epoch, of the one before if it is damaged.
+
+    Raises:
+        ValueError: If there are models, all of them damaged.
+    """
+    saved = [path for path in (run.model, run.previous) if path.exists()]
+    for path in saved:
+        try:
+            return load_model(path)
+        except ValueError as error:
+            if path == saved[-1]:
+                raise
+            warnings.warn(
+                f"{error} Going on from {saved[-1]}, an epoch earlier.", stacklevel=3
+            )
+    return None
+
+
 def _epochs_of(model: tf.keras.Model, data: datasets.Dataset) -> int:
     return int(model.optimizer.iterations) // data.steps_per_epoch
 
 
+def _facts(recipe: Recipe, data: datasets.Dataset) -> dict[str, Any]:
+    """Returns what must be the same when a run goes on."""
+    return {
+        "training images": data.train_size,
+        "classes": list(data.class_names),
+        **{name: digest_of_file(path) for name, path in recipe.files().items()},
+    }
+
+
 def _start(model: tf.keras.Model) -> dict[str, Any]:
     return {name: kernel.numpy() for name, kernel in binary_kernels(model).items()}
+
+
+def _finished(
+    recipe: Recipe, run: Run, data: datasets.Dataset, model: tf.keras.Model
+) -> tf.keras.Model:
+    """Does what comes behind the last epoch, unless it was done."""
+    if not recipe.recalibrate or run.recalibration.exists():
+        return model
+    before = _accuracy(model, data)
+    images = data.train_from(0).map(lambda x, y: x).take(recipe.recalibrate)
+    number = recalibrate(model, images)
+    result = Recalibration(number, before, _accuracy(model, data))
+    save_model(run, model)
+    run.write_text("recalibration.json", json.dumps(dataclasses.asdict(result)))
+    write_page(run)
+    return model
+
+
+def _accuracy(model: tf.keras.Model, data: datasets.Dataset) -> float:
+    return float(model.evaluate(data.test, verbose=0, return_dict=True)["accuracy"])
+
+
+def save_model(run: Run, model: tf.keras.Model) -> None:
+    """Replaces the model of a run, and keeps the one before."""
+    temporary = run.folder / ".model.part.keras"
+    model.save(temporary)
+    if run.model.exists():
+        os.replace(run.model, run.previous)
+    os.replace(temporary, run.model)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -240,7 +306,8 @@ class _Training:
                 self._fit(model, start, stage, before + done, end)
             stage += 1
             if stage == len(epochs):
-                return model
+                return _finished(recipe, run, self.data, model)
+            run.previous.unlink(missing_ok=True)
             os.replace(run.model, run.step(stage))
             model, done = recipe.build(stage, self.data, model), 0
             start = _start(model)
@@ -279,6 +346,15 @@ class _Training:
             )
         except TrainingDivergedError as error:
             raise self._explained(error, stage, watch.epoch) from None
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            run.drop_unfinished()
+            raise OSError(
+                error.errno,
+                f"{run.folder} has no room for more ({error}). What was saved before "
+                "is still there; free some room, and go on with the run",
+            ) from error
 
     def _explained(
         self, error: TrainingDivergedError, stage: int, epoch: int
@@ -329,7 +405,5 @@ class _Checkpoint(tf.keras.callbacks.Callback):
         self._kept = model
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Replaces the model of the run in one step."""
-        temporary = self._run.folder / ".model.part.keras"
-        self._kept.save(temporary)
-        os.replace(temporary, self._run.model)
+        """Replaces the model of the run."""
+        save_model(self._run, self._kept)

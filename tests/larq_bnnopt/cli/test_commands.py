@@ -26,7 +26,7 @@ from larq_bnnopt.recipes import Run
 BNNOPT = pathlib.Path(sys.executable).with_name("bnnopt")
 
 
-def process(*arguments, cwd, code=0):
+def process(*arguments, cwd, code=0, env=None):
     """Runs the command in a process of its own, which takes seconds to start."""
     run = subprocess.run(
         [BNNOPT, *map(str, arguments)],
@@ -34,7 +34,7 @@ def process(*arguments, cwd, code=0):
         capture_output=True,
         text=True,
         timeout=500,
-        env={**os.environ, "COLUMNS": "100"},
+        env={**os.environ, "COLUMNS": "100", **(env or {})},
     )
     assert run.returncode == code, run.stdout + run.stderr
     return run
@@ -70,7 +70,8 @@ def test_quickstart_leaves_everything(quickstart):
     assert files == {
         "config.json", "history.csv", "flips.csv", "flips_layers.csv",
         "flips_state.npz", "flips.png", "confusion.png",
-        "model.keras", "model.tflite", "report.html", "report.json", "report.md",
+        "model.keras", "model.tflite", "previous.keras", "report.html", "report.json",
+        "report.md",
     }  # fmt: skip
     for line in ("accuracy in Keras", "binary layers converted", "6 of 6"):
         assert line in run.stdout
@@ -279,13 +280,14 @@ def test_a_dry_run_shows_the_recipe_and_makes_nothing(tmp_path):
 def test_help_needs_no_tensorflow(command, tmp_path):
     (tmp_path / "tensorflow.py").write_text("raise RuntimeError('imported')")
     env = {"PYTHONPATH": str(tmp_path)}
-    run = bnnopt(command, "--help", cwd=tmp_path, env=env)
+    run = process(command, "--help", cwd=tmp_path, env=env)
     assert "usage: bnnopt" in run.stdout
 
 
 def test_models_shows_one_network(tmp_path):
     # The table is whole however narrow the terminal is, as a pipe's 80 columns.
-    run = bnnopt("models", "tiny_residual_bnn", cwd=tmp_path, env={"COLUMNS": "80"})
+    env = {"COLUMNS": "80"}
+    run = process("models", "tiny_residual_bnn", cwd=tmp_path, env=env)
     assert run.stdout.startswith("9,861,120 binary MACs / 64 + 289,152 others = 443")
     (line,) = (line for line in run.stdout.splitlines() if "stage3_2_conv" in line)
     cells = [cell.strip() for cell in line.strip("│").split("│")]
@@ -317,13 +319,17 @@ def wait_for(condition, seconds=120):
         time.sleep(0.05)
 
 
-TRAINING = ("train", "--epochs", "3", "--batch-size", "200")
+@pytest.fixture(scope="module")
+def training(images):
+    """Words of a training of seconds, six steps an epoch."""
+    size = ("--image-size", "16", "--batch-size", "24", "--epochs", "6")
+    return ("train", "--dataset", images, *size)
 
 
 @pytest.fixture(scope="module")
-def straight(tmp_path_factory):
+def straight(training, tmp_path_factory):
     folder = tmp_path_factory.mktemp("straight")
-    process(*TRAINING, "--run", "straight", cwd=folder)
+    process(*training, "--run", "straight", cwd=folder)
     return folder / "straight"
 
 
@@ -350,8 +356,8 @@ def assert_equal_runs(run, expected):
 @pytest.mark.parametrize(
     "kill", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGKILL]
 )
-def test_a_killed_training_goes_on_exactly(kill, straight, tmp_path):
-    killed = start(*TRAINING, "--run", "killed", cwd=tmp_path)
+def test_a_killed_training_goes_on_exactly(kill, training, straight, tmp_path):
+    killed = start(*training, "--run", "killed", cwd=tmp_path)
     wait_for((tmp_path / "killed" / "model.keras").exists)
     killed.send_signal(kill)
     stdout, _ = killed.communicate(timeout=60)
@@ -363,16 +369,16 @@ def test_a_killed_training_goes_on_exactly(kill, straight, tmp_path):
 
 
 @pytest.mark.slow
-def test_ten_kills_at_random_moments_change_nothing(straight, tmp_path):
+def test_ten_kills_at_random_moments_change_nothing(training, straight, tmp_path):
     began = time.monotonic()
-    process(*TRAINING, "--run", "timed", cwd=tmp_path)
+    process(*training, "--run", "timed", cwd=tmp_path)
     whole = time.monotonic() - began
     generator, kills, runs = random.Random(0), 0, 0
     while kills < 10:
         runs += 1
         run = tmp_path / f"run{runs}"
         while True:
-            words = (*TRAINING, "--run", run.name)
+            words = (*training, "--run", run.name)
             if run.exists():
                 words = ("train", "--resume", run.name)
             going = start(*words, cwd=tmp_path)

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import resource
 
 import numpy as np
 import pytest
@@ -66,8 +67,63 @@ def test_an_interrupted_run_equals_the_uninterrupted(uninterrupted, place, tmp_p
     names = sorted(path.name for path in (tmp_path / "stopped").iterdir())
     assert names == [
         "config.json", "flips.csv", "flips.png", "flips_layers.csv",
-        "flips_state.npz", "history.csv", "model.keras", "report.html",
+        "flips_state.npz", "history.csv", "model.keras", "previous.keras",
+        "report.html",
     ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_damaged_checkpoint_costs_an_epoch(uninterrupted, tmp_path):
+    recipe, straight, folder = uninterrupted
+    run = Run(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        recipes.train(recipe, run.folder, [StopAfter(2, 3)])
+    content = run.model.read_bytes()
+    run.model.write_bytes(content[: len(content) // 2])
+    with pytest.warns(UserWarning, match=r"Going on from .*previous\.keras, an epoch"):
+        resumed = recipes.resume(run)
+    for ours, expected in zip(resumed.weights, straight.weights):
+        np.testing.assert_array_equal(ours.numpy(), expected.numpy(), expected.name)
+    for name in ("history.csv", "flips.csv", "flips_layers.csv"):
+        assert rows(run.folder / name) == rows(folder / name), name
+
+
+class FillDisk(tf.keras.callbacks.Callback):
+    """From an epoch on no file may grow beyond 100 kB."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.epoch:
+            _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+
+
+def test_a_full_disk_leaves_what_was_saved(few, tmp_path):
+    run, limits = Run(tmp_path / "run"), resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(OSError, match="before is still there; free some room"):
+            recipes.train(few, run.folder, [FillDisk(1)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    data, model = few.load_data(), recipes.load_model(run.model)
+    assert recipes.trained_epochs(run, few, model, data) == 1
+    assert not list(run.folder.glob(".*part*"))
+    # Settings that were changed meanwhile do not go on silently.
+    config = json.loads(run.config.read_text())
+    content = run.model.read_bytes()
+    for name, value in (("batch_size", 50), ("learning_rate", 0.1)):
+        changed = {**config, "recipe": {**config["recipe"], name: value}}
+        run.config.write_text(json.dumps(changed))
+        with pytest.raises(ValueError, match=r"has changed: recipe\. Put it back"):
+            recipes.resume(run)
+    changed = {**config, "began_with": {**config["began_with"], "training images": 9}}
+    run.config.write_text(json.dumps(changed))
+    with pytest.raises(ValueError, match="has changed: training images"):
+        recipes.resume(run)
+    assert run.model.read_bytes() == content
 
 
 def test_a_complete_run_stays_as_it_is(few, tmp_path):
@@ -83,8 +139,10 @@ def test_a_complete_run_stays_as_it_is(few, tmp_path):
     assert (tmp_path / "run" / "flips.png").read_bytes() == before["flips.png"]
 
 
-def test_the_configuration_repeats_the_run(tmp_path):
-    recipe = dataclasses.replace(SHORT, epochs=1, optimizer="gradient_filter", seed=4)
+def test_the_configuration_repeats_the_run(few, tmp_path):
+    recipe = dataclasses.replace(
+        few, epochs=1, batch_size=8, optimizer="gradient_filter", seed=4
+    )
     model = recipes.train(recipe, tmp_path / "run")
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     # What was left to the recipe is written down.

@@ -1,0 +1,82 @@
+"""Statistics of batch normalization, computed anew behind a training."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class Recalibration:
+    """What computing the statistics anew did to a model.
+
+    Attributes:
+        batches: Number of batches that they are the means of.
+        before: Share of correct predictions on the test images before.
+        after: The same behind it.
+    """
+
+    batches: int
+    before: float
+    after: float
+
+
+def recalibrate(model: tf.keras.Model, batches: Iterable[Any]) -> int:
+    r"""Sets the moving averages of batch normalization to means over batches.
+
+    \[ \mu = \frac{1}{n} \sum_i \mu_i, \quad \sigma^2 = \frac{1}{n} \sum_i \sigma_i^2 \]
+
+    of the means and variances of n batches, all with the weights of now. While a
+    network trains they are exponential averages over weights that flip meanwhile, and a
+    flip changes what comes behind it by a step, however small the learning rate is.
+    Nothing else of the model changes; frozen layers, which do not normalize by batches,
+    do not.
+
+    Args:
+        model: A built Keras model.
+        batches: Batches of images, as large as in the training.
+
+    Returns:
+        The number of batches.
+
+    Raises:
+        ValueError: If there is no batch, or no batch normalization that trains.
+
+    Example:
+        >>> model = tf.keras.Sequential([
+        ...     tf.keras.layers.BatchNormalization(input_shape=(1,))])
+        >>> images = tf.constant([[1.0], [3.0], [5.0], [7.0]])
+        >>> recalibrate(model, tf.split(images, 2))
+        2
+        >>> [float(w.numpy()[0]) for w in model.non_trainable_weights]
+        [4.0, 1.0]
+
+    References:
+        Wu and Johnson, "Rethinking Batch in BatchNorm" (2021), section 3 (PreciseBN),
+        with the mean of the variances, as in its authors' code.
+    """
+    norms = [
+        layer
+        for layer in model.submodules
+        if isinstance(layer, tf.keras.layers.BatchNormalization) and layer.trainable
+    ]
+    if not norms:
+        raise ValueError(f"{model.name} has no batch normalization that trains.")
+    momenta = [layer.momentum for layer in norms]
+    number = 0
+    try:
+        for batch in batches:
+            for layer in norms:
+                layer.momentum = number / (number + 1)
+            # In no tf.function, which would keep the first momentum.
+            model(batch, training=True)
+            number += 1
+    finally:
+        for layer, momentum in zip(norms, momenta):
+            layer.momentum = momentum
+    if not number:
+        raise ValueError("recalibrate needs at least one batch.")
+    return number
