@@ -131,7 +131,7 @@ def run(arguments: argparse.Namespace) -> int:
     if anew is not None:
         console.print(
             f"Batch normalization anew from {anew.batches} batches: accuracy "
-            f"{anew.before:.2%} before, {anew.after:.2%} behind it."
+            f"{anew.before:.2%} before, {anew.after:.2%} after."
         )
     console.print(f"The run is in {folder}. Convert it with: bnnopt convert {folder}")
     return 0

@@ -52,12 +52,13 @@ def write_page(run: Run, path: str | os.PathLike[str] | None = None) -> pathlib.
     anew = run.read_recalibration()
     if anew is not None:
         title = f"Batch normalization anew from {anew.batches} batches"
-        rows = [("accuracy before", anew.before), ("accuracy behind it", anew.after)]
+        rows = [("accuracy before", anew.before), ("accuracy after", anew.after)]
         parts.append(f"<h2>{title}</h2>" + _table(rows))
     confusion = run.folder / "confusion.png"
     if confusion.exists():
         parts.append(_picture("Confusion on the test images", confusion.read_bytes()))
-    parts += ["<h2>Recipe</h2>", _table(history.recipe.items())]
+    given = {k: v for k, v in history.recipe.items() if v is not None}
+    parts += ["<h2>Recipe</h2>", _table(given.items())]
     parts += ["<h2>Versions</h2>", _table(versions().items())]
     title = html.escape(run.folder.resolve().name)
     page = (
@@ -110,7 +111,8 @@ def _layers(run: Run) -> str:
     rows = summaries.last_layers(summaries.layers_path(run.flips))
     if not rows:
         return ""
-    columns = [name for name in rows[0] if any(row[name] for row in rows)]
+    known = [name for name in rows[0] if any(row[name] for row in rows)]
+    columns = [name for name in known if name != "epoch"]
     heading = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
     lines = [
         "".join(f"<td>{html.escape(row[name])}</td>" for name in columns)
@@ -136,8 +138,10 @@ def _picture(title: str, content: bytes) -> str:
 
 
 def _table(rows: Iterable[tuple[str, Any]]) -> str:
-    lines = [
-        f"<tr><th>{html.escape(str(name))}</th><td>{html.escape(str(value))}</td></tr>"
-        for name, value in rows
-    ]
+    lines = []
+    for name, value in rows:
+        text = f"{value:.4g}" if isinstance(value, float) else str(value)
+        lines.append(
+            f"<tr><th>{html.escape(str(name))}</th><td>{html.escape(text)}</td></tr>"
+        )
     return "<table>\n" + "\n".join(lines) + "\n</table>"
