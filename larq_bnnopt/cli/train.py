@@ -71,6 +71,11 @@ def add_arguments(parser: Parser) -> None:
     add("--run", dest="folder", help="folder to make; default: runs/train-<n>")
     add("--resume", metavar="FOLDER", help="go on with this run instead")
     add(
+        "--strategy",
+        help="mirrored, all GPUs of this machine, or multi_worker, the machines that "
+        "TF_CONFIG names; --batch-size is that of all",
+    )
+    add(
         "--tensorboard",
         action="store_true",
         help="write the folder tensorboard of the run, too: metrics, flips of each "
@@ -91,6 +96,8 @@ def run(arguments: argparse.Namespace) -> int:
     from larq_bnnopt.cli import training
     from larq_bnnopt.cli.console import console
 
+    # Before TensorFlow computes anything.
+    strategy = recipes.strategy_of(arguments.strategy)
     given = _given(arguments)
     if arguments.resume is not None:
         folder = pathlib.Path(arguments.resume)
@@ -110,7 +117,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
         more = _callbacks(arguments, folder)
         training.with_bar(
-            lambda callbacks: recipes.resume(previous, [*callbacks, *more]), folder
+            lambda callbacks: recipes.resume(previous, [*callbacks, *more], strategy),
+            folder,
         )
         if previous.tflite.exists():
             console.print(
@@ -121,11 +129,19 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         recipe = _recipe(arguments.recipe, arguments.preset, given)
         if arguments.dry_run:
+            if arguments.strategy is not None:
+                raise ValueError("--dry-run is of one device; leave out --strategy.")
             return _dry_run(recipe)
         folder = pathlib.Path(arguments.folder or recipes.next_folder("runs", "train"))
         more = _callbacks(arguments, folder)
         training.with_bar(
-            lambda callbacks: recipes.train(recipe, folder, [*callbacks, *more]), folder
+            lambda callbacks: recipes.train(
+                recipe,
+                folder,
+                [*callbacks, *more],
+                strategy,
+            ),
+            folder,
         )
     anew = recipes.Run(folder).read_recalibration()
     if anew is not None:

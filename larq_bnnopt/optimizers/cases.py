@@ -81,7 +81,7 @@ class Cases:
         return self.default_optimizer
 
     def _steps_taken(self) -> dict[str, int]:
-        return {optimizer_name(o): int(o.iterations) for o in self.optimizers}
+        return {optimizer_name(o): int(o.iterations.numpy()) for o in self.optimizers}
 
     def _warn_if_reset(self, variables: Sequence[tf.Variable]) -> None:
         """Warns once, by name, if a loaded optimizer starts without its state."""

@@ -18,6 +18,7 @@ from larq_bnnopt.recipes.presets import PRESETS, Preset
 from larq_bnnopt.recipes.recalibration import Recalibration, recalibrate
 from larq_bnnopt.recipes.recipe import Recipe
 from larq_bnnopt.recipes.runs import Run, next_folder
+from larq_bnnopt.recipes.strategies import STRATEGIES, strategy_of
 from larq_bnnopt.recipes.training import (
     RECIPES,
     field_names,
@@ -32,6 +33,7 @@ __all__ = [
     "HEADING",
     "PRESETS",
     "RECIPES",
+    "STRATEGIES",
     "Distiller",
     "Evaluation",
     "FineTune",
@@ -54,6 +56,7 @@ __all__ = [
     "recalibrate",
     "recipe_of",
     "resume",
+    "strategy_of",
     "train",
     "trained_epochs",
     "write_page",

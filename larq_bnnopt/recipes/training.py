@@ -8,6 +8,7 @@ import errno
 import itertools
 import json
 import os
+import pathlib
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -30,6 +31,13 @@ from larq_bnnopt.recipes.pages import Page, write_page
 from larq_bnnopt.recipes.recalibration import Recalibration, recalibrate
 from larq_bnnopt.recipes.recipe import Recipe, one_of
 from larq_bnnopt.recipes.runs import Run, digest_of_file
+from larq_bnnopt.recipes.strategies import (
+    check_batch_size,
+    own_folder,
+    shared_out,
+    strategy_of,
+    writes,
+)
 from larq_bnnopt.recipes.two_step import TwoStep
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -54,6 +62,7 @@ def train(
     recipe: Recipe,
     folder: str | os.PathLike[str],
     callbacks: Sequence[tf.keras.callbacks.Callback] = (),
+    strategy: tf.distribute.Strategy | None = None,
 ) -> tf.keras.Model:
     """Trains a model and leaves the files of the run in a new folder.
 
@@ -65,6 +74,9 @@ def train(
         recipe: What to train.
         folder: Folder to make.
         callbacks: Further Keras callbacks. Defaults to none.
+        strategy: How several devices or machines train it together, see
+            `strategy_of`; the batch size is that of all. Only the chief writes to the
+            folder. Defaults to `None`, one device.
 
     Returns:
         The trained model.
@@ -84,21 +96,28 @@ def train(
         ...     sorted(path.name for path in folder.glob("[h-r]*"))
         ['history.csv', 'model.keras', 'report.html']
     """
-    Run.refuse_existing(folder)
+    strategy = strategy or strategy_of(None)
+    check_batch_size(strategy, recipe.batch_size)
+    if writes(strategy):
+        Run.refuse_existing(folder)
     data = recipe.load_data()
-    model = recipe.build(0, data)
-    teacher = recipe.load_teacher()
-    trainer_of(recipe, model, teacher)  # Refuses a teacher that does not fit.
-    run = Run.create(folder)
-    run.write_config(
-        recipe.resolved(data.steps_per_epoch).as_dict(), _facts(recipe, data)
-    )
-    training = _Training(recipe, run, data, teacher, callbacks)
-    return training.go_on(model, _start(model), stage=0, done=0)
+    with strategy.scope():
+        model = recipe.build(0, data)
+        teacher = recipe.load_teacher()
+        trainer_of(recipe, model, teacher)  # Refuses a teacher that does not fit.
+    with own_folder(strategy, pathlib.Path(folder)) as own:
+        run = Run.create(own)
+        run.write_config(
+            recipe.resolved(data.steps_per_epoch).as_dict(), _facts(recipe, data)
+        )
+        training = _Training(recipe, run, data, teacher, callbacks, strategy)
+        return training.go_on(model, _start(model), stage=0, done=0)
 
 
 def resume(
-    run: Run, callbacks: Sequence[tf.keras.callbacks.Callback] = ()
+    run: Run,
+    callbacks: Sequence[tf.keras.callbacks.Callback] = (),
+    strategy: tf.distribute.Strategy | None = None,
 ) -> tf.keras.Model:
     """Goes on with a run from its last complete epoch.
 
@@ -109,6 +128,8 @@ def resume(
     Args:
         run: An earlier run.
         callbacks: Further Keras callbacks. Defaults to none.
+        strategy: As for `train`; it need not be the one that the run began with, but
+            sums are then rounded otherwise. Defaults to `None`, one device.
 
     Returns:
         The trained model; of a run that was complete, as it was.
@@ -117,12 +138,25 @@ def resume(
         FileNotFoundError: If the folder holds no run.
         ValueError: If its configuration or model is damaged.
     """
+    strategy = strategy or strategy_of(None)
     recipe = recipe_of(run)
+    check_batch_size(strategy, recipe.batch_size)
+    with own_folder(strategy, run.folder) as own:
+        return _resume(Run(own), recipe, callbacks, strategy)
+
+
+def _resume(
+    run: Run,
+    recipe: Recipe,
+    callbacks: Sequence[tf.keras.callbacks.Callback],
+    strategy: tf.distribute.Strategy,
+) -> tf.keras.Model:
     data = recipe.load_data()
     run.check_unchanged(_facts(recipe, data))
     stage = _stage(run, recipe)
     epochs = recipe.stage_epochs()
-    model, done = _newest(run), 0
+    with strategy.scope():
+        model, done = _newest(run), 0
     if model is not None:
         done = _epochs_of(model, data)
     if stage == len(epochs) - 1 and model is not None and done >= epochs[stage]:
@@ -131,7 +165,9 @@ def resume(
             plot_flips(run.flips, run.picture)
         return _finished(recipe, run, data, model)
     run.warn_of_other_threads()
-    first = recipe.build(stage, data, _previous(run, stage))
+    with strategy.scope():
+        first = recipe.build(stage, data, _previous(run, stage))
+        teacher = recipe.load_teacher()
     start = _start(first)
     if model is None:
         model = first
@@ -140,7 +176,7 @@ def resume(
     drop_epochs(run.history, passed)
     if passed == 0:
         run.flips.unlink(missing_ok=True)
-    training = _Training(recipe, run, data, recipe.load_teacher(), callbacks)
+    training = _Training(recipe, run, data, teacher, callbacks, strategy)
     return training.go_on(model, start, stage, done)
 
 
@@ -227,7 +263,7 @@ def _newest(run: Run) -> tf.keras.Model | None:
 
 
 def _epochs_of(model: tf.keras.Model, data: datasets.Dataset) -> int:
-    return int(model.optimizer.iterations) // data.steps_per_epoch
+    return int(model.optimizer.iterations.numpy()) // data.steps_per_epoch
 
 
 def _facts(recipe: Recipe, data: datasets.Dataset) -> dict[str, Any]:
@@ -281,6 +317,7 @@ class _Training:
     data: datasets.Dataset
     teacher: tf.keras.Model | None
     callbacks: Sequence[tf.keras.callbacks.Callback]
+    strategy: tf.distribute.Strategy
 
     def go_on(
         self, model: tf.keras.Model, start: dict[str, Any], stage: int, done: int
@@ -309,7 +346,8 @@ class _Training:
                 return _finished(recipe, run, self.data, model)
             run.previous.unlink(missing_ok=True)
             os.replace(run.model, run.step(stage))
-            model, done = recipe.build(stage, self.data, model), 0
+            with self.strategy.scope():
+                model, done = recipe.build(stage, self.data, model), 0
             start = _start(model)
 
     def _fit(
@@ -325,13 +363,18 @@ class _Training:
         # In the first of two steps no kernel is binary.
         flips = [FlipMonitor(run.flips, run.picture, start)] if start else []
         watch = StopAtNaN()
+        with self.strategy.scope():
+            trainer = trainer_of(self.recipe, model, self.teacher)
+        train, test = data.train_from(first), data.test
+        if self.strategy.num_replicas_in_sync > 1:
+            train, test = shared_out(train), shared_out(test)
         try:
-            trainer_of(self.recipe, model, self.teacher).fit(
-                data.train_from(first),
+            trainer.fit(
+                train,
                 steps_per_epoch=data.steps_per_epoch,
                 initial_epoch=first,
                 epochs=end,
-                validation_data=data.test,
+                validation_data=test,
                 verbose=0,
                 callbacks=[
                     # First: of weights that are NaN nothing else is worth saying.
@@ -362,6 +405,7 @@ class _Training:
         """Trains the epoch once more, to tell what was no number first."""
         recipe, run, data = self.recipe, self.run, self.data
         kept = epoch > sum(recipe.stage_epochs()[:stage])
+        # By one device: what is no number there is none on any.
         if kept:
             model = load_model(run.model)
         else:
