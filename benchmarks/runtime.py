@@ -2,11 +2,14 @@
 """How fast the binary kernels are beside Larq Compute Engine's own interpreter.
 
     python benchmarks/runtime.py [--networks quicknet ...] [--seconds 6] [--threads 1 2]
+    python benchmarks/runtime.py --write FOLDER
+    python benchmarks/runtime.py --files FOLDER
 
 Networks are converted with random weights, since times do not depend on a training. All
 interpreters of a row run in turn in one process. Convolutions are chains of eight, of
 which each writes signs; their share is that of the counting loop alone, on data in the
-cache, which needs gcc.
+cache, which needs gcc. Files that were written on one machine are measured on another
+without TensorFlow, and without Larq Compute Engine where there is none.
 """
 
 from __future__ import annotations
@@ -24,23 +27,17 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import larq as lq
-import larq_compute_engine as lce
-import larq_zoo as lqz
 import numpy as np
-import tensorflow as tf
-from rewrites import randomize
 
 import converters
-import zoo_extensions as zx
 from converters.profiling import alternate
 from converters.runtime import delegate
 
 HERE = pathlib.Path(__file__).resolve().parent
 QUICKNETS = {
-    "quicknet_small": lqz.sota.QuickNetSmall,
-    "quicknet": lqz.sota.QuickNet,
-    "quicknet_large": lqz.sota.QuickNetLarge,
+    "quicknet_small": "QuickNetSmall",
+    "quicknet": "QuickNet",
+    "quicknet_large": "QuickNetLarge",
 }
 ZOO = ("meliusnet_c", "meliusnet22", "meliusnet42", "meliusnet59", "reactnet_a")
 NETWORKS = (*QUICKNETS, *ZOO, "bnext18", "birealnet18")
@@ -56,29 +53,57 @@ def main() -> None:
     parser.add_argument("--networks", nargs="*", default=NETWORKS, choices=NETWORKS)
     parser.add_argument("--seconds", type=float, default=6.0, help="of a row")
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+    folder = parser.add_mutually_exclusive_group()
+    folder.add_argument("--write", type=pathlib.Path, help="convert there and end")
+    folder.add_argument("--files", type=pathlib.Path, help="measure what is there")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
+    names = {shape: "chain_{}_{}".format(*shape) for shape in CONVOLUTIONS}
+    if arguments.write:
+        arguments.write.mkdir(parents=True, exist_ok=True)
+        for name in arguments.networks:
+            (arguments.write / f"{name}.tflite").write_bytes(network(name))
+        for shape, name in names.items():
+            (arguments.write / f"{name}.tflite").write_bytes(chain(*shape))
+        return
+    if arguments.files:
+        files = {
+            name: (arguments.files / f"{name}.tflite").read_bytes()
+            for name in (*arguments.networks, *names.values())
+        }
+    else:
+        files = {name: network(name) for name in arguments.networks}
+        files |= {name: chain(*shape) for shape, name in names.items()}
     kernels = [
         name
         for name, runs in delegate.known_kernels().items()
         if runs and name != "portable"
     ] or ["portable"]
     print(machine())
-    files = {name: network(name) for name in arguments.networks}
-    chains = {shape: chain(*shape) for shape in CONVOLUTIONS}
+    peers = [] if lce_version() is None else [DEFAULT, BEST]
     for threads in arguments.threads:
-        columns = [DEFAULT, BEST, *kernels]
+        columns = [*peers, *kernels, *[f"{kernels[0]} / {BEST}"] * bool(peers)]
         title = f"{threads} thread{'s' if threads > 1 else ''}"
-        print(f"\n| ms, {title} | {' | '.join(columns)} | {kernels[0]} / {BEST} |")
-        print("|---" + "|--:" * (len(columns) + 1) + "|", flush=True)
-        for name, content in files.items():
-            times = measured(content, kernels, threads, arguments.seconds)
+        print(f"\n| ms, {title} | {' | '.join(columns)} |")
+        print("|---" + "|--:" * len(columns) + "|", flush=True)
+        for name in arguments.networks:
+            times = measured(files[name], kernels, threads, arguments.seconds)
             print(row(name, times, kernels), flush=True)
-        print(f"\n| GMAC/s, {title} | {' | '.join(columns)} | share | bare |")
-        print("|---" + "|--:" * (len(columns) + 2) + "|", flush=True)
-        for shape, content in chains.items():
-            times = measured(content, kernels, threads, arguments.seconds)
+        columns = [*peers, *kernels, "share", "bare"]
+        print(f"\n| GMAC/s, {title} | {' | '.join(columns)} |")
+        print("|---" + "|--:" * len(columns) + "|", flush=True)
+        for shape, name in names.items():
+            times = measured(files[name], kernels, threads, arguments.seconds)
             print(convolution_row(shape, times, kernels, threads), flush=True)
+
+
+def lce_version() -> str | None:
+    """Returns the version of Larq Compute Engine, or `None` where there is none."""
+    try:
+        import larq_compute_engine as lce
+    except ImportError:
+        return None
+    return lce.__version__
 
 
 def machine() -> str:
@@ -93,16 +118,22 @@ def machine() -> str:
     )
     return (
         f"{cpu}, {os.cpu_count()} cores; kernels {delegate.default_kernels()}; "
-        f"{delegate.ready_litert()}, larq-compute-engine {lce.__version__}; "
+        f"{delegate.ready_litert()}, larq-compute-engine {lce_version()}; "
         "milliseconds of one image, minimum (median)"
     )
 
 
 def network(name: str) -> bytes:
     """Returns a converted network."""
+    import larq_zoo as lqz
+    import tensorflow as tf
+    from rewrites import randomize
+
+    import zoo_extensions as zx
+
     tf.keras.backend.clear_session()
     if name in QUICKNETS:
-        model = QUICKNETS[name](weights=None)
+        model = getattr(lqz.sota, QUICKNETS[name])(weights=None)
     else:
         model = zx.create_model(name, latent_weights=False)
         randomize(model)
@@ -111,6 +142,9 @@ def network(name: str) -> bytes:
 
 def chain(side: int, channels: int) -> bytes:
     """Returns convolutions of which each reads the signs of the one before."""
+    import larq as lq
+    import tensorflow as tf
+
     image = x = tf.keras.Input((side, side, channels))
     for _ in range(_CHAIN):
         x = lq.layers.QuantConv2D(
@@ -141,9 +175,14 @@ def measured(
     content: bytes, kernels: list[str], threads: int, seconds: float
 ) -> dict[str, list[float]]:
     """Runs all interpreters in turn; returns the seconds of each."""
-    default = lce.testing.Interpreter(content, threads).interpreter
-    interpreters: dict[str, Any] = {DEFAULT: default.predict}
-    options: dict[str, dict[str, Any]] = {BEST: {"backend": "lce"}}
+    interpreters: dict[str, Any] = {}
+    options: dict[str, dict[str, Any]] = {}
+    if lce_version() is not None:
+        import larq_compute_engine as lce
+
+        default = lce.testing.Interpreter(content, threads).interpreter
+        interpreters[DEFAULT] = default.predict
+        options[BEST] = {"backend": "lce"}
     options |= {name: {"backend": "delegate", "kernels": name} for name in kernels}
     for name, others in options.items():
         interpreter = converters.Interpreter(content, threads, **others)
@@ -156,13 +195,14 @@ def measured(
 
 
 def row(name: str, times: dict[str, list[float]], kernels: list[str]) -> str:
-    """Returns a row of milliseconds and the ratio of the minima."""
+    """Returns a row of milliseconds and, beside the peer, the ratio of the minima."""
     cells = [
         f"{1000 * min(own):.2f} ({1000 * statistics.median(own):.2f})"
         for own in times.values()
     ]
-    ratio = min(times[BEST]) / min(times[kernels[0]])
-    return f"| {name} | {' | '.join(cells)} | {ratio:.1f} x |"
+    if BEST in times:
+        cells.append(f"{min(times[BEST]) / min(times[kernels[0]]):.1f} x")
+    return f"| {name} | {' | '.join(cells)} |"
 
 
 def convolution_row(
@@ -174,10 +214,10 @@ def convolution_row(
     """Returns a row of speeds."""
     side, channels = shape
     products = _CHAIN * side * side * 9 * channels * channels
-    speeds = [products / min(own) / 1e9 for own in times.values()]
+    speeds = {name: products / min(own) / 1e9 for name, own in times.items()}
     bare = bare_speed(kernels[0], side, channels) * threads
-    share = speeds[2] / bare
-    cells = " | ".join(f"{speed:.0f}" for speed in speeds)
+    share = speeds[kernels[0]] / bare
+    cells = " | ".join(f"{speed:.0f}" for speed in speeds.values())
     return f"| {side}x{side}x{channels} | {cells} | {share:.0%} | {bare:.0f} |"
 
 
