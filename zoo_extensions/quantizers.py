@@ -127,16 +127,17 @@ class TemperatureSign(lq.quantizers.Quantizer):
 class TemperatureDecay(tf.keras.callbacks.Callback):
     """Lowers the temperature of every `TemperatureSign` of a model.
 
-    T = decay ** epoch, counted from 0 and set when an epoch begins. It follows from the
+    T = decay ** (epoch - first_epoch), set when an epoch begins. It follows from the
     number of the epoch alone, so a run that is resumed with `initial_epoch` goes on as
     if it had not been interrupted.
 
     Args:
         decay: What the temperature is multiplied by in each epoch. Defaults to `0.9`.
+        first_epoch: The epoch, from 0, of temperature 1. Defaults to `0`.
 
     Raises:
         ValueError: If `decay` is not between 0 and 1, or when training starts, if the
-            model has no such quantizer.
+            model has no such quantizer; when an epoch before the first one begins.
 
     Example:
         >>> layer = lq.layers.QuantDense(
@@ -153,11 +154,12 @@ class TemperatureDecay(tf.keras.callbacks.Callback):
         [BNext](https://arxiv.org/abs/2211.12933); the decay is that of its code.
     """
 
-    def __init__(self, decay: float = 0.9):
+    def __init__(self, decay: float = 0.9, first_epoch: int = 0):
         if not 0 < decay < 1:
             raise ValueError(f"decay={decay!r} must be between 0 and 1.")
         super().__init__()
         self.decay = decay
+        self.first_epoch = first_epoch
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Checks that there is something to do."""
@@ -165,8 +167,13 @@ class TemperatureDecay(tf.keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Sets the temperature of the epoch."""
+        if epoch < self.first_epoch:
+            raise ValueError(
+                f"Epoch {epoch} is before first_epoch={self.first_epoch}: give "
+                "`fit` that one as its initial_epoch, or a lower first_epoch."
+            )
         for quantizer in _quantizers(self.model):
-            quantizer.temperature.assign(self.decay**epoch)
+            quantizer.temperature.assign(self.decay ** (epoch - self.first_epoch))
 
 
 def force_sign(model: tf.keras.Model) -> tf.keras.Model:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from larq_bnnopt import datasets
+from larq_bnnopt.recipes.hardening import require_signs
 from larq_bnnopt.recipes.models import load_model
 from larq_bnnopt.recipes.recipe import Recipe
 
@@ -95,7 +96,9 @@ class FineTune(Recipe):
         last = stage == len(self.stage_epochs()) - 1
         tf.keras.utils.set_random_seed(self.seed)
         if previous is None:
-            model = with_new_classifier(load_model(self.start), data.num_classes)
+            model = load_model(self.start)
+            require_signs(model, self.start)
+            model = with_new_classifier(model, data.num_classes)
             if not self.is_latent and any(_latent(model)):
                 model = zx.to_latent_free(model)
         else:
@@ -104,6 +107,12 @@ class FineTune(Recipe):
             layer.trainable = last or layer.name.startswith(_CLASSIFIER)
         optimizer = self.build_optimizer(total, steps, None if last else "adam")
         return self.compile(model, optimizer)
+
+    def hardening(
+        self, model: tf.keras.Model, stage: int
+    ) -> list[tf.keras.callbacks.Callback]:
+        """Returns nothing: the kernels of a trained model are signs."""
+        return []
 
     def averages(self, steps: int) -> dict[str, Any]:
         """Returns the constants of the binary optimizer, and Diode's inertia."""

@@ -14,6 +14,7 @@ import tensorflow as tf
 from larq_bnnopt import datasets, schedules
 from larq_bnnopt.callbacks import binary_kernels
 from larq_bnnopt.optimizers import CaseOptimizer, Diode, GradientFilter, memory
+from larq_bnnopt.recipes.hardening import hardening
 from larq_bnnopt.recipes.losses import Crossentropy
 from larq_bnnopt.recipes.models import load_model
 
@@ -197,6 +198,21 @@ class Recipe:
             for variable in self.decayed(model, stage):
                 model.add_loss(functools.partial(_decay, variable, self.weight_decay))
 
+    def hardening(
+        self, model: tf.keras.Model, stage: int
+    ) -> list[tf.keras.callbacks.Callback]:
+        """Returns what makes soft kernels signs in a stage, for models that have any.
+
+        Args:
+            model: The model of the stage.
+            stage: The stage, from 0.
+
+        Raises:
+            ValueError: If the stage has too few epochs for it.
+        """
+        epochs = self.stage_epochs()
+        return hardening(model, epochs[stage], sum(epochs[:stage]))
+
     def decayed(self, model: tf.keras.Model, stage: int) -> list[tf.Variable]:
         """Returns the variables that decay in a stage."""
         kept: set[int] = set()
@@ -254,12 +270,16 @@ class Recipe:
         import zoo_extensions as zx
 
         tf.keras.utils.set_random_seed(self.seed)
-        return zx.create_model(
+        model = zx.create_model(
             self.model,
             input_shape=data.input_shape,
             num_classes=data.num_classes,
             latent_weights=latent_weights,
         )
+        if self.is_latent:
+            # Refuses too few epochs for it before anything is trained.
+            self.hardening(model, len(self.stage_epochs()) - 1)
+        return model
 
     def compile(
         self,

@@ -379,6 +379,7 @@ class _Training:
                 callbacks=[
                     # First: of weights that are NaN nothing else is worth saying.
                     watch,
+                    *self.recipe.hardening(model, stage),
                     *flips,
                     _History(run),
                     *self.callbacks,

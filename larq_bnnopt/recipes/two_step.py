@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from larq_bnnopt import datasets
+from larq_bnnopt.recipes.hardening import copy_weights, with_signs
 from larq_bnnopt.recipes.recipe import Recipe
 
 
@@ -84,8 +85,8 @@ class TwoStep(Recipe):
             return self.compile(model, self.build_optimizer(total, steps, optimizer))
         if previous is None:
             raise ValueError("Step 2 starts from the model of step 1.")
-        latent.set_weights(previous.get_weights())
-        model = latent if self.is_latent else zx.to_latent_free(latent)
+        copy_weights(previous, latent)
+        model = latent if self.is_latent else zx.to_latent_free(with_signs(latent))
         return self.compile(model, self.build_optimizer(total, steps))
 
     def decayed(self, model: tf.keras.Model, stage: int) -> list[tf.Variable]:
@@ -119,7 +120,7 @@ def with_real_kernels(model: tf.keras.Model) -> tf.keras.Model:
         return type(layer).from_config(config)
 
     copy = tf.keras.models.clone_model(model, clone_function=clone)
-    copy.set_weights(model.get_weights())
+    copy_weights(model, copy)
     return copy
 
 

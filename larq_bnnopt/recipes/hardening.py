@@ -1,0 +1,116 @@
+"""Kernels that turn from real values into signs while they are trained (BNext)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+
+# What the authors' code of BNext multiplies the temperature by in each epoch.
+_DECAY = 0.9
+# The share of the epochs behind which kernels are signs, where 0.9 is too slow for it.
+_SOFT = 0.75
+
+
+def hardening(
+    model: tf.keras.Model, epochs: int, first_epoch: int = 0
+) -> list[tf.keras.callbacks.Callback]:
+    """Returns the callback that makes the kernels of a model signs, if it needs one.
+
+    The temperature is multiplied by 0.9 in each epoch, as the authors of BNext do it,
+    or by less where its kernels would not be signs in the last quarter of the epochs.
+
+    Args:
+        model: The model.
+        epochs: Epochs of its training.
+        first_epoch: The first of them. Defaults to `0`.
+
+    Returns:
+        A list of a `zoo_extensions.TemperatureDecay`, or an empty one.
+
+    Raises:
+        ValueError: If there are too few epochs: kernels are real in the first one.
+
+    Example:
+        >>> import zoo_extensions as zx
+        >>> [decay.decay for decay in hardening(zx.BNextTiny(), epochs=200)]
+        [0.9]
+        >>> hardening(zx.BNextTiny(latent_weights=False), epochs=200)
+        []
+
+    References:
+        [BNext](https://arxiv.org/abs/2211.12933); the decay is that of its code.
+    """
+    import zoo_extensions as zx
+
+    thresholds = [quantizer.threshold for quantizer in _soft(model)]
+    if not thresholds:
+        return []
+    if epochs < 2:
+        raise ValueError(
+            f"{model.name} has kernels that are real in the first epoch and become "
+            f"signs after it, so it needs at least 2 epochs. Received: {epochs}"
+        )
+    soft = max(1, int(_SOFT * epochs))
+    # Half of it, so that rounding does not keep a kernel real.
+    decay = min(_DECAY, (min(thresholds) / 2) ** (1 / soft))
+    return [zx.TemperatureDecay(decay, first_epoch)]
+
+
+def require_signs(model: tf.keras.Model, path: str) -> None:
+    """Raises a ValueError for a trained model whose kernels are not signs yet.
+
+    Args:
+        model: The model.
+        path: Its file.
+    """
+    temperatures = [
+        float(quantizer.temperature)
+        for quantizer in _soft(model)
+        if float(quantizer.temperature) >= quantizer.threshold
+    ]
+    if temperatures:
+        raise ValueError(
+            f"{path} has kernels that are still real (temperature "
+            f"{max(temperatures):.3g}): it was not trained to its end. Train it on, or "
+            "save zoo_extensions.force_sign(model) and start from that."
+        )
+
+
+def with_signs(model: tf.keras.Model) -> tf.keras.Model:
+    """Returns a model whose kernels are signs: itself, unless it has soft ones.
+
+    Args:
+        model: The model.
+    """
+    import zoo_extensions as zx
+
+    return zx.force_sign(model) if any(_soft(model)) else model
+
+
+def copy_weights(source: tf.keras.Model, target: tf.keras.Model) -> None:
+    """Copies all weights but temperatures, which only soft kernels have.
+
+    Args:
+        source: A model.
+        target: A model of the same layers; their kernels may have other quantizers.
+    """
+    values, variables = list(_lasting(source)), list(_lasting(target))
+    for value, variable in zip(values, variables, strict=True):
+        variable.assign(value)
+
+
+def _soft(model: tf.keras.Model) -> Iterator[Any]:
+    import zoo_extensions as zx
+
+    for part in model.submodules:
+        if isinstance(part, zx.TemperatureSign):
+            yield part
+
+
+def _lasting(model: tf.keras.Model) -> Iterator[tf.Variable]:
+    temperatures = {id(quantizer.temperature) for quantizer in _soft(model)}
+    for variable in model.weights:
+        if id(variable) not in temperatures:
+            yield variable
