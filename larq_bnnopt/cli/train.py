@@ -35,6 +35,11 @@ def add_arguments(parser: Parser) -> None:
     add("--first-epochs", type=positive(int), help="of two_step: those of step 1")
     add("--head-epochs", type=int, help="of fine_tune: of the new classifier alone")
     add("--batch-size", type=positive(int), help="default: 64")
+    add(
+        "--accumulate-steps",
+        type=positive(int),
+        help="batches that make one step together; default: 1",
+    )
     add("--real-optimizer", help="of other weights: adam or sgd; default: adam")
     add("--learning-rate", type=positive(float), help="of it; default: 0.01")
     add("--weight-decay", type=float, help="default: 0, of two_step 5e-6")

@@ -25,8 +25,8 @@ class Plan:
         parameters: Number of the model's parameters.
         binary_parameters: How many of them are binary.
         ops: OPs of the papers' rule for one image, binary operations / 64 + the others.
-        steps_per_epoch: Steps of an epoch.
-        seconds_per_step: Median of a few measured steps, with their data.
+        steps_per_epoch: Batches of an epoch.
+        seconds_per_step: Median time of a few measured batches, with their data.
     """
 
     recipe: Recipe
@@ -39,7 +39,7 @@ class Plan:
 
     @property
     def steps(self) -> int:
-        """Steps of the whole training."""
+        """Batches of the whole training."""
         return sum(self.recipe.stage_epochs()) * self.steps_per_epoch
 
     def rows(self) -> list[tuple[str, str]]:
@@ -54,11 +54,11 @@ class Plan:
             ),
             ("OPs of an image", f"{self.ops:.3g}"),
             (
-                "steps",
+                "batches",
                 f"{self.steps:,}, {self.steps_per_epoch:,} an epoch",
             ),
-            ("a step", f"{1000 * self.seconds_per_step:.0f} ms on this machine"),
-            ("all steps", f"{hours:.0f} h {rest / 60:.0f} min, tests not counted"),
+            ("a batch", f"{1000 * self.seconds_per_step:.0f} ms on this machine"),
+            ("all batches", f"{hours:.0f} h {rest / 60:.0f} min, tests not counted"),
         ]
 
 

@@ -54,6 +54,8 @@ class Recipe:
             `"adam"` or `"sgd"`, which train latent weights and all other parameters.
         epochs: Number of epochs.
         batch_size: Images in a batch.
+        accumulate_steps: Batches whose mean gradient makes one step, for batches that
+            do not fit into memory; at the end those that fill no group are left out.
         real_optimizer: What trains the real-valued parameters beside Diode or the
             gradient filter: `"adam"`, or `"sgd"` with momentum 0.9.
         learning_rate: Of Adam or SGD, behind the warm-up.
@@ -87,6 +89,7 @@ class Recipe:
     optimizer: str = "diode"
     epochs: int = 12
     batch_size: int = 64
+    accumulate_steps: int = 1
     real_optimizer: str = "adam"
     learning_rate: float = 0.01
     weight_decay: float = 0.0
@@ -110,6 +113,7 @@ class Recipe:
         one_of("schedule", self.schedule, tuple(_DECAYS))
         for name, holds, valid in (
             ("epochs", self.epochs >= 1, "at least 1"),
+            ("accumulate_steps", self.accumulate_steps >= 1, "at least 1"),
             ("learning_rate", self.learning_rate > 0, "positive"),
             ("weight_decay", self.weight_decay >= 0, "at least 0"),
             ("label_smoothing", 0 <= self.label_smoothing < 1, "in [0, 1)"),
@@ -230,9 +234,17 @@ class Recipe:
             for name, value in _FITTING[self.optimizer](steps).items()
         }
 
+    def steps(self, batches: int) -> int:
+        """Returns how many steps a number of batches makes, at least one."""
+        return max(1, batches // self.accumulate_steps)
+
     def resolved(self, steps_per_epoch: int) -> Recipe:
-        """Returns the recipe with a number for everything that was left to it."""
-        averages = self.averages(self.stage_epochs()[-1] * steps_per_epoch)
+        """Returns the recipe with a number for everything that was left to it.
+
+        Args:
+            steps_per_epoch: Batches of an epoch.
+        """
+        averages = self.averages(self.steps(self.stage_epochs()[-1] * steps_per_epoch))
         return dataclasses.replace(self, **averages)
 
     def as_dict(self) -> dict[str, Any]:
@@ -295,23 +307,27 @@ class Recipe:
         return model
 
     def build_optimizer(
-        self, steps: int, steps_per_epoch: int = 0, optimizer: str | None = None
+        self, batches: int, batches_per_epoch: int = 0, optimizer: str | None = None
     ) -> tf.keras.optimizers.Optimizer:
         """Builds the optimizer of a stage.
 
         Args:
-            steps: Steps of the stage.
-            steps_per_epoch: Steps of an epoch, for the warm-up. Defaults to `0`.
+            batches: Batches of the stage.
+            batches_per_epoch: Those of an epoch, for the warm-up. Defaults to `0`.
             optimizer: What trains the binary weights. Defaults to `None`, the recipe's.
 
         Returns:
             The optimizer.
         """
         decay, optimizer = _DECAYS[self.schedule], optimizer or self.optimizer
-        warmup = math.ceil(self.warmup_epochs * steps_per_epoch)
+        steps, together = self.steps(batches), self.accumulate_steps
+        warmup = math.ceil(self.warmup_epochs * batches_per_epoch / together)
         rate = decay(self.learning_rate, steps, warmup=warmup)
         if optimizer in _REAL:
-            return _REAL[optimizer](rate)
+            latent = _REAL[optimizer](rate)
+            if together == 1:
+                return latent
+            return CaseOptimizer(default_optimizer=latent, accumulate_steps=together)
         averages = self.averages(steps)
         binary: Diode | GradientFilter
         if optimizer == "diode":
@@ -322,6 +338,7 @@ class Recipe:
         return CaseOptimizer(
             (binary.is_binary_variable, binary),
             default_optimizer=_REAL[self.real_optimizer](rate),
+            accumulate_steps=together,
         )
 
 

@@ -263,7 +263,13 @@ def _newest(run: Run) -> tf.keras.Model | None:
 
 
 def _epochs_of(model: tf.keras.Model, data: datasets.Dataset) -> int:
-    return int(model.optimizer.iterations.numpy()) // data.steps_per_epoch
+    optimizer = model.optimizer
+    batches = int(optimizer.iterations.numpy())
+    together = getattr(optimizer, "accumulate_steps", 1)
+    if together > 1:
+        # A group of batches may run on over the end of an epoch.
+        batches = together * batches + int(optimizer.accumulator.count.numpy())
+    return batches // data.steps_per_epoch
 
 
 def _facts(recipe: Recipe, data: datasets.Dataset) -> dict[str, Any]:

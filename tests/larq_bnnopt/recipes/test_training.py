@@ -220,3 +220,47 @@ def test_evaluation_counts_every_test_image(tmp_path):
     assert evaluation.accuracy == np.trace(evaluation.confusion) / 1000
     evaluation.plot(tmp_path / "confusion.png")
     assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "optimizer", ["diode", pytest.param("adam", marks=pytest.mark.slow)]
+)
+def test_groups_of_batches_run_on_over_the_ends_of_epochs(optimizer, few, tmp_path):
+    recipe = dataclasses.replace(
+        few, optimizer=optimizer, epochs=3, warmup_epochs=1, accumulate_steps=4
+    )
+    data = recipe.load_data()
+    batches = data.steps_per_epoch
+    assert batches % 4  # Otherwise this shows nothing.
+    straight = recipes.train(recipe, tmp_path / "straight")
+    assert int(straight.optimizer.iterations) == 3 * batches // 4
+    with pytest.raises(KeyboardInterrupt):
+        recipes.train(recipe, tmp_path / "stopped", [StopAfter(2, 1)])
+    run = Run(tmp_path / "stopped")
+    model = recipes.load_model(run.model)
+    assert recipes.trained_epochs(run, recipe, model, data) == 2
+    resumed = recipes.resume(run)
+    for ours, expected in zip(resumed.weights, straight.weights):
+        np.testing.assert_array_equal(ours.numpy(), expected.numpy(), expected.name)
+    assert int(resumed.optimizer.accumulator.count) == 3 * batches % 4
+
+
+def test_averages_and_decay_follow_steps_and_not_batches(few):
+    recipe = dataclasses.replace(few, epochs=8, warmup_epochs=2, accumulate_steps=4)
+    grouped = recipe.build_optimizer(80, 10)
+    plain = dataclasses.replace(recipe, accumulate_steps=1).build_optimizer(20, 2.5)
+    for step in range(21):
+        rates = [optimizer.learning_rate for optimizer in (grouped, plain)]
+        assert grouped.accumulate_steps == 4 and plain.accumulate_steps == 1
+        for one, other in zip(grouped.optimizers, plain.optimizers):
+            one.iterations.assign(step)
+            other.iterations.assign(step)
+            assert float(one.learning_rate) == float(other.learning_rate), rates
+    assert (
+        recipe.resolved(10).alpha
+        == dataclasses.replace(recipe, accumulate_steps=1, epochs=2, warmup_epochs=0)
+        .resolved(10)
+        .alpha
+    )
+    with pytest.raises(ValueError, match=r"accumulate_steps must be at least 1"):
+        dataclasses.replace(recipe, accumulate_steps=0)
