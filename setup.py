@@ -19,6 +19,10 @@ ANY_ROW = "python_version < '3.13'"
 # On a board with Linux and aarch64 files are run, and training is the extra "train".
 BOARD = "sys_platform == 'linux' and platform_machine == 'aarch64'"
 DESK = "(sys_platform != 'linux' or platform_machine != 'aarch64')"
+RUNS_ONLY = (
+    "python_version >= '3.13' and sys_platform == 'linux' "
+    "and platform_machine == 'x86_64'"
+)
 # There is no wheel of larq-compute-engine for Linux on other machines than x86-64.
 CONVERTER = f"{ANY_ROW} and (sys_platform != 'linux' or platform_machine == 'x86_64')"
 
@@ -142,6 +146,8 @@ setup(
         "numpy; python_version >= '3.13'",
         *requirements(TRAINING, DESK),
         f"ai-edge-litert; {BOARD}",
+        # Without TensorFlow files are run here, and that is what runs them.
+        f"ai-edge-litert; {RUNS_ONLY}",
         f"larq-compute-engine==0.16.0; {CONVERTER}",
     ],
     extras_require={

@@ -26,6 +26,9 @@ from converters.rewrites.patterns import (
     prelu_of,
 )
 
+# Beyond it or below its inverse, products of a few such factors leave float32.
+_ROOM = 2.0**40
+
 
 def rewrite(editor: Editor) -> list[str]:
     """Moves the factors of normalizations through products to a PReLU."""
@@ -42,7 +45,7 @@ def _move(editor: Editor, node: Any) -> bool:
     if norm is None:
         return False
     factor = norm.factor
-    if not factor.all():
+    if not _is_moderate(factor):
         return False
     found = _prelu_among_factors(editor, norm.source, f"{node.name}:0", norm.channels)
     if found is None:
@@ -61,7 +64,7 @@ def _move(editor: Editor, node: Any) -> bool:
     slope, scale = prelu.slope.astype(np.float64), factor.copy()
     scale[turned] *= slope[turned]
     slope[turned] = 1 / slope[turned]
-    if not np.isfinite(slope.astype(np.float32)).all():
+    if not _is_moderate(slope[turned]):
         return False
     name = editor.layer(node)
     offset = norm.offset.astype(np.float32)
@@ -78,6 +81,12 @@ def _move(editor: Editor, node: Any) -> bool:
         )
     _scale(editor, prelu.output, inner, scale, slope.astype(np.float32))
     return True
+
+
+def _is_moderate(factor: np.ndarray) -> bool:
+    """Whether float32 has room for numbers times these, and over these."""
+    sizes = np.abs(factor)
+    return bool(((sizes > 1 / _ROOM) & (sizes < _ROOM)).all())
 
 
 def _scale(

@@ -16,12 +16,15 @@ import pathlib
 import platform
 import subprocess
 import sys
+import threading
 import weakref
 from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
 import numpy as np
+
+from converters.runtime.tflite_file import NO_LITERT
 
 HERE = pathlib.Path(__file__).parent
 LIBRARY = HERE / "libbnn.so"
@@ -124,9 +127,7 @@ def _outcome() -> LiteRt | Exception:
         return error
     litert = installed_litert()
     if litert is None:
-        return ImportError(
-            "No LiteRT is installed to run a .tflite with: pip install ai-edge-litert"
-        )
+        return ImportError(NO_LITERT)
     problem = run_self_test(litert) if litert.tested else _tested_apart(litert)
     if problem is not None:
         versions = ", ".join(TESTED["ai-edge-litert"])
@@ -221,18 +222,21 @@ class DelegateEngine:
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError, MemoryError) as error:
             raise ValueError(f"{litert} cannot run this file: {error}") from error
+        self._lock = threading.Lock()
         self._inputs = self._interpreter.get_input_details()
         self._outputs = self._interpreter.get_output_details()
 
     def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Runs the file once, on arrays of exactly the shapes of its inputs."""
-        for details, array in zip(self._inputs, arrays, strict=True):
-            self._interpreter.set_tensor(details["index"], array)
-        try:
-            self._interpreter.invoke()
-        except RuntimeError as error:
-            raise ValueError(f"The file does not run: {error}") from error
-        return [self._interpreter.get_tensor(one["index"]) for one in self._outputs]
+        # Another thread would put its inputs between these and their answer.
+        with self._lock:
+            for details, array in zip(self._inputs, arrays, strict=True):
+                self._interpreter.set_tensor(details["index"], array)
+            try:
+                self._interpreter.invoke()
+            except RuntimeError as error:
+                raise ValueError(f"The file does not run: {error}") from error
+            return [self._interpreter.get_tensor(one["index"]) for one in self._outputs]
 
     def resize(self, shapes: Sequence[tuple[int, ...]]) -> None:
         """Gives the inputs other shapes.

@@ -7,7 +7,7 @@ import importlib.util
 import itertools
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import Any, Union
 
@@ -124,8 +124,10 @@ class Interpreter:
             raise ValueError(
                 f"backend must be one of {BACKENDS}. Received: {backend!r}"
             )
-        if num_threads < 1:
-            raise ValueError(f"num_threads must be positive. Received: {num_threads}")
+        if not isinstance(num_threads, int) or num_threads < 1:
+            raise ValueError(
+                f"num_threads must be a whole number above 0. Received: {num_threads}"
+            )
         if num_threads > free_cores():
             warnings.warn(
                 f"num_threads={num_threads} on {free_cores()} cores: threads that wait "
@@ -289,8 +291,18 @@ class Interpreter:
             ValueError: As `predict`.
         """
         arrays = self._arrays(batch)
-        if not tensors:
+        if not len(tensors):
             return {}
+        number = self.file.num_tensors
+        wrong = [
+            tensor
+            for tensor in tensors
+            if not isinstance(tensor, (int, np.integer)) or not 0 <= tensor < number
+        ]
+        if wrong:
+            raise ValueError(
+                f"tensors must be indices from 0 to {number - 1}. Received: {wrong}"
+            )
         if self._inner[0] != tuple(tensors):
             engine = self._start(self.file.with_outputs(tensors), self.inputs)
             self._inner = (tuple(tensors), engine)
@@ -298,12 +310,12 @@ class Interpreter:
         return dict(zip(tensors, found))
 
     def run_once(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Runs the model once, on arrays of exactly the shapes of its inputs.
+        """Runs the model once, on `batch_size` samples.
 
         This is what a time is taken of: nothing is checked, split or joined.
 
         Args:
-            arrays: The inputs, in the order of `inputs`, batch included.
+            arrays: The inputs, in the order of `inputs`, as `first_of` returns them.
 
         Returns:
             The outputs, in the order of `outputs`.
@@ -332,9 +344,7 @@ class Interpreter:
             raise ValueError(
                 f"Backend {self.backend!r} takes no times. Use converters.profile."
             )
-        given = [array[: self.batch_size] for array in self._arrays(batch)]
-        if any(len(array) < self.batch_size for array in given):
-            raise ValueError(f"The inputs hold less than {self.batch_size} samples.")
+        given = self.first_of(batch)
         if runs < 1:
             raise ValueError(f"runs must be positive. Received: {runs}")
         measured = []
@@ -383,18 +393,18 @@ class Interpreter:
         return [np.concatenate(output) for output in zip(*parts)]
 
     def first_of(self, batch: Batch) -> list[np.ndarray]:
-        """Returns the first sample of a batch as `run_once` takes it.
+        """Returns the first samples of a batch, `batch_size`, as `run_once` takes them.
 
         Args:
             batch: As for `predict`.
 
         Raises:
-            ValueError: As `predict`, or if there is no sample.
+            ValueError: As `predict`, or if there are fewer samples.
         """
-        arrays = self._arrays(batch)
-        if not all(len(array) for array in arrays):
-            raise ValueError("The inputs hold no sample.")
-        return [array[:1] for array in arrays]
+        arrays = [array[: self.batch_size] for array in self._arrays(batch)]
+        if any(len(array) < self.batch_size for array in arrays):
+            raise ValueError(f"The inputs hold less than {self.batch_size} samples.")
+        return arrays
 
     def _arrays(self, batch: Batch) -> list[np.ndarray]:
         names = [info.name for info in self.inputs]
@@ -407,6 +417,11 @@ class Interpreter:
         else:
             # A tensor of TensorFlow is an array, too.
             single = hasattr(batch, "__array__")
+            if not single and not isinstance(batch, Iterable):
+                raise TypeError(
+                    "Inputs are NumPy arrays (batch, ...), one, several, or by name. "
+                    f"Received: {type(batch).__name__}"
+                )
             arrays = [np.asarray(batch)] if single else list(batch)
         if len(arrays) != len(names):
             raise ValueError(f"The inputs are {names}. Received: {len(arrays)} arrays")

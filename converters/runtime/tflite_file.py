@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+NO_LITERT = "No LiteRT is installed to run a .tflite with: pip install ai-edge-litert"
+
 _IDENTIFIER = b"TFL3"
 # 1 GiB of float32.
 _MOST_ELEMENTS = 2**28
@@ -403,4 +405,6 @@ def _schema() -> Any:
     """Returns LiteRT's reader of the format: of ai-edge-litert, or of TensorFlow."""
     if importlib.util.find_spec("ai_edge_litert") is not None:
         return importlib.import_module("ai_edge_litert.schema_py_generated")
-    return importlib.import_module("tensorflow.lite.python.schema_py_generated")
+    if importlib.util.find_spec("tensorflow") is not None:
+        return importlib.import_module("tensorflow.lite.python.schema_py_generated")
+    raise ImportError(NO_LITERT)

@@ -32,6 +32,11 @@ ROWS = {
     "newer row": {"tensorflow": "2.19.1", "tf-keras": "2.19.0", **_COMMON},
 }
 
+_NO_ROW = (
+    "No TensorFlow that works with larq is for this Python: train and convert with "
+    "Python 3.10, 3.11 or 3.12."
+)
+
 # What a board needs that runs files and trains nothing.
 BOARD = {"numpy": _ANY, "ai-edge-litert": _ANY}
 
@@ -109,17 +114,14 @@ def doctor() -> int:
     ):
         print(
             "Without TensorFlow files are run here, and nothing is trained or "
-            "converted.\n"
+            "converted.\n" + (f"{_NO_ROW}\n" if name is None else "")
         )
         advice = _print_versions(BOARD)
         print()
         advice += _print_steps(("kernels",), *self_test(_KERNEL_TEST))
     elif name is None:
-        print(
-            "This Python has no row of tested versions, so nothing can be trained or "
-            "converted with it. Use Python 3.10, 3.11 or 3.12."
-        )
-        return 1
+        print(f"{_NO_ROW}\n")
+        advice = _print_steps(("kernels",), *self_test(_KERNEL_TEST))
     else:
         print(f"It belongs to the {name}: TensorFlow {ROWS[name]['tensorflow']}.\n")
         advice = _print_versions(ROWS[name])
@@ -241,8 +243,8 @@ def _print_steps(steps: tuple[str, ...], done: dict[str, str], error: str) -> li
         return []
     if "kernels" in steps and "not built" in error:
         return [
-            "For kernels: a C compiler, then in a fresh virtual environment: pip "
-            "install ."
+            "For kernels: a C compiler, then in the repository: pip install "
+            "--force-reinstall --no-deps ."
         ]
     if steps == ("kernels",):
         return ["For kernels: pip install --force-reinstall ai-edge-litert==2.3.0"]

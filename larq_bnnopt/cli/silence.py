@@ -31,11 +31,16 @@ def import_tensorflow() -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if importlib.util.find_spec("tensorflow") is None:
+        here = (
+            "To train here: pip install '.[train]' in the repository"
+            if sys.version_info < (3, 13)
+            else "To train, use Python 3.10, 3.11 or 3.12"
+        )
         raise ImportError(
-            "This needs the Keras model, and TensorFlow is missing here. What runs "
-            "without it: bnnopt verify PACKAGE, profile FILE or PACKAGE, doctor. Make "
-            "the package where the model was trained: bnnopt package RUN FOLDER. To "
-            "train here: pip install '.[train]' in the repository"
+            "This needs TensorFlow, which is missing here. What runs without it: "
+            "bnnopt verify PACKAGE, profile FILE or PACKAGE, doctor. A package is a "
+            "folder that bnnopt package RUN FOLDER makes where the model was trained. "
+            f"{here}"
         )
     with quiet():
         import tensorflow as tf

@@ -1,5 +1,6 @@
 """The interpreter, and what it says of files that are none."""
 
+import concurrent.futures
 import importlib.util
 import re
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 import converters
-from converters.runtime import TfliteFile, delegate
+from converters.runtime import TfliteFile, delegate, tflite_file
 
 from ..conftest import conv, noise, one_layer
 
@@ -52,6 +53,44 @@ def test_wrong_inputs_are_named(content):
         interpreter.predict({"x": np.zeros((1, 8, 8, 64), np.float32)})
     with pytest.raises(ValueError, match="backend must be one of"):
         converters.Interpreter(content, backend="gpu")
+    with pytest.raises(TypeError, match=r"are NumPy arrays .*Received: NoneType"):
+        interpreter.predict(None)
+    for wrong in (-1, interpreter.file.num_tensors, "sign"):
+        with pytest.raises(ValueError, match=r"must be indices from 0 to .*Received"):
+            interpreter.intermediate(np.zeros((1, 8, 8, 64), np.float32), [wrong])
+
+
+@pytest.mark.parametrize("backend", ["delegate", "lce"])
+def test_threads_share_an_interpreter(backend, model, content):
+    interpreter = converters.Interpreter(content, backend=backend)
+    inputs = noise(model, 4)
+    expected = [interpreter.predict(inputs[i : i + 1]) for i in range(4)]
+    wrong = []
+
+    def ask(index):
+        for _ in range(200):
+            answer = interpreter.predict(inputs[index : index + 1])
+            if not np.array_equal(answer, expected[index]):
+                wrong.append(index)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with concurrent.futures.ThreadPoolExecutor(4) as threads:
+            list(threads.map(ask, range(4)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert not wrong
+
+
+def test_run_once_takes_what_first_of_returns(model, content):
+    interpreter = converters.Interpreter(content, backend="delegate")
+    inputs = noise(model, 5)
+    interpreter.resize(3)
+    (answer,) = interpreter.run_once(interpreter.first_of(inputs))
+    np.testing.assert_array_equal(answer, interpreter.predict(inputs)[:3])
+    with pytest.raises(ValueError, match="hold less than 3 samples"):
+        interpreter.first_of(inputs[:2])
 
 
 @pytest.mark.parametrize("damage", ["empty", "foreign", "truncated"])
@@ -196,12 +235,23 @@ def test_without_the_kernels_lce_is_taken(content, monkeypatch, tmp_path):
     assert converters.Interpreter(content).backend == "delegate"
 
 
+def test_without_litert_the_cure_is_said(content, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    tflite_file._schema.cache_clear()
+    try:
+        with pytest.raises(ImportError, match="pip install ai-edge-litert"):
+            converters.Interpreter(content)
+    finally:
+        monkeypatch.undo()
+        tflite_file._schema.cache_clear()
+
+
 def test_who_runs_it_is_said(content):
     text = converters.Interpreter(content, backend="delegate").runner
     assert re.fullmatch(r"\w+ kernels in (tensorflow|ai-edge-litert) [\d.]+", text)
     text = converters.Interpreter(content, backend="lce").runner
     assert text == "larq-compute-engine 0.16.0"
-    with pytest.raises(ValueError, match="num_threads must be positive"):
+    with pytest.raises(ValueError, match="num_threads must be a whole number"):
         converters.Interpreter(content, num_threads=0)
 
 

@@ -7,6 +7,7 @@ import sys
 import venv
 
 import larq_bnnopt
+from larq_bnnopt.cli import doctor
 
 BNNOPT = pathlib.Path(sys.executable).with_name("bnnopt")
 SITE = pathlib.Path(larq_bnnopt.__file__).parent.parent
@@ -66,6 +67,16 @@ def test_explains_the_wrong_keras(tmp_path):
     result = run("train")
     assert result.returncode == 1
     assert result.stderr.count("\n") == 1 and "larq needs Keras 2" in result.stderr
+
+
+def test_a_python_without_a_row_still_runs_files(monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "row_of", lambda version: None)
+    assert doctor.doctor() == 0
+    said = capsys.readouterr().out
+    assert "train and convert with Python 3.10, 3.11 or 3.12" in said
+    (line,) = (x for x in said.splitlines() if x.split()[:1] == ["kernels"])
+    assert " ok " in line
+    assert "training" not in said and "Everything works." in said
 
 
 def test_a_board_needs_no_tensorflow(tmp_path):
