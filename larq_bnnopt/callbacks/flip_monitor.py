@@ -14,7 +14,12 @@ import tensorflow as tf
 from larq_bnnopt.callbacks import flip_state, summaries
 from larq_bnnopt.callbacks.drift import DriftWatch
 from larq_bnnopt.callbacks.early_warnings import EarlyWarnings
-from larq_bnnopt.callbacks.flips import FlipCounter, Signs, binary_kernels
+from larq_bnnopt.callbacks.flips import (
+    FlipCounter,
+    KernelEpoch,
+    Signs,
+    binary_kernels,
+)
 from larq_bnnopt.callbacks.plots import plot_flips
 from larq_bnnopt.callbacks.rates import rates_of
 
@@ -29,7 +34,8 @@ class FlipMonitor(tf.keras.callbacks.Callback):
 
     Adds to the logs of every epoch, and so to `History`, `CSVLogger` and TensorBoard:
 
-    - `flip_ratio`: FF of a step over all binary weights, mean of the epoch's steps;
+    - `flip_ratio`: FF of a step over all binary weights, mean of the epoch's steps,
+      each of several batches where the optimizer sums those up;
     - `flip_ratio/LAYER`: the same for the kernel of each layer;
     - `c2i_ratio`: share of weights with the sign that they started with;
     - `positive_ratio`: share of weights that are positive at the end of the epoch;
@@ -68,7 +74,8 @@ class FlipMonitor(tf.keras.callbacks.Callback):
     Raises:
         ValueError: If `plot_path` is given without `csv_path`; when the training
             begins, if the model has no binary kernel or another FlipMonitor.
-        FileExistsError: When a training begins at epoch 0 and `csv_path` exists.
+        FileExistsError: When a training begins at epoch 0 and `csv_path` exists, or
+            goes on and that has the columns of other layers.
 
     Example:
         >>> import larq as lq
@@ -135,6 +142,9 @@ class FlipMonitor(tf.keras.callbacks.Callback):
         self._drift: DriftWatch | None = DriftWatch(kernels)
         self._warnings = EarlyWarnings(self.params["epochs"])
         self._first_epoch = True
+        optimizer = self.model.optimizer
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+        self._together = getattr(optimizer, "accumulate_steps", 1)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Starts the counts of an epoch."""
@@ -143,6 +153,7 @@ class FlipMonitor(tf.keras.callbacks.Callback):
         self._first_epoch = False
         self._flips: list[np.ndarray] = []
         self._taken = 0
+        self._steps_before = self._steps()
         self._counter.begin_epoch()
 
     def _go_on(self, path: pathlib.Path, epoch: int) -> None:
@@ -153,6 +164,9 @@ class FlipMonitor(tf.keras.callbacks.Callback):
                 f"{path} holds the flips of an earlier training. Name "
                 "another file or move it away."
             )
+        if there:
+            header = [*summaries.FIRST_COLUMNS, *self._names]
+            summaries.require_header(path, header)
         summaries.drop_epochs(path, epoch)
         summaries.drop_epochs(summaries.layers_path(path), epoch)
         if not there:
@@ -190,22 +204,20 @@ class FlipMonitor(tf.keras.callbacks.Callback):
         flips = np.concatenate(self._flips)
         total = flips.sum(axis=1) / self._sizes.sum()
         ratios = flips / self._sizes
+        # Of batches that were summed up only the last one flips.
+        steps = self._steps() - self._steps_before
+        counted = len(total) if self._together == 1 else max(1, steps)
         layers = dict(zip(self._names, self._counter.epoch()))
-        means = dict(zip(self._names, ratios.mean(axis=0)))
+        means = dict(zip(self._names, ratios.sum(axis=0) / counted))
         if logs is not None:
-            logs["flip_ratio"] = float(total.mean())
+            logs["flip_ratio"] = float(total.sum() / counted)
             for name, ratio in means.items():
                 logs[f"flip_ratio/{name}"] = float(ratio)
             changed = self._counter.changed_since_start()
             logs["c2i_ratio"] = 1.0 - changed / int(self._sizes.sum())
             logs.update(summaries.shares(list(layers.values()), self._sizes))
-        self._warnings.look(
-            epoch,
-            means,
-            {name: layer.positive for name, layer in layers.items()},
-            {name: layer.dead for name, layer in layers.items()},
-            rates_of(self.model.optimizer, self._kernels),
-        )
+        if self._together == 1 or steps:
+            self._look(epoch, means, layers)
         if self.csv_path is None:
             return
         summaries.append_rows(
@@ -229,6 +241,22 @@ class FlipMonitor(tf.keras.callbacks.Callback):
             epoch + 1,
             dict(zip(self._names, self._counter.state())),
         )
+
+    def _look(
+        self, epoch: int, means: dict[str, float], layers: dict[str, KernelEpoch]
+    ) -> None:
+        """Warns of what is wrong with an epoch."""
+        self._warnings.look(
+            epoch,
+            means,
+            {name: layer.positive for name, layer in layers.items()},
+            {name: layer.dead for name, layer in layers.items()},
+            rates_of(self.model.optimizer, self._kernels),
+        )
+
+    def _steps(self) -> int:
+        """Returns how many steps the optimizer has taken."""
+        return int(self.model.optimizer.iterations.numpy())
 
     def on_train_end(self, logs: Any = None) -> None:
         """Gives the model its own training step back and draws the picture."""

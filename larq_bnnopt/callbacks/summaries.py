@@ -84,6 +84,21 @@ def append_rows(
         writer.writerows(rows)
 
 
+def require_header(path: str | os.PathLike[str], header: Sequence[str]) -> None:
+    """Refuses to add rows to a CSV file of other columns.
+
+    Raises:
+        FileExistsError: If it has others.
+    """
+    with pathlib.Path(path).open(newline="", encoding="utf-8") as file:
+        there = next(csv.reader(file), list(header))
+    if there != list(header):
+        raise FileExistsError(
+            f"{os.fspath(path)} has the columns {', '.join(there)}. Trained are now "
+            f"{', '.join(header)}. Name another file."
+        )
+
+
 def drop_epochs(path: str | os.PathLike[str], first: int) -> None:
     """Drops the rows of an epoch and of later ones, for a run that goes on from it.
 

@@ -67,8 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise FileNotFoundError(f"The folder {destination.parent} does not exist.")
     if is_run:
         recipe = recipes.recipe_of(previous)
-        data = recipe.load_data()
         model = recipes.load_model(previous.model)
+        data = recipe.load_data(model)
         epochs = recipes.trained_epochs(previous, recipe, model, data)
         planned = sum(recipe.stage_epochs())
         if epochs < planned:

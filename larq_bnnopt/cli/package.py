@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"bnnopt convert {source.folder}"
         )
     model = recipes.load_model(source.model)
-    data = recipe.load_data()
+    data = recipe.load_data(model)
     images, _ = data.test_arrays()
     if arguments.samples > len(images):
         raise ValueError(

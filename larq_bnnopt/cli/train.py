@@ -120,7 +120,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"Going on with {folder}: {recipe.network} on {recipe.dataset}, "
             f"{sum(recipe.stage_epochs())} epochs in all."
         )
-        more = _callbacks(arguments, folder)
+        more = _callbacks(arguments, folder, strategy)
         training.with_bar(
             lambda callbacks: recipes.resume(previous, [*callbacks, *more], strategy),
             folder,
@@ -138,7 +138,7 @@ def run(arguments: argparse.Namespace) -> int:
                 raise ValueError("--dry-run is of one device; leave out --strategy.")
             return _dry_run(recipe)
         folder = pathlib.Path(arguments.folder or recipes.next_folder("runs", "train"))
-        more = _callbacks(arguments, folder)
+        more = _callbacks(arguments, folder, strategy)
         training.with_bar(
             lambda callbacks: recipes.train(
                 recipe,
@@ -158,11 +158,14 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _callbacks(arguments: argparse.Namespace, folder: Any) -> list[Any]:
+def _callbacks(arguments: argparse.Namespace, folder: Any, strategy: Any) -> list[Any]:
     """Returns the callbacks that were asked for."""
     import tensorflow as tf
 
-    if not arguments.tensorboard:
+    from larq_bnnopt.recipes.strategies import writes
+
+    # Of several machines one writes.
+    if not arguments.tensorboard or not writes(strategy):
         return []
     return [tf.keras.callbacks.TensorBoard(folder / "tensorboard", histogram_freq=1)]
 

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-from larq_bnnopt.cli.console import console
+from larq_bnnopt.cli.console import console, warnings_as_lines
 from larq_bnnopt.cli.progress_bar import ProgressBar
 from larq_bnnopt.cli.silence import start_xla
 
@@ -17,7 +17,8 @@ def with_bar(fit: Callable[[Any], Any], folder: str | os.PathLike[str]) -> Any:
     start_xla()
     bar = ProgressBar()
     try:
-        return fit([bar])
+        with warnings_as_lines():
+            return fit([bar])
     except KeyboardInterrupt:
         bar.close()
         if (pathlib.Path(folder) / "config.json").exists():

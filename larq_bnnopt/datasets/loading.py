@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import hashlib
 import importlib.resources
 import os
 import pathlib
@@ -46,7 +47,9 @@ _ENCODED_WINDOW = 4_096
 _IMAGE_SHAPE = (224, 224, 3)
 # What is done to training images of any size.
 _LARGE_SET = {"least_area": 0.08, "jitter": 0.4}
+# Fewer images are learned by heart sooner from small parts.
 _SMALL_SET = {"least_area": 0.35, "jitter": 0.2}
+_LARGE = 50_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +69,8 @@ class Dataset:
         batch_size: Images in a batch.
         seed: Seed of order and augmentation.
         augmentation: What is done to training images, or `None`.
+        fingerprint: Changes with the data: of files their content or, where that is
+            more than 1 GiB, their sizes.
         test: Batches of test images, in the order of the data set.
     """
 
@@ -77,6 +82,7 @@ class Dataset:
     batch_size: int
     seed: int
     augmentation: Augmentation | None
+    fingerprint: str
     test: tf.data.Dataset = dataclasses.field(repr=False)
     _epoch: Callable[[tf.Tensor], tf.data.Dataset] = dataclasses.field(repr=False)
 
@@ -188,16 +194,20 @@ def load(
         >>> images.shape, labels.dtype
         (TensorShape([100, 28, 28, 1]), tf.int64)
     """
+    if data_dir is not None and (name == EMBEDDED or os.path.isdir(name)):
+        raise ValueError(
+            f"data_dir is a folder of tensorflow-datasets, and {name!r} is none of its "
+            "data sets. Leave it out."
+        )
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1. Received: {batch_size}")
     if name == EMBEDDED:
         source = _embedded()
     elif os.path.isdir(name):
-        # A few hundred images are learned by heart sooner from small parts.
-        load_folder, changes = _from_folder, _SMALL_SET
-        if holds_records(pathlib.Path(name)):
-            load_folder, changes = _from_records, _LARGE_SET
-        source = load_folder(name, image_shape, changes if augment else None)
+        records = holds_records(pathlib.Path(name))
+        source = (_from_records if records else _from_folder)(
+            name, image_shape, augment
+        )
     else:
         source = _from_tfds(name, data_dir, image_shape, augment)
     if image_shape is not None and source.input_shape != tuple(image_shape):
@@ -223,6 +233,7 @@ def load(
         batch_size=batch_size,
         seed=seed,
         augmentation=augmentation,
+        fingerprint=source.fingerprint,
         test=source.test.batch(batch_size).map(_scaled).prefetch(tf.data.AUTOTUNE),
         _epoch=lambda seeds: _augmented(
             source.shuffled(seeds, batch_size), seeds, augmentation
@@ -235,7 +246,7 @@ class _Source:
     """Images as they are stored.
 
     `shuffled(seed pair, batch size)` gives the batches of one epoch. `is_cropped` says
-    that they are parts of photographs.
+    that they are parts of photographs, `fingerprint` what they are.
     """
 
     input_shape: tuple[int, int, int]
@@ -244,6 +255,7 @@ class _Source:
     test_size: int
     test: tf.data.Dataset
     shuffled: Callable[[tf.Tensor, int], tf.data.Dataset]
+    fingerprint: str
     is_cropped: bool = False
 
 
@@ -269,6 +281,7 @@ def _in_memory(
     train: tuple[np.ndarray, np.ndarray],
     test: tuple[np.ndarray, np.ndarray],
     class_names: tuple[str, ...],
+    fingerprint: str,
 ) -> _Source:
     images, labels = (tf.constant(array) for array in train)
     height, width, channels = train[0].shape[1:]
@@ -290,6 +303,7 @@ def _in_memory(
         test_size=len(test[1]),
         test=tf.data.Dataset.from_tensor_slices(test),
         shuffled=shuffled,
+        fingerprint=fingerprint,
     )
 
 
@@ -301,15 +315,16 @@ def _embedded() -> _Source:
             (arrays[f"x_{split}"][..., np.newaxis], arrays[f"y_{split}"])
             for split in ("train", "test")
         )
-    return _in_memory(train, test, _EMBEDDED_CLASSES)
+    return _in_memory(train, test, _EMBEDDED_CLASSES, EMBEDDED)
 
 
 def _from_folder(
     name: str,
     image_shape: tuple[int, int, int] | None,
-    changes: dict[str, float] | None,
+    augment: bool,
 ) -> _Source:
     files = image_files(pathlib.Path(name))
+    changes = _changes(len(files.train_paths)) if augment else None
     photographs = _photographs(image_shape, changes)
     labels = tf.constant(files.train_labels)
     read = _reader(files.train_paths)
@@ -338,8 +353,21 @@ def _from_folder(
             len(files.test_paths),
         ),
         shuffled=shuffled,
+        fingerprint=_fingerprint(name, (*files.train_paths, *files.test_paths)),
         is_cropped=True,
     )
+
+
+def _fingerprint(folder: str, paths: tuple[str, ...]) -> str:
+    """Returns a digest of files, which stays where the folder is moved."""
+    digest = hashlib.sha256()
+    fits = sum(os.path.getsize(path) for path in paths) <= _LARGEST_IN_MEMORY
+    for path in paths:
+        line = f"{os.path.relpath(path, folder)} {os.path.getsize(path)}\n"
+        digest.update(line.encode())
+        if fits:
+            digest.update(pathlib.Path(path).read_bytes())
+    return digest.hexdigest()
 
 
 def _reader(paths: tuple[str, ...]) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -366,9 +394,10 @@ def _tested(
 def _from_records(
     name: str,
     image_shape: tuple[int, int, int] | None,
-    changes: dict[str, float] | None,
+    augment: bool,
 ) -> _Source:
     files = record_files(pathlib.Path(name))
+    changes = _changes(files.train_size) if augment else None
     photographs = _photographs(image_shape, changes)
     classes = len(files.class_names)
 
@@ -390,8 +419,14 @@ def _from_records(
             examples_of(files.test_files, order, classes), photographs, files.test_size
         ),
         shuffled=shuffled,
+        fingerprint=_fingerprint(name, (*files.train_files, *files.test_files)),
         is_cropped=True,
     )
+
+
+def _changes(images: int) -> dict[str, float]:
+    """Returns what is done to that many training images of any size."""
+    return _LARGE_SET if images >= _LARGE else _SMALL_SET
 
 
 def _photographs(
@@ -471,7 +506,7 @@ def _from_tfds(
             )
             for split in sizes
         )
-        return _in_memory(train, test, class_names)
+        return _in_memory(train, test, class_names, builder.info.full_name)
 
     def shuffled(seeds: tf.Tensor, batch_size: int) -> tf.data.Dataset:
         examples = builder.as_dataset(split="train", as_supervised=True)
@@ -484,6 +519,7 @@ def _from_tfds(
         test_size=sizes[test_split],
         test=builder.as_dataset(split=test_split, as_supervised=True),
         shuffled=shuffled,
+        fingerprint=builder.info.full_name,
     )
 
 
@@ -498,7 +534,7 @@ def _any_size(
     import tensorflow_datasets as tfds
 
     _, test_split = sizes
-    changes = _LARGE_SET if augment else None
+    changes = _changes(sizes["train"]) if augment else None
     photographs = _photographs(image_shape, changes)
 
     def encoded(split: str) -> tf.data.Dataset:
@@ -517,6 +553,7 @@ def _any_size(
         test_size=sizes[test_split],
         test=_tested(encoded(test_split), photographs, sizes[test_split]),
         shuffled=shuffled,
+        fingerprint=builder.info.full_name,
         is_cropped=True,
     )
 

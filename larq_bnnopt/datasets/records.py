@@ -48,10 +48,10 @@ def holds_records(folder: pathlib.Path) -> bool:
 def record_files(folder: pathlib.Path) -> RecordFiles:
     """Lists the TFRecord files of a folder.
 
-    They are called `train*.tfrecord` and `test*.tfrecord` (or `val*`). Each record is a
-    `tf.train.Example` with the content of an image file in `image/encoded` and its
-    class, from 0, in `image/class/label`. `labels.txt` has the name of each class in a
-    line of its own.
+    They are called `train*.tfrecord` and `test*.tfrecord`, or `val*` where there is
+    none of the latter. Each record is a `tf.train.Example` with the content of an image
+    file in `image/encoded` and its class, from 0, in `image/class/label`. `labels.txt`
+    has the name of each class in a line of its own.
 
     Args:
         folder: The folder.
@@ -62,11 +62,13 @@ def record_files(folder: pathlib.Path) -> RecordFiles:
     Raises:
         ValueError: If files, names or features are missing, or a file is damaged.
     """
-    found: dict[bool, list[pathlib.Path]] = {True: [], False: []}
+    named: dict[str, list[pathlib.Path]] = {"train": [], "test": [], "val": []}
     for path in sorted(folder.iterdir()):
         match = _NAME.fullmatch(path.name)
         if match is not None:
-            found[match[1].startswith("train")].append(path)
+            (word,) = (word for word in named if match[1].startswith(word))
+            named[word].append(path)
+    found = {True: named["train"], False: named["test"] or named["val"]}
     for is_training, word in ((True, "train"), (False, "test")):
         if not found[is_training]:
             raise ValueError(f"{folder} has no files {word}*.tfrecord.")
@@ -76,8 +78,9 @@ def record_files(folder: pathlib.Path) -> RecordFiles:
             f"{labels} is missing. It has the name of each class in a line, in the "
             "order of the labels."
         )
-    names = tuple(labels.read_text(encoding="utf-8").split("\n"))
-    names = names[:-1] if not names[-1] else names
+    names = tuple(labels.read_text(encoding="utf-8").rstrip().split("\n"))
+    if not all(name.strip() for name in names):
+        raise ValueError(f"{labels} has an empty line. Give each class a name.")
     sizes = {key: sum(map(count_records, paths)) for key, paths in found.items()}
     for paths in found.values():
         _check(paths[0], len(names))
@@ -194,7 +197,7 @@ def write_records(
         The new folder.
 
     Raises:
-        ValueError: If the folder lacks classes or images.
+        ValueError: If the folder lacks classes or images, or no image fits a file.
         FileExistsError: If the target exists.
 
     Example:
@@ -208,6 +211,10 @@ def write_records(
         raise FileNotFoundError(f"{folder} is no folder.")
     if target.exists():
         raise FileExistsError(f"{target} exists and is not overwritten.")
+    if images_per_file < 1:
+        raise ValueError(
+            f"images_per_file must be positive. Received: {images_per_file}"
+        )
     files = image_files(folder)
     order = np.random.default_rng(0).permutation(len(files.train_paths))
     parts = {

@@ -77,7 +77,11 @@ class FineTune(Recipe):
 
     def image_shape(self) -> tuple[int, int, int] | None:
         """Returns the shape of the images that the trained model takes."""
-        shape = tuple(load_model(self.start).input_shape[1:])
+        return self._shape_for(load_model(self.start))
+
+    def _shape_for(self, model: tf.keras.Model) -> tuple[int, int, int] | None:
+        """Returns the shape of the images that a model takes."""
+        shape = tuple(model.input_shape[1:])
         if len(shape) != 3 or None in shape:
             raise ValueError(f"{self.start} takes no images of one size, but {shape}.")
         return shape

@@ -29,6 +29,8 @@ class History:
         columns: An array (epochs,) for each metric, NaN where an epoch has none.
         model_bytes: Size of its model, `None` without one.
         tflite_bytes: Size of its .tflite, `None` without one.
+        recalibrated: Accuracy after batch normalization was computed anew, `None` where
+            it was not.
     """
 
     folder: pathlib.Path
@@ -36,6 +38,7 @@ class History:
     columns: dict[str, np.ndarray]
     model_bytes: int | None
     tflite_bytes: int | None
+    recalibrated: float | None = None
 
     @classmethod
     def of(cls, run: Run) -> History:
@@ -57,7 +60,15 @@ class History:
             }
         except (TypeError, ValueError) as error:
             raise ValueError(f"{run.history} is damaged: {error}") from error
-        return cls(run.folder, recipe, columns, _size(run.model), _size(run.tflite))
+        anew = run.read_recalibration()
+        return cls(
+            run.folder,
+            recipe,
+            columns,
+            _size(run.model),
+            _size(run.tflite),
+            None if anew is None else anew.after,
+        )
 
     @property
     def epochs(self) -> int:
@@ -70,9 +81,16 @@ class History:
         known = values[~np.isnan(values)]
         return float(known[-1]) if len(known) else None
 
+    @property
+    def accuracy(self) -> float | None:
+        """Accuracy of the model as it is, on the test images; `None` without one."""
+        if self.recalibrated is not None:
+            return self.recalibrated
+        return self.last("val_accuracy")
+
     def row(self) -> tuple[str, ...]:
         """Returns the main figures as texts, for the heading `HEADING`."""
-        accuracy, flips = self.last("val_accuracy"), self.last("flip_ratio")
+        accuracy, flips = self.accuracy, self.last("flip_ratio")
         return (
             self.folder.name,
             str(self.recipe.get("kind", "one_step")),
@@ -147,7 +165,9 @@ def plot_histories(histories: Sequence[History], path: str | os.PathLike[str]) -
                 axes.plot(
                     epochs, history.columns[name], ".-", label=history.folder.name
                 )
-        if name == "flip_ratio":
+        if name == "flip_ratio" and any(
+            (h.columns.get(name, np.zeros(1)) > 0).any() for h in histories
+        ):
             axes.set_yscale("log", nonpositive="mask")
         axes.set_title(_CURVES[name])
         axes.set_xlabel("epoch")

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from larq_bnnopt.callbacks import plot_flips, summaries
 from larq_bnnopt.recipes.histories import History, plot_histories
-from larq_bnnopt.recipes.runs import Run, versions
+from larq_bnnopt.recipes.runs import Run
 
 _STYLE = """
 body { font: 16px/1.5 sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem }
@@ -59,7 +59,7 @@ def write_page(run: Run, path: str | os.PathLike[str] | None = None) -> pathlib.
         parts.append(_picture("Confusion on the test images", confusion.read_bytes()))
     given = {k: v for k, v in history.recipe.items() if v is not None}
     parts += ["<h2>Recipe</h2>", _table(given.items())]
-    parts += ["<h2>Versions</h2>", _table(versions().items())]
+    parts += ["<h2>Versions</h2>", _table(run.read_versions().items())]
     title = html.escape(run.folder.resolve().name)
     page = (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -101,7 +101,7 @@ def _figures(history: History) -> Iterable[tuple[str, str]]:
         ("never_flipped_ratio", "share that has not flipped since the start"),
         ("dead_ratio", "share without a gradient in the last epoch"),
     ):
-        value = history.last(name)
+        value = history.accuracy if name == "val_accuracy" else history.last(name)
         if value is not None:
             yield text, f"{value:.4g}"
 

@@ -37,7 +37,8 @@ def recalibrate(model: tf.keras.Model, batches: Iterable[Any]) -> int:
 
     Args:
         model: A built Keras model.
-        batches: Batches of images, as large as in the training.
+        batches: Batches of images, or of pairs of images and labels, as large as in the
+            training.
 
     Returns:
         The number of batches.
@@ -72,7 +73,8 @@ def recalibrate(model: tf.keras.Model, batches: Iterable[Any]) -> int:
             for layer in norms:
                 layer.momentum = number / (number + 1)
             # In no tf.function, which would keep the first momentum.
-            model(batch, training=True)
+            images = batch[0] if isinstance(batch, tuple) else batch
+            model(images, training=True)
             number += 1
     finally:
         for layer, momentum in zip(norms, momenta):

@@ -133,6 +133,11 @@ class Recipe:
             for name, unused in (("temperature", 1.0), ("hard_labels", 0.0)):
                 if getattr(self, name) != unused:
                     raise ValueError(f"{name} is of no use without a teacher.")
+        elif self.label_smoothing and not self.hard_labels:
+            raise ValueError(
+                "label_smoothing is of no use beside a teacher without hard_labels: "
+                "no label is learned."
+            )
         if self.is_latent and self.real_optimizer != "adam":
             raise ValueError(
                 f"real_optimizer {self.real_optimizer!r} is of no use beside optimizer "
@@ -251,16 +256,26 @@ class Recipe:
         """Returns the recipe, and of which scheme it is, as plain data for JSON."""
         return {"kind": self.kind, **dataclasses.asdict(self)}
 
-    def load_data(self) -> datasets.Dataset:
-        """Loads the data set."""
+    def load_data(self, model: tf.keras.Model | None = None) -> datasets.Dataset:
+        """Loads the data set.
+
+        Args:
+            model: The trained model, which says how large its images are. Defaults to
+                `None`, where it is not trained yet.
+        """
+        shape = self.image_shape() if model is None else self._shape_for(model)
         return datasets.load(
             self.dataset,
             batch_size=self.batch_size,
             seed=self.seed,
             augment=self.augment,
             data_dir=self.data_dir,
-            image_shape=self.image_shape(),
+            image_shape=shape,
         )
+
+    def _shape_for(self, model: tf.keras.Model) -> tuple[int, int, int] | None:
+        """Returns the shape of images of any size for a trained model."""
+        return self.image_shape()
 
     def image_shape(self) -> tuple[int, int, int] | None:
         """Returns what images of any size become, `None` for the default."""
@@ -319,6 +334,13 @@ class Recipe:
         Returns:
             The optimizer.
         """
+        fewest = min(self.stage_epochs()) * batches_per_epoch
+        if 0 < fewest < self.accumulate_steps:
+            raise ValueError(
+                f"accumulate_steps {self.accumulate_steps} is more than the {fewest} "
+                "batches of a stage, so that it would take no step. Give fewer, or "
+                "more epochs."
+            )
         decay, optimizer = _DECAYS[self.schedule], optimizer or self.optimizer
         steps, together = self.steps(batches), self.accumulate_steps
         warmup = math.ceil(self.warmup_epochs * batches_per_epoch / together)

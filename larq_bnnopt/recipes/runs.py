@@ -173,6 +173,11 @@ class Run:
             raise ValueError(f"{self.config} is damaged: {error!r}") from error
         return recipe
 
+    def read_versions(self) -> dict[str, str]:
+        """Returns the versions that began the run, none where they are not known."""
+        content = json.loads(self.config.read_text(encoding="utf-8"))
+        return dict(content.get("versions", {}))
+
     def drop_results(self) -> None:
         """Removes what was made from the model, which is to be trained further."""
         for name in ("model.tflite", "report.json", "report.md", "confusion.png"):

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from larq_bnnopt import datasets
 from larq_bnnopt.callbacks import FlipMonitor, binary_kernels, plot_flips
-from larq_bnnopt.callbacks.summaries import drop_epochs
+from larq_bnnopt.callbacks.summaries import drop_epochs, read_columns
 from larq_bnnopt.recipes.distillation import Distiller
 from larq_bnnopt.recipes.divergence import (
     StopAtNaN,
@@ -174,8 +174,10 @@ def _resume(
     run.drop_results()
     passed = sum(epochs[:stage]) + done
     drop_epochs(run.history, passed)
-    if passed == 0:
-        run.flips.unlink(missing_ok=True)
+    drop_epochs(run.flips, passed)
+    if run.flips.exists() and not read_columns(run.flips)["epoch"]:
+        # Of a first epoch that was not completed.
+        run.flips.unlink()
     training = _Training(recipe, run, data, teacher, callbacks, strategy)
     return training.go_on(model, start, stage, done)
 
@@ -246,20 +248,27 @@ def _previous(run: Run, stage: int) -> tf.keras.Model | None:
 def _newest(run: Run) -> tf.keras.Model | None:
     """Loads the model of the last complete epoch, of the one before if it is damaged.
 
+    The one before then takes its place.
+
     Raises:
         ValueError: If there are models, all of them damaged.
     """
-    saved = [path for path in (run.model, run.previous) if path.exists()]
-    for path in saved:
-        try:
-            return load_model(path)
-        except ValueError as error:
-            if path == saved[-1]:
-                raise
-            warnings.warn(
-                f"{error} Going on from {saved[-1]}, an epoch earlier.", stacklevel=3
-            )
-    return None
+    if not run.model.exists() and not run.previous.exists():
+        return None
+    try:
+        return load_model(run.model)
+    except (FileNotFoundError, ValueError) as error:
+        if not run.previous.exists():
+            raise
+        earlier = load_model(run.previous)
+        warnings.warn(
+            f"{error} Going on from {run.previous}, which was saved before it.",
+            stacklevel=3,
+        )
+    os.replace(run.previous, run.model)
+    # It was that of the model that is damaged.
+    run.recalibration.unlink(missing_ok=True)
+    return earlier
 
 
 def _epochs_of(model: tf.keras.Model, data: datasets.Dataset) -> int:
@@ -277,6 +286,7 @@ def _facts(recipe: Recipe, data: datasets.Dataset) -> dict[str, Any]:
     return {
         "training images": data.train_size,
         "classes": list(data.class_names),
+        "data": data.fingerprint,
         **{name: digest_of_file(path) for name, path in recipe.files().items()},
     }
 

@@ -202,6 +202,62 @@ def test_an_earlier_table_is_not_overwritten(tmp_path):
     assert path.read_text() == before
 
 
+def test_flips_of_several_batches_are_those_of_a_step(tmp_path):
+    model, optimizer = network(False)
+    grouped = CaseOptimizer(
+        (Diode.is_binary_variable, optimizer.optimizers[0]),
+        default_optimizer=tf.keras.optimizers.Adam(0.05),
+        accumulate_steps=3,
+    )
+    model.compile(
+        grouped, tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
+    signs, monitor = Signs(), FlipMonitor(tmp_path / "flips.csv")
+    batches = -(-len(X) // 16)
+    history = fit(model, [monitor, signs], epochs=2).history
+    sizes = sum(kernel.size for kernel in signs.signs[0])
+    changed = [
+        sum(int((a != b).sum()) for a, b in zip(one, other)) / sizes
+        for one, other in itertools.pairwise(signs.signs)
+    ]
+    for epoch in range(2):
+        steps = (epoch + 1) * batches // 3 - epoch * batches // 3
+        own = changed[epoch * batches : (epoch + 1) * batches]
+        assert np.count_nonzero(own) <= steps and sum(own) > 0
+        assert history["flip_ratio"][epoch] == pytest.approx(sum(own) / steps)
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_an_epoch_without_a_step_is_warned_of_nothing(tmp_path):
+    model, optimizer = network(False)
+    batches = -(-len(X) // 16)
+    grouped = CaseOptimizer(
+        (Diode.is_binary_variable, optimizer.optimizers[0]),
+        default_optimizer=tf.keras.optimizers.Adam(0.05),
+        accumulate_steps=2 * batches,
+    )
+    model.compile(
+        grouped, tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
+    history = fit(model, [FlipMonitor()], epochs=2).history
+    assert history["flip_ratio"][0] == 0 < history["flip_ratio"][1]
+
+
+def test_other_layers_do_not_go_into_a_table(tmp_path):
+    model, path = compiled(False), tmp_path / "flips.csv"
+
+    def fit_with(trainable, **options):
+        model.get_layer("first").trainable = trainable
+        model.compile(model.optimizer, model.loss)
+        fit(model, [FlipMonitor(path)], **options)
+
+    fit_with(False, epochs=1)
+    content = path.read_bytes()
+    with pytest.raises(FileExistsError, match=r"Trained are now .*first, second"):
+        fit_with(True, initial_epoch=1, epochs=2)
+    assert path.read_bytes() == content
+
+
 def test_an_interrupted_training_leaves_a_usable_model():
     class Stop(tf.keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):

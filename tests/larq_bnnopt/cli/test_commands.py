@@ -216,6 +216,11 @@ def test_convert_refuses_what_is_not_binary(tmp_path):
         (["train", "--preset", "adambnn"], "No preset 'adambnn'. Nearest: adambnn_im"),
         (["train", "--first-epochs", "3"], "recipe 'one_step' has no first_epochs."),
         (["train", "--temperature", "2"], "temperature is of no use without a teacher"),
+        (
+            ["train", "--teacher", "x.keras", "--label-smoothing", "0.1"],
+            "label_smoothing is of no use beside a teacher without hard_labels",
+        ),
+        (["train", "--data-dir", "x"], "data_dir is a folder of tensorflow-datasets"),
         (["train", "--teacher", "no.keras"], "no.keras does not exist"),
         (["train", "--run", "."], "exists and is not overwritten"),
         (["convert", "missing.keras", "--dataset", "mnist"], "does not exist"),

@@ -1,12 +1,14 @@
 """TFRecord files hold what a folder of images holds, and are read in a fixed order."""
 
 import collections
+import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from larq_bnnopt import datasets
+from larq_bnnopt.datasets import loading, photographs
 from larq_bnnopt.datasets.folders import image_files
 from larq_bnnopt.datasets.records import count_records, record_files, write_records
 
@@ -49,6 +51,60 @@ def test_they_hold_the_images_of_the_folder(folder, records):
         for data in (ours, theirs)
     ]
     assert shades[0] == shades[1] and len(shades[0]) == files.train_size
+
+
+def test_they_are_changed_as_the_folder_is(folder, records, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        loading,
+        "Photographs",
+        lambda size, channels, **changes: (
+            seen.append(changes) or photographs.Photographs(size, channels, **changes)
+        ),
+    )
+    for place in (folder, records):
+        datasets.load(str(place), image_shape=(9, 12, 3), batch_size=8)
+    small, large = loading._SMALL_SET, loading._LARGE_SET
+    monkeypatch.setattr(loading, "_LARGE", 10)
+    datasets.load(str(records), image_shape=(9, 12, 3), batch_size=8)
+    assert seen == [small, small, large]
+
+
+def test_a_fingerprint_is_that_of_the_content(folder, records, tmp_path):
+    def fingerprint(place):
+        options = {"image_shape": (9, 12, 3), "batch_size": 8}
+        return datasets.load(str(place), **options).fingerprint
+
+    for place in (folder, records):
+        copy = tmp_path / place.name
+        shutil.copytree(place, copy)
+        assert fingerprint(copy) == fingerprint(place)
+    # Two classes change their images, which are as many and as large as before.
+    one, other = copies = [tmp_path / folder.name / name for name in ("bright", "dark")]
+    one.rename(tmp_path / "away")
+    other.rename(one)
+    (tmp_path / "away").rename(copies[1])
+    assert fingerprint(tmp_path / folder.name) != fingerprint(folder)
+
+
+def test_tests_are_of_one_kind_of_files(records, tmp_path):
+    shutil.copytree(records, tmp_path / "both")
+    (one, *_) = sorted((tmp_path / "both").glob("test*"))
+    shutil.copy(one, tmp_path / "both" / one.name.replace("test", "val"))
+    assert record_files(tmp_path / "both").test_size == record_files(records).test_size
+
+
+def test_names_of_classes_are_not_empty(records, folder, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(records, copy)
+    (copy / "labels.txt").write_text("bright\ndark\n\n")
+    assert record_files(copy).class_names == ("bright", "dark")
+    (copy / "labels.txt").write_text("bright\n\ndark\n")
+    with pytest.raises(ValueError, match=r"labels\.txt has an empty line"):
+        record_files(copy)
+    with pytest.raises(ValueError, match=r"images_per_file must be positive"):
+        write_records(folder, tmp_path / "none", images_per_file=0)
+    assert not (tmp_path / "none").exists()
 
 
 def batches(data, epoch):

@@ -1,6 +1,7 @@
 """Runs are read as they were written, listed and drawn."""
 
 import base64
+import json
 import math
 import re
 
@@ -46,6 +47,24 @@ def test_the_figures_are_those_of_the_last_epoch(runs):
     (runs / "one" / "model.tflite").write_bytes(b"1234567")
     assert History.of(Run(runs / "one")).row()[-1] == "7"
     assert len(one.row()) == len(recipes.HEADING)
+
+
+def test_the_accuracy_is_that_of_the_recalibrated_model(runs):
+    run = Run(runs / "one")
+    run.recalibration.write_text('{"batches": 3, "before": 0.625, "after": 0.75}')
+    assert History.of(run).row()[6] == "75.00%"
+    content = json.loads(run.config.read_text())
+    content["versions"]["tensorflow"] = "9.9.9"
+    run.config.write_text(json.dumps(content))
+    page = recipes.write_page(run).read_text()
+    assert "<td>0.75</td>" in page and "<td>9.9.9</td>" in page
+
+
+def test_a_run_without_flips_is_drawn_without_a_word(runs, tmp_path, recwarn):
+    still = "epoch,loss,val_accuracy,flip_ratio\n0,1.5,0.5,0\n1,1.0,0.625,0\n"
+    run = written(runs / "still", OneStep(), still)
+    recipes.plot_histories([History.of(run)], tmp_path / "still.png")
+    assert not recwarn.list
 
 
 def test_curves_are_drawn_where_there_are_any(runs, tmp_path):

@@ -112,6 +112,14 @@ def test_a_run_is_recalibrated_once(images, tmp_path):
     content = run.model.read_bytes()
     recipes.resume(run)
     assert run.model.read_bytes() == content
+    # A damaged file is replaced by the model before it, and that recalibrated.
+    run.model.write_bytes(content[:2000])
+    with pytest.warns(UserWarning, match=r"Going on from .*previous\.keras"):
+        mended = recipes.resume(run)
+    for network in (mended, recipes.load_model(run.model)):
+        for ours, expected in zip(network.get_weights(), model.get_weights()):
+            np.testing.assert_array_equal(ours, expected)
+    assert run.read_recalibration() == result
     run.recalibration.unlink()
     again = recipes.resume(run)
     assert run.read_recalibration().before == pytest.approx(accuracy)
@@ -130,6 +138,16 @@ def test_other_threads_are_warned_of(images, tmp_path):
     run.config.write_text(json.dumps(content))
     with pytest.warns(UserWarning, match="no longer equals, in every bit"):
         run.warn_of_other_threads()
+
+
+def test_batches_of_pairs_are_batches_of_images():
+    one, other = network(), network()
+    for model in (one, other):
+        model.set_weights(one.get_weights())
+    recalibrate(one, [IMAGES])
+    recalibrate(other, [(IMAGES, np.zeros(len(IMAGES)))])
+    for ours, expected in zip(other.get_weights(), one.get_weights()):
+        np.testing.assert_array_equal(ours, expected)
 
 
 def test_it_is_refused_below_zero():

@@ -119,6 +119,7 @@ def test_a_full_disk_leaves_what_was_saved(few, tmp_path):
         run.config.write_text(json.dumps(changed))
         with pytest.raises(ValueError, match=r"has changed: recipe\. Put it back"):
             recipes.resume(run)
+    assert len(config["began_with"]["data"]) == 64
     changed = {**config, "began_with": {**config["began_with"], "training images": 9}}
     run.config.write_text(json.dumps(changed))
     with pytest.raises(ValueError, match="has changed: training images"):
@@ -262,5 +263,7 @@ def test_averages_and_decay_follow_steps_and_not_batches(few):
         .resolved(10)
         .alpha
     )
+    with pytest.raises(ValueError, match=r"81 is more than the 80 batches of a stage"):
+        dataclasses.replace(recipe, accumulate_steps=81).build_optimizer(80, 10)
     with pytest.raises(ValueError, match=r"accumulate_steps must be at least 1"):
         dataclasses.replace(recipe, accumulate_steps=0)
