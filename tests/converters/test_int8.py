@@ -29,6 +29,7 @@ def converted(trained, calibration):
     )
 
 
+@pytest.mark.slow
 def test_a_trained_model_keeps_its_accuracy(trained, converted):
     report = converted.report
     result = report.verification

@@ -29,6 +29,7 @@ def recipe(images):
     return OneStep(dataset=images, image_size=16, epochs=3, batch_size=24)
 
 
+@pytest.mark.slow
 def test_a_rate_that_is_too_high_is_told_with_its_layer(recipe, tmp_path):
     wild = dataclasses.replace(recipe, learning_rate=1e30)
     with pytest.raises(TrainingDivergedError) as stopped:

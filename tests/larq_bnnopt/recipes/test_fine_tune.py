@@ -52,9 +52,8 @@ def test_the_classifier_learns_first_and_then_all(start, images, tmp_path):
     assert recipes.evaluate(model, data).accuracy > 0.8
 
 
-@pytest.mark.parametrize(
-    "place", [pytest.param((0, 3), marks=pytest.mark.slow), (2, 4)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("place", [(0, 3), (2, 4)])
 def test_a_stopped_run_goes_on_exactly(place, start, images, tmp_path):
     tuning = recipe(start, images, augment=True)
     straight = recipes.train(tuning, tmp_path / "straight")

@@ -91,6 +91,7 @@ def test_what_cannot_be_is_told_and_leaves_the_momenta():
         recalibrate(model, [IMAGES])
 
 
+@pytest.mark.slow
 def test_a_run_is_recalibrated_once(images, tmp_path):
     recipe = OneStep(
         dataset=images, image_size=16, epochs=1, batch_size=24, recalibrate=3

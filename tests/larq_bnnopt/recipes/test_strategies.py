@@ -86,6 +86,7 @@ def test_two_processes_train_what_one_trains(images, tmp_path):
     assert_equal_runs(two, one)
 
 
+@pytest.mark.slow
 def test_replicas_of_one_process_train_what_one_trains(images, two_replicas, tmp_path):
     recipe = OneStep(dataset=images, image_size=16, batch_size=24, epochs=1)
     model = recipes.train(recipe, tmp_path / "two", strategy=two_replicas)

@@ -50,9 +50,8 @@ def uninterrupted(request, few, tmp_path_factory):
     return recipe, recipes.train(recipe, folder), folder
 
 
-@pytest.mark.parametrize(
-    "place", [pytest.param((0, 5), marks=pytest.mark.slow), (2, 3)]
-)
+@pytest.mark.parametrize("place", [(0, 5), (2, 3)])
+@pytest.mark.slow
 def test_an_interrupted_run_equals_the_uninterrupted(uninterrupted, place, tmp_path):
     recipe, straight, folder = uninterrupted
     with pytest.raises(KeyboardInterrupt):
@@ -127,6 +126,7 @@ def test_a_full_disk_leaves_what_was_saved(few, tmp_path):
     assert run.model.read_bytes() == content
 
 
+@pytest.mark.slow
 def test_a_complete_run_stays_as_it_is(few, tmp_path):
     model = recipes.train(dataclasses.replace(few, epochs=1), tmp_path / "run")
     before = {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()}
@@ -140,6 +140,7 @@ def test_a_complete_run_stays_as_it_is(few, tmp_path):
     assert (tmp_path / "run" / "flips.png").read_bytes() == before["flips.png"]
 
 
+@pytest.mark.slow
 def test_the_configuration_repeats_the_run(few, tmp_path):
     recipe = dataclasses.replace(
         few, epochs=1, batch_size=8, optimizer="gradient_filter", seed=4
@@ -223,9 +224,8 @@ def test_evaluation_counts_every_test_image(tmp_path):
     assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize(
-    "optimizer", ["diode", pytest.param("adam", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["diode", "adam"])
 def test_groups_of_batches_run_on_over_the_ends_of_epochs(optimizer, few, tmp_path):
     recipe = dataclasses.replace(
         few, optimizer=optimizer, epochs=3, warmup_epochs=1, accumulate_steps=4

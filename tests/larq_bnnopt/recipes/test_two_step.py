@@ -106,14 +106,8 @@ def straight(recipe, tmp_path_factory):
     return recipes.train(recipe, folder), folder
 
 
-@pytest.mark.parametrize(
-    "place",
-    [
-        pytest.param((0, 4), marks=pytest.mark.slow),
-        (1, 2),
-        pytest.param((2, 5), marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("place", [(0, 4), (1, 2), (2, 5)])
 def test_a_stopped_run_goes_on_exactly(place, recipe, straight, tmp_path):
     model, folder = straight
     with pytest.raises(KeyboardInterrupt):
