@@ -25,7 +25,14 @@ def python(tmp_path):
     return run
 
 
-@pytest.mark.parametrize("package", ["larq_bnnopt", "zoo_extensions", "converters"])
+@pytest.mark.parametrize(
+    "package",
+    ["larq_bnnopt"]
+    + [
+        pytest.param(p, marks=pytest.mark.slow)
+        for p in ("zoo_extensions", "converters")
+    ],
+)
 @pytest.mark.parametrize("order", ["{0}, tensorflow as tf", "tensorflow as tf, {0}"])
 def test_either_order_of_imports_gives_keras_2(package, order, python):
     program = f"""

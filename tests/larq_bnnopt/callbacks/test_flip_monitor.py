@@ -108,7 +108,11 @@ def test_counts_what_a_full_copy_counts(latent, tmp_path):
 
 @pytest.mark.parametrize(
     "options",
-    [{"steps_per_execution": 3}, {"jit_compile": True}, {"run_eagerly": True}],
+    [
+        {"steps_per_execution": 3},
+        pytest.param({"jit_compile": True}, marks=pytest.mark.slow),
+        pytest.param({"run_eagerly": True}, marks=pytest.mark.slow),
+    ],
     ids=lambda options: next(iter(options)),
 )
 def test_counts_the_same_in_every_execution(options, tmp_path):
@@ -423,6 +427,7 @@ def test_weights_without_a_gradient_are_dead(latent, tmp_path):
     assert once == {"first": 0, "second": 0}
 
 
+@pytest.mark.slow
 def test_a_gradient_in_one_replica_is_a_gradient(two_replicas, tmp_path):
     # Of each batch of 16, the second half goes to the second replica.
     first_half = np.arange(80) % 16 < 8

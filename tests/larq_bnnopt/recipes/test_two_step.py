@@ -120,6 +120,7 @@ def test_a_stopped_run_goes_on_exactly(place, recipe, straight, tmp_path):
         assert rows(tmp_path / "run" / name) == rows(folder / name), name
 
 
+@pytest.mark.slow
 def test_a_run_that_ended_between_the_steps_goes_on(recipe, straight, tmp_path):
     model, folder = straight
     run = Run(shutil.copytree(folder, tmp_path / "run"))
