@@ -34,9 +34,11 @@ def hardening(
 
     Example:
         >>> import zoo_extensions as zx
-        >>> [decay.decay for decay in hardening(zx.BNextTiny(), epochs=200)]
+        >>> factory = zx.BNext18.factory(
+        ...     filters=(8, 16), blocks=(1, 1), input_shape=(32, 32, 3))
+        >>> [decay.decay for decay in hardening(factory.build(), epochs=200)]
         [0.9]
-        >>> hardening(zx.BNextTiny(latent_weights=False), epochs=200)
+        >>> hardening(zx.TinyResidualBNN(), epochs=200)
         []
 
     References:
