@@ -24,6 +24,7 @@ import statistics
 import subprocess
 import tempfile
 import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -64,10 +65,8 @@ def main() -> None:
     names = {shape: "chain_{}_{}".format(*shape) for shape in CONVOLUTIONS}
     if arguments.write:
         arguments.write.mkdir(parents=True, exist_ok=True)
-        for name in arguments.networks:
-            (arguments.write / f"{name}.tflite").write_bytes(network(name))
-        for shape, name in names.items():
-            (arguments.write / f"{name}.tflite").write_bytes(chain(*shape))
+        for name, content in converted(arguments.networks, names):
+            (arguments.write / f"{name}.tflite").write_bytes(content)
         return
     if arguments.files:
         lacking = [
@@ -82,8 +81,7 @@ def main() -> None:
             for name in (*arguments.networks, *names.values())
         }
     else:
-        files = {name: network(name) for name in arguments.networks}
-        files |= {name: chain(*shape) for shape, name in names.items()}
+        files = dict(converted(arguments.networks, names))
     kernels = [
         name
         for name, runs in delegate.known_kernels().items()
@@ -105,6 +103,16 @@ def main() -> None:
         for shape, name in names.items():
             times = measured(files[name], kernels, threads, arguments.seconds)
             print(convolution_row(shape, times, kernels, threads), flush=True)
+
+
+def converted(
+    networks: Sequence[str], chains: Mapping[tuple[int, int], str]
+) -> Iterator[tuple[str, bytes]]:
+    """Yields the files of networks and of chains of convolutions, by name."""
+    for name in networks:
+        yield name, network(name)
+    for shape, name in chains.items():
+        yield name, chain(*shape)
 
 
 def lce_version() -> str | None:

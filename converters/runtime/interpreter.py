@@ -124,7 +124,7 @@ class Interpreter:
             raise ValueError(
                 f"backend must be one of {BACKENDS}. Received: {backend!r}"
             )
-        if not isinstance(num_threads, int) or num_threads < 1:
+        if not isinstance(num_threads, (int, np.integer)) or num_threads < 1:
             raise ValueError(
                 f"num_threads must be a whole number above 0. Received: {num_threads}"
             )

@@ -205,18 +205,19 @@ class FlipMonitor(tf.keras.callbacks.Callback):
         total = flips.sum(axis=1) / self._sizes.sum()
         ratios = flips / self._sizes
         # Of batches that were summed up only the last one flips.
-        steps = self._steps() - self._steps_before
-        counted = len(total) if self._together == 1 else max(1, steps)
+        steps = len(total)
+        if self._together > 1:
+            steps = self._steps() - self._steps_before
         layers = dict(zip(self._names, self._counter.epoch()))
-        means = dict(zip(self._names, ratios.sum(axis=0) / counted))
+        means = dict(zip(self._names, ratios.sum(axis=0) / max(1, steps)))
         if logs is not None:
-            logs["flip_ratio"] = float(total.sum() / counted)
+            logs["flip_ratio"] = float(total.sum() / max(1, steps))
             for name, ratio in means.items():
                 logs[f"flip_ratio/{name}"] = float(ratio)
             changed = self._counter.changed_since_start()
             logs["c2i_ratio"] = 1.0 - changed / int(self._sizes.sum())
             logs.update(summaries.shares(list(layers.values()), self._sizes))
-        if self._together == 1 or steps:
+        if steps:
             self._look(epoch, means, layers)
         if self.csv_path is None:
             return

@@ -99,7 +99,7 @@ def require_header(path: str | os.PathLike[str], header: Sequence[str]) -> None:
         )
 
 
-def drop_epochs(path: str | os.PathLike[str], first: int) -> None:
+def drop_epochs(path: str | os.PathLike[str], first: int) -> int:
     """Drops the rows of an epoch and of later ones, for a run that goes on from it.
 
     A row that a killed process left incomplete is dropped as well.
@@ -107,10 +107,13 @@ def drop_epochs(path: str | os.PathLike[str], first: int) -> None:
     Args:
         path: A CSV file with a column `epoch`; nothing happens where it is missing.
         first: First epoch to drop, counted from 0.
+
+    Returns:
+        The number of rows that are left.
     """
     path = pathlib.Path(path)
     if not path.exists():
-        return
+        return 0
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
     header, kept = rows[:1], []
@@ -121,6 +124,7 @@ def drop_epochs(path: str | os.PathLike[str], first: int) -> None:
     with temporary.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(header + kept)
     os.replace(temporary, path)
+    return len(kept)
 
 
 def read_columns(path: str | os.PathLike[str]) -> dict[str, list[float]]:

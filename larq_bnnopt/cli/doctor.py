@@ -32,7 +32,7 @@ ROWS = {
     "newer row": {"tensorflow": "2.19.1", "tf-keras": "2.19.0", **_COMMON},
 }
 
-_NO_ROW = (
+NO_ROW = (
     "No TensorFlow that works with larq is for this Python: train and convert with "
     "Python 3.10, 3.11 or 3.12."
 )
@@ -109,24 +109,24 @@ def doctor() -> int:
         f"{platform.machine()}, {os.cpu_count()} processors"
     )
     name = row_of(sys.version_info[:2])
-    if _version("tensorflow") is None and (
-        name is None or _version("ai-edge-litert") or not _has_converter()
-    ):
+    without = _version("tensorflow") is None and (
+        name is None or bool(_version("ai-edge-litert")) or not _has_converter()
+    )
+    if without:
         print(
             "Without TensorFlow files are run here, and nothing is trained or "
-            "converted.\n" + (f"{_NO_ROW}\n" if name is None else "")
+            "converted.\n" + (f"{NO_ROW}\n" if name is None else "")
         )
         advice = _print_versions(BOARD)
-        print()
-        advice += _print_steps(("kernels",), *self_test(_KERNEL_TEST))
     elif name is None:
-        print(f"{_NO_ROW}\n")
-        advice = _print_steps(("kernels",), *self_test(_KERNEL_TEST))
+        print(NO_ROW)
+        advice = []
     else:
         print(f"It belongs to the {name}: TensorFlow {ROWS[name]['tensorflow']}.\n")
         advice = _print_versions(ROWS[name])
-        print()
-        advice += _print_steps(("kernels",), *self_test(_KERNEL_TEST))
+    print()
+    advice += _print_steps(("kernels",), *self_test(_KERNEL_TEST))
+    if name is not None and not without:
         advice += _print_steps(
             ("training", "converter", "runtime"), *self_test(_SELF_TEST)
         )

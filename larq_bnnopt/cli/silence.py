@@ -8,6 +8,8 @@ import os
 import sys
 from collections.abc import Iterator
 
+from larq_bnnopt.cli.doctor import NO_ROW, row_of
+
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
@@ -32,9 +34,9 @@ def import_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if importlib.util.find_spec("tensorflow") is None:
         here = (
-            "To train here: pip install '.[train]' in the repository"
-            if sys.version_info < (3, 13)
-            else "To train, use Python 3.10, 3.11 or 3.12"
+            NO_ROW
+            if row_of(sys.version_info[:2]) is None
+            else "To train here: pip install '.[train]' in the repository."
         )
         raise ImportError(
             "This needs TensorFlow, which is missing here. What runs without it: "

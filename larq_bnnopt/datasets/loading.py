@@ -69,8 +69,6 @@ class Dataset:
         batch_size: Images in a batch.
         seed: Seed of order and augmentation.
         augmentation: What is done to training images, or `None`.
-        fingerprint: Changes with the data: of files their content or, where that is
-            more than 1 GiB, their sizes.
         test: Batches of test images, in the order of the data set.
     """
 
@@ -82,9 +80,17 @@ class Dataset:
     batch_size: int
     seed: int
     augmentation: Augmentation | None
-    fingerprint: str
     test: tf.data.Dataset = dataclasses.field(repr=False)
     _epoch: Callable[[tf.Tensor], tf.data.Dataset] = dataclasses.field(repr=False)
+    _fingerprint: Callable[[], str] = dataclasses.field(repr=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """What changes with the data; computed anew each time it is asked for.
+
+        Of files it is their content or, where that is more than 1 GiB, their sizes.
+        """
+        return self._fingerprint()
 
     @property
     def num_classes(self) -> int:
@@ -233,11 +239,11 @@ def load(
         batch_size=batch_size,
         seed=seed,
         augmentation=augmentation,
-        fingerprint=source.fingerprint,
         test=source.test.batch(batch_size).map(_scaled).prefetch(tf.data.AUTOTUNE),
         _epoch=lambda seeds: _augmented(
             source.shuffled(seeds, batch_size), seeds, augmentation
         ),
+        _fingerprint=source.fingerprint,
     )
 
 
@@ -246,7 +252,7 @@ class _Source:
     """Images as they are stored.
 
     `shuffled(seed pair, batch size)` gives the batches of one epoch. `is_cropped` says
-    that they are parts of photographs, `fingerprint` what they are.
+    that they are parts of photographs, `fingerprint()` what they are.
     """
 
     input_shape: tuple[int, int, int]
@@ -255,7 +261,7 @@ class _Source:
     test_size: int
     test: tf.data.Dataset
     shuffled: Callable[[tf.Tensor, int], tf.data.Dataset]
-    fingerprint: str
+    fingerprint: Callable[[], str]
     is_cropped: bool = False
 
 
@@ -281,7 +287,7 @@ def _in_memory(
     train: tuple[np.ndarray, np.ndarray],
     test: tuple[np.ndarray, np.ndarray],
     class_names: tuple[str, ...],
-    fingerprint: str,
+    name: str,
 ) -> _Source:
     images, labels = (tf.constant(array) for array in train)
     height, width, channels = train[0].shape[1:]
@@ -303,7 +309,7 @@ def _in_memory(
         test_size=len(test[1]),
         test=tf.data.Dataset.from_tensor_slices(test),
         shuffled=shuffled,
-        fingerprint=fingerprint,
+        fingerprint=lambda: name,
     )
 
 
@@ -353,12 +359,12 @@ def _from_folder(
             len(files.test_paths),
         ),
         shuffled=shuffled,
-        fingerprint=_fingerprint(name, (*files.train_paths, *files.test_paths)),
+        fingerprint=lambda: _digest(name, (*files.train_paths, *files.test_paths)),
         is_cropped=True,
     )
 
 
-def _fingerprint(folder: str, paths: tuple[str, ...]) -> str:
+def _digest(folder: str, paths: tuple[str, ...]) -> str:
     """Returns a digest of files, which stays where the folder is moved."""
     digest = hashlib.sha256()
     fits = sum(os.path.getsize(path) for path in paths) <= _LARGEST_IN_MEMORY
@@ -419,7 +425,7 @@ def _from_records(
             examples_of(files.test_files, order, classes), photographs, files.test_size
         ),
         shuffled=shuffled,
-        fingerprint=_fingerprint(name, (*files.train_files, *files.test_files)),
+        fingerprint=lambda: _digest(name, (*files.train_files, *files.test_files)),
         is_cropped=True,
     )
 
@@ -519,7 +525,7 @@ def _from_tfds(
         test_size=sizes[test_split],
         test=builder.as_dataset(split=test_split, as_supervised=True),
         shuffled=shuffled,
-        fingerprint=builder.info.full_name,
+        fingerprint=lambda: builder.info.full_name,
     )
 
 
@@ -553,7 +559,7 @@ def _any_size(
         test_size=sizes[test_split],
         test=_tested(encoded(test_split), photographs, sizes[test_split]),
         shuffled=shuffled,
-        fingerprint=builder.info.full_name,
+        fingerprint=lambda: builder.info.full_name,
         is_cropped=True,
     )
 

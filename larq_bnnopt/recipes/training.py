@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from larq_bnnopt import datasets
 from larq_bnnopt.callbacks import FlipMonitor, binary_kernels, plot_flips
-from larq_bnnopt.callbacks.summaries import drop_epochs, read_columns
+from larq_bnnopt.callbacks.summaries import drop_epochs
 from larq_bnnopt.recipes.distillation import Distiller
 from larq_bnnopt.recipes.divergence import (
     StopAtNaN,
@@ -174,10 +174,9 @@ def _resume(
     run.drop_results()
     passed = sum(epochs[:stage]) + done
     drop_epochs(run.history, passed)
-    drop_epochs(run.flips, passed)
-    if run.flips.exists() and not read_columns(run.flips)["epoch"]:
+    if done == 0 and not drop_epochs(run.flips, passed):
         # Of a first epoch that was not completed.
-        run.flips.unlink()
+        run.flips.unlink(missing_ok=True)
     training = _Training(recipe, run, data, teacher, callbacks, strategy)
     return training.go_on(model, start, stage, done)
 

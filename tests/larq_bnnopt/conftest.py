@@ -1,5 +1,7 @@
 """A few real images, so that whole trainings take seconds."""
 
+import socket
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -19,3 +21,18 @@ def images(tmp_path_factory):
             content = tf.io.encode_png(pixels).numpy()
             (folder / name / f"{index}.png").write_bytes(content)
     return str(folder)
+
+
+@pytest.fixture
+def two_addresses():
+    """Returns addresses with free ports, for two processes that train together."""
+
+    def find():
+        ports = []
+        for _ in range(2):
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                ports.append(free.getsockname()[1])
+        return [f"127.0.0.1:{port}" for port in ports]
+
+    return find

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import textwrap
@@ -116,13 +115,8 @@ WORKER = """
 
 @pytest.mark.slow
 @pytest.mark.parametrize("api", ["new", "legacy"])
-def test_two_processes_stay_equal_and_equal_one(api, tmp_path):
-    ports = []
-    for _ in range(2):
-        with socket.socket() as server:
-            server.bind(("127.0.0.1", 0))
-            ports.append(server.getsockname()[1])
-    cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+def test_two_processes_stay_equal_and_equal_one(api, two_addresses, tmp_path):
+    cluster = {"worker": two_addresses()}
     workers = []
     for index in range(2):
         task = {"type": "worker", "index": index}

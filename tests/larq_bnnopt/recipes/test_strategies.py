@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import pathlib
-import socket
 import subprocess
 import sys
 
@@ -29,14 +28,8 @@ def start(folder, images, *words, **env):
     )
 
 
-def together(folder, images):
+def together(folder, images, workers):
     """Runs two processes that train together; returns what they printed."""
-    ports = []
-    for _ in range(2):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            ports.append(free.getsockname()[1])
-    workers = [f"127.0.0.1:{port}" for port in ports]
     processes = []
     for index in range(2):
         task = {"type": "worker", "index": index}
@@ -69,11 +62,11 @@ def assert_equal_runs(run, expected, flips=1e-3):
 
 
 @pytest.mark.slow
-def test_two_processes_train_what_one_trains(images, tmp_path):
+def test_two_processes_train_what_one_trains(images, two_addresses, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     alone = start(one, images)
     assert alone.wait(400) == 0, alone.stdout.read()
-    together(two, images)
+    together(two, images, two_addresses())
     assert_equal_runs(two, one)
     # Only one of them wrote.
     names = [{path.name for path in run.iterdir()} for run in (one, two)]
@@ -82,7 +75,7 @@ def test_two_processes_train_what_one_trains(images, tmp_path):
     # And they go on from an earlier epoch.
     run = Run(two)
     os.replace(run.previous, run.model)
-    together(two, images)
+    together(two, images, two_addresses())
     assert_equal_runs(two, one)
 
 
