@@ -63,6 +63,7 @@ def test_import_is_light(package, tmp_path):
     assert loaded(package, heavy, tmp_path) == []
 
 
+@pytest.mark.slow
 def test_recipes_pay_for_the_zoo_only_when_they_build(tmp_path):
     zoo = (
         "zoo_extensions zookeeper larq_zoo matplotlib tensorflow_datasets "

@@ -3,9 +3,25 @@
 import pathlib
 import re
 
+import pytest
+
+from larq_bnnopt.datasets import loading
+
 README = pathlib.Path(__file__).parent.parent / "README.md"
 
 
+@pytest.fixture
+def few_images(monkeypatch):
+    """Every fourth training image of the sample: the programs take seconds then."""
+    whole = loading._in_memory
+
+    def every_fourth(train, *others):
+        return whole(tuple(array[::4] for array in train), *others)
+
+    monkeypatch.setattr(loading, "_in_memory", every_fourth)
+
+
+@pytest.mark.usefixtures("few_images")
 def test_programs(tmp_path, monkeypatch, capsys):
     programs = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     program = "\n".join(programs)

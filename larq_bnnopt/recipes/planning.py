@@ -76,9 +76,9 @@ def plan(recipe: Recipe) -> Plan:
 
     Example:
         >>> from larq_bnnopt.recipes import OneStep
-        >>> found = plan(OneStep(epochs=2, batch_size=600))
+        >>> found = plan(OneStep(epochs=2, batch_size=60))
         >>> found.steps, found.binary_parameters, found.recipe.alpha is None
-        (20, 294912, False)
+        (200, 294912, False)
     """
     import zoo_extensions as zx
 

@@ -144,7 +144,17 @@ def check_gradients(model):
         assert gradient is not None and np.abs(gradient).max() > 0, variable.name
 
 
-@pytest.fixture(scope="module", params=NARROW)
+# Each has another of its family in the ordinary suite.
+RARE = {"meliusnet_a", "reactnet_b", "reactnet_bireal18", "bnext_tiny"}
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=[pytest.mark.slow] if name in RARE else [])
+        for name in NARROW
+    ],
+)
 def case(request):
     """A narrow model with binary kernels, built once for all tests of it."""
     tf.keras.utils.set_random_seed(0)
@@ -220,7 +230,9 @@ def test_input_tensor_of_an_odd_size_and_other_channels(case):
     assert whole.input is tensor and whole.output_shape == (None, 7)
 
 
-@pytest.mark.parametrize("suffix", ["keras", "h5"])
+@pytest.mark.parametrize(
+    "suffix", ["keras", pytest.param("h5", marks=pytest.mark.slow)]
+)
 def test_saves_and_loads(case, suffix, tmp_path):
     _, model = case
     model.save(tmp_path / f"model.{suffix}")
@@ -538,7 +550,10 @@ def check_larq_zoo_weights(monkeypatch, tmp_path, function, theirs, **fields):
     assert len(np.unique(expected, axis=0)) == len(pixels)
 
 
-@pytest.mark.parametrize("include_top, latent", [(True, True), (False, False)])
+@pytest.mark.parametrize(
+    "include_top, latent",
+    [(True, True), pytest.param(False, False, marks=pytest.mark.slow)],
+)
 def test_larq_zoo_weights(monkeypatch, tmp_path, include_top, latent):
     blocks = (1, 1, 1, 1)
     theirs = larq_zoo_meliusnet.MeliusNet22Factory
@@ -579,6 +594,7 @@ def run_experiment():
     return run
 
 
+@pytest.mark.slow
 def test_the_experiment_of_the_example(run_experiment, tmp_path, capfd):
     model = run_experiment(tmp_path, "epochs=1", "batch_size=100")
     (layer,) = binary_layers(model)
@@ -698,14 +714,18 @@ def policy(request):
     "policy, name",
     [
         pytest.param(
-            policy, name, marks=[] if name == "audio_mlp" else pytest.mark.slow
+            policy,
+            name,
+            marks=[]
+            if (policy, name) == ("mixed_float16", "audio_mlp")
+            else pytest.mark.slow,
         )
         for policy in ("mixed_float16", "mixed_bfloat16")
         for name in NARROW
     ],
     indirect=["policy"],
 )
-@pytest.mark.parametrize("latent", [False, True])
+@pytest.mark.parametrize("latent", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_mixed_precision(policy, name, latent):
     tf.keras.utils.set_random_seed(0)
     model = narrow(name, latent_weights=latent)

@@ -72,7 +72,9 @@ def harden(model):
     callback.on_epoch_begin(1)
 
 
-@pytest.mark.parametrize("optimizer", ["diode", "adam"])
+@pytest.mark.parametrize(
+    "optimizer", ["diode", pytest.param("adam", marks=pytest.mark.slow)]
+)
 def test_learns(optimizer, data):
     fields = {"filters": (16, 32), "convolutions_per_stage": 1}
     check_learns("tiny_residual_bnn", fields, optimizer, data)

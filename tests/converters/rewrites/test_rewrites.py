@@ -470,6 +470,7 @@ def test_the_function_stays(name):
     assert not rewrite(changed)[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_converts_with_it(name):
     kind, model, images, with_it, _ = case(name)

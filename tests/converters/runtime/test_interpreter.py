@@ -281,6 +281,7 @@ def test_references_that_lead_nowhere_are_refused(content):
     assert "elements" in refusal(blow_up)
 
 
+@pytest.mark.slow
 def test_a_script_ends_without_a_word(content, tmp_path):
     """The interpreter lives until Python takes its modules apart."""
     (tmp_path / "model.tflite").write_bytes(content)
@@ -325,6 +326,7 @@ def test_constants_without_elements_are_there():
     assert TfliteFile(content).operators
 
 
+@pytest.mark.slow
 def test_forked_processes_end(content, tmp_path):
     """Threads are not forked along, and nobody may wait for them."""
     (tmp_path / "model.tflite").write_bytes(content)

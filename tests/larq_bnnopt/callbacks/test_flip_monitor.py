@@ -125,6 +125,7 @@ def test_counts_the_same_in_every_execution(options, tmp_path):
         np.testing.assert_array_equal(plain, other)
 
 
+@pytest.mark.slow
 def test_counts_what_a_full_copy_counts_under_xla(tmp_path):
     signs = Signs()
     fit(compiled(False, jit_compile=True), [FlipMonitor(tmp_path / "f.csv"), signs])
@@ -137,6 +138,7 @@ def test_counts_what_a_full_copy_counts_under_xla(tmp_path):
     assert min(flips) > 0
 
 
+@pytest.mark.slow
 def test_a_training_step_of_ones_own_is_kept():
     model = compiled(False)
     plain, calls = model.train_step, []
@@ -155,6 +157,7 @@ def test_a_second_monitor_is_refused():
         fit(compiled(False), [FlipMonitor(), FlipMonitor()])
 
 
+@pytest.mark.slow
 def test_an_epoch_longer_than_the_room_on_the_device(tmp_path, monkeypatch):
     fit(compiled(False), [FlipMonitor(tmp_path / "roomy.csv")])
     monkeypatch.setattr("larq_bnnopt.callbacks.flip_monitor._CAPACITY", 2)
@@ -231,6 +234,7 @@ def test_flips_of_several_batches_are_those_of_a_step(tmp_path):
         assert history["flip_ratio"][epoch] == pytest.approx(sum(own) / steps)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error::UserWarning")
 def test_an_epoch_without_a_step_is_warned_of_nothing(tmp_path):
     model, optimizer = network(False)
@@ -311,6 +315,7 @@ class Turning(tf.keras.optimizers.SGD):
         variable.assign(-variable)
 
 
+@pytest.mark.slow
 def test_what_flips_signs_or_trains_latent_kernels_is_not_warned_of():
     assert not warned_of(compiled(False))
     assert not warned_of(compiled(True))
@@ -440,6 +445,7 @@ def test_a_gradient_in_one_replica_is_a_gradient(two_replicas, tmp_path):
         assert dead["first"] == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_gradients_are_seen_under_mixed_precision(tmp_path):
     model = compiled(False)
     optimizer = tf.keras.mixed_precision.LossScaleOptimizer(model.optimizer)
@@ -487,6 +493,7 @@ def test_a_training_killed_before_its_model_was_saved_goes_on_an_epoch_earlier(
     assert again == expected
 
 
+@pytest.mark.slow
 def test_a_missing_or_damaged_state_is_told(tmp_path):
     path = tmp_path / "flips.csv"
     model = compiled(True)
@@ -500,6 +507,7 @@ def test_a_missing_or_damaged_state_is_told(tmp_path):
             fit(model, [FlipMonitor(path)], epochs=3, initial_epoch=2)
 
 
+@pytest.mark.slow
 def test_the_state_of_another_start_is_not_taken(tmp_path):
     path = tmp_path / "flips.csv"
     model = compiled(True)

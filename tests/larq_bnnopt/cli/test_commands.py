@@ -104,6 +104,7 @@ def test_verify_compares_a_run(quickstart):
     assert f"bare has no .tflite yet. Make it: bnnopt convert {bare}" in run.stderr
 
 
+@pytest.mark.slow
 def test_profile_lists_the_operators_of_a_run(quickstart):
     folder, _ = quickstart
     words = ("profile", "runs/quickstart-1", "--seconds", "0.1", "--json")
@@ -116,6 +117,7 @@ def test_profile_lists_the_operators_of_a_run(quickstart):
     assert "ms for one input" in table and "LceQuantize" in table
 
 
+@pytest.mark.slow
 def test_a_package_is_made_and_replayed(quickstart):
     folder, _ = quickstart
     words = ("package", "runs/quickstart-1", "many", "--samples", "1001")
@@ -153,6 +155,7 @@ def test_runs_are_listed_and_compared(quickstart):
     assert (folder / "page.html").read_text().count("<img") == 3
 
 
+@pytest.mark.slow
 def test_convert_a_keras_file_but_never_over_another(quickstart):
     folder, _ = quickstart
     keras = folder / "runs" / "quickstart-1" / "model.keras"
@@ -254,6 +257,7 @@ def test_wrong_input_of_a_process_is_one_line_and_two(tmp_path):
     assert run.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_dry_run_shows_the_recipe_and_makes_nothing(tmp_path):
     words = ("--preset", "adambnn_imagenet", "--model", "tiny_residual_bnn")
     words = (*words, "--dataset", "fashion_mnist_mini", "--epochs", 2, "--dry-run")
@@ -289,6 +293,7 @@ def test_help_needs_no_tensorflow(command, tmp_path):
     assert "usage: bnnopt" in run.stdout
 
 
+@pytest.mark.slow
 def test_models_shows_one_network(tmp_path):
     # The table is whole however narrow the terminal is, as a pipe's 80 columns.
     env = {"COLUMNS": "80"}

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import venv
 
+import pytest
+
 import larq_bnnopt
 from larq_bnnopt.cli import doctor
 
@@ -13,6 +15,7 @@ BNNOPT = pathlib.Path(sys.executable).with_name("bnnopt")
 SITE = pathlib.Path(larq_bnnopt.__file__).parent.parent
 
 
+@pytest.mark.slow
 def test_everything_works_here(tmp_path):
     run = subprocess.run(
         [BNNOPT, "doctor"], cwd=tmp_path, capture_output=True, text=True

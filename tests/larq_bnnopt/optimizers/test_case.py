@@ -168,9 +168,6 @@ WAYS = {
 # What runs each time; the rest is marked slow.
 OFTEN = {
     ("new", "diode", "keras"),
-    ("new", "diode", "h5"),
-    ("new", "diode", "backup"),
-    ("new", "bfloat16", "h5"),
     ("new", "accumulated", "keras"),
     ("legacy", "diode", "h5"),
 }
@@ -249,7 +246,7 @@ def test_resuming_equals_the_uninterrupted_run(api, name, way, tmp_path):
 @pytest.mark.parametrize(
     "api, way",
     [
-        (NEW, "tf"),
+        pytest.param(NEW, "tf", marks=pytest.mark.slow),
         pytest.param(LEGACY, "tf", marks=pytest.mark.slow),
         (LEGACY, "keras"),
     ],
@@ -271,7 +268,8 @@ def test_what_cannot_hold_the_state_says_so_and_all_variables_train(api, way, tm
         train(model, 1)
 
 
-@both_apis_in_full
+@pytest.mark.slow
+@both_apis
 def test_mixed_precision_in_hdf5_says_what_to_do(api, tmp_path):
     tf.keras.mixed_precision.set_global_policy("mixed_float16")
     try:
@@ -316,7 +314,8 @@ def slot(api, optimizer, variable):
     return diode._state[diode._index_dict[diode._var_key(variable)]][1].numpy()
 
 
-@both_apis_in_full
+@pytest.mark.slow
+@both_apis
 def test_a_second_model_is_trained_from_a_state_of_its_own(api, tmp_path):
     optimizer = case_optimizer(api.Diode(alpha=0.5, beta=0.8), api)
     train(compiled(optimizer), 1)
@@ -574,6 +573,7 @@ def test_variables_without_gradient_are_named():
         optimizer.apply_gradients([(None, kernel), (tf.ones(2), bias)])
 
 
+@pytest.mark.slow
 def test_an_unregistered_predicate_trains_but_is_not_saved(tmp_path):
     model = compiled(
         CaseOptimizer(
@@ -644,7 +644,8 @@ def test_other_types_of_weights_accumulate(api, dtype):
     np.testing.assert_array_equal(variable.numpy(), -1.5)
 
 
-@both_apis_in_full
+@pytest.mark.slow
+@both_apis
 def test_checkpoints_before_and_after_unfreezing_hold_what_they_should(api, tmp_path):
     model = network()
     model.layers[0].trainable = False
@@ -665,7 +666,8 @@ def test_checkpoints_before_and_after_unfreezing_hold_what_they_should(api, tmp_
         np.testing.assert_array_equal(ours.numpy(), expected.numpy())
 
 
-@both_apis_in_full
+@pytest.mark.slow
+@both_apis
 def test_state_that_was_found_is_not_called_lost(api, tmp_path):
     model = network()
     model.layers[0].trainable = False
@@ -700,6 +702,7 @@ def test_a_model_that_is_loaded_again_and_again_is_told_nothing(tmp_path):
             model = tf.keras.models.load_model(tmp_path / "model.keras")
 
 
+@pytest.mark.slow
 def test_averages_of_an_exchanged_layer_are_told(tmp_path):
     """Saved after another layer was frozen, without a step since."""
     tf.keras.utils.set_random_seed(0)
@@ -803,6 +806,7 @@ class Unregistered(tf.keras.optimizers.SGD):
     pass
 
 
+@pytest.mark.slow
 def test_an_optimizer_that_is_not_registered_is_named(tmp_path):
     model = compiled(
         CaseOptimizer(

@@ -62,7 +62,9 @@ def trained(strategy, make):
     return model
 
 
-@pytest.mark.parametrize("make", [new, old], ids=["new", "legacy"])
+@pytest.mark.parametrize(
+    "make", [new, pytest.param(old, marks=pytest.mark.slow)], ids=["new", "legacy"]
+)
 @pytest.mark.parametrize(
     "options",
     [{}, {"accumulate_steps": 4}],

@@ -422,7 +422,12 @@ def test_weights_are_binary_whatever_comes(case, api, dtype, state_dtype):
 
 @every_case_and_api
 @pytest.mark.parametrize(
-    "option", [{"clipnorm": 1.0}, {"clipvalue": 0.1}, {"global_clipnorm": 1.0}]
+    "option",
+    [
+        {"clipnorm": 1.0},
+        pytest.param({"clipvalue": 0.1}, marks=pytest.mark.slow),
+        pytest.param({"global_clipnorm": 1.0}, marks=pytest.mark.slow),
+    ],
 )
 def test_clipped_gradients_are_those_that_keras_clips(case, api, option):
     """One optimizer clips, the other gets the gradients clipped: they agree."""

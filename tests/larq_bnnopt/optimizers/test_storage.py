@@ -91,7 +91,11 @@ def test_chances_are_fair_and_do_not_repeat():
     assert (np.abs(correlation) < 5 / np.sqrt(count)).all()
 
 
-@both_apis
+@pytest.mark.parametrize(
+    "module",
+    [None, pytest.param(legacy, marks=pytest.mark.slow)],
+    ids=["new", "legacy"],
+)
 def test_signs_agree_where_rounding_to_the_nearest_ruins_them(module):
     """Diode's m moves by 1e-3 of the distance: less than half of a last digit."""
     kind = module.Diode if module else Diode

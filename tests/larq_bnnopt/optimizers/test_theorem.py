@@ -18,7 +18,9 @@ from larq_bnnopt.optimizers import (
 STEPS, WEIGHTS = 500, 200
 DIODE = {"new": Diode, "legacy": legacy.Diode}
 FILTER = {"new": GradientFilter, "legacy": legacy.GradientFilter}
-both_apis = pytest.mark.parametrize("api", ["new", "legacy"])
+both_apis = pytest.mark.parametrize(
+    "api", ["new", pytest.param("legacy", marks=pytest.mark.slow)]
+)
 
 
 def gradients(steps=STEPS, seed=0):

@@ -114,6 +114,7 @@ def test_a_run_ends_with_signs(kind, images, create_small, tmp_path):
     np.testing.assert_array_equal(forced(pictures), model(pictures))
 
 
+@pytest.mark.slow
 def test_step_2_by_diode_has_signs(images, create_small):
     recipe = TwoStep(
         model="bnext18", dataset=images, image_size=32, optimizer="diode", epochs=1
@@ -129,6 +130,7 @@ def test_step_2_by_diode_has_signs(images, create_small):
         np.testing.assert_array_equal(np.abs(kernel), 1)
 
 
+@pytest.mark.slow
 def test_fine_tuning_wants_signs(images, tmp_path):
     model = small()
     path = str(tmp_path / "half.keras")

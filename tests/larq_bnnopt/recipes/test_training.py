@@ -100,6 +100,7 @@ class FillDisk(tf.keras.callbacks.Callback):
             resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_what_was_saved(few, tmp_path):
     run, limits = Run(tmp_path / "run"), resource.getrlimit(resource.RLIMIT_FSIZE)
     try:

@@ -73,7 +73,9 @@ def test_the_decay_adds_to_the_gradient(recipe):
     assert not second.losses
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "diode"])
+@pytest.mark.parametrize(
+    "optimizer", [pytest.param("adam", marks=pytest.mark.slow), "diode"]
+)
 def test_step_2_starts_from_the_weights_of_step_1(optimizer, recipe):
     recipe = dataclasses.replace(recipe, optimizer=optimizer)
     data = recipe.load_data()
