@@ -58,6 +58,7 @@ def convert(
     rewrites: Sequence[str] | None = tuple(REWRITES),
     calibration: Inputs | None = None,
     int8_io: bool = False,
+    allow_undetermined: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Conversion:
     """Converts a Keras model with Larq layers to a .tflite and proves the result.
@@ -82,6 +83,9 @@ def convert(
             `experimental_default_int8_range`) are not offered: they give wrong answers.
         int8_io: Whether inputs and outputs of the file are int8, too. Defaults to
             `False`.
+        allow_undetermined: Whether to write the file of a network whose answers hang on
+            rounding, with a warning, too: see `Verification.outcome`. Defaults to
+            `False`.
         progress: Called at each stage with a line of text that says what is done now;
             `print` will do. Defaults to `None`.
 
@@ -95,7 +99,7 @@ def convert(
             one of unknown size or fixed batch, a quantizer that the converter takes for
             another one, or an operator that no interpreter knows, if the conversion
             fails, if an input or output cannot be int8, or if the file does not say
-            what the model says. No file is written then.
+            what the model says, or the two hang on rounding. No file is written then.
         ValueError: If there is no such rewrite, or the calibration inputs do not fit.
 
     Example:
@@ -137,7 +141,7 @@ def convert(
         converted if converted is not frozen else None,
         rewritten,
     )
-    _check_verification(report, calibrated=calibration is not None)
+    _check_verification(report, calibration is not None, allow_undetermined)
     for layer in report.audit.stayed_float:
         warnings.warn(
             f"{layer.name} ({layer.kind}) stayed float: {layer.reason}. To make it "
@@ -333,9 +337,20 @@ def _check_int8_io(content: bytes, frozen: FrozenModel) -> None:
         )
 
 
-def _check_verification(report: Report, calibrated: bool) -> None:
+def _check_verification(
+    report: Report, calibrated: bool, allow_undetermined: bool
+) -> None:
     verification = report.verification
     if verification is None or verification.passed:
+        return
+    if verification.outcome == "undetermined":
+        if not allow_undetermined:
+            raise ConversionError(
+                f"No file was written of {report.model}, because "
+                f"{verification.verdict}. {verification.cure}",
+                report,
+            )
+        warnings.warn(f"{report.model}: {verification.verdict}.", stacklevel=3)
         return
     cure = ""
     if calibrated and not verification.not_finite:

@@ -15,7 +15,7 @@ import numpy as np
 
 from converters.bits import is_negative, packed_shape
 from converters.freezing import FrozenModel, Sign
-from converters.parity import TIE
+from converters.parity import TIE, too_many_ties
 from converters.ranges import Range, ranges_of
 from converters.runtime import Interpreter
 
@@ -23,6 +23,10 @@ from converters.runtime import Interpreter
 _MOST_SAMPLES = 64
 # A tensor of the file that differs in more places is another one.
 _SAME = 0.01
+# Halves are rounded apart: up to 0.17 of the values were seen one step apart where
+# averages were rounded, and a shift by one step moves all that are not at an end.
+LARGEST_SHARE_APART = 0.5
+_FEW_APART = 16
 _MATCHING_SAMPLES = 2
 _MOST_VALUES = 2**25
 # Of float32, in outputs.
@@ -48,6 +52,7 @@ class StepParity:
         untraced: Layers with a tensor that was not found in the file.
         output_difference: Largest difference of the outputs given all these, relative
             to the largest output. One step of an int8 output is allowed, or 1e-4.
+        undetermined: Layers of which more than 0.1 % of the signs differ by ties.
     """
 
     tensors: int
@@ -58,10 +63,11 @@ class StepParity:
     first_wrong: str | None
     untraced: tuple[str, ...]
     output_difference: float
+    undetermined: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
-        """Whether no value is wrong."""
+        """Whether no value is wrong, and no tensor is shifted by a step."""
         return self.first_wrong is None
 
 
@@ -89,7 +95,7 @@ def compare_steps(
         samples = min(_MOST_SAMPLES, _MOST_VALUES // max(1, size))
         samples = max(_MATCHING_SAMPLES, samples)
         given = {name: array[:samples] for name, array in arrays.items()}
-        distances, outputs = judge.distances(pairs, given)
+        distances, inside, outputs = judge.distances(pairs, given)
     received = interpreter.predict(given)
     if not isinstance(received, Mapping):
         received = dict(zip(outputs, [received]))
@@ -102,16 +108,25 @@ def compare_steps(
         if not off <= max(_ROUNDING * largest, 1.01 * judge.output_step(name)):
             differing.append(name)
     wrong = {place: int((found > 1).sum()) for place, found in distances.items()}
+    apart = {place: int((found == 1).sum()) for place, found in distances.items()}
+    for place, number in inside.items():
+        if apart[place] > max(_FEW_APART, LARGEST_SHARE_APART * number):
+            wrong[place] += apart[place]
     blamed = [p.layer for p in places if wrong.get(p) or p is diverging]
     return StepParity(
         tensors=len(pairs),
         values=sum(found.size for found in distances.values()),
-        apart=sum(int((found == 1).sum()) for found in distances.values()),
+        apart=sum(apart.values()),
         wrong=sum(wrong.values()),
         farthest=max((int(found.max()) for found in distances.values()), default=0),
         first_wrong=next(iter([*blamed, *differing]), None),
         untraced=tuple(dict.fromkeys(p.layer for p in places if p not in pairs)),
         output_difference=difference,
+        undetermined=tuple(
+            place.layer
+            for place, found in distances.items()
+            if isinstance(place, Sign) and too_many_ties(apart[place], found.size)
+        ),
     )
 
 
@@ -210,8 +225,11 @@ class _Judge:
 
     def distances(
         self, pairs: Mapping[Place, int], arrays: Mapping[str, np.ndarray]
-    ) -> tuple[dict[Place, np.ndarray], dict[str, np.ndarray]]:
-        """Returns how many steps the two are apart, 2 for a wrong sign, and outputs."""
+    ) -> tuple[dict[Place, np.ndarray], dict[Range, int], dict[str, np.ndarray]]:
+        """Returns how many steps the two are apart, 2 for a wrong sign.
+
+        And of each range the number of values that lie within it, and the outputs.
+        """
         held = self._fetch(sorted(set(pairs.values())), arrays)
         outputs = self._frozen.outputs
         names = [*map(_before, pairs), *outputs.values()]
@@ -220,7 +238,12 @@ class _Judge:
             place: _distance(place, value, held[tensor])
             for (place, tensor), value in zip(pairs.items(), values)
         }
-        return found, dict(zip(outputs, values[len(pairs) :]))
+        inside = {
+            place: int((np.abs(_on_steps(place, value) + 0.5) < 127.5).sum())
+            for place, value in zip(pairs, values)
+            if isinstance(place, Range)
+        }
+        return found, inside, dict(zip(outputs, values[len(pairs) :]))
 
     def output_step(self, name: str) -> float:
         """Returns what a step of an output is worth, 0 where it is float32."""
@@ -282,10 +305,15 @@ class _Judge:
 def _distance(place: Place, value: np.ndarray, held: np.ndarray) -> np.ndarray:
     """Returns how many steps a value is from the file's; 2 for a wrong sign."""
     if isinstance(place, Range):
-        steps = np.floor(value / place.scale + 0.5) + place.zero_point
-        ours = np.clip(steps, -128, 127).astype(np.int16)
+        ours = _on_steps(place, value)
         return np.abs(ours.ravel() - held.ravel().astype(np.int16))
     differs = (value < 0) != is_negative(held, place.channels)
     scale = np.sqrt(np.square(value, dtype=np.float64).mean())
     tie = np.abs(value) <= TIE * scale
     return np.where(differs, np.where(tie, 1, 2), 0)
+
+
+def _on_steps(place: Range, value: np.ndarray) -> np.ndarray:
+    """Returns values as the integers of a range."""
+    steps = np.floor(value / place.scale + 0.5) + place.zero_point
+    return np.clip(steps, -128, 127).astype(np.int16)

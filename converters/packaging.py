@@ -8,6 +8,7 @@ import pathlib
 import platform
 import shutil
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from importlib import metadata as installed
 from typing import Any
@@ -42,6 +43,7 @@ def package(
     class_names: Sequence[str] | None = None,
     preprocessing: str | None = None,
     metadata: Mapping[str, Any] | None = None,
+    allow_undetermined: bool = False,
 ) -> pathlib.Path:
     """Writes a folder for a device, with golden inputs and outputs to replay there.
 
@@ -68,6 +70,7 @@ def package(
         class_names: Names of the classes. Defaults to `None`.
         preprocessing: What to do with raw inputs, in words. Defaults to `None`.
         metadata: Anything else for `metadata.json`, plain data. Defaults to `None`.
+        allow_undetermined: As for `convert`. Defaults to `False`.
 
     Returns:
         The folder.
@@ -125,11 +128,14 @@ def package(
     if model is not None:
         model = in_float32(model)
         verification = verify(model, interpreter.file.content, arrays)
-        if not verification.passed:
+        allowed = allow_undetermined and verification.outcome == "undetermined"
+        if not verification.passed and not allowed:
             raise ConversionError(
                 f"The file does not say what {model.name} says, so no package was "
-                f"written: {verification.verdict}."
+                f"written: {verification.verdict}. {verification.cure}".rstrip()
             )
+        if not verification.passed:
+            warnings.warn(f"{model.name}: {verification.verdict}.", stacklevel=2)
         content["verification"] = verification.verdict
         expected = _keras_outputs(model, arrays)
         for entry in content["outputs"]:

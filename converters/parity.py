@@ -22,10 +22,16 @@ from converters.freezing import FrozenModel, Sign
 from converters.runtime import Interpreter
 
 TIE = 1e-5
+# Rounding turns one sign in millions of a network whose values in front of signs are
+# spread (4e-8 to 3e-7 were seen). Where it turns thousands of times as many, values are
+# zero but for rounding, and their signs mean nothing.
+LARGEST_TIE_SHARE = 1e-3
+# A layer of few signs may have as many by chance.
+_FEW_TIES = 2
 # A sign tensor of the file that differs in more places is another one: places that are
 # no ties, and all of them.
 _SAME = 0.01
-_TIED = 0.2
+_TIED = 0.4
 # Signs are found by their values over as many samples as hold so many, at least two.
 _MATCHING_VALUES = 2**20
 _VALUES_AT_ONCE = 2**25
@@ -49,6 +55,25 @@ class LayerParity:
     ties: int
     wrong: int
     farthest: float
+
+    @property
+    def undetermined(self) -> bool:
+        """Whether rounding decides more of its signs than chance explains."""
+        return too_many_ties(self.ties, self.values)
+
+
+def too_many_ties(ties: int, values: int) -> bool:
+    """Returns whether more signs hang on rounding than values near zero explain.
+
+    Args:
+        ties: Signs of a layer that differ by rounding.
+        values: All of its signs.
+
+    Example:
+        >>> too_many_ties(2, 100), too_many_ties(3, 100), too_many_ties(3, 10000)
+        (False, True, False)
+    """
+    return ties > max(_FEW_TIES, LARGEST_TIE_SHARE * values)
 
 
 @dataclasses.dataclass(frozen=True)

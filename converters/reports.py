@@ -92,6 +92,7 @@ class Report:
         content["compared"] = self.verification is not None
         if self.verification is not None:
             content["verification"]["passed"] = self.verification.passed
+            content["verification"]["outcome"] = self.verification.outcome
             content["verification"]["verdict"] = self.verification.verdict
         return content
 
@@ -135,14 +136,7 @@ class Report:
                 ("real-valued operators in int8", f"{int8} of {len(audit.real_valued)}")
             )
         if verification is not None:
-            threads = "thread" if verification.num_threads == 1 else "threads"
-            rows.append(
-                (
-                    "time per input",
-                    f"{verification.milliseconds:.3f} ms "
-                    f"({verification.num_threads} {threads}) by {verification.runner}",
-                )
-            )
+            rows += _times(verification)
         return rows
 
     def markdown(self) -> str:
@@ -214,6 +208,22 @@ class Report:
             lines += ["", "## Messages of the converter", ""]
             lines += [f"    {message}" for message in self.messages]
         return "\n".join([*lines, ""])
+
+
+def _times(verification: Verification) -> list[tuple[str, str]]:
+    """Returns the time in the interpreter that users get, and in the second one."""
+    number = verification.num_threads
+    threads = f"{number} thread" if number == 1 else f"{number} threads"
+    text = f"{verification.milliseconds:.3f} ms ({threads}) by {verification.runner}"
+    rows = [("time per input", text)]
+    witness = verification.witness
+    if witness is not None:
+        text = (
+            f"{witness.milliseconds:.3f} ms, outputs differ by "
+            f"{witness.largest_difference:.1e}"
+        )
+        rows.append((f"the same in {witness.runner}", text))
+    return rows
 
 
 def _steps(info: TensorInfo) -> str:

@@ -6,6 +6,7 @@ Compared on the test images of a data set; the file is written only if they agre
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from larq_bnnopt.cli.parser import Parser
 
@@ -27,6 +28,11 @@ def add_arguments(parser: Parser) -> None:
     )
     parser.add_argument(
         "--int8-io", action="store_true", help="int8 inputs and outputs, too"
+    )
+    parser.add_argument(
+        "--allow-undetermined",
+        action="store_true",
+        help="write the file of a network whose answers hang on rounding, too",
     )
 
 
@@ -76,19 +82,21 @@ def run(arguments: argparse.Namespace) -> int:
                 f"Warning: this run has trained {epochs} of {planned} epochs; "
                 f"to go on: bnnopt train --resume {source}"
             )
-        deploying.convert_run(previous, model, data, int8=_int8(arguments))
+        deploying.convert_run(previous, model, data, **_options(arguments))
     else:
         model = recipes.load_model(source)
         data = datasets.load(arguments.dataset, data_dir=arguments.data_dir)
         conversion = deploying.convert_and_warn(
-            model, output, data, int8=_int8(arguments)
+            model, output, data, **_options(arguments)
         )
         print_table(str(output), conversion.report.rows())
     return 0
 
 
-def _int8(arguments: argparse.Namespace) -> str | None:
-    """Returns what is to be int8."""
-    if arguments.int8_io:
-        return "ends"
-    return "layers" if arguments.int8 else None
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Returns what is to be int8, and what is allowed."""
+    int8 = "layers" if arguments.int8 else None
+    return {
+        "int8": "ends" if arguments.int8_io else int8,
+        "allow_undetermined": arguments.allow_undetermined,
+    }

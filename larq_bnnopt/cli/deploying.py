@@ -12,7 +12,7 @@ from larq_bnnopt.cli.silence import quiet
 _CALIBRATION_IMAGES = 256
 
 
-def convert_run(run: Any, model: Any, data: Any, int8: str | None = None) -> None:
+def convert_run(run: Any, model: Any, data: Any, **options: Any) -> None:
     """Converts the model of a run, compares it on the test images, writes the report.
 
     Args:
@@ -20,7 +20,7 @@ def convert_run(run: Any, model: Any, data: Any, int8: str | None = None) -> Non
             `confusion.png`.
         model: Its trained model.
         data: Its data set.
-        int8: As for `convert_and_warn`.
+        **options: As for `convert_and_warn`.
 
     Raises:
         ConversionError: If no file was written; the report says why, where it is known.
@@ -31,7 +31,7 @@ def convert_run(run: Any, model: Any, data: Any, int8: str | None = None) -> Non
     evaluation = evaluate(model, data)
     evaluation.plot(run.folder / "confusion.png")
     try:
-        report = convert_and_warn(model, run.tflite, data, int8).report
+        report = convert_and_warn(model, run.tflite, data, **options).report
     except converters.ConversionError as error:
         if error.report is not None:
             _write_report(run, evaluation, error.report)
@@ -70,7 +70,13 @@ def _write_report(run: Any, evaluation: Any, report: Any) -> None:
     run.write_text("report.md", "\n".join(page))
 
 
-def convert_and_warn(model: Any, path: Any, data: Any, int8: str | None = None) -> Any:
+def convert_and_warn(
+    model: Any,
+    path: Any,
+    data: Any,
+    int8: str | None = None,
+    allow_undetermined: bool = False,
+) -> Any:
     """Converts, with its stages shown and warnings as plain lines.
 
     Args:
@@ -79,6 +85,7 @@ def convert_and_warn(model: Any, path: Any, data: Any, int8: str | None = None) 
         data: The data set, whose test images the two are compared on.
         int8: `"layers"` for real-valued layers in int8, calibrated on training images,
             `"ends"` for inputs and outputs, too; `None` for float32.
+        allow_undetermined: As for `converters.convert`.
 
     Returns:
         The conversion.
@@ -98,5 +105,6 @@ def convert_and_warn(model: Any, path: Any, data: Any, int8: str | None = None) 
             labels=labels,
             calibration=calibration,
             int8_io=int8 == "ends",
+            allow_undetermined=allow_undetermined,
             progress=tell,
         )

@@ -20,6 +20,11 @@ def add_arguments(parser: Parser) -> None:
         default=16,
         help="test images to take as golden inputs; default: 16",
     )
+    parser.add_argument(
+        "--allow-undetermined",
+        action="store_true",
+        help="package the file of a network whose answers hang on rounding, too",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -58,6 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
             class_names=data.class_names,
             preprocessing="float32 in [-1, 1], pixel / 127.5 - 1",
             metadata={"recipe": facts},
+            allow_undetermined=arguments.allow_undetermined,
         )
         replay = converters.replay(folder)
     print_table(str(folder), replay.rows())

@@ -70,7 +70,13 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print_table(str(tflite), report.rows())
     if report.verification is None or not report.verification.passed:
-        raise converters.ConversionError(f"{tflite} does not say what {keras} says.")
+        verification = report.verification
+        why = "."
+        if verification is not None:
+            why = f": {verification.verdict}. {verification.cure}"
+        raise converters.ConversionError(
+            f"{tflite} does not say what {keras} says{why}"
+        )
     return 0
 
 
