@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 from _larq_bnnopt_start import use_keras_2
 
 # What runs files needs no Keras, and works beside any.
-_WITHOUT_KERAS = ("Interpreter", "Profile", "Replay", "is_package", "profile", "replay")
+_WITHOUT_KERAS = (
+    "Classifier",
+    "Interpreter",
+    "Prediction",
+    "Preprocessing",
+    "Profile",
+    "Replay",
+    "is_package",
+    "profile",
+    "replay",
+)
 _NEED_KERAS = ("convert", "export_binary_weights", "verify")
 try:
     use_keras_2()
@@ -22,10 +32,12 @@ else:
 
 if TYPE_CHECKING:
     from converters.auditing import Audit, audit
+    from converters.classifying import Classifier, Prediction
     from converters.conversion import Conversion, convert
     from converters.errors import ConversionError
     from converters.exporting import BinaryWeights, export_binary_weights
     from converters.packaging import package
+    from converters.preprocessing import Preprocessing
     from converters.profiling import Profile, profile
     from converters.replaying import Replay, is_package, replay
     from converters.reports import Report
@@ -35,9 +47,12 @@ if TYPE_CHECKING:
 _HOMES = {
     "Audit": "auditing",
     "BinaryWeights": "exporting",
+    "Classifier": "classifying",
     "Conversion": "conversion",
     "ConversionError": "errors",
     "Interpreter": "runtime",
+    "Prediction": "classifying",
+    "Preprocessing": "preprocessing",
     "Profile": "profiling",
     "Replay": "replaying",
     "Report": "reports",
@@ -55,9 +70,12 @@ _HOMES = {
 __all__ = [
     "Audit",
     "BinaryWeights",
+    "Classifier",
     "Conversion",
     "ConversionError",
     "Interpreter",
+    "Prediction",
+    "Preprocessing",
     "Profile",
     "Replay",
     "Report",

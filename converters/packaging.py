@@ -19,6 +19,7 @@ from converters.conversion import Conversion
 from converters.errors import ConversionError
 from converters.given_signs import CutFile, margin
 from converters.preflight import in_float32
+from converters.preprocessing import Preprocessing
 from converters.replaying import (
     GOLDEN,
     LABELS,
@@ -31,6 +32,19 @@ from converters.replaying import (
 from converters.runtime import Interpreter, TensorInfo
 from converters.verification import Inputs, named_inputs, verify
 
+_CLASSIFY = """\
+from converters import Classifier  # of larq-bnnopt, see below
+classifier = Classifier.of_package(".")
+found = classifier.predict("photo.jpg", top=3)  # your own
+for name, score in zip(found.classes, found.scores):
+    print(f"{name}: {score:.1%}")
+"""
+_PREPROCESS = """\
+from converters import Interpreter, Preprocessing  # of larq-bnnopt, see below
+preprocessing = {!r}
+batch = preprocessing.of_file("photo.jpg")[None]  # your own
+print(Interpreter("model.tflite").predict(batch))
+"""
 _VERSIONED = ("larq-bnnopt", "larq-compute-engine", "tensorflow", "larq", "numpy")
 
 
@@ -41,7 +55,7 @@ def package(
     inputs: Inputs,
     model: Any = None,
     class_names: Sequence[str] | None = None,
-    preprocessing: str | None = None,
+    preprocessing: Preprocessing | str | None = None,
     metadata: Mapping[str, Any] | None = None,
     allow_undetermined: bool = False,
 ) -> pathlib.Path:
@@ -68,7 +82,9 @@ def package(
         model: The Keras model, which is compared with the file then. Defaults to
             `None`.
         class_names: Names of the classes. Defaults to `None`.
-        preprocessing: What to do with raw inputs, in words. Defaults to `None`.
+        preprocessing: How a photograph becomes the input, which `bnnopt predict` and
+            `Classifier` then do on the device; or what to do with other raw inputs, in
+            words. Defaults to `None`.
         metadata: Anything else for `metadata.json`, plain data. Defaults to `None`.
         allow_undetermined: As for `convert`. Defaults to `False`.
 
@@ -106,7 +122,8 @@ def package(
         "inputs": _described(interpreter.inputs, "input"),
         "outputs": _described(interpreter.outputs, "output"),
         "classes": None if class_names is None else len(class_names),
-        "preprocessing": preprocessing,
+        "preprocessing": _words(preprocessing),
+        "image": _image(preprocessing, interpreter),
         "samples": len(next(iter(arrays.values()))),
         "verification": None,
         "versions": _versions(),
@@ -151,6 +168,26 @@ def package(
         files[LABELS] = "".join(f"{label}\n" for label in class_names).encode()
     _write(folder, files, golden)
     return folder
+
+
+def _words(preprocessing: Preprocessing | str | None) -> str | None:
+    is_image = isinstance(preprocessing, Preprocessing)
+    return preprocessing.words() if is_image else preprocessing  # type: ignore
+
+
+def _image(
+    preprocessing: Preprocessing | str | None, interpreter: Interpreter
+) -> dict[str, Any] | None:
+    """Returns how an image becomes the input; refuses what makes another one."""
+    if not isinstance(preprocessing, Preprocessing):
+        return None
+    shapes = [info.shape[1:] for info in interpreter.inputs]
+    if shapes != [preprocessing.shape]:
+        raise ValueError(
+            f"preprocessing makes inputs of {preprocessing.shape}, and the file takes "
+            f"{', '.join(map(str, shapes))}."
+        )
+    return preprocessing.as_dict()
 
 
 def _check_destination(folder: pathlib.Path) -> None:
@@ -293,7 +330,9 @@ def _readme(content: dict[str, Any]) -> str:
     ]
     if content["classes"]:
         lines.append(f"- {content['classes']} classes, a line each in `{LABELS}`")
-    if content["preprocessing"]:
+    if content["image"]:
+        lines += _photographs(Preprocessing.of(content["image"]), content["classes"])
+    elif content["preprocessing"]:
         lines += ["", f"Preprocessing: {content['preprocessing']}"]
     lines += [
         "",
@@ -340,6 +379,43 @@ def _readme(content: dict[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _photographs(preprocessing: Preprocessing, classes: int | None) -> list[str]:
+    """Returns how a photograph becomes the input, and code that does it."""
+    (height, width), middle = preprocessing.size, preprocessing.middle
+    share = "" if middle == 1 else f"{middle:g} * "
+    whole = f" An image of {height}x{width} stays as it is." if middle == 1 else ""
+    order = "red, green, blue" if preprocessing.channels == 3 else "grey alone"
+    program = _CLASSIFY if classes else _PREPROCESS.format(preprocessing)
+    lines = [
+        "",
+        "## From a photograph to its input",
+        "",
+        f"1. Decode it to 8 bits, {order}, as it is stored: a rotation that the camera "
+        "noted (EXIF) is not applied.",
+        f"2. Of H x W pixels keep the middle: with s = {share}min(H / {height}, "
+        f"W / {width}), h = int({height} s) rows from (H - h) // 2 on and "
+        f"w = int({width} s) columns from (W - w) // 2 on.{whole}",
+        f"3. Resize that to {height}x{width}: bilinear with antialiasing, as "
+        "`tf.image.resize(..., antialias=True)`.",
+        f"4. {preprocessing.numbers}, float32, in the order row, column, channel.",
+        "",
+        "All that is done by",
+        "",
+        "```python",
+        *program.splitlines(),
+        "```",
+        "",
+    ]
+    if classes:
+        lines += ["or on the command line", "", "```", "bnnopt predict . photo.jpg"]
+        lines += ["```", ""]
+    return [
+        *lines,
+        "Image files need Pillow (`pip install Pillow`); a .npy file with the uint8 "
+        "pixels of an image, (height, width, channels), needs nothing.",
+    ]
 
 
 def _steps(entry: Mapping[str, Any]) -> str:

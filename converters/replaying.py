@@ -264,16 +264,29 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _read(folder: pathlib.Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Returns metadata and golden arrays."""
-    name = METADATA
+def read_metadata(folder: pathlib.Path) -> dict[str, Any]:
+    """Returns what a package says of itself.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
     try:
         content = json.loads((folder / METADATA).read_text(encoding="utf-8"))
-        name = GOLDEN
+    except Exception as error:  # Readers of damaged files raise what they like.
+        raise ValueError(f"{METADATA} of {folder} is damaged: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{METADATA} of {folder} is damaged: it holds no object.")
+    return content
+
+
+def _read(folder: pathlib.Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Returns metadata and golden arrays."""
+    content = read_metadata(folder)
+    try:
         with np.load(folder / GOLDEN, allow_pickle=False) as golden:
             return content, dict(golden)
     except Exception as error:  # Readers of damaged files raise what they like.
-        raise ValueError(f"{name} of {folder} is damaged: {error}") from error
+        raise ValueError(f"{GOLDEN} of {folder} is damaged: {error}") from error
 
 
 def _indices(where: np.ndarray) -> tuple[int, ...]:

@@ -10,8 +10,10 @@ from larq_bnnopt.cli import (
     compare,
     convert,
     doctor,
+    evaluate,
     models,
     package,
+    predict,
     profile,
     quickstart,
     report,
@@ -28,15 +30,17 @@ COMMANDS = (
     runs,
     report,
     compare,
+    evaluate,
     convert,
     verify,
     profile,
     package,
+    predict,
     models,
     doctor,
 )
 # They also run on a board, and import TensorFlow where they need it.
-_LIGHT = (doctor.run, verify.run, profile.run)
+_LIGHT = (doctor.run, verify.run, profile.run, predict.run)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

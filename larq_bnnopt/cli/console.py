@@ -33,8 +33,13 @@ def print_line(text: str) -> None:
 
 
 @contextlib.contextmanager
-def warnings_as_lines() -> Iterator[None]:
-    """Prints the warnings for users as plain lines, each once, as they come."""
+def warnings_as_lines(error: bool = False) -> Iterator[None]:
+    """Prints the warnings for users as plain lines, each once, as they come.
+
+    Args:
+        error: Whether to print them on standard error, beside what is for programs.
+            Defaults to `False`.
+    """
     told: set[str] = set()
 
     def show(
@@ -47,7 +52,10 @@ def warnings_as_lines() -> Iterator[None]:
     ) -> None:
         if issubclass(category, UserWarning) and str(message) not in told:
             told.add(str(message))
-            print_line(f"Warning: {message}")
+            if error:
+                print(f"Warning: {message}", file=sys.stderr)
+            else:
+                print_line(f"Warning: {message}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("always")

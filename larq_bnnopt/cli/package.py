@@ -61,7 +61,9 @@ def run(arguments: argparse.Namespace) -> int:
             inputs=images[: arguments.samples],
             model=model,
             class_names=data.class_names,
-            preprocessing="float32 in [-1, 1], pixel / 127.5 - 1",
+            preprocessing=converters.Preprocessing(
+                data.input_shape[:2], data.input_shape[2], data.middle
+            ),
             metadata={"recipe": facts},
             allow_undetermined=arguments.allow_undetermined,
         )

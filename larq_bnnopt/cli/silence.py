@@ -40,8 +40,9 @@ def import_tensorflow() -> None:
         )
         raise ImportError(
             "This needs TensorFlow, which is missing here. What runs without it: "
-            "bnnopt verify PACKAGE, profile FILE or PACKAGE, doctor. A package is a "
-            "folder that bnnopt package RUN FOLDER makes where the model was trained. "
+            "bnnopt verify PACKAGE, predict PACKAGE IMAGE, profile FILE or PACKAGE, "
+            "doctor. A package is a folder that bnnopt package RUN FOLDER makes where "
+            "the model was trained. "
             f"{here}"
         )
     with quiet():

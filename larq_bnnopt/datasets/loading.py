@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from larq_bnnopt.datasets.augmentation import Augmentation
 from larq_bnnopt.datasets.folders import image_files
-from larq_bnnopt.datasets.photographs import Photographs
+from larq_bnnopt.datasets.photographs import MIDDLE, Photographs
 from larq_bnnopt.datasets.records import examples_of, holds_records, record_files
 
 _Batch = tuple[tf.Tensor, tf.Tensor]
@@ -70,6 +70,8 @@ class Dataset:
         seed: Seed of order and augmentation.
         augmentation: What is done to training images, or `None`.
         test: Batches of test images, in the order of the data set.
+        middle: The share of the largest part of a test image with their shape that is
+            looked at; 1.0 where they are of that size.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Dataset:
     test: tf.data.Dataset = dataclasses.field(repr=False)
     _epoch: Callable[[tf.Tensor], tf.data.Dataset] = dataclasses.field(repr=False)
     _fingerprint: Callable[[], str] = dataclasses.field(repr=False)
+    middle: float = 1.0
 
     @property
     def fingerprint(self) -> str:
@@ -244,6 +247,7 @@ def load(
             source.shuffled(seeds, batch_size), seeds, augmentation
         ),
         _fingerprint=source.fingerprint,
+        middle=MIDDLE if source.is_cropped else 1.0,
     )
 
 

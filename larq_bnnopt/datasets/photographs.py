@@ -7,7 +7,7 @@ import dataclasses
 import tensorflow as tf
 
 # The part of a test image that is looked at, as in most papers: 224 of 256 pixels.
-_CENTRAL = 224 / 256
+MIDDLE = 224 / 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Photographs:
         shape = tf.cast(tf.shape(image)[:2], tf.float32)
         aim = tf.constant(self.size, tf.float32)
         # The largest part with the shape of the result, and 7/8 of it.
-        extent = tf.cast(_CENTRAL * tf.reduce_min(shape / aim) * aim, tf.int32)
+        extent = tf.cast(MIDDLE * tf.reduce_min(shape / aim) * aim, tf.int32)
         extent = tf.maximum(extent, 1)
         start = (tf.shape(image)[:2] - extent) // 2
         image = tf.slice(
@@ -80,7 +80,14 @@ class Photographs:
         return self._resized(image)
 
     def _decoded(self, encoded: tf.Tensor) -> tf.Tensor:
-        return tf.io.decode_image(encoded, self.channels, expand_animations=False)
+        # Accurate, so that other decoders, such as Pillow on a board, give the same.
+        return tf.cond(
+            tf.io.is_jpeg(encoded),
+            lambda: tf.io.decode_jpeg(
+                encoded, self.channels, dct_method="INTEGER_ACCURATE"
+            ),
+            lambda: tf.io.decode_image(encoded, self.channels, expand_animations=False),
+        )
 
     def _resized(self, image: tf.Tensor) -> tf.Tensor:
         image = tf.image.resize(image, self.size, antialias=True)

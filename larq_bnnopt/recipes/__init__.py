@@ -22,6 +22,7 @@ from larq_bnnopt.recipes.strategies import STRATEGIES, strategy_of
 from larq_bnnopt.recipes.training import (
     RECIPES,
     field_names,
+    images_of,
     recipe_of,
     resume,
     train,
@@ -49,6 +50,7 @@ __all__ = [
     "evaluate",
     "field_names",
     "find_runs",
+    "images_of",
     "load_model",
     "next_folder",
     "plan",

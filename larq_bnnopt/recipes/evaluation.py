@@ -1,14 +1,55 @@
-"""How well a model does on test images."""
+"""How well a model does on test images, class by class."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from larq_bnnopt.datasets import Dataset
+
+_SHOWN_CONFUSIONS = 10
+# Of a picture: names of classes, and shares in the cells.
+_MOST_NAMES = 40
+_MOST_CELLS = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassResult:
+    """How well a model does on one class.
+
+    Attributes:
+        name: Its name.
+        count: Number of test images of it.
+        predicted: Number of test images that were taken for it.
+        right: Number of both.
+    """
+
+    name: str
+    count: int
+    predicted: int
+    right: int
+
+    @property
+    def precision(self) -> float | None:
+        """Share of what was taken for it that is it; `None` where nothing was."""
+        return self.right / self.predicted if self.predicted else None
+
+    @property
+    def recall(self) -> float | None:
+        """Share of its images that were found; `None` where it has none."""
+        return self.right / self.count if self.count else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns it as plain data for JSON."""
+        return {
+            **dataclasses.asdict(self),
+            "precision": self.precision,
+            "recall": self.recall,
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,8 +66,70 @@ class Evaluation:
     confusion: np.ndarray
     class_names: tuple[str, ...]
 
+    @classmethod
+    def of(
+        cls, labels: np.ndarray, scores: np.ndarray, class_names: tuple[str, ...]
+    ) -> Evaluation:
+        """Compares scores with labels.
+
+        Args:
+            labels: The true classes, (images,), from 0.
+            scores: A score for each class, (images, classes).
+            class_names: Names of the classes.
+
+        Raises:
+            ValueError: If the scores are not of that many classes, or not finite.
+        """
+        classes = len(class_names)
+        if scores.shape != (len(labels), classes):
+            raise ValueError(
+                f"The model gives {scores.shape[1:]} scores for an image, and the data "
+                f"has {classes} classes, so it is no classifier for them."
+            )
+        wrong = int((~np.isfinite(scores).all(axis=1)).sum())
+        if wrong:
+            raise ValueError(f"The scores of {wrong:,} images are not finite.")
+        predictions = scores.argmax(axis=1)
+        confusion = np.zeros((classes, classes), np.int64)
+        np.add.at(confusion, (labels, predictions), 1)
+        return cls(float((labels == predictions).mean()), confusion, class_names)
+
+    @property
+    def images(self) -> int:
+        """Number of test images."""
+        return int(self.confusion.sum())
+
+    def per_class(self) -> tuple[ClassResult, ...]:
+        """Returns the results of the classes."""
+        counts, predicted = self.confusion.sum(axis=1), self.confusion.sum(axis=0)
+        right = self.confusion.diagonal()
+        columns = (array.tolist() for array in (counts, predicted, right))
+        return tuple(map(ClassResult, self.class_names, *columns))
+
+    def confusions(self, most: int = _SHOWN_CONFUSIONS) -> list[tuple[str, str, int]]:
+        """Returns what is taken for what, and how often, the most frequent first.
+
+        Args:
+            most: How many of them. Defaults to `10`.
+        """
+        wrong = self.confusion - np.diag(self.confusion.diagonal())
+        order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+        pairs = zip(*np.unravel_index(order, wrong.shape))
+        names = self.class_names
+        return [(names[i], names[j], int(wrong[i, j])) for i, j in pairs if wrong[i, j]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the evaluation as plain data for JSON."""
+        return {
+            "accuracy": self.accuracy,
+            "images": self.images,
+            "class_names": list(self.class_names),
+            "classes": [result.as_dict() for result in self.per_class()],
+            "confusion": self.confusion.tolist(),
+        }
+
     def plot(self, path: str | os.PathLike[str]) -> None:
-        """Draws the confusion matrix into a file.
+        """Draws the confusion matrix, in percent of each true class, into a file.
 
         Args:
             path: File of the picture; its suffix chooses the format.
@@ -34,26 +137,31 @@ class Evaluation:
         from matplotlib.figure import Figure
 
         classes = len(self.class_names)
-        size = 3.5 + 0.42 * min(classes, 40)
-        figure = Figure(figsize=(size, size), layout="constrained")
+        size = 3.5 + 0.42 * min(classes, _MOST_NAMES)
+        figure = Figure(figsize=(size + 0.9, size), layout="constrained")
         axes = figure.add_subplot()
         totals = self.confusion.sum(axis=1, keepdims=True)
-        shares = self.confusion / np.maximum(totals, 1)
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        axes.set_title(f"Accuracy {self.accuracy:.1%} of {totals.sum():,} test images")
+        percent = 100 * self.confusion / np.maximum(totals, 1)
+        drawn = axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
+        bar = figure.colorbar(drawn, shrink=0.8, format="%d %%")
+        bar.set_label("of the images of the true class")
+        axes.set_title(
+            f"Accuracy {self.accuracy:.1%} of {self.images:,} test images\n"
+            "in the cells: % of the true class",
+            fontsize="medium",
+        )
         axes.set_xlabel("predicted")
         axes.set_ylabel("true")
-        if classes <= 40:
+        if classes <= _MOST_NAMES:
             ticks = range(classes)
             axes.set_xticks(ticks, self.class_names, rotation=45, ha="right")
             axes.set_yticks(ticks, self.class_names)
-        if classes <= 20:
-            for (row, column), count in np.ndenumerate(self.confusion):
-                if count:
-                    colour = "white" if shares[row, column] > 0.5 else "black"
-                    axes.text(
-                        column, row, str(count), ha="center", va="center", c=colour
-                    )
+        if classes <= _MOST_CELLS:
+            for (row, column), share in np.ndenumerate(percent):
+                if share:
+                    colour = "white" if share > 50 else "black"
+                    text = f"{share:.0f}" if share >= 0.5 else "<1"
+                    axes.text(column, row, text, ha="center", va="center", c=colour)
         figure.savefig(path, dpi=120)
 
 
@@ -66,10 +174,34 @@ def evaluate(model: tf.keras.Model, data: Dataset) -> Evaluation:
 
     Returns:
         Accuracy and confusion matrix.
+
+    Raises:
+        ValueError: If the model does not fit the data set.
     """
+    require_fit(model, data)
     images, labels = data.test_arrays()
-    predictions = model.predict(images, data.batch_size, verbose=0).argmax(axis=1)
-    confusion = np.zeros((data.num_classes, data.num_classes), np.int64)
-    np.add.at(confusion, (labels, predictions), 1)
-    accuracy = float((labels == predictions).mean())
-    return Evaluation(accuracy, confusion, data.class_names)
+    scores = model.predict(images, data.batch_size, verbose=0)
+    return Evaluation.of(labels, scores, data.class_names)
+
+
+def require_fit(model: tf.keras.Model, data: Dataset) -> None:
+    """Refuses a model that is no classifier for the images of a data set.
+
+    Args:
+        model: The model.
+        data: The data set.
+
+    Raises:
+        ValueError: By what does not fit.
+    """
+    for kind, expected in (
+        ("input", (None, *data.input_shape)),
+        ("output", (None, data.num_classes)),
+    ):
+        shape = getattr(model, f"{kind}_shape")
+        fits = isinstance(shape, tuple) and len(shape) == len(expected)
+        if not fits or any(a not in (None, b) for a, b in zip(shape, expected) if b):
+            raise ValueError(
+                f"{model.name} is no classifier for {data.name!r}: its {kind} is "
+                f"{shape} and not {expected}."
+            )

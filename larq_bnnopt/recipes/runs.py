@@ -178,6 +178,11 @@ class Run:
         content = json.loads(self.config.read_text(encoding="utf-8"))
         return dict(content.get("versions", {}))
 
+    def read_facts(self) -> dict[str, Any]:
+        """Returns what must be the same when the run goes on, as it began."""
+        content = json.loads(self.config.read_text(encoding="utf-8"))
+        return dict(content.get("began_with", {}))
+
     def drop_results(self) -> None:
         """Removes what was made from the model, which is to be trained further."""
         for name in ("model.tflite", "report.json", "report.md", "confusion.png"):

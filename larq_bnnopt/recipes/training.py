@@ -198,6 +198,28 @@ def recipe_of(run: Run) -> Recipe:
         raise ValueError(f"{run.config} is of another version: {error}") from error
 
 
+def images_of(run: Run) -> tuple[tuple[str, ...], float]:
+    """Returns the classes of a run, and what of its test images is looked at.
+
+    The data need not be there any more, but of runs of earlier versions.
+
+    Args:
+        run: The run.
+
+    Returns:
+        The names of the classes, and the attribute `middle` of the data set.
+
+    Raises:
+        FileNotFoundError: If the folder holds no run.
+        ValueError: If its configuration is damaged.
+    """
+    recipe, facts = recipe_of(run), run.read_facts()
+    if {"classes", "middle"} <= set(facts):
+        return tuple(facts["classes"]), float(facts["middle"])
+    data = recipe.load_data(load_model(run.model))
+    return data.class_names, data.middle
+
+
 def trained_epochs(
     run: Run, recipe: Recipe, model: tf.keras.Model, data: datasets.Dataset
 ) -> int:
@@ -285,6 +307,7 @@ def _facts(recipe: Recipe, data: datasets.Dataset) -> dict[str, Any]:
     return {
         "training images": data.train_size,
         "classes": list(data.class_names),
+        "middle": data.middle,
         "data": data.fingerprint,
         **{name: digest_of_file(path) for name, path in recipe.files().items()},
     }

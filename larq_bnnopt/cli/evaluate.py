@@ -1,0 +1,164 @@
+"""Tells how well a model does on test images: accuracy, each class, confusions.
+
+Of a run, on the test images of its own data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+from typing import Any
+
+from larq_bnnopt.cli.parser import Parser
+
+
+def add_arguments(parser: Parser) -> None:
+    """Adds the options of the command."""
+    parser.add_argument("model", help="folder of a run, or a .keras file")
+    parser.add_argument("--dataset", help="whose test images; of a run: its own")
+    parser.add_argument("--data-dir", help="folder of tensorflow-datasets")
+    parser.add_argument(
+        "--tflite",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="a .tflite beside it; without a name: that of the run or of the model",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Evaluates and prints."""
+    import json
+
+    from larq_bnnopt.recipes import evaluate
+
+    source = pathlib.Path(arguments.model)
+    tflite = _tflite(source, arguments.tflite)
+    model, data = _loaded(source, arguments)
+    results = {"keras": evaluate(model, data)}
+    if tflite is not None:
+        results["tflite"] = _of_file(tflite, data)
+    if arguments.json:
+        content: dict[str, Any] = {"model": str(source), "dataset": data.name}
+        content |= {name: result.as_dict() for name, result in results.items()}
+        print(json.dumps(content, indent=2))
+    else:
+        _print(str(source), results)
+    return 0
+
+
+def _tflite(source: pathlib.Path, name: str | None) -> pathlib.Path | None:
+    """Returns the .tflite to evaluate; refuses one that is not there."""
+    if not source.exists():
+        raise FileNotFoundError(f"{source} does not exist.")
+    if source.suffix == ".tflite":
+        raise ValueError(
+            f"{source} is evaluated beside its model: bnnopt evaluate RUN --tflite, or "
+            "MODEL.keras --dataset NAME --tflite FILE."
+        )
+    if name is None:
+        return None
+    own = source / "model.tflite" if source.is_dir() else source.with_suffix(".tflite")
+    path = pathlib.Path(name) if name else own
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path} does not exist. Make it: bnnopt convert {source}"
+        )
+    return path
+
+
+def _loaded(source: pathlib.Path, arguments: argparse.Namespace) -> Any:
+    """Returns model and data set."""
+    from larq_bnnopt import datasets, recipes
+
+    if source.is_dir():
+        if arguments.dataset or arguments.data_dir:
+            raise ValueError(
+                f"{source} is a run, which knows its data. Name "
+                f"{source / 'model.keras'} to choose others."
+            )
+        previous = recipes.Run(source)
+        recipe = recipes.recipe_of(previous)
+        model = recipes.load_model(previous.model)
+        return model, recipe.load_data(model)
+    if arguments.dataset is None:
+        raise ValueError(
+            f"To evaluate {source}, name a --dataset, such as {datasets.EMBEDDED}."
+        )
+    model = recipes.load_model(source)
+    return model, datasets.load(arguments.dataset, data_dir=arguments.data_dir)
+
+
+def _of_file(path: pathlib.Path, data: Any) -> Any:
+    """Evaluates a .tflite."""
+    import converters
+    from converters.classifying import image_shape, number_of_classes
+    from larq_bnnopt.cli.silence import quiet
+    from larq_bnnopt.recipes import Evaluation
+
+    with quiet():
+        interpreter = converters.Interpreter(path)
+        shape = image_shape(interpreter, path)
+        classes = number_of_classes(interpreter, path)
+        if shape != data.input_shape or classes != data.num_classes:
+            raise ValueError(
+                f"{path} takes images of {shape} and tells {classes} classes; "
+                f"{data.name!r} has {data.input_shape} and {data.num_classes}."
+            )
+        images, labels = data.test_arrays()
+        scores: Any = interpreter.predict(images)
+    return Evaluation.of(labels, scores, data.class_names)
+
+
+_MISTAKES = ("images of", "taken for", "how many")
+_NAMES = {"keras": "Keras", "tflite": ".tflite"}
+
+
+def _print(title: str, results: dict[str, Any]) -> None:
+    from larq_bnnopt.cli.console import print_rows, print_table
+
+    print_table(
+        title,
+        [
+            (
+                f"accuracy, {_NAMES[name]}",
+                f"{result.accuracy:.2%} of {result.images:,} test images",
+            )
+            for name, result in results.items()
+        ],
+    )
+    print_rows("Classes", _class_rows(results))
+    print_rows("Most frequent mistakes", _mistakes(results))
+
+
+def _mistakes(results: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Returns what Keras takes for what, beside how often the file does."""
+    first, *others = results.values()
+    names = [_NAMES[name] for name in results]
+    heading = ("images of", "taken for", *names) if others else _MISTAKES
+    places = {name: index for index, name in enumerate(first.class_names)}
+    rows = []
+    for true, taken, count in first.confusions():
+        place = places[true], places[taken]
+        counts = [count, *(int(other.confusion[place]) for other in others)]
+        rows.append((true, taken, *(f"{one:,}" for one in counts)))
+    return [heading, *rows]
+
+
+def _class_rows(results: dict[str, Any]) -> list[tuple[str, ...]]:
+    several = len(results) > 1
+    columns: list[list[str]] = []
+    for key, result in results.items():
+        name = f", {_NAMES[key]}" if several else ""
+        classes = result.per_class()
+        if not columns:
+            columns.append(["class", *(one.name for one in classes)])
+            columns.append(["images", *(f"{one.count:,}" for one in classes)])
+        columns.append([f"precision{name}", *(_share(o.precision) for o in classes)])
+        columns.append([f"recall{name}", *(_share(one.recall) for one in classes)])
+    return list(zip(*columns))
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"

@@ -1,0 +1,247 @@
+"""Tells the classes of images, by a run, a .keras or .tflite file, or a package.
+
+An image becomes an input as the test images of the run did. Of a run its .tflite is
+taken, if there is one. A package needs no TensorFlow. Exits with 2 if an image cannot
+be read; all others are told.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from larq_bnnopt.cli.parser import Parser, positive
+
+
+def add_arguments(parser: Parser) -> None:
+    """Adds the options of the command."""
+    parser.add_argument(
+        "model", help="folder of a run or of a package, or a .keras or .tflite file"
+    )
+    parser.add_argument(
+        "images",
+        nargs="+",
+        metavar="image",
+        help="JPEG, PNG, GIF or BMP files, .npy files of uint8 pixels, or folders",
+    )
+    parser.add_argument(
+        "--top", type=positive(int), default=1, help="how many classes; default: 1"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Predicts and prints."""
+    from larq_bnnopt.cli.console import print_line, print_rows, warnings_as_lines
+    from larq_bnnopt.cli.silence import quiet
+
+    source = pathlib.Path(arguments.model)
+    if not source.exists():
+        raise FileNotFoundError(f"{source} does not exist.")
+    paths = _paths(arguments.images)
+    with warnings_as_lines(error=True):
+        chosen = _chosen(source)
+    answers: list[tuple[pathlib.Path, Any]] = []
+    for path in paths:
+        try:
+            with quiet():
+                answer = chosen.classifier.predict(path, arguments.top, chosen.decode)
+        except (ValueError, FileNotFoundError, OSError) as error:
+            if len(paths) == 1:
+                raise
+            answer = error
+        answers.append((path, answer))
+    if arguments.json:
+        _print_json(chosen, answers)
+    else:
+        rows = [row for pair in answers for row in _rows(*pair)]
+        print_rows(str(chosen.name), [_HEADING, *rows])
+        print_line(f"Computed by {chosen.classifier.runner}.")
+    failed = [answer for _, answer in answers if isinstance(answer, Exception)]
+    for failure in failed:
+        print(f"bnnopt: {' '.join(str(failure).split())}", file=sys.stderr)
+    return 2 if failed else 0
+
+
+_HEADING = ("image", "class", "score", "milliseconds")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Chosen:
+    """A classifier, what it is called, and what decodes images as its data set did."""
+
+    name: pathlib.Path
+    classifier: Any
+    decode: Any = None
+
+
+def _paths(words: list[str]) -> list[pathlib.Path]:
+    """Returns the images that are named, and those of folders."""
+    from converters.preprocessing import SUFFIXES
+
+    paths: list[pathlib.Path] = []
+    for word in words:
+        path = pathlib.Path(word)
+        if not path.is_dir():
+            paths.append(path)
+            continue
+        found = [
+            inner
+            for inner in sorted(path.rglob("*"))
+            if inner.suffix.lower() in SUFFIXES and inner.is_file()
+        ]
+        if not found:
+            raise ValueError(f"{path} holds no image ({', '.join(SUFFIXES)}).")
+        paths += found
+    return paths
+
+
+def _chosen(source: pathlib.Path) -> _Chosen:
+    import converters
+    from converters.replaying import MODEL
+    from larq_bnnopt.cli.silence import quiet
+
+    folder = source if source.is_dir() else source.parent
+    if converters.is_package(folder) and source in (folder, folder / MODEL):
+        with quiet():
+            return _Chosen(folder, converters.Classifier.of_package(folder))
+    is_run = (folder / "config.json").is_file()
+    if source.suffix == ".tflite" and not is_run:
+        return _bare_file(source)
+    return _with_tensorflow(source, folder, is_run)
+
+
+def _bare_file(path: pathlib.Path) -> _Chosen:
+    """Returns a classifier of a file of which nothing else is known."""
+    import converters
+    from converters.classifying import image_shape, number_of_classes
+    from larq_bnnopt.cli.silence import quiet
+
+    with quiet():
+        interpreter = converters.Interpreter(path)
+    shape = image_shape(interpreter, path)
+    classes = number_of_classes(interpreter, path)
+    names, preprocessing = _unknown(path, shape, classes)
+    return _Chosen(
+        path, converters.Classifier.of_file(interpreter, names, preprocessing)
+    )
+
+
+def _unknown(
+    path: pathlib.Path, shape: tuple[int, int, int], classes: int
+) -> tuple[list[str], Any]:
+    """Returns numbers as class names, and what this package does to images."""
+    import warnings
+
+    import converters
+
+    preprocessing = converters.Preprocessing(shape[:2], shape[2])
+    warnings.warn(
+        f"{path} says neither its classes, which are numbers here, nor how an image "
+        f"becomes its input, for which this is taken: {preprocessing.words()}. Its run "
+        "or its package knows both.",
+        stacklevel=2,
+    )
+    return [str(index) for index in range(classes)], preprocessing
+
+
+def _with_tensorflow(
+    source: pathlib.Path, folder: pathlib.Path, is_run: bool
+) -> _Chosen:
+    from larq_bnnopt.cli.silence import import_tensorflow, quiet
+
+    import_tensorflow()
+    import converters
+    from converters.classifying import image_shape, number_of_classes
+    from converters.preprocessing import by_tensorflow
+    from larq_bnnopt import recipes
+
+    path = source
+    if source.is_dir():
+        previous = recipes.Run(source)
+        previous.read_recipe()  # Says what is missing.
+        path = previous.tflite if previous.tflite.exists() else previous.model
+    if path.suffix == ".tflite":
+        with quiet():
+            interpreter = converters.Interpreter(path)
+        shape = image_shape(interpreter, path)
+        classes = number_of_classes(interpreter, path)
+    else:
+        model = recipes.load_model(path)
+        shape, classes = _sizes(model, path)
+    names: Sequence[str]
+    if is_run:
+        names, middle = recipes.images_of(recipes.Run(folder))
+        preprocessing = converters.Preprocessing(shape[:2], shape[2], middle)
+        if len(names) != classes:
+            raise ValueError(
+                f"{path} tells {classes} classes, and the run of {folder} has "
+                f"{len(names)}."
+            )
+    else:
+        names, preprocessing = _unknown(path, shape, classes)
+    if path.suffix == ".tflite":
+        made = converters.Classifier.of_file(interpreter, names, preprocessing)
+    else:
+        made = converters.Classifier(
+            model.predict_on_batch, names, preprocessing, "Keras"
+        )
+    return _Chosen(path, made, by_tensorflow)
+
+
+def _sizes(model: Any, path: pathlib.Path) -> tuple[tuple[int, int, int], int]:
+    """Returns the shape of images and the number of classes of a Keras model."""
+    for kind in ("input", "output"):
+        number = len(getattr(model, f"{kind}s"))
+        if number != 1:
+            raise ValueError(
+                f"{path} is no classifier of images: it has {number} {kind}s."
+            )
+    shape, answer = model.input_shape[1:], model.output_shape[1:]
+    if len(shape) != 3 or shape[-1] not in (1, 3):
+        raise ValueError(
+            f"{path} is no classifier of images: its input is {shape} and not (height, "
+            "width, 1 or 3)."
+        )
+    if None in shape:
+        raise ValueError(
+            f"{path} takes images of any size, {shape}. Convert it for one, and name "
+            "its .tflite."
+        )
+    if len(answer) != 1 or answer[0] is None or answer[0] < 2:
+        raise ValueError(
+            f"{path} is no classifier: its output is {answer} and not one score for "
+            "each of two or more classes."
+        )
+    return shape, answer[0]
+
+
+def _rows(path: pathlib.Path, answer: Any) -> list[tuple[str, ...]]:
+    if isinstance(answer, Exception):
+        return [(str(path), "not read", "", "")]
+    rows: list[tuple[str, ...]] = []
+    for place, (name, score) in enumerate(zip(answer.classes, answer.scores)):
+        first = (str(path), f"{answer.milliseconds:.2f}") if not place else ("", "")
+        rows.append((first[0], name, f"{score:.1%}", first[1]))
+    return rows
+
+
+def _print_json(chosen: _Chosen, answers: list[tuple[pathlib.Path, Any]]) -> None:
+    import json
+
+    images = []
+    for path, answer in answers:
+        failed = isinstance(answer, Exception)
+        facts = {"error": str(answer)} if failed else answer.as_dict()
+        images.append({"image": str(path), **facts})
+    content = {
+        "model": str(chosen.name),
+        "runner": chosen.classifier.runner,
+        "preprocessing": chosen.classifier.preprocessing.as_dict(),
+        "images": images,
+    }
+    print(json.dumps(content, indent=2))
