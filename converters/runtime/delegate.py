@@ -146,7 +146,7 @@ def run_self_test(litert: LiteRt) -> str | None:
         answer = np.concatenate([array.ravel() for array in engine.run([image])])
     except (ValueError, RuntimeError) as error:
         return str(error)
-    expected = np.load(SELF_TEST_ANSWER)
+    expected = np.load(SELF_TEST_ANSWER, allow_pickle=False)
     difference = np.abs(answer - expected).max() / np.abs(expected).max()
     if not difference <= _SELF_TEST_TOLERANCE:
         return f"the answer of the self-test is {difference:.1e} off"

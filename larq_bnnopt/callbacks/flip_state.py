@@ -60,7 +60,7 @@ def read(path: pathlib.Path, epochs: int) -> dict[str, Signs] | None:
 def _arrays(path: pathlib.Path, epochs: int) -> dict[str, np.ndarray] | None:
     """Returns the arrays of a number of epochs, `None` if there is none."""
     try:
-        with np.load(path) as file:
+        with np.load(path, allow_pickle=False) as file:
             names = [name for name in file.files if name.startswith(f"{epochs}/")]
             return {name: file[name] for name in names} or None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import sys
 from collections.abc import Sequence
 
@@ -41,6 +43,8 @@ COMMANDS = (
 )
 # They also run on a board, and import TensorFlow where they need it.
 _LIGHT = (doctor.run, verify.run, profile.run, predict.run)
+# All others take the name of a model, or of a run that names one.
+_WITHOUT_MODELS = (quickstart, runs, report, compare, models, doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments.run not in _LIGHT:
             import_tensorflow()
-        return arguments.run(arguments)
+        with _trust(arguments):
+            return arguments.run(arguments)
     except KeyboardInterrupt:
         print("\nbnnopt: interrupted", file=sys.stderr)
         return 130
@@ -87,8 +92,24 @@ def _parser() -> Parser:
         text = (command.__doc__ or "").splitlines()[0]
         sub = commands.add_parser(name, help=text, description=command.__doc__)
         command.add_arguments(sub)
+        if command not in _WITHOUT_MODELS:
+            sub.add_argument(
+                "--trust",
+                action="store_true",
+                help="run the code that a file of a model may hold, such as Lambda "
+                "layers; only for files whose origin you trust",
+            )
         sub.set_defaults(run=command.run, options=sub.option_names())
     return parser
+
+
+def _trust(arguments: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
+    """Returns within what a command runs: models are trusted only by its option."""
+    if not getattr(arguments, "trust", False):
+        return contextlib.nullcontext()
+    from larq_bnnopt import recipes
+
+    return recipes.trusted_models()
 
 
 def _fail(error: Exception, code: int) -> int:

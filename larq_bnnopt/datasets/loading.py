@@ -320,7 +320,7 @@ def _in_memory(
 def _embedded() -> _Source:
     folder = importlib.resources.files("larq_bnnopt.datasets") / "data"
     with (folder / f"{EMBEDDED}.npz").open("rb") as file:
-        arrays = np.load(file)
+        arrays = np.load(file, allow_pickle=False)
         train, test = (
             (arrays[f"x_{split}"][..., np.newaxis], arrays[f"y_{split}"])
             for split in ("train", "test")
@@ -473,6 +473,12 @@ def _from_tfds(
 ) -> _Source:
     import tensorflow_datasets as tfds
 
+    if ":" in name.split("/")[0]:
+        # tensorflow-datasets fetches the code of such a set, and runs it.
+        raise ValueError(
+            f"{name!r} is a data set of others, whose code would be run. Load it "
+            "yourself, or write its images into folders or TFRecords."
+        )
     try:
         builder = tfds.builder(name, data_dir=data_dir)
     except (tfds.core.DatasetNotFoundError, ValueError):

@@ -10,7 +10,7 @@ from larq_bnnopt.recipes.histories import (
     find_runs,
     plot_histories,
 )
-from larq_bnnopt.recipes.models import load_model
+from larq_bnnopt.recipes.models import load_model, trusted_models
 from larq_bnnopt.recipes.one_step import OneStep
 from larq_bnnopt.recipes.pages import write_page
 from larq_bnnopt.recipes.planning import Plan, plan
@@ -61,5 +61,6 @@ __all__ = [
     "strategy_of",
     "train",
     "trained_epochs",
+    "trusted_models",
     "write_page",
 ]

@@ -2,35 +2,86 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import os
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import tensorflow as tf
 
 import larq_bnnopt.optimizers
 import larq_bnnopt.recipes.losses  # noqa: F401  (likewise)
+from larq_bnnopt.recipes.code_in_models import UntrustedModelError, refuse_code
+
+_trusted = contextvars.ContextVar("_trusted", default=False)
 
 
-def load_model(path: str | os.PathLike[str]) -> tf.keras.Model:
-    """Loads a Keras model with its optimizer.
+@contextlib.contextmanager
+def trusted_models(trusted: bool = True) -> Iterator[None]:
+    """Lets every model that is loaded within it run the code that its file holds.
+
+    Recipes load models on their way, a teacher or the model of the epoch before; a
+    field of the recipe would be a word of the file that is not trusted.
+
+    Args:
+        trusted: Whether it does. Defaults to `True`.
+
+    Example:
+        >>> from larq_bnnopt import recipes
+        >>> with trusted_models():
+        ...     recipe = recipes.OneStep(teacher="mine.h5")
+    """
+    token = _trusted.set(trusted)
+    try:
+        yield
+    finally:
+        _trusted.reset(token)
+
+
+def load_model(
+    path: str | os.PathLike[str],
+    *,
+    custom_objects: Mapping[str, Any] | None = None,
+    safe_mode: bool | None = None,
+) -> tf.keras.Model:
+    """Loads a Keras model with its optimizer, and runs no code that its file holds.
 
     Args:
         path: A file that `model.save` wrote.
+        custom_objects: Classes and functions by name, as for Keras's `load_model`.
+            Defaults to `None`.
+        safe_mode: Whether to refuse what would run or read more than weights: Lambda
+            layers, classes that are not registered, SavedModels. Defaults to `None`,
+            `True` but within `trusted_models`.
 
     Returns:
         The model.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it cannot be read, in one line.
+        ValueError: If it cannot be read, or would run code, in one line.
     """
     import zoo_extensions  # noqa: F401  (likewise)
 
     if not os.path.exists(path):
         raise FileNotFoundError(f"{os.fspath(path)} does not exist.")
+    safe = not _trusted.get() if safe_mode is None else safe_mode
     try:
-        return tf.keras.models.load_model(path)
+        if safe:
+            refuse_code(path, custom_objects)
+        model = tf.keras.models.load_model(
+            path, custom_objects=custom_objects, safe_mode=safe
+        )
+    except UntrustedModelError:
+        raise
     except Exception as error:  # A damaged file fails in many ways.
         raise ValueError(
             f"{os.fspath(path)} cannot be read as a Keras model. (One of another "
             f"TensorFlow cannot.) {' '.join(str(error).split())[:600]}"
         ) from error
+    if not isinstance(model, tf.keras.Model):
+        raise ValueError(
+            f"{os.fspath(path)} holds no Keras model, but {type(model).__name__}."
+        )
+    return model

@@ -163,15 +163,27 @@ class Run:
 
         Raises:
             FileNotFoundError: If the folder holds no run.
-            ValueError: If its configuration is damaged.
+            ValueError: If its configuration is damaged, or a link leads out of it.
         """
         if not self.config.is_file():
             raise FileNotFoundError(f"{self.folder} is no run: it has no config.json.")
+        self._refuse_links()
         try:
             recipe = json.loads(self.config.read_text(encoding="utf-8"))["recipe"]
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{self.config} is damaged: {error!r}") from error
         return recipe
+
+    def _refuse_links(self) -> None:
+        """Refuses a folder from elsewhere that has what is written to lie outside."""
+        inside = self.folder.resolve()
+        for path in self.folder.iterdir():
+            if path.is_symlink() and not path.resolve().is_relative_to(inside):
+                raise ValueError(
+                    f"{path} is a link that leads out of the run, to "
+                    f"{os.path.realpath(path)}, where a command would write. Put a "
+                    "copy in its place."
+                )
 
     def read_versions(self) -> dict[str, str]:
         """Returns the versions that began the run, none where they are not known."""

@@ -18,6 +18,7 @@ import tensorflow as tf
 from larq_bnnopt import datasets
 from larq_bnnopt.callbacks import FlipMonitor, binary_kernels, plot_flips
 from larq_bnnopt.callbacks.summaries import drop_epochs
+from larq_bnnopt.recipes.code_in_models import UntrustedModelError
 from larq_bnnopt.recipes.distillation import Distiller
 from larq_bnnopt.recipes.divergence import (
     StopAtNaN,
@@ -278,6 +279,8 @@ def _newest(run: Run) -> tf.keras.Model | None:
         return None
     try:
         return load_model(run.model)
+    except UntrustedModelError:
+        raise
     except (FileNotFoundError, ValueError) as error:
         if not run.previous.exists():
             raise
