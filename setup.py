@@ -8,6 +8,7 @@ import sys
 from setuptools import Extension, find_packages, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 HERE = pathlib.Path(__file__).parent
 
@@ -61,6 +62,9 @@ LIBRARY = Extension(
     optional=True,
 )
 
+# Python runs it when it starts: larq may then be imported before this project.
+START = "larq_bnnopt.pth"
+
 
 class BuildLibrary(build_ext):
     """Builds a plain shared library: it is LiteRT that loads it, not Python."""
@@ -78,6 +82,25 @@ class BuildLibrary(build_ext):
     def get_export_symbols(self, ext: Extension) -> list[str]:
         """Returns no function that initialises a module."""
         return []
+
+
+class BuildModules(build_py):
+    """Puts beside the modules what Python reads when it starts."""
+
+    def run(self) -> None:
+        """Builds."""
+        super().run()
+        # An editable wheel holds what is written there, and links to the sources.
+        where = self.build_lib
+        if self.editable_mode:
+            where = self.get_finalized_command("install").install_lib
+        self.mkpath(where)
+        self.copy_file(START, os.path.join(where, START))
+
+    def get_outputs(self, include_bytecode: bool = True) -> list[str]:
+        """Returns the files that are built."""
+        outputs = super().get_outputs(include_bytecode)
+        return [*outputs, os.path.join(self.build_lib, START)]
 
 
 class Wheel(bdist_wheel):
@@ -122,7 +145,7 @@ setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    license_files=["LICENSE"],
+    license_files=["LICENSE", "larq_bnnopt/datasets/data/LICENSE-fashion-mnist.txt"],
     python_requires=">=3.10",
     packages=find_packages(
         include=[
@@ -131,7 +154,7 @@ setup(
             for suffix in ("", ".*")
         ]
     ),
-    py_modules=["_larq_bnnopt_start"],
+    py_modules=["_larq_bnnopt_start", "_larq_bnnopt_hook"],
     package_data={
         "larq_bnnopt": ["py.typed"],
         "larq_bnnopt.datasets": ["data/*"],
@@ -140,7 +163,11 @@ setup(
         "converters.runtime": ["self_test.*"],
     },
     ext_modules=[LIBRARY],
-    cmdclass={"build_ext": BuildLibrary, "bdist_wheel": Wheel},
+    cmdclass={
+        "build_ext": BuildLibrary,
+        "build_py": BuildModules,
+        "bdist_wheel": Wheel,
+    },
     install_requires=[
         f"numpy<2; {ANY_ROW}",
         "numpy; python_version >= '3.13'",

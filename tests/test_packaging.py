@@ -35,10 +35,72 @@ def test_nothing_else_is_installed():
         "zoo_extensions",
         "converters",
         "_larq_bnnopt_start.py",
+        "_larq_bnnopt_hook.py",
+        "larq_bnnopt.pth",
         "__pycache__",
         "..",
     }
+    assert "larq_bnnopt.pth" in tops
+    licences = [path.name for path in files if "licenses" in path.parts]
+    assert sorted(licences) == ["LICENSE", "LICENSE-fashion-mnist.txt"]
     assert sum(path.name == "py.typed" for path in files) == 3
+
+
+# Beside the sources, where the current folder comes first.
+
+TELLS = """
+import warnings
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    import converters
+    from converters.runtime.delegate import SELF_TEST
+    backends = {converters.Interpreter(SELF_TEST).backend for _ in range(2)}
+print(converters.__file__, backends, [str(one.message) for one in told])
+"""
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    """A copy of the sources, where no kernels are built."""
+    folder = tmp_path_factory.mktemp("sources") / "checkout"
+    folder.mkdir()
+    ignored = shutil.ignore_patterns("*.so", "__pycache__", "data")
+    for name in ("converters", "larq_bnnopt", "zoo_extensions"):
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+    shutil.copy(ROOT / "_larq_bnnopt_start.py", folder)
+    return folder
+
+
+def test_commands_judge_what_is_installed(sources):
+    """The doctor looks at the kernels that `bnnopt` would use, wherever it is asked."""
+    program = (
+        "import sys; sys.path[:] = [p for p in sys.path if p]\n"
+        "from larq_bnnopt.cli import doctor\n"
+        "print(doctor.__file__, *doctor.self_test(doctor._KERNEL_TEST), sep='\\n')"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=sources,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    path, done, error = run.stdout.splitlines()
+    assert not path.startswith(str(sources))
+    assert "kernels" in done and error == ""
+
+
+def test_a_source_tree_says_once_that_it_has_no_kernels(sources):
+    run = subprocess.run(
+        [sys.executable, "-c", TELLS],
+        cwd=sources,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.startswith(str(sources)) and "{'lce'}" in run.stdout
+    assert run.stdout.count("no binary kernels are built") == 1
+    assert str(sources) in run.stdout.split("[")[1]
 
 
 def loaded(module, names, folder):

@@ -1,6 +1,8 @@
 """Keras 2 is chosen before TensorFlow resolves tf.keras, or one line says why not."""
 
 import os
+import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -72,3 +74,68 @@ def test_keras_3_asked_for_is_one_line(python):
     run = python("import larq_bnnopt", TF_USE_LEGACY_KERAS="0")
     (line,) = (x for x in run.stderr.splitlines() if x.startswith("ImportError"))
     assert "TF_USE_LEGACY_KERAS=0" in line and "set it to 1" in line
+
+
+# larq before the packages, as isort would have it.
+
+START = pathlib.Path(__file__).parents[1] / "larq_bnnopt.pth"
+
+
+@pytest.fixture
+def started(python, tmp_path):
+    """Runs a program as a Python that has read the file of the installed package."""
+    (tmp_path / "site").mkdir()
+    for path in (START, START.with_name("_larq_bnnopt_hook.py")):
+        shutil.copy(path, tmp_path / "site")
+
+    def run(program, **env):
+        return python(f"import site; site.addsitedir('site')\n{program}", **env)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "larq, zoo_extensions",
+        "larq_zoo, larq_bnnopt.optimizers",
+        pytest.param("larq_compute_engine, converters", marks=pytest.mark.slow),
+        pytest.param("tensorflow, larq, zoo_extensions", marks=pytest.mark.slow),
+    ],
+)
+def test_larq_may_come_first(imports, started):
+    run = started(f"import {imports}, tensorflow as tf; print(tf.keras.__version__)")
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith("2.")
+
+
+@newer_row
+def test_keras_3_in_use_before_larq_is_one_line_each_time(started):
+    run = started("""
+import tensorflow as tf
+tf.keras.layers
+for name in ("larq", "larq", "zoo_extensions"):
+    try:
+        __import__(name)
+    except ImportError as error:
+        print(error)
+""")
+    lines = run.stdout.splitlines()
+    assert len(lines) == 3 and all("already uses Keras 3" in line for line in lines)
+
+
+def test_a_process_without_larq_is_left_alone(started):
+    """Keras stays what it is there, and nothing is imported for it."""
+    program = """
+import os, sys
+assert not {"tensorflow", "_larq_bnnopt_start"} & set(sys.modules)
+import json, larq_of_nobody_knows
+"""
+    run = started(program)
+    assert "No module named 'larq_of_nobody_knows'" in run.stderr, run.stderr
+    run = started(
+        "import tensorflow as tf, os; print(tf.keras.__version__, os.environ)"
+    )
+    assert "TF_USE_LEGACY_KERAS" not in run.stdout
+    newer = not tf.__version__.startswith("2.15")
+    assert run.stdout.startswith("3." if newer else "2.")

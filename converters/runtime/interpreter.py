@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.util
 import itertools
 import os
+import pathlib
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
@@ -480,6 +482,36 @@ def tensor_info(file: TfliteFile, name: str, tensor: int) -> TensorInfo:
     return TensorInfo(name, file.shape(tensor), file.dtype(tensor), scale, zero_point)
 
 
+@functools.cache
+def _tell_of_sources() -> None:
+    """Warns, once, that this is a copy without kernels, and where another one is."""
+    here = delegate.HERE.parents[1]
+    installed = _installed_folder()
+    if installed is None or installed == here:
+        cure = (
+            "Build them: a C compiler, then pip install --force-reinstall --no-deps ."
+        )
+    else:
+        cure = f"The installed copy in {installed} is used outside of that folder."
+    warnings.warn(
+        f"converters is imported from {here}, where no binary kernels are built: Larq "
+        f"Compute Engine runs the file, many times slower. {cure}",
+        stacklevel=5,
+    )
+
+
+def _installed_folder() -> pathlib.Path | None:
+    """Returns where the installed package lies, `None` if none is."""
+    try:
+        files = metadata.distribution("larq-bnnopt").files or []
+    except metadata.PackageNotFoundError:
+        return None
+    for file in files:
+        if file.as_posix() == "converters/__init__.py":
+            return pathlib.Path(file.locate()).resolve().parents[1]
+    return None
+
+
 def _backend(wanted: str) -> str:
     """Returns the backend to use."""
     if wanted == "lce":
@@ -495,6 +527,8 @@ def _backend(wanted: str) -> str:
             raise ImportError(
                 f"Nothing here runs a .tflite with binary layers. {error}"
             ) from error
+        if not delegate.LIBRARY.exists():
+            _tell_of_sources()
         return "lce"
     except RuntimeError as error:
         if not has_lce:

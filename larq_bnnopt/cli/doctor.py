@@ -200,7 +200,7 @@ def self_test(program: str) -> tuple[dict[str, str], str]:
     """
     try:
         process = subprocess.run(
-            [sys.executable, "-c", _STEP + program],
+            [sys.executable, "-c", _installed_first() + _STEP + program],
             capture_output=True,
             text=True,
             timeout=300,
@@ -221,6 +221,20 @@ def self_test(program: str) -> tuple[dict[str, str], str]:
         return done, f"the process ended with signal {-process.returncode}"
     lines = process.stderr.strip().splitlines() or ["no message"]
     return done, lines[-1]
+
+
+def _installed_first() -> str:
+    """Returns a line without which another process would look at the sources here.
+
+    It finds what this process finds, but nothing that lies in the current folder only
+    because the command was called there.
+    """
+    here = {"", os.curdir, os.getcwd()}
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    paths = [
+        path for path in sys.path if path not in here or path in filter(None, given)
+    ]
+    return f"import sys; sys.path[:] = {paths!r}\n"
 
 
 def _print_steps(steps: tuple[str, ...], done: dict[str, str], error: str) -> list[str]:
