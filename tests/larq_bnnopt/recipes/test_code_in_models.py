@@ -632,6 +632,9 @@ COMMANDS = {
     "verify a file": "verify {evil} {run}/model.tflite --dataset fashion_mnist_mini",
     "package": "package {run} {run}/package",
     "profile": "profile {run} --seconds 0.01",
+    "evaluate": "evaluate {run}",
+    "evaluate a file": "evaluate {evil} --dataset fashion_mnist_mini",
+    "predict": "predict {evil} {image}",
     "resume": "train --resume {run}",
     "start": "train --recipe fine_tune --start {evil} --run {run}/new",
     "teacher": "train --teacher {evil} --epochs 1 --run {run}/new",
@@ -643,7 +646,11 @@ def test_commands_refuse_it(name, hostile_run, marker, capfd, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     if name == "convert a run":
         (hostile_run / "model.tflite").unlink()
-    words = COMMANDS[name].format(run=hostile_run, evil=tmp_path / "evil.h5")
+    image = tmp_path / "x.png"
+    pixels = tf.zeros((28, 28, 1), tf.uint8)
+    image.write_bytes(tf.io.encode_png(pixels).numpy())
+    files = {"run": hostile_run, "evil": tmp_path / "evil.h5", "image": image}
+    words = COMMANDS[name].format(**files)
     before = (hostile_run / "model.keras").read_bytes()
     assert main(words.split()) == 2
     said = capfd.readouterr().err.strip().splitlines()[-1]
