@@ -38,6 +38,12 @@ _ELEMENTWISE = (
 )
 # They run what they hold several times, and tracing sees one of them.
 _REPEATING = (_layers.RNN, _layers.TimeDistributed, _layers.Bidirectional)
+# They multiply their inputs with each other.
+_ATTENTIONS = (
+    _layers.MultiHeadAttention,
+    _layers.Attention,
+    _layers.AdditiveAttention,
+)
 # What they return holds no value that was not in their inputs.
 _KEEP_BITS = (
     _layers.MaxPooling1D,
@@ -59,8 +65,8 @@ class LayerCount:
     Attributes:
         name: Name of the layer.
         kind: Its class, such as `"QuantConv2D"`.
-        input_bits: Bits of its inputs, 32 where nothing quantizes them; `None` for a
-            layer that multiplies no kernel.
+        input_bits: Bits of its inputs, 32 where nothing quantizes them or to 0 and 1,
+            which are no signs; `None` for a layer that multiplies no kernel.
         kernel_bits: Bits of its kernel, likewise.
         kernel_shape: Shape of the kernel, or `None`.
         output_shape: Shape of its output without the batch, or `None` where the model
@@ -108,7 +114,8 @@ class OpCount:
         model: Name of the model.
         layers: The layers that have weights, in the order in which they are called.
         uncounted: Names of layers whose multiplications are not in the count, because
-            nothing is known of how they use their weights.
+            nothing is known of how they use their weights, or because they multiply
+            their inputs with each other.
     """
 
     model: str
@@ -254,13 +261,17 @@ def count_ops(
       input has where the layer's `input_quantizer` says so, or where the tensor comes
       out of a quantizer of 1 bit through pooling, reshaping or concatenation at most.
       The kernel has where its quantizer says so; a latent-free kernel under
-      `NoOp(precision=1)` does. A binary kernel on float inputs counts as float. The
-      second kernel of a separable convolution works on sums and so counts as float.
+      `NoOp(precision=1)` does. Values of 0 and 1, as those of `SteHeaviside` and of
+      `DoReFa(1)` in its mode for activations, are no signs and count as float. A binary
+      kernel on float inputs counts as float. The second kernel of a separable
+      convolution works on sums and so counts as float.
     - A 1-bit weight takes 1 bit, each other value 32. Of a batch normalization only
       the factor and the offset are stored, two values a channel.
     - A layer of a class that is not known here counts no multiplications. If its
       weights are scalars and vectors, it is taken for elementwise. Otherwise a warning
       names it, and `uncounted` does.
+    - Of an attention the dense layers in it are counted; what it multiplies with each
+      other are no weights: a warning names it.
     - A transposed convolution multiplies its kernel at each of its input positions.
 
     Args:
@@ -290,7 +301,7 @@ def count_ops(
     if not model.built:
         # Building calls layers too, and may make them.
         _trace(model, signature)
-    recorder = _Recorder()
+    recorder, paths = _Recorder(), _paths(model)
     with recorder.watching(model):
         _trace(model, signature)
     entries: list[LayerCount] = []
@@ -298,18 +309,23 @@ def count_ops(
     for layer in recorder.called_first(_with_weights(model)):
         counts = _count(layer, recorder.calls.get(id(layer), []))
         if counts is None:
-            uncounted.append(layer.name)
+            uncounted.append(paths.get(id(layer), layer.name))
             counts = [_without_kernel(layer, recorder.calls.get(id(layer), []))]
-        entries += counts
+        outer = paths.get(id(layer), layer.name).removesuffix(layer.name)
+        entries += [
+            dataclasses.replace(count, name=outer + count.name) for count in counts
+        ]
     uncounted += [
         layer.name
-        for layer in _all_layers(model)
-        if isinstance(layer, _REPEATING) and layer.name not in uncounted
+        for layer in recorder.called_first(_all_layers(model))
+        if isinstance(layer, (*_REPEATING, *_ATTENTIONS))
+        and layer.name not in uncounted
     ]
     if uncounted:
         warnings.warn(
             f"The multiplications of {', '.join(uncounted)} are not counted: it is not "
-            "known how these layers use their weights.",
+            "known how these layers use their weights, or they multiply their inputs "
+            "with each other.",
             stacklevel=2,
         )
     return OpCount(model.name, tuple(entries), tuple(uncounted))
@@ -373,7 +389,7 @@ class _Recorder:
             self._binary.update((id(tensor), tensor) for tensor in outputs)
         quantizer = getattr(layer, "input_quantizer", None)
         if quantizer is not None:
-            bits = getattr(quantizer, "precision", None) or _FLOAT_BITS
+            bits = _bits(quantizer) or _FLOAT_BITS
         else:
             bits = 1 if binary else _FLOAT_BITS
         if hasattr(inputs[0], "shape") and hasattr(outputs[0], "shape"):
@@ -384,10 +400,19 @@ class _Recorder:
 
 def _makes_bits(layer: Any) -> bool:
     """Tells whether the values that a layer returns have 1 bit."""
-    activation = getattr(layer, "activation", None)
-    return getattr(activation, "precision", None) == 1 or (
-        getattr(layer, "precision", None) == 1
+    return _bits(getattr(layer, "activation", None)) == 1 or _bits(layer) == 1
+
+
+def _bits(quantizer: Any) -> int | None:
+    """Returns the bits of what a quantizer makes, `None` where they are not known.
+
+    What is 0 or 1 takes one bit and is no sign: no binary operator computes with it.
+    """
+    zero_or_one = isinstance(quantizer, lq.quantizers.SteHeaviside) or (
+        isinstance(quantizer, lq.quantizers.DoReFa) and quantizer.mode == "activations"
     )
+    bits = getattr(quantizer, "precision", None)
+    return _FLOAT_BITS if bits == 1 and zero_or_one else bits
 
 
 def _signature(model: Any, input_shape: Sequence[int] | None) -> Any:
@@ -444,6 +469,17 @@ def _all_layers(model: Any) -> list[Any]:
     return list({id(layer): layer for layer in (model, *inner)}.values())
 
 
+def _paths(model: Any) -> dict[int, str]:
+    """Returns names of layers whose own say little, behind those of the outer ones."""
+    paths: dict[int, str] = {}
+    for layer in _all_layers(model):
+        if isinstance(layer, (*_ATTENTIONS, *_REPEATING)):
+            for part in layer.submodules:
+                if isinstance(part, _layers.Layer):
+                    paths[id(part)] = f"{layer.name}/{part.name}"
+    return paths
+
+
 def _own_weights(layer: Any) -> list[Any]:
     """Returns the weights of a layer that belong to no layer in it."""
     theirs = {
@@ -475,6 +511,8 @@ def _count(layer: Any, calls: list[_Call]) -> list[LayerCount] | None:
                 layer, calls, "kernel", lambda call: _size(call.output_shape[:-1])
             )
         ]
+    if isinstance(layer, _layers.EinsumDense):
+        return [_with_kernel(layer, calls, "kernel", _einsum_positions(layer))]
     if isinstance(layer, _LOCAL) and layer.implementation == 1:
         # Every position has weights of its own.
         return [_with_kernel(layer, calls, "kernel", lambda call: 1)]
@@ -541,8 +579,7 @@ def _without_kernel(layer: Any, calls: list[_Call]) -> LayerCount:
     weights = _own_weights(layer)
     parameters = sum(_size(weight.shape) for weight in weights)
     memory = sum(
-        _size(weight.shape) * _stored(getattr(weight, "precision", None))
-        for weight in weights
+        _size(weight.shape) * _stored(_weight_bits(weight)) for weight in weights
     )
     if isinstance(layer, _layers.BatchNormalization):
         memory = 2 * _FLOAT_BITS * _size(layer.moving_mean.shape)
@@ -564,8 +601,13 @@ def _kernel_bits(layer: Any, kernel: Any, kind: str) -> int:
     quantizer = getattr(layer, f"{kind}_quantizer", None)
     if isinstance(layer, lq.layers.QuantDepthwiseConv2D):
         quantizer = layer.depthwise_quantizer
-    bits = getattr(quantizer, "precision", None)
-    return bits or getattr(kernel, "precision", None) or _FLOAT_BITS
+    return _bits(quantizer) or _weight_bits(kernel) or _FLOAT_BITS
+
+
+def _weight_bits(weight: Any) -> int | None:
+    """Returns the bits of a weight of larq, by its quantizer if it has one."""
+    bits = getattr(weight, "precision", None)
+    return _bits(getattr(weight, "quantizer", None)) if bits == 1 else bits
 
 
 def _stored(bits: int | None) -> int:
@@ -582,6 +624,14 @@ def _pixels(layer: Any, side: str) -> Callable[[_Call], int]:
         return _size((shape[0], *shape[2:]) if first else shape[:-1])
 
     return count
+
+
+def _einsum_positions(layer: Any) -> Callable[[_Call], int]:
+    """Returns a function to how often each weight of an EinsumDense multiplies."""
+    inputs, kernel = layer.equation.split("->")[0].split(",")
+    sizes = dict(zip(kernel, layer.kernel.shape))
+    shared = _size(size for label, size in sizes.items() if label in inputs)
+    return lambda call: _size(call.input_shape) // shared
 
 
 def _output(calls: list[_Call]) -> tuple[int | None, ...] | None:

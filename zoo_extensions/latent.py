@@ -262,6 +262,8 @@ class _Survey:
                         f"{part.name} (it lies in {layer.name}, a "
                         f"{type(layer).__name__}, which is copied as a whole)"
                     )
+                elif any(_is_free(part, kind) for kind in _KINDS):
+                    self.free.append(f"{part.name} in {layer.name}")
 
     def _look_at(self, layer: Any, graph: _Graph) -> None:
         signs, scale = {}, np.ones(())

@@ -19,8 +19,9 @@ from larq_bnnopt.callbacks.flips import (
     KernelEpoch,
     Signs,
     binary_kernels,
+    starting_kernels,
 )
-from larq_bnnopt.callbacks.plots import plot_flips
+from larq_bnnopt.callbacks.plots import check_format, plot_flips
 from larq_bnnopt.callbacks.rates import rates_of
 
 _CAPACITY = 256
@@ -72,8 +73,13 @@ class FlipMonitor(tf.keras.callbacks.Callback):
             float32 for each. Defaults to `False`.
 
     Raises:
-        ValueError: If `plot_path` is given without `csv_path`; when the training
-            begins, if the model has no binary kernel or another FlipMonitor.
+        TypeError: If `start` is no mapping.
+        ValueError: If `plot_path` is given without `csv_path`, or is that file; when
+            the training begins, if the model has no binary kernel or another
+            FlipMonitor, if `start` does not hold the signs of each of its kernels, or
+            if no picture can be drawn into a file like `plot_path`.
+        ImportError: When a training with `plot_path` begins without matplotlib.
+        IsADirectoryError: When a training begins and a path is a folder.
         FileExistsError: When a training begins at epoch 0 and `csv_path` exists, or
             goes on and that has the columns of other layers.
 
@@ -105,10 +111,19 @@ class FlipMonitor(tf.keras.callbacks.Callback):
         super().__init__()
         if plot_path is not None and csv_path is None:
             raise ValueError("plot_path needs csv_path, whose table the picture shows.")
+        if start is not None and not isinstance(start, Mapping):
+            raise TypeError(
+                "start must hold the kernels by the names of their layers. Received: a "
+                f"{type(start).__name__}"
+            )
         # Else Keras would fetch the logs from the device at every step.
         self._supports_tf_logs = True
         self.csv_path = None if csv_path is None else pathlib.Path(csv_path)
         self.plot_path = None if plot_path is None else pathlib.Path(plot_path)
+        if self.plot_path is not None and self.plot_path == self.csv_path:
+            raise ValueError(
+                f"csv_path and plot_path are one file. Received: {self.csv_path}"
+            )
         self.start = start
         self.per_weight = per_weight
 
@@ -116,7 +131,11 @@ class FlipMonitor(tf.keras.callbacks.Callback):
         """Makes the training step count flips."""
         for path in (self.csv_path, self.plot_path):
             if path is not None:
+                if path.is_dir():
+                    raise IsADirectoryError(f"{path} is a folder. Name a file in it.")
                 path.parent.mkdir(parents=True, exist_ok=True)
+        if self.plot_path is not None:
+            check_format(self.plot_path)
         kernels = binary_kernels(self.model)
         if not kernels:
             raise ValueError(
@@ -132,12 +151,7 @@ class FlipMonitor(tf.keras.callbacks.Callback):
         capacity = max(_CAPACITY, 2 * self._execution)
         self._counter = FlipCounter(self.model, kernels, capacity, self.per_weight)
         if self.start is not None:
-            if set(self.start) != set(kernels):
-                raise ValueError(
-                    f"The binary kernels are {self._names}. Received as start: "
-                    f"{sorted(self.start)}"
-                )
-            self._counter.start_from([self.start[name] for name in self._names])
+            self._counter.start_from(starting_kernels(self.start, kernels))
         self._counter.attach(self.params)
         self._drift: DriftWatch | None = DriftWatch(kernels)
         self._warnings = EarlyWarnings(self.params["epochs"])
@@ -185,7 +199,7 @@ class FlipMonitor(tf.keras.callbacks.Callback):
     def _is_start(self, state: Mapping[str, Signs]) -> bool:
         """Whether a state is of a training that started as this one did."""
         return self.start is None or all(
-            np.array_equal(signs.start, self.start[name] < 0)
+            np.array_equal(signs.start, np.asarray(self.start[name]) < 0)
             for name, signs in state.items()
         )
 

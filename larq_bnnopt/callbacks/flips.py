@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import larq as lq
 import numpy as np
 import tensorflow as tf
 
@@ -56,6 +57,52 @@ def _name_variables(layer: Any, prefix: str, names: dict[int, str]) -> None:
     for variable in layer.trainable_variables:
         own = variable.name.removesuffix(":0").rpartition("/")[2]
         names.setdefault(id(variable), f"{prefix}{layer.name}/{own}")
+
+
+def starting_kernels(
+    start: Mapping[str, Any], kernels: Mapping[str, tf.Variable]
+) -> list[np.ndarray]:
+    """Returns the kernels that a training started from, in the order of a model's.
+
+    Args:
+        start: What was given, by the names of the layers.
+        kernels: Those of the model.
+
+    Raises:
+        ValueError: By the name of the layer, if one is missing or too many, if its
+            shape is another one, or if its values have no signs.
+    """
+    for problem, names in (
+        ("misses", [name for name in kernels if name not in start]),
+        ("has no binary kernels to compare with", sorted(set(start) - set(kernels))),
+    ):
+        if names:
+            raise ValueError(
+                f"start {problem}: {', '.join(map(str, names))}. The binary kernels of "
+                f"the model are {', '.join(kernels)}."
+            )
+    return [_starting_kernel(name, start[name], k) for name, k in kernels.items()]
+
+
+def _starting_kernel(name: str, given: Any, kernel: tf.Variable) -> np.ndarray:
+    values = np.asarray(given)
+    if values.shape != tuple(kernel.shape):
+        raise ValueError(
+            f"start of {name} must have the shape {tuple(kernel.shape)} of its kernel. "
+            f"Received: {values.shape}"
+        )
+    # Booleans and unsigned numbers are bits, not signs; not all floats are NumPy's.
+    if values.dtype.kind not in "fiV" or not np.all(np.isfinite(values.astype(float))):
+        raise ValueError(
+            f"start of {name} must hold finite numbers, of which the signs count. "
+            f"Received: {values.dtype}"
+        )
+    fixed = isinstance(getattr(kernel, "quantizer", None), lq.quantizers.NoOp)
+    if fixed and not np.all(values):
+        raise ValueError(
+            f"start of {name} must hold -1 and +1, as its kernel does; a 0 has no sign."
+        )
+    return values
 
 
 @dataclasses.dataclass(frozen=True)

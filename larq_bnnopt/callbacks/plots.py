@@ -3,10 +3,38 @@
 from __future__ import annotations
 
 import os
+import pathlib
 
 import numpy as np
 
 from larq_bnnopt.callbacks import summaries
+
+
+def check_format(path: str | os.PathLike[str]) -> None:
+    """Raises, before a training, if no picture can be drawn into a file.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ImportError: If matplotlib is missing.
+        ValueError: If its suffix names no format of pictures.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(
+            f"Drawing {os.fspath(path)} needs matplotlib: pip install matplotlib. "
+            f"({error})"
+        ) from error
+    formats = Figure().canvas.get_supported_filetypes()
+    suffix = pathlib.Path(path).suffix.removeprefix(".").lower()
+    # Without a suffix matplotlib adds its own.
+    if suffix and suffix not in formats:
+        raise ValueError(
+            f"{os.fspath(path)} must end in the name of a format of pictures: "
+            f"{', '.join(sorted(formats))}."
+        )
 
 
 def plot_flips(csv_path: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:

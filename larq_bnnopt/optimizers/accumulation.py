@@ -54,9 +54,10 @@ class Accumulator(tf.Module):
         if self.steps == 1:
             return
         memory = self._memory
-        if memory.keys and not set(memory.keys) & set(keys) and int(self.count):
+        waiting = int(self.count.numpy())
+        if memory.keys and not set(memory.keys) & set(keys) and waiting:
             raise ValueError(
-                f"{int(self.count)} of {self.steps} batches were summed for other "
+                f"{waiting} of {self.steps} batches were summed for other "
                 "variables. An optimizer with accumulate_steps trains one model; give "
                 "every step all of its variables."
             )

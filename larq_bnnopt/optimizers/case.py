@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from larq_bnnopt.optimizers import checks, predicates
 from larq_bnnopt.optimizers.accumulation import Accumulator
-from larq_bnnopt.optimizers.cases import Cases, check_optimizers
+from larq_bnnopt.optimizers.cases import OWN_COUNTS, Cases, check_optimizers
+from larq_bnnopt.optimizers.flip_optimizer import FlipOptimizer
 from larq_bnnopt.optimizers.following import Follower
 from larq_bnnopt.optimizers.naming import name_apart, set_all
 from larq_bnnopt.optimizers.predicates import Predicate
@@ -34,13 +35,19 @@ class CaseOptimizer(Cases, Optimizer):
     which a step was last traced (or taken eagerly); that of others waits in memory
     until they come back. So take a step after freezing layers before you save.
 
+    `clipnorm`, `global_clipnorm` and `clipvalue`, as attributes, clip the gradients of
+    all variables before they are shared out; `jit_compile` is handed to all optimizers.
+    Decays and averages of weights belong to one of the optimizers.
+
     Args:
         *predicates_and_optimizers: Pairs `(predicate, optimizer)`. A predicate takes a
             variable and returns whether the optimizer trains it. To save the model,
             a predicate must be registered with
-            `tf.keras.saving.register_keras_serializable`.
-        default_optimizer: Trains the variables that no predicate claims. Defaults to
-            `None`: then every variable must be claimed.
+            `tf.keras.saving.register_keras_serializable`, as `is_binary_variable` of
+            our classes and of larq's Bop are; a warning tells of others at once.
+        default_optimizer: Trains the variables that no predicate claims. Its learning
+            rate is that of the CaseOptimizer. Defaults to `None`: then every variable
+            must be claimed.
         accumulate_steps: Number k of batches whose mean gradient makes one step, so
             that a batch fits into memory that is k times smaller; Diode wants batches
             of 128 and more. Costs a float32 for each weight. `iterations` counts steps,
@@ -86,7 +93,7 @@ class CaseOptimizer(Cases, Optimizer):
         self.optimizers = [optimizer for _, optimizer in predicates_and_optimizers]
         if default_optimizer is not None:
             self.optimizers.append(default_optimizer)
-        check_optimizers(self.optimizers)
+        check_optimizers(self.optimizers, self.predicates)
         self.accumulator = Accumulator(accumulate_steps)
         # Not lists, which Keras would track and save.
         self._followers = tuple(Follower(optimizer) for optimizer in self.optimizers)
@@ -104,7 +111,7 @@ class CaseOptimizer(Cases, Optimizer):
             predicates.check_claims(owners, self.predicates, self._names)
         self.accumulator.follow(keys, variables)
         if before and not set(before) & set(keys):
-            checks.warn_of_another_model(self.name)
+            checks.warn_of_another_model(self.name, int(self.iterations.numpy()))
         for index, follower in enumerate(self._followers):
             follower.follow(
                 [v for v, owner in zip(variables, owners) if owner == index]
@@ -130,6 +137,8 @@ class CaseOptimizer(Cases, Optimizer):
             self.build([variable for _, variable in pairs])
             self._warn_if_reset([variable for _, variable in pairs])
         aggregate = kwargs.pop("experimental_aggregate_gradients", True)
+        if kwargs:
+            raise TypeError(f"apply_gradients has no argument {', '.join(kwargs)}.")
         if aggregate and not skip_gradients_aggregation:
             pairs = self.aggregate_gradients(pairs)
         for optimizer, group in self._groups(pairs):
@@ -137,8 +146,9 @@ class CaseOptimizer(Cases, Optimizer):
             if group and all(gradient is None for gradient, _ in group):
                 unused = [variable for _, variable in group]
                 checks.warn_of_no_gradient(unused, optimizer.name)
+        name = name or self.name
         if self.accumulate_steps == 1:
-            return self._step(pairs)
+            return self._step(pairs, name)
         gradients: list[Any] = [None] * len(self._index_dict)
         variables: list[Any] = [None] * len(self._index_dict)
         for gradient, variable in pairs:
@@ -150,7 +160,8 @@ class CaseOptimizer(Cases, Optimizer):
                 [
                     (tf.cast(mean, variable.dtype), variable)
                     for mean, variable in zip(means, variables)
-                ]
+                ],
+                name,
             ),
         )
         return self.iterations
@@ -162,11 +173,64 @@ class CaseOptimizer(Cases, Optimizer):
             groups[owner].append(pair)
         return list(zip(self.optimizers, groups))
 
-    def _step(self, pairs: Sequence[Any]) -> tf.Variable:
-        for optimizer, group in self._groups(pairs):
-            if any(gradient is not None for gradient, _ in group):
-                optimizer.apply_gradients(group, skip_gradients_aggregation=True)
-        return self.iterations.assign_add(1)
+    def _step(self, pairs: Sequence[Any], name: str) -> tf.Variable:
+        with tf.name_scope(name):
+            for optimizer, group in self._groups(self._clipped(pairs)):
+                if any(gradient is not None for gradient, _ in group):
+                    optimizer.apply_gradients(group, skip_gradients_aggregation=True)
+            # Once for all replicas: a counter made outside of their scope is one.
+            return tf.__internal__.distribute.interim.maybe_merge_call(
+                lambda distribution: self.iterations.assign_add(1),
+                tf.distribute.get_strategy(),
+            )
+
+    def _clipped(self, pairs: Sequence[Any]) -> list[Any]:
+        """Clips the gradients of all variables together, as Keras does."""
+        gradients = self._clip_gradients([gradient for gradient, _ in pairs])
+        return list(zip(gradients, [variable for _, variable in pairs]))
+
+    def update_step(self, gradient: Any, variable: tf.Variable) -> None:
+        """Lets its optimizer update one variable alone."""
+        self.optimizers_of([variable])[0].update_step(gradient, variable)
+
+    def exclude_from_weight_decay(
+        self,
+        var_list: Iterable[tf.Variable] | None = None,
+        var_names: Iterable[str] | None = None,
+    ) -> None:
+        """Excludes variables from the weight decay of the optimizers that have one.
+
+        Args:
+            var_list: Variables.
+            var_names: Patterns of names of variables.
+
+        Raises:
+            ValueError: If a step was taken already.
+        """
+        super().exclude_from_weight_decay(var_list, var_names)
+        for optimizer in self.optimizers:
+            if not isinstance(optimizer, FlipOptimizer):
+                optimizer.exclude_from_weight_decay(var_list, var_names)
+
+    @property
+    def iterations(self) -> tf.Variable:
+        """Number of steps taken; each of the optimizers counts its own."""
+        return self._iterations
+
+    @iterations.setter
+    def iterations(self, variable: Any) -> None:
+        raise AttributeError(OWN_COUNTS)
+
+    @property
+    def jit_compile(self) -> bool | None:
+        """Whether the optimizers compile updates with XLA, `None` if only some do."""
+        found = {optimizer.jit_compile for optimizer in getattr(self, "optimizers", ())}
+        return found.pop() if len(found) == 1 else None
+
+    @jit_compile.setter
+    def jit_compile(self, value: bool) -> None:
+        for optimizer in getattr(self, "optimizers", ()):
+            optimizer.jit_compile = value
 
     @property
     def variables(self) -> list[tf.Variable]:

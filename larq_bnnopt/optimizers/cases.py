@@ -7,18 +7,34 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from larq_bnnopt.optimizers import checks, predicates, registry
+from larq_bnnopt.optimizers import checks, predicates, registry, switches
 from larq_bnnopt.optimizers.accumulation import Accumulator
 from larq_bnnopt.optimizers.naming import optimizer_name
 from larq_bnnopt.optimizers.predicates import Predicate
 
 
-def check_optimizers(optimizers: Sequence[Any]) -> None:
-    """Raises a ValueError unless there are optimizers, each another object."""
+def check_optimizers(optimizers: Sequence[Any], claims: Sequence[Predicate]) -> None:
+    """Raises a ValueError unless there are optimizers, each another object.
+
+    Warns of predicates that cannot be saved.
+    """
     if not optimizers:
         raise ValueError("CaseOptimizer needs at least one optimizer.")
     if len({id(optimizer) for optimizer in optimizers}) < len(optimizers):
         raise ValueError("The same optimizer object was given more than once.")
+    registry.warn_of_nameless(claims)
+
+
+_OF_ONE = (
+    "leaves decays and averages of weights to its optimizers, since binary weights can "
+    "have none. Give it to the one it is for, before the first step, as in "
+    "default_optimizer=tf.keras.optimizers.AdamW(weight_decay=1e-4, use_ema=True)"
+)
+
+OWN_COUNTS = (
+    "Each optimizer in a CaseOptimizer counts its own steps. To go on from a step n: "
+    "for o in (optimizer, *optimizer.optimizers): o.iterations.assign(n)"
+)
 
 
 class Cases:
@@ -46,6 +62,17 @@ class Cases:
     _trained_names: Sequence[str] = ()
     # What a loaded optimizer should have found.
     _before: dict[str, Any]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Sets an attribute, if anything reads it.
+
+        Raises:
+            TypeError: If clipping is no number.
+            ValueError: If clipping is negative, and for a decay or an average of
+                weights, which belong to one of the optimizers.
+        """
+        switches.check(type(self).__name__, name, value, _OF_ONE)
+        super().__setattr__(name, value)
 
     @property
     def accumulate_steps(self) -> int:
@@ -109,6 +136,7 @@ class Cases:
             "optimizers": [save(o) for o in self.optimizers[: len(self.predicates)]],
             "default_optimizer": None if default is None else save(default),
             "accumulate_steps": self.accumulate_steps,
+            **{name: getattr(self, name) for name in switches.CLIPS},
             "before": self._before
             or {
                 "iterations": self._steps_taken(),
@@ -136,5 +164,7 @@ class Cases:
             accumulate_steps=config["accumulate_steps"],
             name=config["name"],
         )
+        for name in switches.CLIPS:
+            setattr(optimizer, name, config.get(name))
         optimizer._before = dict(config["before"])
         return optimizer

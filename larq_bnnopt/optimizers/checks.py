@@ -124,11 +124,17 @@ def warn_of_exchange(
         )
 
 
-def warn_of_another_model(optimizer: str) -> None:
-    """Warns that one optimizer goes on with variables that are all new to it."""
+def warn_of_another_model(optimizer: str, steps: int) -> None:
+    """Warns that one optimizer goes on with variables that are all new to it.
+
+    Args:
+        optimizer: Its name.
+        steps: The number of steps it has taken.
+    """
     warnings.warn(
-        f"{optimizer} goes on with another model. A file that is saved from now on "
-        "holds the averages of this model alone. Give each model its own optimizer to "
-        "save both.",
+        f"{optimizer} goes on with another model at step {steps}: its schedules and "
+        "counts of steps run on from there, so a second training or fold does not "
+        "start afresh, and a file that is saved from now on holds the averages of this "
+        "model alone. Make a new optimizer for each model.",
         stacklevel=2,
     )

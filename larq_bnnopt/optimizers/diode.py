@@ -42,7 +42,8 @@ class Diode(DiodeUpdate, FlipOptimizer):
         **kwargs: Keras's `clipnorm`, `clipvalue`, `global_clipnorm`, `jit_compile`.
 
     Raises:
-        ValueError: For a hyperparameter outside its range, and for `use_ema` and
+        ValueError: For a hyperparameter outside its range, also when a schedule starts
+            there, and for `use_ema` and
             `weight_decay`, which would take the weights out of {-1, +1}.
 
     Notes:
@@ -81,7 +82,8 @@ class Diode(DiodeUpdate, FlipOptimizer):
         **kwargs: Any,
     ):
         super().__init__(name=name, state_dtype=state_dtype, **kwargs)
-        self._learning_rate = self._build_learning_rate(learning_rate)
+        rate = self._checked_rate("learning_rate", learning_rate)
+        self._learning_rate = self._build_learning_rate(rate)
         self.set_hyperparameters(alpha, beta, initial_inertia, on_zero)
 
     def eta(self) -> tf.Tensor:

@@ -21,14 +21,12 @@ class FlipOptimizer(FusedUpdate, tf.keras.optimizers.Optimizer):
         jit_compile: bool = True,
         **kwargs: Any,
     ):
-        refused = [k for k in ("use_ema", "weight_decay") if kwargs.pop(k, None)]
-        if refused:
-            raise ValueError(
-                f"{type(self).__name__} trains weights in {{-1, +1}}, which an average "
-                "or a decay of the weights would take out of that set. Received: "
-                f"{', '.join(refused)}"
-            )
-        super().__init__(name=name, weight_decay=None, **kwargs)
+        for ignored in ("lr", "mesh"):
+            if ignored in kwargs:
+                raise TypeError(f"{type(self).__name__} has no argument {ignored!r}.")
+        super().__init__(
+            name=name, weight_decay=kwargs.pop("weight_decay", None), **kwargs
+        )
         # Keras would turn it off where there is no GPU.
         self.jit_compile = jit_compile
         self.set_state_dtype(state_dtype)
@@ -90,6 +88,14 @@ class FlipOptimizer(FusedUpdate, tf.keras.optimizers.Optimizer):
         self.update_all(distribution, gradients, variables, states, indices)
         return self.iterations.assign_add(1)
 
+    def exclude_from_weight_decay(self, *arguments: Any, **named: Any) -> None:
+        """There is no weight decay.
+
+        Raises:
+            ValueError: That says so.
+        """
+        raise ValueError(f"{type(self).__name__} has no weight decay to exclude from.")
+
     def update_step(self, gradient: Any, variable: tf.Variable) -> None:
         """Updates one variable alone, where Keras asks for it."""
         index = self._index_dict[self._var_key(variable)]
@@ -125,13 +131,6 @@ class FlipOptimizerWithoutRate(FlipOptimizer):
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
         raise AttributeError(self._no_rate())
-
-    def _no_rate(self) -> str:
-        names = ", ".join(
-            name for name in ("alpha", "gamma", "threshold") if name in self.scheduled
-        )
-        hint = f" Give a LearningRateSchedule as one of: {names}." if names else ""
-        return f"{type(self).__name__} has no learning rate.{hint}"
 
     def _compute_current_learning_rate(self) -> None:
         """Does nothing, where Keras would refresh the learning rate."""

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterable
 from typing import Any
 
+import larq as lq
 import tensorflow as tf
 
 from larq_bnnopt.optimizers.predicates import Predicate
 
+# larq's own predicate, which larq does not register.
+_LARQ = {"larq.optimizers.Bop.is_binary_variable": lq.optimizers.Bop.is_binary_variable}
+
 
 def predicate_name(predicate: Predicate) -> str:
-    """Returns the name under which a predicate can be found again after loading."""
-    name = tf.keras.saving.get_registered_name(predicate)
+    """Returns the name under which a predicate can be found again after loading.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    for known, function in _LARQ.items():
+        if predicate is function:
+            return known
+    try:
+        name = tf.keras.saving.get_registered_name(predicate)
+    except (AttributeError, TypeError):  # A functools.partial, what has no hash.
+        name = ""
     if tf.keras.saving.get_registered_object(name) is not predicate:
         raise ValueError(
             f"The predicate {predicate!r} has no registered name, so the optimizer "
@@ -22,11 +38,25 @@ def predicate_name(predicate: Predicate) -> str:
     return name
 
 
+def warn_of_nameless(predicates: Iterable[Predicate]) -> None:
+    """Warns of predicates under which no model can be saved, before it is trained."""
+    for predicate in predicates:
+        try:
+            predicate_name(predicate)
+        except ValueError:
+            warnings.warn(
+                f"The predicate {predicate!r} has no registered name: it trains, and "
+                "model.save will fail. Write it as a function of a module with the "
+                "decorator @tf.keras.saving.register_keras_serializable(), or save "
+                "with model.save_weights alone.",
+                stacklevel=4,
+            )
+
+
 def find_predicate(name: str, custom_objects: dict[str, Any] | None) -> Predicate:
     """Returns the predicate of a registered name."""
-    return _found(
-        tf.keras.saving.get_registered_object(name, custom_objects), "predicate", name
-    )
+    found = tf.keras.saving.get_registered_object(name, custom_objects)
+    return _found(_LARQ.get(name, found), "predicate", name)
 
 
 def serialize(optimizer: Any, module: Any) -> dict[str, Any]:
@@ -67,7 +97,9 @@ def deserialize(
         kind = getattr(module, name)
     else:
         kind = tf.keras.saving.get_registered_object(name, custom_objects)
-    return _found(kind, "optimizer", name).from_config(dict(value["config"]))
+    # In a scope, and not as an argument: classes of others may not take it.
+    with tf.keras.saving.custom_object_scope(custom_objects or {}):
+        return _found(kind, "optimizer", name).from_config(dict(value["config"]))
 
 
 def trap(package: str) -> list[dict[str, Any]]:

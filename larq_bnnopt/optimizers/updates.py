@@ -6,19 +6,32 @@ Keras APIs (`flip_optimizer.py` here and in `legacy/`) own the variables and cal
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, Union
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, Union
 
 import numpy as np
 import tensorflow as tf
 
-from larq_bnnopt.optimizers import memory, rules, storage
+from larq_bnnopt.optimizers import memory, rules, storage, switches
 from larq_bnnopt.optimizers.predicates import is_binary_variable
+from larq_bnnopt.optimizers.ranges import (
+    AT_LEAST_0,
+    FINITE,
+    MEMORY,
+    NEWEST_WEIGHT,
+    POSITIVE,
+    Range,
+    hold,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 schedules = tf.keras.optimizers.schedules
+_NO_DECAY = (
+    "trains weights in {-1, +1}, which an average or a decay of the weights would take "
+    "out of that set"
+)
 Hyperparameter: TypeAlias = Union[
     float, tf.keras.optimizers.schedules.LearningRateSchedule
 ]
@@ -33,16 +46,16 @@ class Update:
         state_dtype: How averages are kept, see `storage`.
         scheduled: Names of the hyperparameters that may change from step to step: each
             an attribute that is a variable or a schedule.
+        ranges: The range of each of them, and of eta where there is one.
+        fixed: Names of the arguments that are read once, when a step is traced.
     """
 
     state_names: tuple[str, ...]
     on_zero: str
-    state_dtype = "float32"
+    state_dtype: str
     scheduled: tuple[str, ...] = ()
-    # Those that must be above 0 and at most 1, or at least 0 and below 1; all others
-    # must be at least 0.
-    newest_weights: tuple[str, ...] = ()
-    memories: tuple[str, ...] = ()
+    ranges: ClassVar[Mapping[str, Range]] = {}
+    fixed: tuple[str, ...] = ("on_zero", "state_dtype")
     is_binary_variable = staticmethod(is_binary_variable)
 
     def set_state_dtype(self, state_dtype: str) -> None:
@@ -53,9 +66,15 @@ class Update:
         """Returns the initial value, float32, of the state called `name`."""
         return tf.zeros(theta.shape, tf.float32)
 
-    def values(self, iteration: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns the hyperparameters of one step: of each schedule its value now."""
+    def now(self, iteration: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns the hyperparameters as they are now: of each schedule its value."""
         return {name: _value(getattr(self, name), iteration) for name in self.scheduled}
+
+    def values(self, iteration: tf.Tensor) -> dict[str, Any]:
+        """Returns the hyperparameters of one step, each in its range."""
+        return dict(
+            hold(type(self).__name__, self.now(iteration), self.ranges, iteration)
+        )
 
     def step(
         self,
@@ -76,11 +95,12 @@ class Update:
         """
         raise NotImplementedError
 
-    def keep(self, name: str, value: Hyperparameter) -> None:
+    def keep(self, name: str, value: Any) -> None:
         """Makes a number a variable that callbacks can set, and keeps schedules.
 
         In float64: 1 - 0.9999 would lose four of its digits in float32.
         """
+        value = self.checked(name, value)
         if isinstance(value, float):
             with tf.init_scope():
                 value = tf.Variable(value, dtype=tf.float64, trainable=False, name=name)
@@ -90,24 +110,33 @@ class Update:
     def checked(self, name: str, value: Any) -> Hyperparameter:
         """Returns a hyperparameter that is in its range, or a schedule.
 
+        Args:
+            name: Its name.
+            value: A number, a schedule, or the configuration of one.
+
         Raises:
-            ValueError: If it is not in its range.
+            TypeError: If it is no number.
+            ValueError: If it is not in its range, or a schedule starts outside of it.
         """
-        if name not in (*self.newest_weights, *self.memories):
-            return _at_least_0(name, value)
-        return _in_range(
-            name,
-            value,
-            low_open=name in self.newest_weights,
-            high_open=name in self.memories,
-        )
+        if isinstance(value, dict):
+            value = schedules.deserialize(value)
+        if isinstance(value, schedules.LearningRateSchedule):
+            self.ranges[name].check_start(name, value)
+            return value
+        return self.ranges[name].check(name, value)
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], *arguments: Any) -> Any:
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Any:
         """Makes the optimizer of a configuration.
 
         Numbers are taken as they are: a callback may have led one to the end of its
         range, and no model must be lost by that.
+
+        Args:
+            config: What `get_config` returned.
+            custom_objects: Classes of schedules by name, as Keras takes them.
         """
         config = dict(config)
         numbers = {
@@ -115,7 +144,8 @@ class Update:
             for name in cls.scheduled
             if isinstance(config.get(name), float)
         }
-        optimizer = super().from_config(config, *arguments)  # type: ignore[misc]
+        with tf.keras.saving.custom_object_scope(custom_objects or {}):
+            optimizer = super().from_config(config)  # type: ignore[misc]
         for name, value in numbers.items():
             getattr(optimizer, name).assign(value)
         return optimizer
@@ -124,11 +154,21 @@ class Update:
         """Sets the variable of a hyperparameter, as Keras sets a learning rate.
 
         Raises:
-            TypeError: If a number meets a schedule.
-            ValueError: If a number is not in its range.
+            AttributeError: If nothing would read the value.
+            TypeError: If a number meets a schedule, or a hyperparameter no number.
+            ValueError: If a number is not in its range, and for what would take the
+                weights out of {-1, +1}.
         """
-        old = vars(self).get(name) if name in self.scheduled else None
-        if old is None or value is old:
+        switches.check(type(self).__name__, name, value, _NO_DECAY)
+        old = vars(self).get(name)
+        if name in ("learning_rate", "lr"):
+            value = self._checked_rate(name, value)
+        elif name in self.fixed and old is not None and old != value:
+            raise AttributeError(
+                f"{name} of {type(self).__name__} is fixed when it is made. Make a new "
+                f"optimizer. Received: {value!r}"
+            )
+        if old is None or value is old or name not in self.scheduled:
             super().__setattr__(name, value)
         elif isinstance(old, tf.Variable) and not callable(value):
             old.assign(self.checked(name, value))
@@ -137,6 +177,25 @@ class Update:
                 f"{name} was made as a {type(old).__name__} and cannot become "
                 f"{value!r}. Make a new optimizer."
             )
+
+    def _checked_rate(self, name: str, value: Any) -> Any:
+        """Returns a learning rate, if there is one here and it is in its range."""
+        if "eta" not in self.ranges:
+            raise AttributeError(self._no_rate())
+        if isinstance(value, schedules.LearningRateSchedule):
+            self.ranges["eta"].check_start(name, value)
+        elif not callable(value) and (
+            tf.executing_eagerly() or not tf.is_tensor(value)
+        ):
+            self.ranges["eta"].check(name, value)
+        return value
+
+    def _no_rate(self) -> str:
+        names = ", ".join(
+            name for name in ("alpha", "gamma", "threshold") if name in self.scheduled
+        )
+        hint = f" Give a LearningRateSchedule as one of: {names}." if names else ""
+        return f"{type(self).__name__} has no learning rate.{hint}"
 
     def remember(self, name: str, variable: tf.Variable) -> None:
         """Makes the variable of a hyperparameter part of what Keras saves."""
@@ -152,7 +211,8 @@ class DiodeUpdate(Update):
 
     state_names = ("u", "m")
     scheduled = ("alpha", "beta")
-    memories = ("alpha", "beta")
+    ranges: ClassVar = {"alpha": MEMORY, "beta": MEMORY, "eta": FINITE}
+    fixed = (*Update.fixed, "initial_inertia")
     alpha: Any
     beta: Any
 
@@ -160,13 +220,9 @@ class DiodeUpdate(Update):
         self, alpha: float, beta: float, initial_inertia: float, on_zero: str
     ) -> None:
         """Checks and keeps the arguments of the constructor."""
-        self.keep("alpha", self.checked("alpha", alpha))
-        self.keep("beta", self.checked("beta", beta))
-        if initial_inertia < 0:
-            raise ValueError(
-                f"initial_inertia must be at least 0. Received: {initial_inertia}"
-            )
-        self.initial_inertia = float(initial_inertia)
+        self.keep("alpha", alpha)
+        self.keep("beta", beta)
+        self.initial_inertia = FINITE.check("initial_inertia", initial_inertia)
         self.on_zero = _one_of("on_zero", on_zero, rules.ON_ZERO)
 
     @classmethod
@@ -224,9 +280,10 @@ class DiodeUpdate(Update):
             )
         return -rules.binary_sign(tf.cast(theta, tf.float32)) * scale
 
-    def values(self, iteration):
+    def now(self, iteration):
         """Returns eta beside alpha and beta."""
-        return {**super().values(iteration), "eta": self.eta()}
+        # tf.cast leaves a variable of the right type what it is.
+        return {**super().now(iteration), "eta": tf.convert_to_tensor(self.eta())}
 
     def step(self, gradient, theta, state, values, seed):
         """Applies `rules.diode`."""
@@ -250,7 +307,8 @@ class GradientFilterUpdate(Update):
 
     state_names: tuple[str, ...] = ("m", "g")
     scheduled = ("alpha", "gamma")
-    newest_weights = ("alpha", "gamma")
+    ranges: ClassVar = {"alpha": NEWEST_WEIGHT, "gamma": NEWEST_WEIGHT}
+    fixed = (*Update.fixed, "order")
     alpha: Any
     gamma: Any
 
@@ -258,8 +316,8 @@ class GradientFilterUpdate(Update):
         self, alpha: Hyperparameter, gamma: Hyperparameter, order: int, on_zero: str
     ) -> None:
         """Checks and keeps the arguments of the constructor."""
-        self.keep("alpha", self.checked("alpha", alpha))
-        self.keep("gamma", self.checked("gamma", gamma))
+        self.keep("alpha", alpha)
+        self.keep("gamma", gamma)
         if order not in (1, 2):
             raise ValueError(f"order must be 1 or 2. Received: {order!r}")
         self.order = order
@@ -323,14 +381,16 @@ class GradientFilterUpdate(Update):
 class IIRFilterUpdate(Update):
     """The general gradient filter, paper 001, eq. 14."""
 
+    fixed = (*Update.fixed, "b", "a")
+
     def set_hyperparameters(
         self, b: Sequence[float], a: Sequence[float], on_zero: str
     ) -> None:
         """Checks and keeps the arguments of the constructor."""
-        if not len(b) or not len(a) or a[0] == 0:
+        if not len(b) or not len(a) or a[0] == 0 or not np.isfinite([*b, *a]).all():
             raise ValueError(
-                "b and a need a coefficient each, and a[0] must not be 0. Received: "
-                f"b={b!r}, a={a!r}"
+                "b and a need a finite coefficient each, and a[0] must not be 0. "
+                f"Received: b={b!r}, a={a!r}"
             )
         poles = np.roots(np.asarray(a, float))
         if np.abs(poles).max(initial=0.0) >= 1:
@@ -364,7 +424,7 @@ class BopUpdate(Update):
 
     state_names = ("m",)
     scheduled = ("gamma", "threshold")
-    newest_weights = ("gamma",)
+    ranges: ClassVar = {"gamma": NEWEST_WEIGHT, "threshold": AT_LEAST_0}
     gamma: Any
     threshold: Any
 
@@ -372,8 +432,8 @@ class BopUpdate(Update):
         self, threshold: Hyperparameter, gamma: Hyperparameter
     ) -> None:
         """Checks and keeps the arguments of the constructor."""
-        self.keep("threshold", self.checked("threshold", threshold))
-        self.keep("gamma", self.checked("gamma", gamma))
+        self.keep("threshold", threshold)
+        self.keep("gamma", gamma)
 
     def step(self, gradient, theta, state, values, seed):
         """Applies `rules.bop`."""
@@ -393,7 +453,12 @@ class Bop2ndOrderUpdate(Update):
 
     state_names = ("m", "v")
     scheduled = ("gamma", "sigma", "threshold")
-    newest_weights = ("gamma", "sigma")
+    ranges: ClassVar = {
+        "gamma": NEWEST_WEIGHT,
+        "sigma": NEWEST_WEIGHT,
+        "threshold": AT_LEAST_0,
+    }
+    fixed = (*Update.fixed, "epsilon", "bias_correction")
     gamma: Any
     sigma: Any
     threshold: Any
@@ -407,14 +472,12 @@ class Bop2ndOrderUpdate(Update):
         bias_correction: bool,
     ) -> None:
         """Checks and keeps the arguments of the constructor."""
-        self.keep("threshold", self.checked("threshold", threshold))
-        self.keep("gamma", self.checked("gamma", gamma))
-        self.keep("sigma", self.checked("sigma", sigma))
-        if epsilon <= 0:
-            raise ValueError(f"epsilon must be positive. Received: {epsilon!r}")
-        self.epsilon = float(epsilon)
+        self.keep("threshold", threshold)
+        self.keep("gamma", gamma)
+        self.keep("sigma", sigma)
+        self.epsilon = POSITIVE.check("epsilon", epsilon)
         if bias_correction and not all(
-            isinstance(weight, tf.Variable) and float(weight) < 1
+            isinstance(weight, tf.Variable) and float(weight.numpy()) < 1
             for weight in (self.gamma, self.sigma)
         ):
             raise ValueError(
@@ -463,31 +526,6 @@ def _serialize(hyperparameter: Any) -> float | dict[str, Any]:
     if isinstance(hyperparameter, schedules.LearningRateSchedule):
         return schedules.serialize(hyperparameter)
     return float(hyperparameter.numpy())
-
-
-def _in_range(name: str, value: Any, low_open: bool, high_open: bool) -> Hyperparameter:
-    """Returns a float in the unit interval, or a schedule, also a serialised one."""
-    if isinstance(value, dict):
-        return schedules.deserialize(value)
-    if isinstance(value, schedules.LearningRateSchedule):
-        return value
-    low = value > 0 if low_open else value >= 0
-    high = value < 1 if high_open else value <= 1
-    if not (low and high):
-        interval = f"{'(' if low_open else '['}0, 1{')' if high_open else ']'}"
-        raise ValueError(f"{name} must be in {interval}. Received: {value!r}")
-    return float(value)
-
-
-def _at_least_0(name: str, value: Any) -> Hyperparameter:
-    """Returns a float of at least 0, or a schedule, also a serialised one."""
-    if isinstance(value, dict):
-        return tf.keras.optimizers.schedules.deserialize(value)
-    if isinstance(value, tf.keras.optimizers.schedules.LearningRateSchedule):
-        return value
-    if not value >= 0:
-        raise ValueError(f"{name} must be at least 0. Received: {value!r}")
-    return float(value)
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:

@@ -203,6 +203,10 @@ KERNEL = {"kernel_quantizer": "ste_sign", "kernel_constraint": "weight_clip"}
         ([lq.quantizers.SteSign(), layers.AveragePooling2D()], False),
         ([lq.quantizers.SteSign(), layers.BatchNormalization()], False),
         ([lq.quantizers.DoReFaQuantizer(2)], False),
+        ([lq.quantizers.DoReFaQuantizer(1)], False),
+        ([layers.Activation(lq.quantizers.DoReFaQuantizer(1))], False),
+        ([lq.quantizers.SteHeaviside()], False),
+        ([lq.quantizers.DoReFaQuantizer(1, mode="weights")], True),
         ([layers.ReLU()], False),
     ],
 )
@@ -310,6 +314,67 @@ def test_unknown_sizes():
     assert zx.count_ops(two).ops == 0
 
 
+@pytest.mark.parametrize(
+    "inputs, kernel, binary, packed",
+    [
+        ("ste_sign", "ste_sign", True, True),
+        (lq.quantizers.DoReFa(1), lq.quantizers.DoReFa(1), False, False),
+        (lq.quantizers.DoReFa(1), "ste_sign", False, True),
+        ("ste_sign", lq.quantizers.DoReFa(1), False, False),
+        ("ste_sign", lq.quantizers.DoReFa(1, mode="weights"), True, True),
+        ("ste_heaviside", "ste_heaviside", False, False),
+        ("ste_sign", "magnitude_aware_sign", True, True),
+        ("approx_sign", "swish_sign", True, True),
+        ("ste_tern", "ste_sign", False, True),
+    ],
+)
+@pytest.mark.parametrize("kind", ["dense", "depthwise"])
+def test_only_signs_are_binary(inputs, kernel, binary, packed, kind):
+    """0 and 1 take one bit, and no operator of signs computes with them."""
+    if kind == "dense":
+        layer = lq.layers.QuantDense(
+            5, input_quantizer=inputs, kernel_quantizer=kernel, use_bias=False
+        )
+        counted, macs = count(layer, shape=(7,)), 35
+    else:
+        layer = lq.layers.QuantDepthwiseConv2D(
+            3, input_quantizer=inputs, depthwise_quantizer=kernel, use_bias=False
+        )
+        counted, macs = count(layer, shape=(5, 5, 7)), 9 * 9 * 7
+    assert (counted.bops, counted.flops) == ((macs, 0) if binary else (0, macs))
+    assert counted.memory_bits == counted.parameters * (1 if packed else 32)
+    assert (counted.layers[0].bits == "1/1") is binary
+
+
+@pytest.mark.parametrize(
+    "equation, output, shape, macs",
+    [
+        ("abc,cd->abd", (None, 5), (6, 4), 6 * 4 * 5),
+        ("abc,cde->abde", (None, 3, 2), (6, 4), 6 * 4 * 3 * 2),
+        ("abcd,cde->abe", (None, 7), (6, 4, 3), 6 * 4 * 3 * 7),
+        ("...x,xy->...y", 5, (2, 3, 4), 2 * 3 * 4 * 5),
+        ("abc,bd->adc", (9, 4), (6, 4), 6 * 4 * 9),
+    ],
+)
+def test_einsums_multiply_each_pair_once(equation, output, shape, macs):
+    counted = count(layers.EinsumDense(equation, output), shape=shape)
+    assert (counted.flops, counted.uncounted) == (macs, ())
+
+
+def test_an_attention_is_named_and_the_layers_in_it_are_counted():
+    image = tf.keras.Input((6, 8))
+    one = layers.MultiHeadAttention(2, 3, name="one")(image, image)
+    two = layers.MultiHeadAttention(2, 3, name="two")(one, one)
+    with pytest.warns(UserWarning, match="multiplications of one, two are not counted"):
+        counted = zx.count_ops(tf.keras.Model(image, two))
+    # Queries, keys, values: 8 -> 2 heads of 3; and back.
+    assert counted.flops == 2 * 6 * (3 * 8 * 6 + 6 * 8)
+    assert counted.uncounted == ("one", "two")
+    names = [layer.name for layer in counted.layers]
+    assert names[:3] == ["one/query", "one/key", "one/value"]
+    assert "two/attention_output" in names
+
+
 class Mixing(layers.Layer):
     def build(self, shape):
         self.matrix = self.add_weight("matrix", (shape[-1], shape[-1]))
@@ -326,7 +391,7 @@ def test_unknown_layers_are_named():
     assert counted.flops == 12
     assert counted.parameters == 12 + 4 + 16
     assert "not in it: mixing." in counted.markdown()
-    with pytest.warns(UserWarning, match="multiplications of lstm_cell.*, again"):
+    with pytest.warns(UserWarning, match="multiplications of again/lstm_cell.*, again"):
         count(layers.LSTM(2, name="again"), shape=(5, 3))
     with pytest.warns(UserWarning, match="multiplications of each are not counted"):
         count(layers.TimeDistributed(layers.Dense(2), name="each"), shape=(5, 3))

@@ -769,6 +769,48 @@ def own_quantizer(x):
     )(x)
 
 
+class Wrapped(tf.keras.Model):
+    """Of whose graph nothing is known."""
+
+    def __init__(self, quantizer):
+        super().__init__(name="wrapped")
+        options = {"kernel_initializer": "ones", "kernel_quantizer": quantizer}
+        self.one = lq.layers.QuantDense(3, name="one", **options)
+        self.two = lq.layers.QuantDense(3, name="two", **options)
+
+    def call(self, inputs):
+        return self.two(self.one(inputs))
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (
+            lambda: Wrapped(lq.quantizers.NoOp(precision=1)),
+            "latent-free already: the kernels of one in wrapped, two in wrapped have",
+        ),
+        (
+            lambda: Wrapped("ste_sign"),
+            r"can become binary: one \(it lies in wrapped, a Wrapped",
+        ),
+        (
+            lambda: layers.TimeDistributed(
+                lq.layers.QuantDense(
+                    2, kernel_quantizer=lq.quantizers.NoOp(precision=1), name="each"
+                ),
+                name="times",
+            ),
+            "latent-free already: the kernels of each in times have",
+        ),
+    ],
+)
+def test_kernels_in_other_layers_are_named(make, message):
+    image = tf.keras.Input((4, 3))
+    model = tf.keras.Model(image, make()(image), name="outer")
+    with pytest.raises(ValueError, match=message):
+        zx.to_latent_free(model)
+
+
 def with_a_loss(x):
     y = scaled()(x)
     model = tf.keras.Model(x, y, name="model")

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from larq_bnnopt.optimizers import checks, predicates
 from larq_bnnopt.optimizers.accumulation import Accumulator
-from larq_bnnopt.optimizers.cases import Cases, check_optimizers
+from larq_bnnopt.optimizers.cases import OWN_COUNTS, Cases, check_optimizers
 from larq_bnnopt.optimizers.naming import legacy_key, name_apart, set_all
 from larq_bnnopt.optimizers.predicates import Predicate
 
@@ -27,6 +27,9 @@ class CaseOptimizer(Cases, lq.optimizers.CaseOptimizer):
     `BackupAndRestore` keep the state of every optimizer. `.keras` files and SavedModels
     cannot hold the state of any legacy optimizer: there all variables are trained on,
     and a warning says what was lost.
+
+    `clipnorm`, `global_clipnorm`, `clipvalue` and `gradient_transformers`, as
+    attributes, work on the gradients of all variables before they are shared out.
 
     Args:
         *predicates_and_optimizers: Pairs `(predicate, optimizer)`, as for
@@ -76,8 +79,8 @@ class CaseOptimizer(Cases, lq.optimizers.CaseOptimizer):
         super().__init__(
             *predicates_and_optimizers, default_optimizer=default_optimizer, name=name
         )
-        check_optimizers(self.optimizers)
         self.predicates = tuple(predicate for predicate, _ in predicates_and_optimizers)
+        check_optimizers(self.optimizers, self.predicates)
         self.accumulator = Accumulator(accumulate_steps)
         self._track_trackable(self.accumulator, "accumulator")
         self._trained: list[list[tf.Variable]] = [[] for _ in self.optimizers]
@@ -100,7 +103,7 @@ class CaseOptimizer(Cases, lq.optimizers.CaseOptimizer):
             predicates.check_claims(owners, self.predicates, self._names)
         self.accumulator.follow(keys, variables)
         if self._keys and not set(self._keys) & set(keys):
-            checks.warn_of_another_model(self._name)
+            checks.warn_of_another_model(self._name, int(self.iterations.numpy()))
         _ = self.iterations
         for index, optimizer in enumerate(self.optimizers):
             own = [v for v, owner in zip(variables, owners) if owner == index]
@@ -165,10 +168,10 @@ class CaseOptimizer(Cases, lq.optimizers.CaseOptimizer):
 
     def _step(self, gradients: Sequence[Any], variables: Sequence[tf.Variable]) -> Any:
         groups: list[list[Any]] = [[] for _ in self.optimizers]
-        for gradient, variable, owner in zip(
-            gradients, variables, self._route(variables)
-        ):
-            groups[owner].append((gradient, variable))
+        # Clips the gradients of all variables together, as Keras does.
+        pairs = self._transform_gradients(list(zip(gradients, variables)))
+        for pair, owner in zip(pairs, self._route([v for _, v in pairs])):
+            groups[owner].append(pair)
         done = [
             optimizer.apply_gradients(group, experimental_aggregate_gradients=False)
             for optimizer, group in zip(self.optimizers, groups)
@@ -179,12 +182,12 @@ class CaseOptimizer(Cases, lq.optimizers.CaseOptimizer):
 
     @property
     def iterations(self) -> tf.Variable:
-        """Number of steps taken."""
+        """Number of steps taken; each of the optimizers counts its own."""
         return Optimizer.iterations.fget(self)
 
     @iterations.setter
-    def iterations(self, variable: tf.Variable) -> None:
-        Optimizer.iterations.fset(self, variable)
+    def iterations(self, variable: Any) -> None:
+        raise AttributeError(OWN_COUNTS)
 
     @property
     def weights(self) -> list[tf.Variable]:
@@ -206,6 +209,14 @@ class CaseOptimizer(Cases, lq.optimizers.CaseOptimizer):
             rest = [v for v in optimizer.weights if id(v) not in every]
             weights += [*rest, *slots]
         return weights
+
+    def variables(self) -> list[tf.Variable]:
+        """Returns `weights`."""
+        return self.weights
+
+    def get_slot(self, var: tf.Variable, slot_name: str) -> tf.Variable:
+        """Returns a slot of a variable, which its optimizer keeps."""
+        return self.optimizers_of([var])[0].get_slot(var, slot_name)
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Sets the state, in the order of `weights`."""

@@ -52,7 +52,8 @@ class Diode(DiodeUpdate, FlipOptimizer):
         **kwargs: Any,
     ):
         super().__init__(name=name, state_dtype=state_dtype, **kwargs)
-        self._set_hyper("learning_rate", learning_rate)
+        rate = self._checked_rate("learning_rate", learning_rate)
+        self._set_hyper("learning_rate", rate)
         self.set_hyperparameters(alpha, beta, initial_inertia, on_zero)
 
     def eta(self) -> tf.Tensor:

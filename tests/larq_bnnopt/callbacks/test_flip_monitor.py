@@ -200,6 +200,92 @@ def test_a_training_goes_on_behind_its_earlier_epochs(tmp_path):
     assert history["c2i_ratio"][0] < 1
 
 
+def with_first(value):
+    """Kernels to start from, of which one is another."""
+
+    def start(model):
+        kernels = {name: k.numpy() for name, k in binary_kernels(model).items()}
+        kernels["first"] = value(kernels["first"]) if callable(value) else value
+        return kernels
+
+    return start
+
+
+WRONG_STARTS = {
+    "transposed": (with_first(lambda k: k.T), r"first must have the shape \(6, 12\)"),
+    "broadcast": (with_first(lambda k: k[:1]), r"first .* Received: \(1, 12\)"),
+    "number": (with_first(1.0), r"first must have the shape .* Received: \(\)"),
+    "flat": (with_first(np.ravel), r"first must have the shape"),
+    "none": (with_first(None), "first must have the shape"),
+    "booleans": (with_first(lambda k: k < 0), "first must hold finite.*bool"),
+    "bits": (with_first(lambda k: (k < 0).astype(np.uint8)), "first must .*uint8"),
+    "texts": (with_first(lambda k: k.astype(str)), "first must hold finite.*<U"),
+    "complex": (with_first(lambda k: k.astype(complex)), "first must hold.*complex"),
+    "nan": (with_first(lambda k: k * np.nan), "first must hold finite numbers"),
+    "zeros": (with_first(np.zeros_like), "first must hold -1 and .1"),
+    "bits as floats": (with_first(lambda k: np.maximum(k, 0)), "first must hold -1"),
+    "missing": (lambda model: {"first": np.ones((6, 12))}, "misses: second. The"),
+    "unknown": (
+        lambda model: {**with_first(np.array)(model), "third": np.ones(2)},
+        "no binary kernels to compare with: third",
+    ),
+}
+
+
+@pytest.mark.parametrize("start, message", WRONG_STARTS.values(), ids=WRONG_STARTS)
+def test_a_start_that_does_not_fit_is_refused_by_layer(start, message):
+    model = compiled(False)
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=message):
+        fit(model, [FlipMonitor(start=start(model))])
+    for one, other in zip(before, model.get_weights()):
+        np.testing.assert_array_equal(one, other)
+    assert int(model.optimizer.iterations.numpy()) == 0
+
+
+@pytest.mark.parametrize(
+    "converts",
+    [
+        (lambda k: k.astype(np.int8), np.ndarray.tolist),
+        pytest.param(
+            (lambda k: tf.cast(k, tf.bfloat16).numpy(), tf.constant),
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_a_start_may_have_any_type_of_numbers_with_signs(converts):
+    """C2I is the share of the signs that are still those of the start."""
+    model = compiled(False)
+    kernels = {name: k.numpy() for name, k in binary_kernels(model).items()}
+    opposite = {n: convert(-kernels[n]) for n, convert in zip(kernels, converts)}
+    history = fit(model, [FlipMonitor(start=opposite)], epochs=1).history
+    after = [k.numpy() for k in binary_kernels(model).values()]
+    changed = [(a != b).ravel() for a, b in zip(kernels.values(), after)]
+    expected = np.concatenate(changed).mean()
+    assert history["c2i_ratio"][0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "options, error, message",
+    [
+        ({"start": [np.ones((6, 12))]}, TypeError, "start must hold the kernels by"),
+        ({"csv_path": "a.csv", "plot_path": "a.csv"}, ValueError, "are one file"),
+        ({"csv_path": "."}, IsADirectoryError, "is a folder"),
+        ({"csv_path": "a.csv", "plot_path": "."}, IsADirectoryError, "is a folder"),
+        ({"csv_path": "a.csv", "plot_path": "a.xyz"}, ValueError, "must end in.*png"),
+    ],
+    ids=str,
+)
+def test_wrong_arguments_are_refused_before_a_training(
+    options, error, message, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    model = compiled(False)
+    with pytest.raises(error, match=message):
+        fit(model, [FlipMonitor(**options)])
+    assert int(model.optimizer.iterations.numpy()) == 0
+
+
 def test_an_earlier_table_is_not_overwritten(tmp_path):
     path = tmp_path / "flips.csv"
     fit(compiled(False), [FlipMonitor(path)], epochs=1)

@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 import zoo_extensions as zx
+from larq_bnnopt import optimizers
 from larq_bnnopt.optimizers import CaseOptimizer, Diode, legacy
 
 RNG = np.random.default_rng(0)
@@ -96,6 +97,71 @@ def test_replicas_stay_equal_and_equal_one_device(make, options, scaled, two_rep
     assert moved > 10
     steps = one.optimizer.iterations.numpy()
     assert steps == two.optimizer.iterations.numpy() == (4 if options else 18)
+
+
+def falling(first, then):
+    return tf.keras.optimizers.schedules.PiecewiseConstantDecay([3], [first, then])
+
+
+QUOTIENT = {"gamma": 0.3, "sigma": 0.3, "bias_correction": True}
+INNER = {
+    "schedule": lambda api: api.Diode(falling(1.0, 0.1), alpha=0.5, beta=0.8),
+    "random_bfloat16": lambda api: api.Diode(
+        falling(1.0, 0.1), alpha=0.5, beta=0.8, state_dtype="bfloat16", on_zero="random"
+    ),
+    "without_xla": lambda api: api.Diode(falling(1.0, 0.1), jit_compile=False),
+    "inertia": lambda api: api.Diode(falling(1.0, 0.1), initial_inertia=0.5),
+    "constant": lambda api: api.Diode(alpha=0.5, beta=0.8),
+    "filter": lambda api: api.GradientFilter(falling(0.5, 0.1), falling(0.5, 0.2)),
+    "iir": lambda api: api.IIRFilter([0.1, 0.1], [1.0, -0.8]),
+    "bop_second_order": lambda api: api.Bop2ndOrder(falling(0.1, 0.01), **QUOTIENT),
+}
+QUICK = {
+    ("new", "schedule", 1),
+    ("new", "random_bfloat16", 2),
+    ("new", "bop_second_order", 1),
+    ("legacy", "schedule", 1),
+}
+
+
+@pytest.mark.parametrize(
+    "api, inner, options",
+    [
+        pytest.param(
+            *(api, inner, {"accumulate_steps": steps} if steps > 1 else {}),
+            marks=() if (api, inner, steps) in QUICK else pytest.mark.slow,
+            id=f"{api}-{inner}-{steps}",
+        )
+        for api in ("new", "legacy")
+        for inner in INNER
+        for steps in (1, 2)
+    ],
+)
+def test_where_the_optimizer_is_made_does_not_matter(api, inner, options, two_replicas):
+    """Plain variables, of an optimizer made outside, live on one device alone."""
+    ours = optimizers if api == "new" else legacy
+    keras = tf.keras.optimizers if api == "new" else tf.keras.optimizers.legacy
+
+    def make():
+        return ours.CaseOptimizer(
+            (Diode.is_binary_variable, INNER[inner](ours)),
+            default_optimizer=keras.Adam(falling(0.01, 0.001)),
+            **options,
+        )
+
+    outside = make()
+    models = [trained(two_replicas, optimizer) for optimizer in (lambda: outside, make)]
+    for one, other in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_array_equal(one, other)
+    steps = 18 // options.get("accumulate_steps", 1)
+    for model in models:
+        for each in (model.optimizer, *model.optimizer.optimizers):
+            assert each.iterations.numpy() == steps
+    start = network().get_weights()
+    assert (
+        np.concatenate([w.ravel() for w in models[0].get_weights()])
+        != np.concatenate([w.ravel() for w in start])
+    ).sum() > 10
 
 
 WORKER = """
