@@ -52,6 +52,7 @@ Returns:
 Raises:
     ValueError: If an argument is out of its range, or the file of weights is missing
         or belongs to another architecture.
+    OSError: If weights cannot be downloaded.
 
 Example:
     >>> {name}(latent_weights=False, classifier_activation=None).output_shape
@@ -304,14 +305,32 @@ class BinaryFactory(ModelFactory):
             self.classifier_activation, dtype="float32", name="top_activation"
         )(x)
 
+    def _published_model(self) -> tf.keras.Model:
+        """Returns larq-zoo's model with its weights, which it downloads once.
+
+        Raises:
+            OSError: If they cannot be downloaded.
+        """
+        factory = self.larq_zoo_factory(
+            include_top=self.include_top, weights="imagenet", num_classes=1000
+        )
+        try:
+            return factory.build()
+        except Exception as error:  # Downloads fail in many ways.
+            raise OSError(
+                f"larq-zoo could not fetch the ImageNet weights of {self.name} from "
+                "https://github.com/larq/zoo/releases into ~/.keras/larq/models: "
+                f"{' '.join(str(error).split())[:300]}. Connect to the network, copy "
+                "that folder from a machine that has it, or give weights=None or the "
+                "path of a file."
+            ) from error
+
     def load(self, model: tf.keras.Model) -> None:
         """Fills the model with the weights that the arguments ask for."""
         if self.weights is None:
             return
         if self.weights == "imagenet":
-            source = self.larq_zoo_factory(
-                include_top=self.include_top, weights="imagenet", num_classes=1000
-            ).build()
+            source = self._published_model()
             layers = [layer for layer in model.layers if layer.weights]
             found = self.larq_zoo_weights(source, layers)
             for layer, weights in zip(layers, found, strict=True):

@@ -551,6 +551,30 @@ def check_larq_zoo_weights(monkeypatch, tmp_path, function, theirs, **fields):
 
 
 @pytest.mark.parametrize(
+    "failure",
+    [
+        Exception("URL fetch failure on https://github.com/a.h5: None -- no route"),
+        TimeoutError("no route"),
+        ValueError("Incomplete or corrupted file detected: no route"),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+def test_weights_that_cannot_be_downloaded_are_told_in_one_line(monkeypatch, failure):
+    def download(**arguments):
+        raise failure
+
+    theirs = larq_zoo_meliusnet.MeliusNet22Factory
+    monkeypatch.setattr(theirs, "num_blocks", (1, 1, 1, 1))
+    monkeypatch.setattr(larq_zoo_utils, "download_pretrained_model", download)
+    with pytest.raises(
+        OSError, match=r"(?i)meliusnet22.*no route.*weights=None"
+    ) as caught:
+        zx.MeliusNet22.factory(blocks=(1, 1, 1, 1), weights="imagenet").build()
+    assert "\n" not in str(caught.value)
+    assert "larq/zoo/releases" in str(caught.value)
+
+
+@pytest.mark.parametrize(
     "include_top, latent",
     [(True, True), pytest.param(False, False, marks=pytest.mark.slow)],
 )
