@@ -19,6 +19,8 @@ _SUBPACKAGES = (
     "optimizers",
     "recipes",
     "schedules",
+    "texts",
+    "writing",
 )
 
 

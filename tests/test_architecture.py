@@ -13,18 +13,22 @@ OURS = {"larq_bnnopt", "zoo_extensions", "converters"}
 # Folder -> what of ours it may import, itself aside.
 ALLOWED = {
     "larq_bnnopt/optimizers": set(),
-    "larq_bnnopt/callbacks": set(),
-    "larq_bnnopt/datasets": set(),
+    "larq_bnnopt/callbacks": {"larq_bnnopt.texts", "larq_bnnopt.writing"},
+    "larq_bnnopt/datasets": {"larq_bnnopt.texts", "larq_bnnopt.writing"},
     "larq_bnnopt/recipes": {
         "larq_bnnopt.optimizers",
         "larq_bnnopt.callbacks",
         "larq_bnnopt.datasets",
         "larq_bnnopt.schedules",
+        "larq_bnnopt.texts",
+        "larq_bnnopt.writing",
         "zoo_extensions",
     },
     "larq_bnnopt/cli": {
         "larq_bnnopt.recipes",
         "larq_bnnopt.datasets",
+        "larq_bnnopt.texts",
+        "larq_bnnopt.writing",
         "converters",
         "zoo_extensions",
     },

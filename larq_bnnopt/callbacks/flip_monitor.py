@@ -23,6 +23,7 @@ from larq_bnnopt.callbacks.flips import (
 )
 from larq_bnnopt.callbacks.plots import check_format, plot_flips
 from larq_bnnopt.callbacks.rates import rates_of
+from larq_bnnopt.writing import replacing
 
 _CAPACITY = 256
 
@@ -276,8 +277,17 @@ class FlipMonitor(tf.keras.callbacks.Callback):
     def on_train_end(self, logs: Any = None) -> None:
         """Gives the model its own training step back and draws the picture."""
         self._counter.detach()
-        if self.csv_path is not None and self.plot_path is not None:
-            plot_flips(self.csv_path, self.plot_path)
+        if self.csv_path is None or self.plot_path is None:
+            return
+        try:
+            with replacing(self.plot_path) as picture:
+                plot_flips(self.csv_path, picture)
+        except Exception as error:  # No picture is worth a training.
+            warnings.warn(
+                f"{self.plot_path} could not be drawn ({error}). The training is "
+                "complete.",
+                stacklevel=2,
+            )
 
     def _take(self, steps: int) -> None:
         """Fetches the counts up to a number of steps of this epoch."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 import zipfile
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from larq_bnnopt.callbacks.flips import Signs
+from larq_bnnopt.writing import replacing
 
 
 def write(path: pathlib.Path, epochs: int, state: Mapping[str, Signs]) -> None:
@@ -29,10 +29,8 @@ def write(path: pathlib.Path, epochs: int, state: Mapping[str, Signs]) -> None:
         content[f"{key}/shape"] = np.array(signs.start.shape)
         content[f"{key}/start"] = np.packbits(signs.start)
         content[f"{key}/flipped"] = np.packbits(signs.flipped)
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("wb") as file:
+    with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **content)
-    os.replace(temporary, path)
 
 
 def read(path: pathlib.Path, epochs: int) -> dict[str, Signs] | None:

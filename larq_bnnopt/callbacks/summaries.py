@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from larq_bnnopt.callbacks.flips import KernelEpoch
+from larq_bnnopt.writing import replacing
 
 FIRST_COLUMNS = ("epoch", "batch", "flip_ratio")
 # Percentiles of the flips of a weight in an epoch.
@@ -82,6 +83,8 @@ def append_rows(
         if new:
             writer.writerow(header)
         writer.writerows(rows)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def require_header(path: str | os.PathLike[str], header: Sequence[str]) -> None:
@@ -114,16 +117,24 @@ def drop_epochs(path: str | os.PathLike[str], first: int) -> int:
     path = pathlib.Path(path)
     if not path.exists():
         return 0
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))
-    header, kept = rows[:1], []
-    for row in rows[1:]:
-        if len(row) == len(header[0]) and int(row[header[0].index("epoch")]) < first:
-            kept.append(row)
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file))
+        header, kept = rows[:1], []
+        for row in rows[1:]:
+            epoch = header[0].index("epoch")
+            if len(row) == len(header[0]) and int(row[epoch]) < first:
+                kept.append(row)
+    except (ValueError, csv.Error) as error:
+        raise ValueError(
+            f"{path} is damaged ({error}). Put it back, or remove it to go on without "
+            "its earlier epochs."
+        ) from error
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
         csv.writer(file).writerows(header + kept)
-    os.replace(temporary, path)
     return len(kept)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import sys
 from collections.abc import Sequence
 
@@ -54,14 +55,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The words behind `bnnopt`. Defaults to `None`, those of the process.
 
     Returns:
-        0; 1 where a model cannot be converted, a file does not say what its model says
-        or something failed; 2 for wrong words, names and files; 130 after Ctrl-C.
+        0, also for the help that no words at all print; 1 where a model cannot be
+        converted, a file does not say what its model says or something failed; 2 for
+        wrong words, names and files; 130 after Ctrl-C.
     """
+    _print_all_names()
     parser = _parser()
     arguments, unknown = parser.parse_known_args(argv)
+    if "run" not in arguments and not unknown:
+        parser.print_help()
+        return 0
     if unknown:
-        parser.error(unknown_options(unknown, arguments.options))
+        parser.error(
+            unknown_options(
+                unknown, getattr(arguments, "options", parser.option_names())
+            )
+        )
     try:
+        arguments.check(arguments)
         if arguments.run not in _LIGHT:
             import_tensorflow()
         with _trust(arguments):
@@ -72,7 +83,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, FileExistsError, FileNotFoundError) as error:
         return _fail(error, 2)
     # The error of a training that diverged is one of arithmetic.
-    except (converters.ConversionError, ArithmeticError, ImportError, OSError) as error:
+    except (
+        converters.ConversionError,
+        ArithmeticError,
+        ImportError,
+        MemoryError,
+        OSError,
+    ) as error:
         return _fail(error, 1)
 
 
@@ -85,7 +102,7 @@ def _parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(
-        metavar="COMMAND", required=True, parser_class=Parser
+        metavar="COMMAND", required=False, parser_class=Parser
     )
     for command in COMMANDS:
         name = command.__name__.rpartition(".")[2]
@@ -99,7 +116,9 @@ def _parser() -> Parser:
                 help="run the code that a file of a model may hold, such as Lambda "
                 "layers; only for files whose origin you trust",
             )
-        sub.set_defaults(run=command.run, options=sub.option_names())
+        # What needs no TensorFlow is told before it is imported.
+        check = getattr(command, "check", lambda arguments: None)
+        sub.set_defaults(run=command.run, check=check, options=sub.option_names())
     return parser
 
 
@@ -110,6 +129,13 @@ def _trust(arguments: argparse.Namespace) -> contextlib.AbstractContextManager[N
     from larq_bnnopt import recipes
 
     return recipes.trusted_models()
+
+
+def _print_all_names() -> None:
+    """Lets names of files be printed that are not in the encoding of the terminal."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _fail(error: Exception, code: int) -> int:

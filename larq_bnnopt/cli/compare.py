@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import pathlib
 
+from larq_bnnopt.cli import names
 from larq_bnnopt.cli.parser import Parser
+from larq_bnnopt.writing import replacing
 
 
 def add_arguments(parser: Parser) -> None:
@@ -16,18 +18,26 @@ def add_arguments(parser: Parser) -> None:
     )
 
 
+def check(arguments: argparse.Namespace) -> None:
+    """Raises an error unless there are the runs, and room for the picture."""
+    output = pathlib.Path(arguments.output)
+    if output.exists():
+        raise FileExistsError(f"{output} exists and is not overwritten.")
+    if not output.parent.is_dir():
+        raise FileNotFoundError(f"The folder {output.parent} does not exist.")
+    for folder in arguments.runs:
+        names.require_run(folder)
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Compares."""
     from larq_bnnopt import recipes
     from larq_bnnopt.cli.console import console, print_rows
 
     output = pathlib.Path(arguments.output)
-    if output.exists():
-        raise FileExistsError(f"{output} exists and is not overwritten.")
-    if not output.parent.is_dir():
-        raise FileNotFoundError(f"The folder {output.parent} does not exist.")
     histories = [recipes.History.of(recipes.Run(folder)) for folder in arguments.runs]
-    recipes.plot_histories(histories, output)
+    with replacing(output) as picture:
+        recipes.plot_histories(histories, picture)
     print_rows("Runs", [recipes.HEADING, *(one.row() for one in histories)])
     console.print(f"Their curves are in {output}.")
     return 0

@@ -77,6 +77,32 @@ def stages() -> Iterator[Callable[[str], None]]:
         yield lambda text: status.update(Text(text))
 
 
+@contextlib.contextmanager
+def counts(text: str) -> Iterator[Callable[[int, int], None]]:
+    """Shows on a terminal, in one line that vanishes, how much of a work is done.
+
+    Yields:
+        A function that takes how much is done and how much there is; the line is shown
+        from its first call until all is done.
+    """
+    shown: list[Any] = []
+
+    def tell(done: int, total: int) -> None:
+        if not shown and console.is_terminal:
+            shown.append(console.status(""))
+            shown[0].start()
+        for status in shown:
+            status.update(Text(f"{text}: {done:,} of {total:,}"))
+            if done >= total:
+                status.stop()
+
+    try:
+        yield tell
+    finally:
+        for status in shown:
+            status.stop()
+
+
 def print_table(title: str, rows: list[tuple[str, str]]) -> None:
     """Prints pairs of a label and a text."""
     if not _HAS_RICH:

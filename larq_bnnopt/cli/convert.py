@@ -6,8 +6,10 @@ Compared on the test images of a data set; the file is written only if they agre
 from __future__ import annotations
 
 import argparse
+import pathlib
 from typing import Any
 
+from larq_bnnopt.cli import names
 from larq_bnnopt.cli.parser import Parser
 
 
@@ -36,17 +38,10 @@ def add_arguments(parser: Parser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Converts."""
-    import pathlib
-
-    from larq_bnnopt import datasets, recipes
-    from larq_bnnopt.cli import deploying
-    from larq_bnnopt.cli.console import console, print_table
-
+def check(arguments: argparse.Namespace) -> None:
+    """Raises an error unless there is a model, and room for its file."""
     source = pathlib.Path(arguments.model)
-    if not source.exists():
-        raise FileNotFoundError(f"{source} does not exist.")
+    names.require_file(arguments.model)
     is_run = source.is_dir()
     if is_run and (arguments.output or arguments.dataset or arguments.data_dir):
         raise ValueError(
@@ -58,11 +53,10 @@ def run(arguments: argparse.Namespace) -> int:
     if not is_run and arguments.dataset is None:
         raise ValueError(
             f"To compare the file with {source}, name a --dataset, such as "
-            f"{datasets.EMBEDDED}."
+            "fashion_mnist_mini."
         )
-    previous = recipes.Run(source)
-    output = pathlib.Path(arguments.output or source.with_suffix(".tflite"))
-    destination = previous.tflite if is_run else output
+    names.require_dataset(arguments.dataset)
+    destination = _output(arguments)
     if destination.is_dir():
         raise ValueError(f"{destination} is a folder; name a file.")
     if destination.exists():
@@ -72,20 +66,34 @@ def run(arguments: argparse.Namespace) -> int:
     if not destination.parent.is_dir():
         raise FileNotFoundError(f"The folder {destination.parent} does not exist.")
     if is_run:
-        recipe = recipes.recipe_of(previous)
-        model = recipes.load_model(previous.model)
-        data = recipe.load_data(model)
-        epochs = recipes.trained_epochs(previous, recipe, model, data)
-        planned = sum(recipe.stage_epochs())
-        if epochs < planned:
-            console.print(
-                f"Warning: this run has trained {epochs} of {planned} epochs; "
-                f"to go on: bnnopt train --resume {source}"
-            )
-        deploying.convert_run(previous, model, data, **_options(arguments))
+        names.require_run(source)
+
+
+def _output(arguments: argparse.Namespace) -> pathlib.Path:
+    """Returns where the file goes."""
+    source = pathlib.Path(arguments.model)
+    if source.is_dir():
+        return source / "model.tflite"
+    return pathlib.Path(arguments.output or source.with_suffix(".tflite"))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Converts."""
+    from larq_bnnopt import recipes
+    from larq_bnnopt.cli import deploying
+    from larq_bnnopt.cli.console import print_table
+
+    source = pathlib.Path(arguments.model)
+    if source.is_dir():
+        previous = recipes.Run(source)
+        with previous.locked():
+            _convert_run(previous, _options(arguments))
     else:
+        output = _output(arguments)
         model = recipes.load_model(source)
-        data = datasets.load(arguments.dataset, data_dir=arguments.data_dir)
+        data = recipes.load_data_for(
+            model, arguments.dataset, data_dir=arguments.data_dir
+        )
         conversion = deploying.convert_and_warn(
             model, output, data, **_options(arguments)
         )
@@ -100,3 +108,22 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
         "int8": "ends" if arguments.int8_io else int8,
         "allow_undetermined": arguments.allow_undetermined,
     }
+
+
+def _convert_run(run: Any, options: dict[str, Any]) -> None:
+    """Converts the model of a run as it is now."""
+    from larq_bnnopt import recipes
+    from larq_bnnopt.cli import deploying
+    from larq_bnnopt.cli.console import console
+
+    recipe = recipes.recipe_of(run)
+    model = recipes.load_model(run.model)
+    data = recipe.load_data(model)
+    epochs = recipes.trained_epochs(run, recipe, model, data)
+    planned = sum(recipe.stage_epochs())
+    if epochs < planned:
+        console.print(
+            f"Warning: this run has trained {epochs} of {planned} epochs; "
+            f"to go on: bnnopt train --resume {run.folder}"
+        )
+    deploying.convert_run(run, model, data, **options)

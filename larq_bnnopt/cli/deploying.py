@@ -8,6 +8,7 @@ from typing import Any
 
 from larq_bnnopt.cli.console import print_table, stages, warnings_as_lines
 from larq_bnnopt.cli.silence import quiet
+from larq_bnnopt.writing import replacing
 
 _CALIBRATION_IMAGES = 256
 
@@ -29,7 +30,8 @@ def convert_run(run: Any, model: Any, data: Any, **options: Any) -> None:
     from larq_bnnopt.recipes import evaluate
 
     evaluation = evaluate(model, data)
-    evaluation.plot(run.folder / "confusion.png")
+    with replacing(run.folder / "confusion.png") as picture:
+        evaluation.plot(picture)
     try:
         report = convert_and_warn(model, run.tflite, data, **options).report
     except converters.ConversionError as error:

@@ -87,7 +87,9 @@ def _loaded(source: pathlib.Path, arguments: argparse.Namespace) -> Any:
             f"To evaluate {source}, name a --dataset, such as {datasets.EMBEDDED}."
         )
     model = recipes.load_model(source)
-    return model, datasets.load(arguments.dataset, data_dir=arguments.data_dir)
+    return model, recipes.load_data_for(
+        model, arguments.dataset, data_dir=arguments.data_dir
+    )
 
 
 def _of_file(path: pathlib.Path, data: Any) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 
+from larq_bnnopt.cli import names
 from larq_bnnopt.cli.parser import Parser
 
 
@@ -16,6 +17,11 @@ def add_arguments(parser: Parser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--markdown", action="store_true", help="print Markdown")
     form.add_argument("--json", action="store_true", help="print JSON")
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Raises an error at a wrong name."""
+    names.require_model(arguments.name)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -6,7 +6,9 @@ Replay it there, or here, with `bnnopt verify FOLDER`.
 from __future__ import annotations
 
 import argparse
+import os
 
+from larq_bnnopt.cli import names
 from larq_bnnopt.cli.parser import Parser, positive
 
 
@@ -27,6 +29,16 @@ def add_arguments(parser: Parser) -> None:
     )
 
 
+def check(arguments: argparse.Namespace) -> None:
+    """Raises an error unless there is a converted run."""
+    names.require_run(arguments.run_folder)
+    if not os.path.exists(os.path.join(arguments.run_folder, "model.tflite")):
+        raise FileNotFoundError(
+            f"{arguments.run_folder} has no .tflite yet. Make it: "
+            f"bnnopt convert {arguments.run_folder}"
+        )
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Packages."""
     import converters
@@ -36,11 +48,6 @@ def run(arguments: argparse.Namespace) -> int:
 
     source = recipes.Run(arguments.run_folder)
     recipe = recipes.recipe_of(source)
-    if not source.tflite.exists():
-        raise FileNotFoundError(
-            f"{source.folder} has no .tflite yet. Make it: "
-            f"bnnopt convert {source.folder}"
-        )
     model = recipes.load_model(source.model)
     data = recipe.load_data(model)
     images, _ = data.test_arrays()

@@ -7,6 +7,7 @@ its results in a new folder.
 from __future__ import annotations
 
 import argparse
+import os
 
 from larq_bnnopt.cli.parser import Parser, positive
 
@@ -18,6 +19,12 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--runs", default="runs", metavar="FOLDER", help="where runs go; default: runs"
     )
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Raises an error where no folder can be made."""
+    if os.path.exists(arguments.runs) and not os.path.isdir(arguments.runs):
+        raise ValueError(f"{arguments.runs} is a file and no folder for runs.")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -38,11 +45,13 @@ def run(arguments: argparse.Namespace) -> int:
         f"for {recipe.epochs} epochs."
     )
     model = training.with_bar(
-        lambda callbacks: recipes.train(recipe, folder, callbacks), folder
+        lambda callbacks, _: recipes.train(recipe, folder, callbacks), folder
     )
     console.print(
         f"Converting it, and comparing the file on {data.test_size:,} test images."
     )
-    deploying.convert_run(recipes.Run(folder), model, data)
+    run = recipes.Run(folder)
+    with run.locked():
+        deploying.convert_run(run, model, data)
     console.print(f"Everything is in {folder}; start with report.md.")
     return 0

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import argparse
+import pathlib
 
+from larq_bnnopt.cli import names
 from larq_bnnopt.cli.parser import Parser
 
 
@@ -16,17 +18,20 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--output", "-o", help="default: report.html in its folder")
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Writes."""
-    import pathlib
-
-    from larq_bnnopt import recipes
-    from larq_bnnopt.cli.console import console
-
+def check(arguments: argparse.Namespace) -> None:
+    """Raises an error unless there is a run, and a folder for the page."""
     if arguments.output and not pathlib.Path(arguments.output).parent.is_dir():
         raise FileNotFoundError(
             f"The folder {pathlib.Path(arguments.output).parent} does not exist."
         )
+    names.require_run(arguments.run_folder)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Writes."""
+    from larq_bnnopt import recipes
+    from larq_bnnopt.cli.console import console
+
     page = recipes.write_page(recipes.Run(arguments.run_folder), arguments.output)
     console.print(f"The report is {page}.")
     return 0

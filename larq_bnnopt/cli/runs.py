@@ -6,6 +6,7 @@ Exits with 2 where there is none.
 from __future__ import annotations
 
 import argparse
+import os
 
 from larq_bnnopt.cli.parser import Parser
 
@@ -15,11 +16,25 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("folder", nargs="?", default="runs", help="default: runs")
 
 
+def check(arguments: argparse.Namespace) -> None:
+    """Raises an error unless there is such a folder."""
+    if not os.path.isdir(arguments.folder):
+        raise FileNotFoundError(f"{arguments.folder} is no folder.")
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Lists."""
     from larq_bnnopt import recipes
-    from larq_bnnopt.cli.console import print_rows
+    from larq_bnnopt.cli.console import console, print_rows
 
-    found = map(recipes.History.of, recipes.find_runs(arguments.folder))
-    print_rows(arguments.folder, [recipes.HEADING, *(one.row() for one in found)])
+    rows: list[tuple[str, ...]] = [recipes.HEADING]
+    damaged = []
+    for run in recipes.find_runs(arguments.folder):
+        try:
+            rows.append(recipes.History.of(run).row())
+        except ValueError as error:  # One does not hide the others.
+            damaged.append(error)
+    print_rows(arguments.folder, rows)
+    for one in damaged:
+        console.print(f"Not listed: {one}")
     return 0

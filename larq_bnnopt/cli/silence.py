@@ -49,6 +49,8 @@ def import_tensorflow() -> None:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
+    # What it deprecates is not of use to one who calls a command.
+    tf.get_logger().setLevel("ERROR")
 
 
 def start_xla() -> None:

@@ -7,9 +7,42 @@ file with `bnnopt convert FOLDER`.
 from __future__ import annotations
 
 import argparse
+import itertools
+import os
 from typing import Any
 
+from larq_bnnopt.cli import names
 from larq_bnnopt.cli.parser import Parser, positive
+
+# The options that are fields of a recipe.
+_FIELDS = (
+    "model",
+    "dataset",
+    "image_size",
+    "optimizer",
+    "epochs",
+    "batch_size",
+    "accumulate_steps",
+    "real_optimizer",
+    "learning_rate",
+    "weight_decay",
+    "schedule",
+    "warmup_epochs",
+    "label_smoothing",
+    "alpha",
+    "beta",
+    "gamma",
+    "teacher",
+    "temperature",
+    "hard_labels",
+    "recalibrate",
+    "augment",
+    "seed",
+    "data_dir",
+    "first_epochs",
+    "start",
+    "head_epochs",
+)
 
 
 def add_arguments(parser: Parser) -> None:
@@ -93,6 +126,48 @@ def add_arguments(parser: Parser) -> None:
     )
 
 
+def check(arguments: argparse.Namespace) -> None:
+    """Raises an error at wrong names, and at files that are missing or in the way."""
+    names.require("strategy", arguments.strategy, names.STRATEGIES)
+    given = [name for name in _FIELDS if getattr(arguments, name) is not None]
+    if arguments.resume is not None:
+        others = ("recipe", "preset", "folder", "dry_run")
+        given += [name for name in others if getattr(arguments, name)]
+        if given:
+            words = ["run" if name == "folder" else name for name in given]
+            options = ", ".join(f"--{word.replace('_', '-')}" for word in words)
+            raise ValueError(
+                f"--resume goes on with the recipe of {arguments.resume}; leave out "
+                f"{options}."
+            )
+        names.require_run(arguments.resume)
+        return
+    names.require("preset", arguments.preset, names.PRESETS)
+    names.require("recipe", arguments.recipe, tuple(names.RECIPES))
+    if arguments.preset is not None and arguments.recipe is not None:
+        raise ValueError("A preset has its recipe; leave out --recipe.")
+    if arguments.preset is None:
+        kind = arguments.recipe or "one_step"
+        own = set(itertools.chain(*names.RECIPES.values())) - {*names.RECIPES[kind]}
+        unknown = [name for name in given if name in own]
+        if unknown:
+            raise ValueError(f"recipe {kind!r} has no {', '.join(unknown)}.")
+    names.require_model(arguments.model)
+    names.require("optimizer", arguments.optimizer, names.OPTIMIZERS)
+    names.require("real_optimizer", arguments.real_optimizer, names.REAL_OPTIMIZERS)
+    names.require("schedule", arguments.schedule, names.SCHEDULES)
+    names.require_dataset(arguments.dataset)
+    if arguments.dry_run and arguments.strategy is not None:
+        raise ValueError("--dry-run is of one device; leave out --strategy.")
+    if arguments.folder is not None and os.path.lexists(arguments.folder):
+        raise FileExistsError(
+            f"{arguments.folder} exists and is not overwritten. Name another folder, "
+            "or go on with its training by --resume."
+        )
+    for path in (arguments.start, arguments.teacher):
+        names.require_file(path)
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Trains or goes on."""
     import pathlib
@@ -103,17 +178,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     # Before TensorFlow computes anything.
     strategy = recipes.strategy_of(arguments.strategy)
-    given = _given(arguments)
     if arguments.resume is not None:
         folder = pathlib.Path(arguments.resume)
-        others = ("recipe", "preset", "folder", "dry_run")
-        given = {**given, **{n: True for n in others if getattr(arguments, n)}}
-        if given:
-            names = ["run" if name == "folder" else name for name in given]
-            options = ", ".join(f"--{name.replace('_', '-')}" for name in names)
-            raise ValueError(
-                f"--resume goes on with the recipe of {folder}; leave out {options}."
-            )
         previous = recipes.Run(folder)
         recipe = recipes.recipe_of(previous)
         console.print(
@@ -122,7 +188,9 @@ def run(arguments: argparse.Namespace) -> int:
         )
         more = _callbacks(arguments, folder, strategy)
         training.with_bar(
-            lambda callbacks: recipes.resume(previous, [*callbacks, *more], strategy),
+            lambda callbacks, progress: recipes.resume(
+                previous, [*callbacks, *more], strategy, progress
+            ),
             folder,
         )
         if previous.tflite.exists():
@@ -132,19 +200,14 @@ def run(arguments: argparse.Namespace) -> int:
             )
             return 0
     else:
-        recipe = _recipe(arguments.recipe, arguments.preset, given)
+        recipe = _recipe(arguments.recipe, arguments.preset, _given(arguments))
         if arguments.dry_run:
-            if arguments.strategy is not None:
-                raise ValueError("--dry-run is of one device; leave out --strategy.")
             return _dry_run(recipe)
         folder = pathlib.Path(arguments.folder or recipes.next_folder("runs", "train"))
         more = _callbacks(arguments, folder, strategy)
         training.with_bar(
-            lambda callbacks: recipes.train(
-                recipe,
-                folder,
-                [*callbacks, *more],
-                strategy,
+            lambda callbacks, progress: recipes.train(
+                recipe, folder, [*callbacks, *more], strategy, progress
             ),
             folder,
         )
@@ -172,14 +235,10 @@ def _callbacks(arguments: argparse.Namespace, folder: Any, strategy: Any) -> lis
 
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:
     """Returns the fields of a recipe that were given."""
-    import os
-
-    from larq_bnnopt import recipes
-
     given = {
         name: getattr(arguments, name)
-        for name in recipes.field_names()
-        if getattr(arguments, name, None) is not None
+        for name in _FIELDS
+        if getattr(arguments, name) is not None
     }
     # A run may go on from another folder.
     for name in ("teacher", "start"):
@@ -196,32 +255,26 @@ def _recipe(kind: str | None, preset: str | None, given: dict[str, Any]) -> Any:
 
     from larq_bnnopt import recipes
     from larq_bnnopt.cli.console import console
-    from larq_bnnopt.cli.parser import nearest
 
     if preset is not None:
-        if kind is not None:
-            raise ValueError("A preset has its recipe; leave out --recipe.")
-        if preset not in recipes.PRESETS:
-            raise ValueError(
-                f"No preset {preset!r}. {nearest(preset, recipes.PRESETS)}"
-            )
         chosen = recipes.PRESETS[preset]
         console.print(f"{preset}: {chosen.source}")
         fields = dataclasses.asdict(chosen.recipe)
         return type(chosen.recipe).of({**fields, **given})
-    kind = kind or recipes.OneStep.kind
-    if kind not in recipes.RECIPES:
-        raise ValueError(f"No recipe {kind!r}. {nearest(kind, recipes.RECIPES)}")
-    return recipes.RECIPES[kind].of(given)
+    return recipes.RECIPES[kind or recipes.OneStep.kind].of(given)
 
 
 def _dry_run(recipe: Any) -> int:
     """Shows a recipe, and what a few steps of it say of the whole."""
-    from larq_bnnopt import recipes
+    from larq_bnnopt import datasets, recipes
     from larq_bnnopt.cli.console import print_table
     from larq_bnnopt.cli.silence import quiet
+    from larq_bnnopt.recipes.planning import given
 
-    with quiet():
-        plan = recipes.plan(recipe)
-    print_table("Nothing was trained", plan.rows())
+    try:
+        with quiet():
+            rows = recipes.plan(recipe).rows()
+    except datasets.NotDownloadedError as error:
+        rows = [*given(recipe), ("not measured", str(error))]
+    print_table("Nothing was trained", rows)
     return 0

@@ -26,6 +26,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compares."""
+    import dataclasses
     import json
 
     import converters
@@ -43,17 +44,15 @@ def run(arguments: argparse.Namespace) -> int:
             "before it, or the folder of its package."
         )
     import_tensorflow()
-    from larq_bnnopt import datasets, recipes
+    from larq_bnnopt import recipes
 
     if source.is_dir():
         previous = recipes.Run(source)
         recipe = recipes.recipe_of(previous)
         keras, tflite = previous.model, arguments.tflite or previous.tflite
-        name, data_dir = recipe.dataset, recipe.data_dir
     else:
-        keras, tflite, name, data_dir = source, arguments.tflite, None, None
-    name, data_dir = arguments.dataset or name, arguments.data_dir or data_dir
-    if tflite is None or name is None:
+        recipe, keras, tflite = None, source, arguments.tflite
+    if tflite is None or (recipe is None and arguments.dataset is None):
         raise ValueError(f"To compare {source}, name a .tflite and a --dataset.")
     if source.is_dir() and not arguments.tflite and not previous.tflite.exists():
         raise FileNotFoundError(
@@ -62,7 +61,15 @@ def run(arguments: argparse.Namespace) -> int:
     if not pathlib.Path(tflite).exists():
         raise FileNotFoundError(f"{tflite} does not exist.")
     model = recipes.load_model(keras)
-    images, labels = datasets.load(name, data_dir=data_dir).test_arrays()
+    if recipe is None or arguments.dataset is not None:
+        data = recipes.load_data_for(
+            model, arguments.dataset, data_dir=arguments.data_dir
+        )
+    else:
+        data = dataclasses.replace(
+            recipe, data_dir=arguments.data_dir or recipe.data_dir
+        ).load_data(model)
+    images, labels = data.test_arrays()
     with quiet():
         report = converters.Report.of(model, tflite, images, labels)
     if arguments.json:

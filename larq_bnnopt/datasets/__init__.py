@@ -1,7 +1,15 @@
 """Image classification data as tf.data pipelines that repeat exactly."""
 
 from larq_bnnopt.datasets.augmentation import Augmentation
+from larq_bnnopt.datasets.downloads import NotDownloadedError
 from larq_bnnopt.datasets.loading import EMBEDDED, Dataset, load
 from larq_bnnopt.datasets.records import write_records
 
-__all__ = ["EMBEDDED", "Augmentation", "Dataset", "load", "write_records"]
+__all__ = [
+    "EMBEDDED",
+    "Augmentation",
+    "Dataset",
+    "NotDownloadedError",
+    "load",
+    "write_records",
+]

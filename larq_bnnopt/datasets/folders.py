@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
+import os
 import pathlib
+import stat
+from collections.abc import Iterable, Iterator
+from typing import NoReturn
 
 import numpy as np
+
+from larq_bnnopt.texts import printable
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 _TRAINING = ("train", "training")
 _TEST = ("test", "val", "valid", "validation")
 _TEST_SHARE = 0.2
+# Images that TensorFlow does not read, or that are not looked for.
+_OTHER_SUFFIXES = (".webp", ".tif", ".tiff", ".heic", ".avif", ".jfif", ".jpe")
+_NAMED = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +29,7 @@ class ImageFiles:
     """The images of a folder.
 
     Attributes:
-        class_names: Names of the classes, sorted.
+        class_names: Names of the classes, sorted, as texts that can be printed.
         train_paths: Paths of the training images.
         train_labels: Their classes, int64.
         test_paths: Paths of the test images.
@@ -39,7 +49,8 @@ def image_files(folder: pathlib.Path) -> ImageFiles:
     It holds either `train` and `test` (or `val`), each with a folder of images for each
     class, or these folders itself. Then a fifth of each class is kept for the test,
     chosen by the names of the files, so that an image stays where it is when others
-    come.
+    come. Images may lie in folders within that of their class; what starts with a dot,
+    such as the files that macOS puts beside each image, is left out.
 
     Args:
         folder: The folder.
@@ -48,7 +59,9 @@ def image_files(folder: pathlib.Path) -> ImageFiles:
         The images.
 
     Raises:
-        ValueError: If classes or images are missing, by the name of what lacks them.
+        ValueError: If classes or images are missing, by the name of what lacks them, or
+            if something is called like an image and is no file.
+        OSError: If a folder cannot be read.
     """
     parts = {
         path.name: path
@@ -66,7 +79,7 @@ def image_files(folder: pathlib.Path) -> ImageFiles:
                 f"has {', '.join(sorted(held))}. They must be equal."
             )
     elif training or test:
-        (one,) = training or test
+        one = (training or test)[0]
         raise ValueError(
             f"{folder} has {one.name}, but no "
             f"{'test or val' if training else 'train'} beside it."
@@ -88,7 +101,28 @@ def image_files(folder: pathlib.Path) -> ImageFiles:
             f"{folder} needs a folder of images for each of two classes or more. "
             f"Received: {', '.join(names) or 'none'}"
         )
-    return ImageFiles(names, *_listed(names, train), *_listed(names, held))
+    _require_files(itertools.chain(*train.values(), *held.values()))
+    shown = tuple(map(printable, names))
+    if any("\n" in name or "\r" in name for name in shown):
+        raise ValueError(
+            f"{folder} has a class whose name has a line break. Rename it."
+        )
+    return ImageFiles(shown, *_listed(names, train), *_listed(names, held))
+
+
+def unused_images(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns what looks like an image of a folder and is not used.
+
+    That is what lies beside the folders of the classes, or has another format.
+    """
+    parts = [path for path in _below(folder) if _is_image(path)]
+    used = {folder / name for name in (*_TRAINING, *_TEST)}
+    beside = {folder, *used}
+    return sorted(
+        path
+        for path in parts
+        if path.parent in beside or path.suffix.lower() in _OTHER_SUFFIXES
+    )
 
 
 def _by_class(folder: pathlib.Path) -> dict[str, list[pathlib.Path]]:
@@ -96,15 +130,62 @@ def _by_class(folder: pathlib.Path) -> dict[str, list[pathlib.Path]]:
     for part in sorted(folder.iterdir()):
         if not part.is_dir() or part.name.startswith("."):
             continue
-        images = [p for p in sorted(part.rglob("*")) if p.suffix.lower() in SUFFIXES]
+        images = sorted(p for p in _below(part) if p.suffix.lower() in SUFFIXES)
         if not images:
             raise ValueError(f"{part} holds no image ({', '.join(SUFFIXES)}).")
         found[part.name] = images
     return found
 
 
+def _below(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields what is in a folder and its folders, but for folders and hidden files."""
+
+    def refuse(error: OSError) -> NoReturn:
+        raise error
+
+    for parent, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if not name.startswith("."):
+                yield pathlib.Path(parent, name)
+
+
+def _is_image(path: pathlib.Path) -> bool:
+    return path.suffix.lower() in (*SUFFIXES, *_OTHER_SUFFIXES)
+
+
+def _require_files(paths: Iterable[pathlib.Path]) -> None:
+    """Raises a ValueError if one is a pipe, a device or a link to nothing.
+
+    Reading a pipe would wait for ever, and a device may have no end.
+    """
+    others = []
+    for path in paths:
+        try:
+            if not stat.S_ISREG(path.stat().st_mode):
+                others.append(f"{path} is a {_kind(path.stat().st_mode)}")
+        except FileNotFoundError:
+            others.append(f"{path} is a link to nothing")
+    if others:
+        more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+        raise ValueError(
+            f"No files, but called like images: {'; '.join(others[:_NAMED])}{more}. "
+            "Remove them."
+        )
+
+
+def _kind(mode: int) -> str:
+    for is_one, name in (
+        (stat.S_ISFIFO, "pipe"),
+        (stat.S_ISSOCK, "socket"),
+    ):
+        if is_one(mode):
+            return name
+    return "device"
+
+
 def _is_held(path: pathlib.Path) -> bool:
-    digest = hashlib.sha256(path.name.encode()).digest()
+    digest = hashlib.sha256(os.fsencode(path.name)).digest()
     return int.from_bytes(digest[:4], "big") < _TEST_SHARE * 2**32
 
 

@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
+import functools
 import hashlib
 import importlib.resources
 import os
 import pathlib
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from larq_bnnopt.datasets import checking
 from larq_bnnopt.datasets.augmentation import Augmentation
-from larq_bnnopt.datasets.folders import image_files
+from larq_bnnopt.datasets.checking import (
+    Progress,
+    declared_size,
+    file_problem,
+    has_colours,
+    image_problem,
+)
+from larq_bnnopt.datasets.downloads import prepare
+from larq_bnnopt.datasets.folders import image_files, unused_images
 from larq_bnnopt.datasets.photographs import MIDDLE, Photographs
-from larq_bnnopt.datasets.records import examples_of, holds_records, record_files
+from larq_bnnopt.datasets.records import (
+    entries_of,
+    examples_of,
+    holds_records,
+    record_files,
+)
 
 _Batch = tuple[tf.Tensor, tf.Tensor]
+ImageShape = tuple[int | None, int | None, int]
 
 EMBEDDED = "fashion_mnist_mini"
 _EMBEDDED_CLASSES = (
@@ -44,6 +62,8 @@ _LARGEST_IN_MEMORY = 1 << 30
 _SHUFFLE_WINDOW = 10_000
 # Encoded photographs, of 100 kB or so each.
 _ENCODED_WINDOW = 4_096
+# How many are looked at to tell what they are like.
+_SAMPLES = 32
 _IMAGE_SHAPE = (224, 224, 3)
 # What is done to training images of any size.
 _LARGE_SET = {"least_area": 0.08, "jitter": 0.4}
@@ -85,7 +105,43 @@ class Dataset:
     test: tf.data.Dataset = dataclasses.field(repr=False)
     _epoch: Callable[[tf.Tensor], tf.data.Dataset] = dataclasses.field(repr=False)
     _fingerprint: Callable[[], str] = dataclasses.field(repr=False)
+    _check: Callable[[Progress | None, bool], None] = dataclasses.field(repr=False)
+    _samples: Callable[[], list[bytes]] = dataclasses.field(repr=False)
     middle: float = 1.0
+
+    @property
+    def stored_size(self) -> tuple[int, int] | None:
+        """The median height and width of a few images as they are stored.
+
+        `None` for data sets whose images have one size, which is that of `input_shape`.
+        """
+        sizes = [size for one in self._samples() if (size := declared_size(one))]
+        if not sizes:
+            return None
+        height, width = np.median(np.array(sizes), axis=0)
+        return int(height), int(width)
+
+    @property
+    def is_stored_in_colour(self) -> bool | None:
+        """Whether a few images as they are stored have colours; `None` as above."""
+        samples = [one for one in self._samples() if not image_problem(one, 3)]
+        return any(map(has_colours, samples)) if samples else None
+
+    def check(self, progress: Progress | None = None, again: bool = False) -> None:
+        """Looks at every image of a folder or of TFRecord files, once.
+
+        What was good and has not changed since is not looked at again, in later
+        processes neither. Other data sets are taken as they are.
+
+        Args:
+            progress: Called with how many were looked at, and how many there are.
+                Defaults to `None`.
+            again: Whether to look again in any case. Defaults to `False`.
+
+        Raises:
+            ValueError: If an image or a label cannot be used, by file and record.
+        """
+        self._check(progress, again)
 
     @property
     def fingerprint(self) -> str:
@@ -131,8 +187,8 @@ class Dataset:
 
     def test_arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns all test images and labels as NumPy arrays."""
-        batches = list(self.test.as_numpy_iterator())
-        images, labels = zip(*batches)
+        with self._faults_named():
+            images, labels = zip(*self.test.as_numpy_iterator())
         return np.concatenate(images), np.concatenate(labels)
 
     def train_arrays(self, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -149,7 +205,17 @@ class Dataset:
                 f"count must be from 1 to {self.train_size}. Received: {count}"
             )
         batches = self.train_from(0).unbatch().batch(count)
-        return next(batches.as_numpy_iterator())
+        with self._faults_named():
+            return next(batches.as_numpy_iterator())
+
+    @contextlib.contextmanager
+    def _faults_named(self) -> Iterator[None]:
+        """Names the image or record behind an error of TensorFlow, which does not."""
+        try:
+            yield
+        except tf.errors.OpError:
+            self.check(again=True)
+            raise
 
 
 def load(
@@ -159,7 +225,8 @@ def load(
     seed: int = 0,
     augment: bool = True,
     data_dir: str | os.PathLike[str] | None = None,
-    image_shape: tuple[int, int, int] | None = None,
+    image_shape: ImageShape | None = None,
+    download: bool = True,
 ) -> Dataset:
     """Loads a data set for image classification.
 
@@ -184,7 +251,8 @@ def load(
             digits. Defaults to `True`.
         data_dir: Folder of tensorflow-datasets. Defaults to `None`, its own default.
         image_shape: What images of any size become, `(height, width, channels)`.
-            Defaults to `None`, `(224, 224, 3)`.
+            Defaults to `None`, `(224, 224, 3)`, as do single numbers that are `None`.
+        download: Whether to download what is not here. Defaults to `True`.
 
     Returns:
         The data set.
@@ -193,7 +261,8 @@ def load(
         ValueError: If there is no such data set, with the nearest names, if it has no
             images with labels, or fewer than fill a batch, or if `image_shape` is given
             for images that have a size.
-        OSError: If it cannot be downloaded.
+        OSError: If it cannot be downloaded, or a folder cannot be read.
+        NotDownloadedError: If it is not here, and not to be downloaded.
 
     Example:
         >>> data = load("fashion_mnist_mini", batch_size=100)
@@ -218,11 +287,11 @@ def load(
             name, image_shape, augment
         )
     else:
-        source = _from_tfds(name, data_dir, image_shape, augment)
-    if image_shape is not None and source.input_shape != tuple(image_shape):
+        source = _from_tfds(name, data_dir, image_shape, augment, download)
+    if any(n not in (None, m) for n, m in zip(image_shape or (), source.input_shape)):
         raise ValueError(
             f"The images of {name!r} are {source.input_shape}. Received as "
-            f"image_shape: {tuple(image_shape)}"
+            f"image_shape: {tuple(image_shape or ())}"
         )
     if batch_size > source.train_size:
         raise ValueError(
@@ -247,6 +316,8 @@ def load(
             source.shuffled(seeds, batch_size), seeds, augmentation
         ),
         _fingerprint=source.fingerprint,
+        _check=source.check,
+        _samples=source.samples,
         middle=MIDDLE if source.is_cropped else 1.0,
     )
 
@@ -256,7 +327,8 @@ class _Source:
     """Images as they are stored.
 
     `shuffled(seed pair, batch size)` gives the batches of one epoch. `is_cropped` says
-    that they are parts of photographs, `fingerprint()` what they are.
+    that they are parts of photographs, `fingerprint()` what they are; `check(progress,
+    again)` looks at each of them, `samples()` gives a few as they are stored.
     """
 
     input_shape: tuple[int, int, int]
@@ -267,6 +339,8 @@ class _Source:
     shuffled: Callable[[tf.Tensor, int], tf.data.Dataset]
     fingerprint: Callable[[], str]
     is_cropped: bool = False
+    check: Callable[[Progress | None, bool], None] = lambda progress, again: None
+    samples: Callable[[], list[bytes]] = list
 
 
 def _augmented(
@@ -330,7 +404,7 @@ def _embedded() -> _Source:
 
 def _from_folder(
     name: str,
-    image_shape: tuple[int, int, int] | None,
+    image_shape: ImageShape | None,
     augment: bool,
 ) -> _Source:
     files = image_files(pathlib.Path(name))
@@ -350,8 +424,19 @@ def _from_folder(
         return _parts(examples, photographs, changes, seeds).batch(batch_size)
 
     test = tf.data.Dataset.from_tensor_slices(
-        (list(files.test_paths), files.test_labels)
+        (list(map(os.fsencode, files.test_paths)), files.test_labels)
     )
+
+    def check(progress: Progress | None, again: bool) -> None:
+        paths = (*files.train_paths, *files.test_paths)
+        entries = (
+            (path, functools.partial(file_problem, path, photographs.channels))
+            for path in paths
+        )
+        look = functools.partial(checking.check, name, entries, len(paths), progress)
+        _warn_of_unused(pathlib.Path(name))
+        look() if again else checking.once(paths, str(photographs.channels), look)
+
     return _Source(
         input_shape=(*photographs.size, photographs.channels),
         class_names=files.class_names,
@@ -365,7 +450,22 @@ def _from_folder(
         shuffled=shuffled,
         fingerprint=lambda: _digest(name, (*files.train_paths, *files.test_paths)),
         is_cropped=True,
+        check=check,
+        samples=lambda: [
+            pathlib.Path(path).read_bytes()
+            for path in files.train_paths[:: -(-len(files.train_paths) // _SAMPLES)]
+        ],
     )
+
+
+def _warn_of_unused(folder: pathlib.Path) -> None:
+    unused = unused_images(folder)
+    if unused:
+        warnings.warn(
+            f"{len(unused):,} images of {folder} are not used, such as {unused[0]}: "
+            "they lie in no folder of a class, or are no JPEG, PNG, GIF or BMP.",
+            stacklevel=5,
+        )
 
 
 def _digest(folder: str, paths: tuple[str, ...]) -> str:
@@ -374,7 +474,7 @@ def _digest(folder: str, paths: tuple[str, ...]) -> str:
     fits = sum(os.path.getsize(path) for path in paths) <= _LARGEST_IN_MEMORY
     for path in paths:
         line = f"{os.path.relpath(path, folder)} {os.path.getsize(path)}\n"
-        digest.update(line.encode())
+        digest.update(os.fsencode(line))
         if fits:
             digest.update(pathlib.Path(path).read_bytes())
     return digest.hexdigest()
@@ -385,7 +485,7 @@ def _reader(paths: tuple[str, ...]) -> Callable[[tf.Tensor], tf.Tensor]:
     if sum(os.path.getsize(path) for path in paths) <= _LARGEST_IN_MEMORY:
         contents = tf.constant([pathlib.Path(path).read_bytes() for path in paths])
         return lambda index: contents[index]
-    names = tf.constant(paths)
+    names = tf.constant([*map(os.fsencode, paths)])
     return lambda index: tf.io.read_file(names[index])
 
 
@@ -403,7 +503,7 @@ def _tested(
 
 def _from_records(
     name: str,
-    image_shape: tuple[int, int, int] | None,
+    image_shape: ImageShape | None,
     augment: bool,
 ) -> _Source:
     files = record_files(pathlib.Path(name))
@@ -419,6 +519,14 @@ def _from_records(
         examples = _in_windows(examples, seeds, _ENCODED_WINDOW)
         return _parts(examples, photographs, changes, seeds).batch(batch_size)
 
+    def check(progress: Progress | None, again: bool) -> None:
+        paths = (*files.train_files, *files.test_files)
+        entries = entries_of(paths, classes, photographs.channels)
+        total = files.train_size + files.test_size
+        look = functools.partial(checking.check, name, entries, total, progress)
+        salt = f"{photographs.channels} {classes}"
+        look() if again else checking.once(paths, salt, look)
+
     order = tf.range(len(files.test_files), dtype=tf.int64)
     return _Source(
         input_shape=(*photographs.size, photographs.channels),
@@ -431,6 +539,13 @@ def _from_records(
         shuffled=shuffled,
         fingerprint=lambda: _digest(name, (*files.train_files, *files.test_files)),
         is_cropped=True,
+        check=check,
+        samples=lambda: [
+            image.numpy()
+            for image, _ in examples_of(
+                files.train_files[:1], tf.range(1), classes
+            ).take(_SAMPLES)
+        ],
     )
 
 
@@ -440,9 +555,12 @@ def _changes(images: int) -> dict[str, float]:
 
 
 def _photographs(
-    image_shape: tuple[int, int, int] | None, changes: dict[str, float] | None
+    image_shape: ImageShape | None, changes: dict[str, float] | None
 ) -> Photographs:
-    height, width, channels = image_shape or _IMAGE_SHAPE
+    height, width, channels = (
+        default if given is None else given
+        for given, default in zip(image_shape or _IMAGE_SHAPE, _IMAGE_SHAPE)
+    )
     return Photographs((height, width), channels, **(changes or {}))
 
 
@@ -468,8 +586,9 @@ def _parts(
 def _from_tfds(
     name: str,
     data_dir: str | os.PathLike[str] | None,
-    image_shape: tuple[int, int, int] | None,
+    image_shape: ImageShape | None,
     augment: bool,
+    download: bool,
 ) -> _Source:
     import tensorflow_datasets as tfds
 
@@ -501,13 +620,7 @@ def _from_tfds(
             f"{name!r} has no split {', '.join(sorted(missing))}. It has: "
             f"{', '.join(builder.info.splits)}."
         )
-    try:
-        builder.download_and_prepare()
-    except Exception as error:  # Downloads fail in many ways.
-        raise OSError(
-            f"tensorflow-datasets could not prepare {name!r} in {builder.data_dir}: "
-            f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        ) from error
+    prepare(builder, download)
     sizes = {
         split: builder.info.splits[split].num_examples
         for split in ("train", test_split)
@@ -543,7 +656,7 @@ def _any_size(
     builder: Any,
     class_names: tuple[str, ...],
     sizes: dict[str, int],
-    image_shape: tuple[int, int, int] | None,
+    image_shape: ImageShape | None,
     augment: bool,
 ) -> _Source:
     """Returns a set of tfds whose images have sizes of their own, as ImageNet's."""

@@ -6,6 +6,8 @@ import dataclasses
 
 import tensorflow as tf
 
+from larq_bnnopt.datasets.checking import decoded
+
 # The part of a test image that is looked at, as in most papers: 224 of 256 pixels.
 MIDDLE = 224 / 256
 
@@ -80,14 +82,7 @@ class Photographs:
         return self._resized(image)
 
     def _decoded(self, encoded: tf.Tensor) -> tf.Tensor:
-        # Accurate, so that other decoders, such as Pillow on a board, give the same.
-        return tf.cond(
-            tf.io.is_jpeg(encoded),
-            lambda: tf.io.decode_jpeg(
-                encoded, self.channels, dct_method="INTEGER_ACCURATE"
-            ),
-            lambda: tf.io.decode_image(encoded, self.channels, expand_animations=False),
-        )
+        return decoded(encoded, self.channels)
 
     def _resized(self, image: tf.Tensor) -> tf.Tensor:
         image = tf.image.resize(image, self.size, antialias=True)

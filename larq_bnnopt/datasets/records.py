@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import pathlib
 import re
 import shutil
+import stat
 import struct
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from larq_bnnopt.datasets.checking import Entry, image_problem
 from larq_bnnopt.datasets.folders import image_files
 
 IMAGE, LABEL = "image/encoded", "image/class/label"
@@ -99,6 +103,8 @@ def count_records(path: pathlib.Path) -> int:
     Raises:
         ValueError: If the file ends within a record.
     """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError(f"{path} is no file. Remove it.")
     size, count, place = path.stat().st_size, 0, 0
     with path.open("rb") as file:
         while place < size:
@@ -108,35 +114,80 @@ def count_records(path: pathlib.Path) -> int:
                 place += _FRONT + struct.unpack("<Q", front)[0] + _BEHIND
                 count += 1
             if len(front) < 8 or place > size:
-                raise ValueError(f"{path} ends within record {count}: it is damaged.")
+                file.seek(0)
+                is_packed = file.read(3) == b"\x1f\x8b\x08"
+                what = "compressed; write it uncompressed" if is_packed else "damaged"
+                raise ValueError(f"{path} ends within record {count}: it is {what}.")
     return count
 
 
 def _check(path: pathlib.Path, classes: int) -> None:
-    """Looks at the first record, so that a training does not end by it."""
-    first = next(iter(tf.data.TFRecordDataset(os.fspath(path)).take(1)), None)
+    """Looks at the first record: one that is of another kind shows it at once."""
+    first = next(iter(tf.data.TFRecordDataset(os.fsencode(path)).take(1)), None)
     if first is None:
         raise ValueError(f"{path} holds no record.")
+    problem = _parsed(first.numpy(), classes)
+    if isinstance(problem, str):
+        raise ValueError(f"{path} {problem}")
+
+
+def entries_of(files: Sequence[str], classes: int, channels: int) -> Iterator[Entry]:
+    """Yields the records of files, for `check`.
+
+    Args:
+        files: Paths of the files.
+        classes: Number of classes.
+        channels: How many channels the images are to have.
+    """
+    for file in files:
+        number = 0
+        records = iter(tf.data.TFRecordDataset(os.fsencode(file)))
+        while True:
+            name = f"{file}, record {number + 1:,},"
+            try:
+                record = next(records, None)
+            except tf.errors.OpError as error:
+                text = f"and all behind it: {error.message}"
+                yield name, functools.partial(str, text)
+                break
+            if record is None:
+                break
+            content = record.numpy()
+            yield name, functools.partial(_problem, content, classes, channels)
+            number += 1
+
+
+def _problem(record: bytes, classes: int, channels: int) -> str | None:
+    """Returns what is wrong with a record, `None` if nothing is."""
+    image = _parsed(record, classes)
+    return image if isinstance(image, str) else image_problem(image, channels)
+
+
+def _parsed(record: bytes, classes: int) -> bytes | str:
+    """Returns the image of a record, or what is wrong with the record."""
     example = tf.train.Example()
     try:
-        example.ParseFromString(first.numpy())
-    except Exception as error:  # Protocol buffers have an error of each version.
-        raise ValueError(f"{path} holds no tf.train.Example.") from error
+        example.ParseFromString(record)
+    except Exception:  # Protocol buffers have an error of each version.
+        return "holds no tf.train.Example."
     given = example.features.feature
-    if not given[IMAGE].bytes_list.value or not given[LABEL].int64_list.value:
-        names = sorted(set(given) - {IMAGE, LABEL})
-        raise ValueError(
-            f"{path} needs the features {IMAGE!r} (bytes) and {LABEL!r} (int64). "
-            f"Received: {', '.join(names) or 'others'}"
+    images, labels = given[IMAGE].bytes_list.value, given[LABEL].int64_list.value
+    if given[LABEL].float_list.value:
+        return f"has a float as {LABEL!r}. Classes are integers (int64) from 0."
+    if len(images) != 1 or len(labels) != 1:
+        others = ", ".join(sorted(set(given) - {IMAGE, LABEL}))
+        return (
+            f"needs the features {IMAGE!r} (bytes) and {LABEL!r} (int64), one of each. "
+            f"Received: {others or f'{len(images)} and {len(labels)} of them'}"
         )
-    label = given[LABEL].int64_list.value[0]
-    if not 0 <= label < classes:
-        raise ValueError(_outside(path, label, classes))
+    if not 0 <= labels[0] < classes:
+        return _outside(labels[0], classes)
+    return images[0]
 
 
-def _outside(path: object, label: object, classes: int) -> str:
+def _outside(label: object, classes: int) -> str:
     return (
-        f"{path} has the label {label}, and {_LABELS} has {classes} classes, from 0 to "
+        f"has the label {label}, and {_LABELS} has {classes} classes, from 0 to "
         f"{classes - 1}."
     )
 
@@ -160,12 +211,12 @@ def examples_of(
         example = tf.io.parse_single_example(record, wanted)
         label = example[LABEL]
         known = tf.debugging.Assert(
-            (label >= 0) & (label < classes), [_outside("A file", "", classes), label]
+            (label >= 0) & (label < classes), ["A file " + _outside("", classes), label]
         )
         with tf.control_dependencies([known]):
             return example[IMAGE], tf.identity(label)
 
-    names = tf.constant(files)
+    names = tf.constant([*map(os.fsencode, files)])
     return (
         tf.data.Dataset.from_tensor_slices(order)
         .map(lambda index: names[index])

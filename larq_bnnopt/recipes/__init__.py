@@ -4,12 +4,14 @@ from larq_bnnopt.recipes.distillation import Distiller
 from larq_bnnopt.recipes.divergence import TrainingDivergedError
 from larq_bnnopt.recipes.evaluation import Evaluation, evaluate
 from larq_bnnopt.recipes.fine_tune import FineTune
+from larq_bnnopt.recipes.fitting import load_data_for
 from larq_bnnopt.recipes.histories import (
     HEADING,
     History,
     find_runs,
     plot_histories,
 )
+from larq_bnnopt.recipes.locking import RunInUseError
 from larq_bnnopt.recipes.models import load_model, trusted_models
 from larq_bnnopt.recipes.one_step import OneStep
 from larq_bnnopt.recipes.pages import write_page
@@ -45,12 +47,14 @@ __all__ = [
     "Recalibration",
     "Recipe",
     "Run",
+    "RunInUseError",
     "TrainingDivergedError",
     "TwoStep",
     "evaluate",
     "field_names",
     "find_runs",
     "images_of",
+    "load_data_for",
     "load_model",
     "next_folder",
     "plan",

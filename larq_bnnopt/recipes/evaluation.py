@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from larq_bnnopt.datasets import Dataset
+from larq_bnnopt.texts import drawable
 
 _SHOWN_CONFUSIONS = 10
 # Of a picture: names of classes, and shares in the cells.
@@ -154,8 +155,9 @@ class Evaluation:
         axes.set_ylabel("true")
         if classes <= _MOST_NAMES:
             ticks = range(classes)
-            axes.set_xticks(ticks, self.class_names, rotation=45, ha="right")
-            axes.set_yticks(ticks, self.class_names)
+            names = [*map(drawable, self.class_names)]
+            axes.set_xticks(ticks, names, rotation=45, ha="right")
+            axes.set_yticks(ticks, names)
         if classes <= _MOST_CELLS:
             for (row, column), share in np.ndenumerate(percent):
                 if share:

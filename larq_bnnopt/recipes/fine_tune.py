@@ -8,9 +8,12 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from larq_bnnopt import datasets
+from larq_bnnopt.datasets.loading import ImageShape
+from larq_bnnopt.recipes.fitting import image_shape_of
 from larq_bnnopt.recipes.hardening import require_signs
 from larq_bnnopt.recipes.models import load_model
 from larq_bnnopt.recipes.recipe import Recipe
+from larq_bnnopt.recipes.runs import model_file
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,8 +29,8 @@ class FineTune(Recipe):
     kernels are (`initial_inertia`).
 
     Attributes:
-        start: File of the trained model: a classifier that ends with a dense layer, and
-            perhaps a softmax.
+        start: File of the trained model, or the folder of its run: a classifier that
+            ends with a dense layer, and perhaps a softmax.
         head_epochs: Epochs of the new classifier alone; 0 for none.
         initial_inertia: Of Diode, at least 0: how long kernels outlast first votes.
 
@@ -69,22 +72,20 @@ class FineTune(Recipe):
 
     def files(self) -> dict[str, str]:
         """Returns the paths of the files that the training reads, by field."""
-        return {**super().files(), "start": self.start}
+        return {**super().files(), "start": model_file(self.start)}
 
     def stage_epochs(self) -> tuple[int, ...]:
         """Returns the epochs of the classifier, if there are any, and of all."""
         return (*((self.head_epochs,) if self.head_epochs else ()), self.epochs)
 
-    def image_shape(self) -> tuple[int, int, int] | None:
+    def image_shape(self) -> ImageShape | None:
         """Returns the shape of the images that the trained model takes."""
-        return self._shape_for(load_model(self.start))
+        return image_shape_of(load_model(self.start))
 
-    def _shape_for(self, model: tf.keras.Model) -> tuple[int, int, int] | None:
-        """Returns the shape of the images that a model takes."""
-        shape = tuple(model.input_shape[1:])
-        if len(shape) != 3 or None in shape:
-            raise ValueError(f"{self.start} takes no images of one size, but {shape}.")
-        return shape
+    @property
+    def takes_default_size(self) -> bool:
+        """Never: the trained model has a size."""
+        return False
 
     def build(
         self,

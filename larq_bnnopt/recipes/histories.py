@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from larq_bnnopt.recipes.runs import Run
+from larq_bnnopt.texts import drawable
 
 _CURVES = {
     "val_accuracy": "accuracy on the test images",
@@ -50,15 +51,15 @@ class History:
         """
         recipe = run.read_recipe()
         rows: list[dict[str, str]] = []
-        if run.history.exists():
-            with run.history.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
         try:
+            if run.history.exists():
+                with run.history.open(newline="", encoding="utf-8") as file:
+                    rows = list(csv.DictReader(file))
             columns = {
                 name: np.array([float(row[name] or "nan") for row in rows])
                 for name in (rows[0] if rows else {})
             }
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, KeyError, csv.Error) as error:
             raise ValueError(f"{run.history} is damaged: {error}") from error
         anew = run.read_recalibration()
         return cls(
@@ -163,7 +164,10 @@ def plot_histories(histories: Sequence[History], path: str | os.PathLike[str]) -
             if history.last(name) is not None:
                 epochs = history.columns["epoch"] + 1
                 axes.plot(
-                    epochs, history.columns[name], ".-", label=history.folder.name
+                    epochs,
+                    history.columns[name],
+                    ".-",
+                    label=drawable(history.folder.name),
                 )
         if name == "flip_ratio" and any(
             (h.columns.get(name, np.zeros(1)) > 0).any() for h in histories

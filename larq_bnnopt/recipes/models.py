@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import os
+import pathlib
+import tempfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,6 +15,7 @@ import tensorflow as tf
 import larq_bnnopt.optimizers
 import larq_bnnopt.recipes.losses  # noqa: F401  (likewise)
 from larq_bnnopt.recipes.code_in_models import UntrustedModelError, refuse_code
+from larq_bnnopt.recipes.runs import model_file
 
 _trusted = contextvars.ContextVar("_trusted", default=False)
 
@@ -48,7 +51,7 @@ def load_model(
     """Loads a Keras model with its optimizer, and runs no code that its file holds.
 
     Args:
-        path: A file that `model.save` wrote.
+        path: A file that `model.save` wrote, or the folder of a run.
         custom_objects: Classes and functions by name, as for Keras's `load_model`.
             Defaults to `None`.
         safe_mode: Whether to refuse what would run or read more than weights: Lambda
@@ -64,15 +67,15 @@ def load_model(
     """
     import zoo_extensions  # noqa: F401  (likewise)
 
-    if not os.path.exists(path):
-        raise FileNotFoundError(f"{os.fspath(path)} does not exist.")
+    path = model_file(path)
     safe = not _trusted.get() if safe_mode is None else safe_mode
     try:
         if safe:
             refuse_code(path, custom_objects)
-        model = tf.keras.models.load_model(
-            path, custom_objects=custom_objects, safe_mode=safe
-        )
+        with _in_utf_8(path) as readable:
+            model = tf.keras.models.load_model(
+                readable, custom_objects=custom_objects, safe_mode=safe
+            )
     except UntrustedModelError:
         raise
     except Exception as error:  # A damaged file fails in many ways.
@@ -85,3 +88,15 @@ def load_model(
             f"{os.fspath(path)} holds no Keras model, but {type(model).__name__}."
         )
     return model
+
+
+@contextlib.contextmanager
+def _in_utf_8(path: str | os.PathLike[str]) -> Iterator[str]:
+    """Yields a path that TensorFlow can read, also where a name is not UTF-8."""
+    if os.fsencode(path).decode("utf-8", "ignore") == os.fspath(path):
+        yield os.fspath(path)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        link = pathlib.Path(folder, f"model{pathlib.Path(path).suffix}")
+        link.symlink_to(pathlib.Path(path).absolute())
+        yield os.fspath(link)

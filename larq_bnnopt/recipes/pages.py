@@ -7,11 +7,13 @@ import html
 import io
 import os
 import pathlib
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
 import tensorflow as tf
 
+from larq_bnnopt import writing
 from larq_bnnopt.callbacks import plot_flips, summaries
 from larq_bnnopt.recipes.histories import History, plot_histories
 from larq_bnnopt.recipes.runs import Run
@@ -68,10 +70,20 @@ def write_page(run: Run, path: str | os.PathLike[str] | None = None) -> pathlib.
         + "\n</body></html>\n"
     )
     target = pathlib.Path(path or run.folder / "report.html")
-    temporary = target.with_name(f".{target.name}.part")
-    temporary.write_text(page, encoding="utf-8")
-    os.replace(temporary, target)
+    writing.write_text(target, page)
     return target
+
+
+def try_to_write_page(run: Run) -> None:
+    """Writes the page of a run, or warns: no page is worth a training."""
+    try:
+        write_page(run)
+    except Exception as error:  # A drawing fails in many ways.
+        warnings.warn(
+            f"The page of {run.folder} could not be written ({error}). The training "
+            f"goes on; to try again: bnnopt report {run.folder}",
+            stacklevel=2,
+        )
 
 
 class Page(tf.keras.callbacks.Callback):
@@ -87,7 +99,7 @@ class Page(tf.keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Writes `report.html`."""
-        write_page(self._run)
+        try_to_write_page(self._run)
 
 
 def _figures(history: History) -> Iterable[tuple[str, str]]:

@@ -27,6 +27,9 @@ class Plan:
         ops: OPs of the papers' rule for one image, binary operations / 64 + the others.
         steps_per_epoch: Batches of an epoch.
         seconds_per_step: Median time of a few measured batches, with their data.
+        image_shape: What the images become, (height, width, channels).
+        stored_size: About how high and wide they are stored, `None` where that is it.
+        notes: What was chosen and may not be what is wanted.
     """
 
     recipe: Recipe
@@ -36,6 +39,9 @@ class Plan:
     ops: float
     steps_per_epoch: int
     seconds_per_step: float
+    image_shape: tuple[int, int, int]
+    stored_size: tuple[int, int] | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def steps(self) -> int:
@@ -46,7 +52,8 @@ class Plan:
         """Returns recipe and figures as pairs of a label and a text."""
         hours, rest = divmod(self.steps * self.seconds_per_step, 3600)
         return [
-            *((name, str(value)) for name, value in self.recipe.as_dict().items()),
+            *given(self.recipe, "image_size"),
+            ("images", self._images()),
             ("training images", f"{self.images:,}"),
             (
                 "parameters",
@@ -59,20 +66,49 @@ class Plan:
             ),
             ("a batch", f"{1000 * self.seconds_per_step:.0f} ms on this machine"),
             ("all batches", f"{hours:.0f} h {rest / 60:.0f} min, tests not counted"),
+            *(("note", note) for note in self.notes),
         ]
+
+    def _images(self) -> str:
+        """Returns how large they are, and who chose that."""
+        height, width, channels = self.image_shape
+        text = f"{width} x {height} x {channels}"
+        if self.stored_size is None:
+            return f"{text}, as they are"
+        default = self.recipe.takes_default_size
+        return (
+            f"{text}{', the default' if default else ''}; stored as about "
+            f"{self.stored_size[1]} x {self.stored_size[0]}"
+        )
+
+
+def given(recipe: Recipe, *others: str) -> list[tuple[str, str]]:
+    """Returns what a recipe says as pairs of a label and a text.
+
+    Args:
+        recipe: The recipe.
+        *others: Fields that are told in another way.
+    """
+    return [
+        (name, str(value))
+        for name, value in recipe.as_dict().items()
+        if value not in (None, "") and name not in others
+    ]
 
 
 def plan(recipe: Recipe) -> Plan:
     """Builds what a recipe would train, and measures a few steps of it.
 
     Args:
-        recipe: The recipe; its last stage is measured. Nothing is written.
+        recipe: The recipe; its last stage is measured. Nothing is written, and nothing
+            downloaded.
 
     Returns:
         The plan.
 
     Raises:
         ValueError: If the recipe names no model or data set.
+        NotDownloadedError: If the data set is not here; it says how large it is.
 
     Example:
         >>> from larq_bnnopt.recipes import OneStep
@@ -82,7 +118,8 @@ def plan(recipe: Recipe) -> Plan:
     """
     import zoo_extensions as zx
 
-    data = recipe.load_data()
+    data = recipe.load_data(download=False)
+    data.check()
     model = recipe.build(0, data)
     last = len(recipe.stage_epochs()) - 1
     for stage in range(1, last + 1):
@@ -109,4 +146,7 @@ def plan(recipe: Recipe) -> Plan:
         ops=counts.ops,
         steps_per_epoch=data.steps_per_epoch,
         seconds_per_step=statistics.median(times[_FIRST_STEPS:]),
+        image_shape=data.input_shape,
+        stored_size=data.stored_size,
+        notes=tuple(recipe.notes(data)),
     )

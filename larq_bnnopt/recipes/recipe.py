@@ -13,10 +13,13 @@ import tensorflow as tf
 
 from larq_bnnopt import datasets, schedules
 from larq_bnnopt.callbacks import binary_kernels
+from larq_bnnopt.datasets.loading import ImageShape
 from larq_bnnopt.optimizers import CaseOptimizer, Diode, GradientFilter, memory
+from larq_bnnopt.recipes.fitting import image_shape_of
 from larq_bnnopt.recipes.hardening import hardening
 from larq_bnnopt.recipes.losses import Crossentropy
 from larq_bnnopt.recipes.models import load_model
+from larq_bnnopt.recipes.runs import model_file
 
 # The constants that fit a run of a number of steps.
 _FITTING: dict[str, Callable[[int], dict[str, float]]] = {
@@ -70,7 +73,8 @@ class Recipe:
             run (`Diode.for_steps`, `GradientFilter.for_steps`).
         beta: Of Diode, likewise.
         gamma: Of the gradient filter, likewise.
-        teacher: File of a Keras model whose answers the model learns, `None` for none.
+        teacher: File of a Keras model whose answers the model learns, or the folder of
+            its run; `None` for none.
         temperature: What the logits of both are divided by before the comparison.
         hard_labels: Share of the loss that the true labels keep beside a teacher, in
             [0, 1].
@@ -256,14 +260,17 @@ class Recipe:
         """Returns the recipe, and of which scheme it is, as plain data for JSON."""
         return {"kind": self.kind, **dataclasses.asdict(self)}
 
-    def load_data(self, model: tf.keras.Model | None = None) -> datasets.Dataset:
+    def load_data(
+        self, model: tf.keras.Model | None = None, download: bool = True
+    ) -> datasets.Dataset:
         """Loads the data set.
 
         Args:
             model: The trained model, which says how large its images are. Defaults to
                 `None`, where it is not trained yet.
+            download: Whether to download what is not here. Defaults to `True`.
         """
-        shape = self.image_shape() if model is None else self._shape_for(model)
+        shape = self.image_shape() if model is None else image_shape_of(model)
         return datasets.load(
             self.dataset,
             batch_size=self.batch_size,
@@ -271,20 +278,45 @@ class Recipe:
             augment=self.augment,
             data_dir=self.data_dir,
             image_shape=shape,
+            download=download,
         )
 
-    def _shape_for(self, model: tf.keras.Model) -> tuple[int, int, int] | None:
-        """Returns the shape of images of any size for a trained model."""
-        return self.image_shape()
-
-    def image_shape(self) -> tuple[int, int, int] | None:
+    def image_shape(self) -> ImageShape | None:
         """Returns what images of any size become, `None` for the default."""
         size = self.image_size
         return None if size is None else (size, size, 3)
 
+    @property
+    def takes_default_size(self) -> bool:
+        """Whether nobody said what size images of any size become."""
+        return self.image_size is None
+
+    def notes(self, data: datasets.Dataset) -> list[str]:
+        """Returns what was chosen for the user and may not be what is wanted.
+
+        Args:
+            data: The data set, as loaded for the training.
+        """
+        stored, (height, width, channels) = data.stored_size, data.input_shape
+        notes = []
+        if self.takes_default_size and stored and max(stored) < min(height, width):
+            size = max(stored)
+            notes.append(
+                f"The images of {data.name} are about {stored[1]} x {stored[0]} and "
+                f"are enlarged to {width} x {height}, the default. "
+                f"image_size={size} (--image-size {size}) trains many times faster."
+            )
+        if channels == 1 and data.is_stored_in_colour:
+            notes.append(
+                f"The images of {data.name} have colours, and the model takes grey "
+                f"ones ({width} x {height} x 1): the colours are dropped. Start from "
+                "a model that takes 3 channels to use them."
+            )
+        return notes
+
     def files(self) -> dict[str, str]:
         """Returns the paths of the files that the training reads, by field."""
-        return {} if self.teacher is None else {"teacher": self.teacher}
+        return {} if self.teacher is None else {"teacher": model_file(self.teacher)}
 
     def load_teacher(self) -> tf.keras.Model | None:
         """Loads the teacher, if there is one."""

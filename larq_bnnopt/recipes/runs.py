@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
+from larq_bnnopt import writing
+from larq_bnnopt.recipes.locking import NAME, RunLock
 from larq_bnnopt.recipes.recalibration import Recalibration
 
 VERSIONED = (
@@ -23,6 +25,16 @@ VERSIONED = (
     "larq-zoo",
     "larq-compute-engine",
     "numpy",
+)
+# What a run has before its first epoch is complete.
+_OF_NO_EPOCH = (
+    "config.json",
+    "flips.csv",
+    "flips_layers.csv",
+    "flips_state.npz",
+    "flips.png",
+    # Written before the model of the epoch.
+    "history.csv",
 )
 
 
@@ -48,17 +60,29 @@ class Run:
         """
         cls.refuse_existing(folder)
         folder = pathlib.Path(folder)
-        folder.mkdir(parents=True)
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:  # Another process was faster, or a parent is a file.
+            cls.refuse_existing(folder)
+            raise
         return cls(folder)
 
     @staticmethod
     def refuse_existing(folder: str | os.PathLike[str]) -> None:
-        """Raises FileExistsError if there is such a folder or file."""
-        if pathlib.Path(folder).exists():
+        """Raises FileExistsError if there is such a folder, file or broken link."""
+        if os.path.lexists(folder):
             raise FileExistsError(
                 f"{os.fspath(folder)} exists and is not overwritten. Name another "
                 "folder, or go on with its training by --resume."
             )
+
+    def locked(self) -> RunLock:
+        """Returns the lock of the folder, taken: for what writes to it.
+
+        Raises:
+            RunInUseError: If another process holds it, or this one already does.
+        """
+        return RunLock(self.folder)
 
     @property
     def config(self) -> pathlib.Path:
@@ -94,7 +118,14 @@ class Run:
         """Returns what that did, `None` where it was not done."""
         if not self.recalibration.exists():
             return None
-        return Recalibration(**json.loads(self.recalibration.read_text("utf-8")))
+        try:
+            content = json.loads(self.recalibration.read_text("utf-8"))
+            return Recalibration(**content)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise ValueError(
+                f"{self.recalibration} is damaged ({error}). Remove it; it is made "
+                "anew when the run is resumed."
+            ) from error
 
     @property
     def previous(self) -> pathlib.Path:
@@ -136,9 +167,8 @@ class Run:
         Raises:
             ValueError: By what has changed since the run began.
         """
-        content = json.loads(self.config.read_text(encoding="utf-8"))
-        now = {"recipe": _digest(content["recipe"]), **facts}
-        began = content.get("began_with", now)
+        now = {"recipe": _digest(self.read_recipe()), **facts}
+        began = self.read_facts() or now
         changed = [name for name in began if began[name] != now.get(name)]
         if changed:
             raise ValueError(
@@ -148,9 +178,8 @@ class Run:
 
     def warn_of_other_threads(self) -> None:
         """Warns if the run began with other threads, so that sums are rounded anew."""
-        content = json.loads(self.config.read_text(encoding="utf-8"))
-        began, now = content.get("threads"), threads()
-        if began is not None and began != now:
+        began, now = self._read_part("threads"), threads()
+        if began and began != now:
             warnings.warn(
                 f"{self.folder} began with the threads {began} and goes on with {now}. "
                 "It trains as well, but no longer equals, in every bit, a run that was "
@@ -163,16 +192,16 @@ class Run:
 
         Raises:
             FileNotFoundError: If the folder holds no run.
-            ValueError: If its configuration is damaged, or a link leads out of it.
+            ValueError: If its configuration is damaged, or that of something else, or a
+                link leads out of it.
         """
-        if not self.config.is_file():
-            raise FileNotFoundError(f"{self.folder} is no run: it has no config.json.")
+        if "recipe" not in self._read_config():
+            raise ValueError(
+                f"{self.config} is of no run: it has no recipe, which `bnnopt train` "
+                "writes."
+            )
         self._refuse_links()
-        try:
-            recipe = json.loads(self.config.read_text(encoding="utf-8"))["recipe"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{self.config} is damaged: {error!r}") from error
-        return recipe
+        return self._read_part("recipe")
 
     def _refuse_links(self) -> None:
         """Refuses a folder from elsewhere that has what is written to lie outside."""
@@ -187,13 +216,31 @@ class Run:
 
     def read_versions(self) -> dict[str, str]:
         """Returns the versions that began the run, none where they are not known."""
-        content = json.loads(self.config.read_text(encoding="utf-8"))
-        return dict(content.get("versions", {}))
+        return self._read_part("versions")
+
+    def _read_part(self, name: str) -> dict[str, Any]:
+        """Returns a part of the configuration, empty where it has none."""
+        part = self._read_config().get(name) or {}
+        if not isinstance(part, dict):
+            raise ValueError(
+                f"{self.config} is damaged: its {name!r} is no object, but {part!r:.60}"
+            )
+        return part
+
+    def _read_config(self) -> dict[str, Any]:
+        if not self.config.is_file():
+            raise FileNotFoundError(f"{self.folder} is no run: it has no config.json.")
+        try:
+            content = json.loads(self.config.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{self.config} is damaged: {error}") from error
+        if not isinstance(content, dict):
+            raise ValueError(f"{self.config} is damaged: it is {content!r:.60}.")
+        return content
 
     def read_facts(self) -> dict[str, Any]:
         """Returns what must be the same when the run goes on, as it began."""
-        content = json.loads(self.config.read_text(encoding="utf-8"))
-        return dict(content.get("began_with", {}))
+        return self._read_part("began_with")
 
     def drop_results(self) -> None:
         """Removes what was made from the model, which is to be trained further."""
@@ -202,14 +249,51 @@ class Run:
 
     def drop_unfinished(self) -> None:
         """Removes files that were being written."""
-        for path in self.folder.glob(".*.part*"):
+        for path in writing.unfinished(self.folder):
+            path.unlink(missing_ok=True)
+
+    def drop_untrained(self) -> None:
+        """Removes a run that trained nothing, unless there is more in its folder."""
+        self.drop_unfinished()
+        paths = [path for path in self.folder.iterdir() if path.name != NAME]
+        if any(path.name not in _OF_NO_EPOCH or path.is_dir() for path in paths):
+            return
+        for path in paths:
             path.unlink()
+        (self.folder / NAME).unlink(missing_ok=True)
+        self.folder.rmdir()
 
     def write_text(self, name: str, content: str) -> None:
         """Writes a file of the folder whole or not at all."""
-        temporary = self.folder / f".{name}.part"
-        temporary.write_text(content, encoding="utf-8")
-        os.replace(temporary, self.folder / name)
+        writing.write_text(self.folder / name, content)
+
+
+def model_file(path: str | os.PathLike[str]) -> str:
+    """Returns the model of a run for its folder, and every other path as it is.
+
+    Args:
+        path: A model's file, or the folder of a run.
+
+    Raises:
+        FileNotFoundError: If there is neither, or the run has no complete epoch.
+
+    Example:
+        >>> model_file("no_such_folder")
+        Traceback (most recent call last):
+        ...
+        FileNotFoundError: no_such_folder does not exist.
+    """
+    run = Run(path)
+    if not run.folder.exists():
+        raise FileNotFoundError(f"{os.fspath(path)} does not exist.")
+    if not run.config.is_file():
+        return os.fspath(path)
+    if not run.model.exists():
+        raise FileNotFoundError(
+            f"The run {run.folder} has no model yet: no epoch is complete. Go on with "
+            f"it: bnnopt train --resume {run.folder}"
+        )
+    return os.fspath(run.model)
 
 
 def next_folder(parent: str | os.PathLike[str], name: str) -> pathlib.Path:
@@ -234,11 +318,15 @@ def _digest(recipe: dict[str, Any]) -> str:
 
 
 def digest_of_file(path: str | os.PathLike[str]) -> str:
-    """Returns the SHA-256 of a file's content."""
-    digest = hashlib.sha256()
-    with pathlib.Path(path).open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
+    """Returns the SHA-256 of a file's content, or of all files of a folder."""
+    digest, path = hashlib.sha256(), pathlib.Path(path)
+    below = sorted(path.rglob("*")) if path.is_dir() else [path]
+    for one in (one for one in below if one.is_file()):
+        if one != path:
+            digest.update(os.fsencode(one.relative_to(path)))
+        with one.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
     return digest.hexdigest()
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from larq_bnnopt.recipes.locking import NAME as LOCK
+
 STRATEGIES = ("mirrored", "multi_worker")
 
 
@@ -80,7 +82,8 @@ def own_folder(
     with tempfile.TemporaryDirectory() as parent:
         copy = pathlib.Path(parent, folder.name)
         if folder.exists():
-            shutil.copytree(folder, copy)
+            # Each has a lock of its own.
+            shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(LOCK))
         # The chief changes its folder only when all have their copies.
         _wait_for_all(strategy)
         yield copy

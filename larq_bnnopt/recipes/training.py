@@ -10,7 +10,7 @@ import json
 import os
 import pathlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -26,9 +26,10 @@ from larq_bnnopt.recipes.divergence import (
     first_not_finite,
 )
 from larq_bnnopt.recipes.fine_tune import FineTune
+from larq_bnnopt.recipes.fitting import require_classes
 from larq_bnnopt.recipes.models import load_model
 from larq_bnnopt.recipes.one_step import OneStep
-from larq_bnnopt.recipes.pages import Page, write_page
+from larq_bnnopt.recipes.pages import Page, try_to_write_page
 from larq_bnnopt.recipes.recalibration import Recalibration, recalibrate
 from larq_bnnopt.recipes.recipe import Recipe, one_of
 from larq_bnnopt.recipes.runs import Run, digest_of_file
@@ -40,6 +41,7 @@ from larq_bnnopt.recipes.strategies import (
     writes,
 )
 from larq_bnnopt.recipes.two_step import TwoStep
+from larq_bnnopt.writing import replacing
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -64,6 +66,7 @@ def train(
     folder: str | os.PathLike[str],
     callbacks: Sequence[tf.keras.callbacks.Callback] = (),
     strategy: tf.distribute.Strategy | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tf.keras.Model:
     """Trains a model and leaves the files of the run in a new folder.
 
@@ -78,6 +81,8 @@ def train(
         strategy: How several devices or machines train it together, see
             `strategy_of`; the batch size is that of all. Only the chief writes to the
             folder. Defaults to `None`, one device.
+        progress: Told, while images are looked at before the training, how many were
+            and how many there are. Defaults to `None`.
 
     Returns:
         The trained model.
@@ -85,7 +90,9 @@ def train(
     Raises:
         FileExistsError: If the folder exists.
         FileNotFoundError: If the recipe's teacher does not exist.
-        ValueError: If the recipe names no model or data set; no folder is made then.
+        ValueError: If the recipe names no model or data set, or one with images or
+            labels that cannot be used; no folder is left then, nor after any other
+            error before the first epoch is complete.
         TrainingDivergedError: If the loss becomes NaN, with what was NaN first. The
             last good epoch is kept.
 
@@ -102,23 +109,33 @@ def train(
     if writes(strategy):
         Run.refuse_existing(folder)
     data = recipe.load_data()
+    data.check(progress)
     with strategy.scope():
         model = recipe.build(0, data)
+        require_classes(model, data)
+        for note in recipe.notes(data):
+            warnings.warn(note, stacklevel=2)
         teacher = recipe.load_teacher()
         trainer_of(recipe, model, teacher)  # Refuses a teacher that does not fit.
     with own_folder(strategy, pathlib.Path(folder)) as own:
         run = Run.create(own)
-        run.write_config(
-            recipe.resolved(data.steps_per_epoch).as_dict(), _facts(recipe, data)
-        )
-        training = _Training(recipe, run, data, teacher, callbacks, strategy)
-        return training.go_on(model, _start(model), stage=0, done=0)
+        with run.locked():
+            run.write_config(
+                recipe.resolved(data.steps_per_epoch).as_dict(), _facts(recipe, data)
+            )
+            training = _Training(recipe, run, data, teacher, callbacks, strategy)
+            try:
+                return training.go_on(model, _start(model), stage=0, done=0)
+            except Exception:
+                run.drop_untrained()
+                raise
 
 
 def resume(
     run: Run,
     callbacks: Sequence[tf.keras.callbacks.Callback] = (),
     strategy: tf.distribute.Strategy | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tf.keras.Model:
     """Goes on with a run from its last complete epoch.
 
@@ -131,19 +148,21 @@ def resume(
         callbacks: Further Keras callbacks. Defaults to none.
         strategy: As for `train`; it need not be the one that the run began with, but
             sums are then rounded otherwise. Defaults to `None`, one device.
+        progress: As for `train`. Defaults to `None`.
 
     Returns:
         The trained model; of a run that was complete, as it was.
 
     Raises:
         FileNotFoundError: If the folder holds no run.
+        RunInUseError: If another training or conversion writes to the folder.
         ValueError: If its configuration or model is damaged.
     """
     strategy = strategy or strategy_of(None)
     recipe = recipe_of(run)
     check_batch_size(strategy, recipe.batch_size)
-    with own_folder(strategy, run.folder) as own:
-        return _resume(Run(own), recipe, callbacks, strategy)
+    with own_folder(strategy, run.folder) as own, Run(own).locked():
+        return _resume(Run(own), recipe, callbacks, strategy, progress)
 
 
 def _resume(
@@ -151,19 +170,20 @@ def _resume(
     recipe: Recipe,
     callbacks: Sequence[tf.keras.callbacks.Callback],
     strategy: tf.distribute.Strategy,
+    progress: Callable[[int, int], None] | None,
 ) -> tf.keras.Model:
     data = recipe.load_data()
     run.check_unchanged(_facts(recipe, data))
+    data.check(progress)
     stage = _stage(run, recipe)
     epochs = recipe.stage_epochs()
     with strategy.scope():
         model, done = _newest(run), 0
     if model is not None:
+        require_classes(model, data)
         done = _epochs_of(model, data)
     if stage == len(epochs) - 1 and model is not None and done >= epochs[stage]:
-        # The process may have ended between the last epoch and the picture.
-        if run.flips.exists() and not run.picture.exists():
-            plot_flips(run.flips, run.picture)
+        _complete_pictures(run)
         return _finished(recipe, run, data, model)
     run.warn_of_other_threads()
     with strategy.scope():
@@ -180,6 +200,15 @@ def _resume(
         run.flips.unlink(missing_ok=True)
     training = _Training(recipe, run, data, teacher, callbacks, strategy)
     return training.go_on(model, start, stage, done)
+
+
+def _complete_pictures(run: Run) -> None:
+    """Draws what the process may not have drawn that ended behind the last epoch."""
+    run.drop_unfinished()
+    if run.flips.exists() and not run.picture.exists():
+        with replacing(run.picture) as picture:
+            plot_flips(run.flips, picture)
+    try_to_write_page(run)
 
 
 def recipe_of(run: Run) -> Recipe:
@@ -332,7 +361,7 @@ def _finished(
     result = Recalibration(number, before, _accuracy(model, data))
     save_model(run, model)
     run.write_text("recalibration.json", json.dumps(dataclasses.asdict(result)))
-    write_page(run)
+    try_to_write_page(run)
     return model
 
 
@@ -342,11 +371,10 @@ def _accuracy(model: tf.keras.Model, data: datasets.Dataset) -> float:
 
 def save_model(run: Run, model: tf.keras.Model) -> None:
     """Replaces the model of a run, and keeps the one before."""
-    temporary = run.folder / ".model.part.keras"
-    model.save(temporary)
-    if run.model.exists():
-        os.replace(run.model, run.previous)
-    os.replace(temporary, run.model)
+    with replacing(run.model) as temporary:
+        model.save(temporary)
+        if run.model.exists():
+            os.replace(run.model, run.previous)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -431,14 +459,28 @@ class _Training:
             )
         except TrainingDivergedError as error:
             raise self._explained(error, stage, watch.epoch) from None
+        except tf.errors.ResourceExhaustedError as error:
+            raise MemoryError(
+                f"The memory does not hold a batch of {self.recipe.batch_size} images. "
+                "Give a smaller batch_size, and as many more accumulate_steps for the "
+                "same steps."
+            ) from error
+        except tf.errors.OpError:
+            # An image or a record may have changed meanwhile.
+            data.check(again=True)
+            raise
         except OSError as error:
             if error.errno not in _NO_ROOM:
                 raise
             run.drop_unfinished()
+            advice = (
+                "What was saved before is still there; free some room, and go on with "
+                "the run"
+                if run.model.exists()
+                else "Free some room, and begin anew"
+            )
             raise OSError(
-                error.errno,
-                f"{run.folder} has no room for more ({error}). What was saved before "
-                "is still there; free some room, and go on with the run",
+                error.errno, f"{run.folder} has no room for more ({error}). {advice}"
             ) from error
 
     def _explained(

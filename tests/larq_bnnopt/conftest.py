@@ -1,5 +1,6 @@
 """A few real images, so that whole trainings take seconds."""
 
+import os
 import socket
 
 import numpy as np
@@ -36,3 +37,15 @@ def two_addresses():
         return [f"127.0.0.1:{port}" for port in ports]
 
     return find
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_cache_of_the_user(tmp_path_factory):
+    """What was found good in a test is not remembered for the user."""
+    before = os.environ.get("XDG_CACHE_HOME")
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ["XDG_CACHE_HOME"]
+    else:
+        os.environ["XDG_CACHE_HOME"] = before

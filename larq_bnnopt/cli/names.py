@@ -1,0 +1,101 @@
+"""The names that commands take, known without TensorFlow: wrong ones are told at once.
+
+tests/larq_bnnopt/cli/test_one_way.py checks that they are all there are.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import pathlib
+from collections.abc import Sequence
+
+MODELS = (
+    "audio_mlp",
+    "binary_densenet28",
+    "binary_densenet37",
+    "birealnet18",
+    "birealnet20",
+    "birealnet34",
+    "bnext18",
+    "bnext_large",
+    "bnext_middle",
+    "bnext_small",
+    "bnext_tiny",
+    "meliusnet22",
+    "meliusnet29",
+    "meliusnet42",
+    "meliusnet59",
+    "meliusnet_a",
+    "meliusnet_b",
+    "meliusnet_c",
+    "reactnet_a",
+    "reactnet_b",
+    "reactnet_bireal18",
+    "reactnet_bireal34",
+    "reactnet_c",
+    "resnet_e18",
+    "resnet_e34",
+    "tiny_residual_bnn",
+)
+PRESETS = (
+    "gradient_filter_cifar10",
+    "gradient_filter_imagenet",
+    "diode_imagenet",
+    "adambnn_imagenet",
+    "meliusnet_imagenet",
+)
+# Recipe -> the options that it has beside those of all.
+RECIPES: dict[str, tuple[str, ...]] = {
+    "one_step": (),
+    "two_step": ("first_epochs",),
+    "fine_tune": ("start", "head_epochs", "initial_inertia"),
+}
+OPTIMIZERS = ("diode", "gradient_filter", "adam", "sgd")
+REAL_OPTIMIZERS = ("adam", "sgd")
+SCHEDULES = ("cosine", "linear", "step")
+STRATEGIES = ("mirrored", "multi_worker")
+
+
+def require(what: str, value: str | None, known: Sequence[str]) -> None:
+    """Raises a ValueError that names the nearest ones unless a value is known."""
+    if value is not None and value not in known:
+        near = difflib.get_close_matches(value, known, cutoff=0.5) or known
+        raise ValueError(f"No {what} {value!r}. Nearest: {', '.join(near)}.")
+
+
+def require_model(name: str | None) -> None:
+    """Raises a ValueError unless there is such a network, however it is spelled."""
+    if name is None or plain(name) in map(plain, MODELS):
+        return
+    near = [known for known in MODELS if name and name.lower() in known]
+    near = near or difflib.get_close_matches(name, MODELS, cutoff=0.6)
+    hint = f"Nearest: {', '.join(near)}." if near else "`bnnopt models` shows all."
+    raise ValueError(f"No model {name!r}. {hint}")
+
+
+def require_file(path: str | None) -> None:
+    """Raises a FileNotFoundError unless there is such a file or folder."""
+    if path is not None and not os.path.exists(path):
+        raise FileNotFoundError(f"{path} does not exist.")
+
+
+def require_run(folder: str | os.PathLike[str]) -> None:
+    """Raises a FileNotFoundError unless a folder holds a run."""
+    if not pathlib.Path(folder, "config.json").is_file():
+        raise FileNotFoundError(f"{folder} is no run: it has no config.json.")
+
+
+def require_dataset(name: str | None) -> None:
+    """Raises a FileNotFoundError if a name can only be that of a missing folder."""
+    if name is None or os.path.exists(name):
+        return
+    # "cifar10_corrupted/blur" is a name of tensorflow-datasets.
+    is_path = name.startswith((".", "~", os.sep)) or name.count(os.sep) > 1
+    if is_path or name.endswith(os.sep):
+        raise FileNotFoundError(f"The folder {name} does not exist.")
+
+
+def plain(name: str) -> str:
+    """Returns the name of a network without what its spelling may vary in."""
+    return name.lower().replace("_", "").replace("-", "")

@@ -1,0 +1,259 @@
+"""A look at every image before a training, which names those that cannot be read."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import hashlib
+import itertools
+import os
+import pathlib
+import re
+import struct
+from collections.abc import Callable, Iterable, Sequence
+
+import tensorflow as tf
+
+# Pillow, too, takes more for an attack: a file of kilobytes may declare gigabytes.
+MOST_PIXELS = 178_956_970
+_LARGEST_FILE = 1 << 29
+_NAMED = 5
+_CHUNK = 256
+# What is found anew when the check itself changes.
+_VERSION = "1"
+_OTHER_FORMATS = (
+    (b"RIFF", "a WebP image"),
+    (b"II*\0", "a TIFF image"),
+    (b"MM\0*", "a TIFF image"),
+    (b"\0\0\0", "an image of another format, such as HEIC or AVIF"),
+    (b"<", "a text such as SVG or HTML"),
+)
+_READABLE = "JPEG, PNG, GIF or BMP image"
+
+Progress = Callable[[int, int], None]
+# What to call it, and a function that returns what is wrong with it.
+Entry = tuple[str, Callable[[], "str | None"]]
+
+
+def check(
+    place: str, entries: Iterable[Entry], total: int, progress: Progress | None = None
+) -> None:
+    """Looks at all entries of a data set, many at once.
+
+    Args:
+        place: What to call the data set.
+        entries: Its entries.
+        total: How many there are.
+        progress: Called with how many were looked at, and `total`. Defaults to `None`.
+
+    Raises:
+        ValueError: If some cannot be read: how many, and the first of them by name.
+    """
+    found: list[str] = []
+    bad = done = 0
+    entries = iter(entries)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        while chunk := list(itertools.islice(entries, _CHUNK)):
+            problems = pool.map(lambda entry: entry[1](), chunk)
+            for (name, _), problem in zip(chunk, problems):
+                if problem is not None:
+                    bad += 1
+                    found += [f"{name} {problem}"][: max(0, _NAMED - len(found))]
+            done += len(chunk)
+            if progress is not None:
+                progress(min(done, total), total)
+    if bad:
+        more = f"; and {bad - len(found)} more" if bad > len(found) else ""
+        raise ValueError(
+            f"{bad:,} of the {total:,} images of {place} cannot be read: "
+            f"{'; '.join(found)}{more}. Replace or remove them."
+        )
+
+
+def once(
+    files: Sequence[str | os.PathLike[str]], salt: str, look: Callable[[], None]
+) -> None:
+    """Looks at files unless they were found good before and have not changed since.
+
+    Size and time of the last change tell that. What was good is remembered in the
+    user's folder for caches, where there is one to write to.
+
+    Args:
+        files: Paths of the files.
+        salt: What else the result depends on.
+        look: Raises an error unless they are good.
+    """
+    digest = hashlib.sha256(f"{_VERSION} {salt}\n".encode())
+    for file in files:
+        with contextlib.suppress(OSError):  # `look` says what is wrong with it.
+            stat = os.stat(file)
+            line = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}\n"
+            digest.update(os.fsencode(os.path.abspath(file)) + b"\0" + line.encode())
+    parent = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    known = pathlib.Path(parent, "larq_bnnopt", "checked", digest.hexdigest())
+    if known.exists():
+        return
+    look()
+    with contextlib.suppress(OSError):
+        known.parent.mkdir(parents=True, exist_ok=True)
+        known.touch()
+
+
+def file_problem(path: str, channels: int) -> str | None:
+    """Returns what is wrong with an image file, `None` if nothing is.
+
+    Args:
+        path: The file, a regular one.
+        channels: How many channels are wanted, 1 or 3.
+    """
+    try:
+        if os.path.getsize(path) > _LARGEST_FILE:
+            return f"has more than {_LARGEST_FILE >> 20} MiB"
+        content = pathlib.Path(path).read_bytes()
+    except OSError as error:
+        return f"cannot be opened ({error.strerror})"
+    return image_problem(content, channels)
+
+
+def image_problem(content: bytes, channels: int) -> str | None:
+    """Returns what is wrong with an encoded image, `None` if nothing is.
+
+    Args:
+        content: The content of its file.
+        channels: How many channels are wanted, 1 or 3.
+
+    Example:
+        >>> image_problem(b"hello", 3)
+        'is no JPEG, PNG, GIF or BMP image'
+    """
+    if not content:
+        return "is empty"
+    if kind_of(content) is None:
+        for start, name in _OTHER_FORMATS:
+            if content.startswith(start):
+                return f"is {name}, and no {_READABLE}"
+        return f"is no {_READABLE}"
+    size = declared_size(content)
+    if size is not None and size[0] * size[1] > MOST_PIXELS:
+        return f"declares {size[1]} x {size[0]} pixels, more than {MOST_PIXELS:,}"
+    if channels == 1 and kind_of(content) == "jpeg" and _components(content) == 4:
+        return "is a CMYK JPEG, of which TensorFlow makes no grey image"
+    if has_palette_of_colours(content):
+        return "is a BMP with a palette, whose colours TensorFlow ignores"
+    try:
+        decoded(content, channels)
+    except (tf.errors.OpError, ValueError) as error:
+        return f"is damaged ({_short(error)})"
+    return None
+
+
+def decoded(encoded: tf.Tensor, channels: int) -> tf.Tensor:
+    """Decodes an image, the first one of an animation.
+
+    Args:
+        encoded: The content of a JPEG, PNG, GIF or BMP file.
+        channels: 1 or 3.
+
+    Returns:
+        The image, uint8, (height, width, channels).
+    """
+
+    def plain() -> tf.Tensor:
+        # Accurate, so that other decoders, such as Pillow on a board, give the same.
+        return tf.cond(
+            tf.io.is_jpeg(encoded),
+            lambda: tf.io.decode_jpeg(encoded, channels, dct_method="INTEGER_ACCURATE"),
+            lambda: tf.io.decode_image(encoded, channels, expand_animations=False),
+        )
+
+    def grey() -> tf.Tensor:
+        image = tf.io.decode_image(encoded, 3, expand_animations=False)
+        return tf.image.rgb_to_grayscale(tf.ensure_shape(image, (None, None, 3)))
+
+    if channels != 1:
+        return plain()
+    # TensorFlow makes no grey image of a GIF or a BMP.
+    start = tf.strings.substr(encoded, 0, 2)
+    return tf.cond((start == b"GI") | (start == b"BM"), grey, plain)
+
+
+def kind_of(content: bytes) -> str | None:
+    """Returns the format of an encoded image, `None` if TensorFlow reads no such one.
+
+    Example:
+        >>> kind_of(b"GIF89a")
+        'gif'
+    """
+    for start, kind in (
+        (b"\x89PNG", "png"),
+        (b"\xff\xd8\xff", "jpeg"),
+        (b"GIF8", "gif"),
+        (b"BM", "bmp"),
+    ):
+        if content.startswith(start):
+            return kind
+    return None
+
+
+def declared_size(content: bytes) -> tuple[int, int] | None:
+    """Returns the height and width that an encoded image declares, without decoding.
+
+    Args:
+        content: The content of its file.
+
+    Returns:
+        Both, or `None` where the header is damaged.
+
+    Example:
+        >>> image = tf.io.encode_jpeg(tf.zeros((4, 6, 3), tf.uint8)).numpy()
+        >>> declared_size(image)
+        (4, 6)
+    """
+    kind = kind_of(content)
+    try:
+        if kind == "png":
+            width, height = struct.unpack(">II", content[16:24])
+        elif kind == "gif":
+            width, height = struct.unpack("<HH", content[6:10])
+        elif kind == "bmp":
+            width, height = struct.unpack("<ii", content[18:26])
+        elif kind == "jpeg":
+            height, width, _ = tf.io.extract_jpeg_shape(content).numpy()
+        else:
+            return None
+    except (struct.error, tf.errors.OpError):
+        return None
+    return abs(int(height)), abs(int(width))
+
+
+def has_colours(content: bytes) -> bool:
+    """Whether an encoded image that can be read is more than shades of grey."""
+    image = tf.cast(decoded(content, 3), tf.float32)
+    apart = tf.reduce_max(image, axis=-1) - tf.reduce_min(image, axis=-1)
+    # Grey JPEGs of some cameras have a trace of colour.
+    return float(tf.reduce_mean(apart)) > 4.0
+
+
+def has_palette_of_colours(content: bytes) -> bool:
+    """Whether an image is a BMP whose pixels are numbers of colours, not greys."""
+    if kind_of(content) != "bmp" or len(content) < 54:
+        return False
+    header, bits = struct.unpack("<I", content[14:18])[0], content[28]
+    palette = content[14 + header : 14 + header + 1024]
+    if bits != 8:
+        return False
+    steps = [palette[4 * i : 4 * i + 3] for i in range(len(palette) // 4)]
+    return any(step != bytes([i] * 3) for i, step in enumerate(steps))
+
+
+def _components(content: bytes) -> int | None:
+    try:
+        return int(tf.io.extract_jpeg_shape(content)[2])
+    except tf.errors.OpError:
+        return None
+
+
+def _short(error: Exception) -> str:
+    """Returns the reason in TensorFlow's message, without where it arose."""
+    text = re.sub(r"\{\{[^}]*\}\}|\[Op:[^\]]*\]", "", str(error))
+    return " ".join(text.split())[:120]

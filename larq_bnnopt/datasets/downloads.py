@@ -1,0 +1,95 @@
+"""Data sets of tensorflow-datasets that are not on this machine yet."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import socket
+import urllib.parse
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+# Seconds after which a host is taken for one that does not answer.
+_PATIENCE = 10.0
+
+
+class NotDownloadedError(OSError):
+    """The data set would have to be downloaded first."""
+
+
+def prepare(builder: Any, download: bool) -> None:
+    """Downloads and prepares a data set unless it is here.
+
+    Args:
+        builder: Its builder of tensorflow-datasets.
+        download: Whether to download it.
+
+    Raises:
+        NotDownloadedError: If it is not here and not to be downloaded, with its size.
+        OSError: If it cannot be downloaded or prepared, in one line; within seconds
+            where there is no network.
+    """
+    if not download and not os.path.isdir(builder.data_dir):
+        raise NotDownloadedError(
+            f"{builder.name!r} is not on this machine. A training would download "
+            f"{_size(builder)}into {builder.data_dir}."
+        )
+    try:
+        _require_network(builder)
+        builder.download_and_prepare()
+    except Exception as error:  # Downloads fail in many ways.
+        raise OSError(
+            f"tensorflow-datasets could not prepare {builder.name!r} in "
+            f"{builder.data_dir}: {type(error).__name__}: "
+            f"{' '.join(str(error).split())[:300]}"
+        ) from error
+
+
+def _size(builder: Any) -> str:
+    """Returns how much is downloaded as words, empty where that is not known."""
+    sizes = [int(info.size or 0) for info in _urls(builder).values()]
+    return f"{sum(sizes) / (1 << 20):,.0f} MiB " if sum(sizes) else ""
+
+
+def _urls(builder: Any) -> dict[str, Any]:
+    return dict(getattr(builder, "url_infos", None) or {})
+
+
+def _require_network(builder: Any) -> None:
+    """Raises a ConnectionError where no host of a download answers.
+
+    Else tensorflow-datasets tries each of them ten times, for minutes. It is not asked
+    where it may do without: beside a proxy, files that are here, or fetched by hand.
+    """
+    fetched = pathlib.Path(builder.data_dir).parents[1] / "downloads"
+    if (
+        os.path.isdir(builder.data_dir)
+        or urllib.request.getproxies()
+        or getattr(builder, "MANUAL_DOWNLOAD_INSTRUCTIONS", None)
+        or any(path.is_file() for path in fetched.glob("*"))
+    ):
+        return
+    places = {
+        (parts.hostname, parts.port or (80 if parts.scheme == "http" else 443))
+        for parts in map(urllib.parse.urlsplit, _urls(builder))
+        if parts.hostname and parts.scheme in ("http", "https")
+    }
+    if not places:
+        return
+    with ThreadPoolExecutor(len(places)) as pool:
+        if not any(pool.map(_answers, places)):
+            hosts = ", ".join(sorted({host for host, _ in places}))
+            raise ConnectionError(
+                f"{hosts} cannot be reached. Connect this machine to the network, or "
+                "name a folder of tensorflow-datasets that holds the data by data_dir "
+                "(--data-dir)."
+            )
+
+
+def _answers(place: tuple[str, int]) -> bool:
+    try:
+        with socket.create_connection(place, timeout=_PATIENCE):
+            return True
+    except OSError:
+        return False
