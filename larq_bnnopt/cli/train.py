@@ -7,8 +7,11 @@ file with `bnnopt convert FOLDER`.
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import os
+import pathlib
+import shlex
 from typing import Any
 
 from larq_bnnopt.cli import names
@@ -170,8 +173,6 @@ def check(arguments: argparse.Namespace) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Trains or goes on."""
-    import pathlib
-
     from larq_bnnopt import recipes
     from larq_bnnopt.cli import training
     from larq_bnnopt.cli.console import console
@@ -203,22 +204,43 @@ def run(arguments: argparse.Namespace) -> int:
         recipe = _recipe(arguments.recipe, arguments.preset, _given(arguments))
         if arguments.dry_run:
             return _dry_run(recipe)
-        folder = pathlib.Path(arguments.folder or recipes.next_folder("runs", "train"))
-        more = _callbacks(arguments, folder, strategy)
-        training.with_bar(
-            lambda callbacks, progress: recipes.train(
-                recipe, folder, [*callbacks, *more], strategy, progress
-            ),
-            folder,
-        )
+        folder = _train(recipe, arguments, strategy)
     anew = recipes.Run(folder).read_recalibration()
     if anew is not None:
         console.print(
             f"Batch normalization anew from {anew.batches} batches: accuracy "
             f"{anew.before:.2%} before, {anew.after:.2%} after."
         )
-    console.print(f"The run is in {folder}. Convert it with: bnnopt convert {folder}")
+    words = f"bnnopt convert {shlex.quote(os.fspath(folder))}"
+    console.print(f"The run is in {folder}. Convert it with: {words}")
     return 0
+
+
+def _train(recipe: Any, arguments: argparse.Namespace, strategy: Any) -> pathlib.Path:
+    """Trains into the folder that was named, or into the next one that is free."""
+    from larq_bnnopt import recipes
+    from larq_bnnopt.cli import training
+
+    while True:
+        folder = pathlib.Path(arguments.folder or recipes.next_folder("runs", "train"))
+        more = _callbacks(arguments, folder, strategy)
+        fit = functools.partial(_fit, recipe, folder, more, strategy)
+        try:
+            training.with_bar(fit, folder)
+        except FileExistsError:
+            # Another training may have taken the same number meanwhile.
+            if arguments.folder or recipes.next_folder("runs", "train") == folder:
+                raise
+        else:
+            return folder
+
+
+def _fit(
+    recipe: Any, folder: Any, more: Any, strategy: Any, callbacks: Any, progress: Any
+) -> Any:
+    from larq_bnnopt import recipes
+
+    return recipes.train(recipe, folder, [*callbacks, *more], strategy, progress)
 
 
 def _callbacks(arguments: argparse.Namespace, folder: Any, strategy: Any) -> list[Any]:

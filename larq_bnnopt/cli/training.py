@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -28,7 +29,8 @@ def with_bar(fit: Callable[[Any, Any], Any], folder: str | os.PathLike[str]) -> 
     except KeyboardInterrupt:
         bar.close()
         if (pathlib.Path(folder) / "config.json").exists():
-            console.print(f"Go on with: bnnopt train --resume {os.fspath(folder)}")
+            words = f"bnnopt train --resume {shlex.quote(os.fspath(folder))}"
+            console.print(f"Go on with: {words}")
         raise
     finally:
         bar.close()

@@ -187,7 +187,7 @@ class Dataset:
 
     def test_arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns all test images and labels as NumPy arrays."""
-        with self._faults_named():
+        with self.faults_named():
             images, labels = zip(*self.test.as_numpy_iterator())
         return np.concatenate(images), np.concatenate(labels)
 
@@ -205,11 +205,11 @@ class Dataset:
                 f"count must be from 1 to {self.train_size}. Received: {count}"
             )
         batches = self.train_from(0).unbatch().batch(count)
-        with self._faults_named():
+        with self.faults_named():
             return next(batches.as_numpy_iterator())
 
     @contextlib.contextmanager
-    def _faults_named(self) -> Iterator[None]:
+    def faults_named(self) -> Iterator[None]:
         """Names the image or record behind an error of TensorFlow, which does not."""
         try:
             yield

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from larq_bnnopt import datasets
 from larq_bnnopt.datasets.loading import ImageShape
+from larq_bnnopt.recipes.fields import settle
 from larq_bnnopt.recipes.fitting import image_shape_of
 from larq_bnnopt.recipes.hardening import require_signs
 from larq_bnnopt.recipes.models import load_model
@@ -50,6 +51,7 @@ class FineTune(Recipe):
     initial_inertia: float = 0.1
 
     def __post_init__(self) -> None:
+        settle(self)
         if not self.start:
             raise ValueError("fine_tune needs start, the file of a trained model.")
         if self.model:

@@ -14,6 +14,7 @@ import weakref
 from typing import Any
 
 NAME = ".lock"
+_LONGEST = 4096
 # Disks that know no locks, such as some of clusters.
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
@@ -80,7 +81,9 @@ class RunLock:
         self._close()
 
     def _opened(self) -> int:
-        return os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        # Of a folder from elsewhere it may lead to another file, which would be lost.
+        no_link = getattr(os, "O_NOFOLLOW", 0)
+        return os.open(self._path, os.O_RDWR | os.O_CREAT | no_link, 0o644)
 
     def _close(self) -> None:
         if self._descriptor is not None:
@@ -90,7 +93,7 @@ class RunLock:
     def _take(self) -> None:
         while True:
             given = self._given_by_kernel()
-            holder = _read(self._path)
+            holder = _read(self._file())
             if given is False or _may_live(holder, free=given is True):
                 raise RunInUseError(_refusal(self._folder, holder, given is False))
             # Whoever held it may have removed the file since it was opened.
@@ -143,10 +146,10 @@ def _this_process() -> dict[str, Any]:
     }
 
 
-def _read(path: pathlib.Path) -> dict[str, Any]:
+def _read(descriptor: int) -> dict[str, Any]:
     """Returns who wrote a lock's file, empty where it is new or damaged."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(os.pread(descriptor, _LONGEST, 0))
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

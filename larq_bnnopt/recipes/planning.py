@@ -119,7 +119,6 @@ def plan(recipe: Recipe) -> Plan:
     import zoo_extensions as zx
 
     data = recipe.load_data(download=False)
-    data.check()
     model = recipe.build(0, data)
     last = len(recipe.stage_epochs()) - 1
     for stage in range(1, last + 1):
@@ -132,7 +131,9 @@ def plan(recipe: Recipe) -> Plan:
     # Endless, so that no epoch is too short.
     for _ in range(_FIRST_STEPS + _STEPS):
         start = time.perf_counter()
-        trainer.train_on_batch(*next(batches))
+        with data.faults_named():
+            batch = next(batches)
+        trainer.train_on_batch(*batch)
         times.append(time.perf_counter() - start)
     return Plan(
         recipe=recipe.resolved(data.steps_per_epoch),

@@ -15,6 +15,7 @@ from larq_bnnopt import datasets, schedules
 from larq_bnnopt.callbacks import binary_kernels
 from larq_bnnopt.datasets.loading import ImageShape
 from larq_bnnopt.optimizers import CaseOptimizer, Diode, GradientFilter, memory
+from larq_bnnopt.recipes.fields import settle
 from larq_bnnopt.recipes.fitting import image_shape_of
 from larq_bnnopt.recipes.hardening import hardening
 from larq_bnnopt.recipes.losses import Crossentropy
@@ -112,11 +113,14 @@ class Recipe:
     data_dir: str | None = None
 
     def __post_init__(self) -> None:
+        settle(self)
         one_of("optimizer", self.optimizer, OPTIMIZERS)
         one_of("real_optimizer", self.real_optimizer, tuple(_REAL))
         one_of("schedule", self.schedule, tuple(_DECAYS))
         for name, holds, valid in (
             ("epochs", self.epochs >= 1, "at least 1"),
+            ("batch_size", self.batch_size >= 1, "at least 1"),
+            ("image_size", self.image_size is None or self.image_size >= 1, "positive"),
             ("accumulate_steps", self.accumulate_steps >= 1, "at least 1"),
             ("learning_rate", self.learning_rate > 0, "positive"),
             ("weight_decay", self.weight_decay >= 0, "at least 0"),

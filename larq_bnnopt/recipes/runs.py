@@ -220,7 +220,7 @@ class Run:
 
     def _read_part(self, name: str) -> dict[str, Any]:
         """Returns a part of the configuration, empty where it has none."""
-        part = self._read_config().get(name) or {}
+        part = self._read_config().get(name, {})
         if not isinstance(part, dict):
             raise ValueError(
                 f"{self.config} is damaged: its {name!r} is no object, but {part!r:.60}"

@@ -220,12 +220,14 @@ def recipe_of(run: Run) -> Recipe:
     """
     content = dict(run.read_recipe())
     # The first version had one scheme.
-    kind = content.pop("kind", OneStep.kind)
-    one_of("recipe", kind, tuple(RECIPES))
+    kind = str(content.pop("kind", OneStep.kind))
     try:
+        one_of("recipe", kind, tuple(RECIPES))
         return RECIPES[kind](**content)
     except TypeError as error:
         raise ValueError(f"{run.config} is of another version: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{run.config} cannot be used: {error}") from error
 
 
 def images_of(run: Run) -> tuple[tuple[str, ...], float]:
@@ -459,16 +461,18 @@ class _Training:
             )
         except TrainingDivergedError as error:
             raise self._explained(error, stage, watch.epoch) from None
-        except tf.errors.ResourceExhaustedError as error:
+        except tf.errors.OpError as error:
+            # An image or a record may have changed meanwhile.
+            data.check(again=True)
+            # TensorFlow has this error for a full disk, too.
+            is_memory = isinstance(error, tf.errors.ResourceExhaustedError)
+            if not is_memory or "No space" in str(error):
+                raise
             raise MemoryError(
                 f"The memory does not hold a batch of {self.recipe.batch_size} images. "
                 "Give a smaller batch_size, and as many more accumulate_steps for the "
                 "same steps."
             ) from error
-        except tf.errors.OpError:
-            # An image or a record may have changed meanwhile.
-            data.check(again=True)
-            raise
         except OSError as error:
             if error.errno not in _NO_ROOM:
                 raise

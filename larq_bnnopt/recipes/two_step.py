@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from larq_bnnopt import datasets
+from larq_bnnopt.recipes.fields import settle
 from larq_bnnopt.recipes.hardening import copy_weights, with_signs
 from larq_bnnopt.recipes.recipe import Recipe
 
@@ -56,6 +57,7 @@ class TwoStep(Recipe):
     weight_decay: float = 5e-6
 
     def __post_init__(self) -> None:
+        settle(self)
         if self.first_epochs is not None and self.first_epochs < 1:
             raise ValueError(
                 f"first_epochs must be at least 1. Received: {self.first_epochs}"

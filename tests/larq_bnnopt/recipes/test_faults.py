@@ -1,14 +1,17 @@
 """What happens to a run when processes die, disks fill and two want the same."""
 
 import contextlib
+import dataclasses
 import errno
 import fcntl
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -200,6 +203,20 @@ def test_what_others_left(content, kernel, message, tmp_path, monkeypatch):
         assert (tmp_path / locking.NAME).read_text() == text
 
 
+def test_a_link_in_its_place_loses_no_other_file(tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("kept")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / locking.NAME).symlink_to(precious)
+    with pytest.raises(OSError, match="lock"):
+        RunLock(tmp_path / "run")
+    assert precious.read_text() == "kept"
+    (tmp_path / "run" / locking.NAME).unlink()
+    os.mkfifo(tmp_path / "run" / locking.NAME)
+    with pytest.raises(OSError):  # It does not wait.
+        RunLock(tmp_path / "run")
+
+
 def test_a_file_is_whole_or_not_at_all(tmp_path):
     file = tmp_path / "page.html"
     writing.write_text(file, "old")
@@ -314,3 +331,116 @@ def test_nothing_is_left_of_a_run_that_trained_nothing(few, tmp_path):
     with pytest.raises(RuntimeError, match="of a callback"):
         recipes.train(few, tmp_path / "run", [During(fail)])
     assert os.listdir(tmp_path) == []
+
+
+class SpoilImages(tf.keras.callbacks.Callback):
+    """Spoils the images of a folder when the training begins."""
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = folder
+
+    def on_train_begin(self, logs=None):
+        for path in self.folder.rglob("*.png"):
+            path.write_bytes(path.read_bytes()[:-20])
+
+
+def test_an_image_that_is_spoilt_meanwhile_is_named(few, images, tmp_path):
+    folder = pathlib.Path(shutil.copytree(images, tmp_path / "images"))
+    recipe = dataclasses.replace(few, dataset=str(folder))
+    with pytest.raises(ValueError, match=r"180 of the 180 images .*\.png is damaged"):
+        recipes.train(recipe, tmp_path / "run", [SpoilImages(folder)])
+    # The next one is told before anything is built.
+    with pytest.raises(ValueError, match=r"\.png is damaged"):
+        recipes.train(recipe, tmp_path / "run")
+    assert os.listdir(tmp_path) == ["images"]
+
+
+def test_a_number_that_another_training_took_is_not_taken_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folders = []
+
+    def train(recipe, folder, *others):
+        folders.append(str(folder))
+        if len(folders) == 1:  # Another one was faster.
+            folder.mkdir(parents=True)
+        Run.create(folder).write_config({})
+
+    monkeypatch.setattr(recipes, "train", train)
+    assert main(["train"]) == 0
+    assert folders == [os.path.join("runs", f"train-{number}") for number in (1, 2)]
+
+
+GOOD = OneStep(epochs=1).as_dict()
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"", "is damaged"),
+        (b"{", "is damaged"),
+        (b"\xff\xfe{}", "is damaged"),
+        (b"[" * 200_000, "is damaged"),
+        (b"[1, 2]", r"is damaged: it is \[1, 2\]"),
+        (b"null", "is damaged: it is None"),
+        # Of something else, such as a language model.
+        (b'{"architectures": ["Bert"], "hidden_size": 768}', "it has no recipe"),
+        ({"recipe": [1]}, r"its 'recipe' is no object, but \[1\]"),
+        ({"recipe": []}, "its 'recipe' is no object"),
+        ({"recipe": None}, "its 'recipe' is no object, but None"),
+        ({"recipe": "one_step"}, "its 'recipe' is no object, but 'one_step'"),
+        ({"recipe": {**GOOD, "speed": 3}}, "is of another version: .*speed"),
+        ({"recipe": {**GOOD, "kind": "three_step"}}, "No recipe 'three_step'"),
+        ({"recipe": {**GOOD, "kind": ["x"]}}, "No recipe"),
+        ({"recipe": {**GOOD, "epochs": "12"}}, "epochs must be an integer. Receiv"),
+        ({"recipe": {**GOOD, "epochs": True}}, "epochs must be an integer"),
+        ({"recipe": {**GOOD, "epochs": 1.5}}, "epochs must be an integer"),
+        ({"recipe": {**GOOD, "epochs": None}}, "epochs must be an integer"),
+        ({"recipe": {**GOOD, "augment": "no"}}, "augment must be a bool"),
+        ({"recipe": {**GOOD, "dataset": 3}}, "dataset must be a text"),
+        ({"recipe": {**GOOD, "alpha": [1]}}, r"alpha must be a number or None"),
+        ({"recipe": {**GOOD, "learning_rate": float("nan")}}, "must be finite"),
+        ({"recipe": {**GOOD, "learning_rate": float("inf")}}, "must be finite"),
+        ({"recipe": {**GOOD, "batch_size": -3}}, "batch_size must be at least 1"),
+        ({"recipe": {**GOOD, "image_size": 0}}, "image_size must be positive"),
+        ({"recipe": GOOD, "began_with": 7}, "its 'began_with' is no object, but 7"),
+        ({"recipe": GOOD, "began_with": {"data": "x"}}, "has changed: data"),
+        ({"recipe": {"kind": "fine_tune", "start": ["x"]}}, "start must be a text"),
+        ({"recipe": {"kind": "two_step", "first_epochs": "x"}}, "first_epochs must be"),
+    ],
+)
+def test_a_configuration_that_is_not_ours_is_one_line(content, message, tmp_path):
+    if not isinstance(content, bytes):
+        content = json.dumps(content).encode()
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(ValueError, match=message) as error:
+        recipes.resume(Run(tmp_path))
+    assert "\n" not in str(error.value)
+    assert os.listdir(tmp_path) == ["config.json"]
+
+
+def test_numbers_of_numpy_and_paths_can_be_written_down(tmp_path):
+    recipe = OneStep(
+        seed=np.int64(3), learning_rate=np.float32(0.5), dataset=tmp_path, epochs=2
+    )
+    assert json.loads(json.dumps(recipe.as_dict()))["dataset"] == str(tmp_path)
+    assert recipe == OneStep(seed=3, learning_rate=0.5, dataset=str(tmp_path), epochs=2)
+
+
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("history.csv", b"epoch,loss\n0,x\n"),
+        ("history.csv", b"epoch,loss\n0,\x00\n"),
+        ("history.csv", b"epoch,loss\n0,\xff\n"),
+        ("recalibration.json", b"{"),
+        ("recalibration.json", b'{"speed": 1}'),
+        ("recalibration.json", b"[]"),
+    ],
+)
+def test_damaged_tables_are_named(name, content, tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"recipe": GOOD}))
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=f"{name} is damaged") as error:
+        recipes.History.of(Run(tmp_path))
+    assert "\n" not in str(error.value)

@@ -1,0 +1,53 @@
+"""The types of a recipe's fields, for those of a script or an edited file."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from typing import Any
+
+import numpy as np
+
+_WORDS = {"int": "an integer", "float": "a number", "str": "a text", "bool": "a bool"}
+
+
+def settle(recipe: Any) -> None:
+    """Makes the fields of a recipe what its class says, or refuses them.
+
+    Numbers of NumPy become those of Python, and paths become texts, so that a
+    configuration can be written.
+
+    Args:
+        recipe: A frozen dataclass whose fields are numbers and texts.
+
+    Raises:
+        ValueError: If one has another type, or is a number that is not finite.
+    """
+    for field in dataclasses.fields(recipe):
+        value = getattr(recipe, field.name)
+        if isinstance(value, np.generic):
+            value = value.item()
+        elif isinstance(value, os.PathLike):
+            value = os.fspath(value)
+        kinds = [kind.strip() for kind in str(field.type).split("|")]
+        if not any(_is_one(value, kind) for kind in kinds):
+            words = " or ".join(_WORDS.get(kind, kind) for kind in kinds)
+            raise ValueError(f"{field.name} must be {words}. Received: {value!r:.60}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{field.name} must be finite. Received: {value}")
+        object.__setattr__(recipe, field.name, value)
+
+
+def _is_one(value: Any, kind: str) -> bool:
+    if kind == "None":
+        return value is None
+    # True is an integer of Python.
+    if isinstance(value, bool):
+        return kind == "bool"
+    types: dict[str, tuple[type, ...]] = {
+        "int": (int,),
+        "float": (int, float),
+        "str": (str,),
+    }
+    return isinstance(value, types.get(kind, ()))
