@@ -55,7 +55,7 @@ def check(arguments: argparse.Namespace) -> None:
             f"To compare the file with {source}, name a --dataset, such as "
             "fashion_mnist_mini."
         )
-    names.require_dataset(arguments.dataset)
+    names.require_dataset(arguments.dataset, arguments.data_dir)
     destination = _output(arguments)
     if destination.is_dir():
         raise ValueError(f"{destination} is a folder; name a file.")

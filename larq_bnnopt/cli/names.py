@@ -6,10 +6,13 @@ tests/larq_bnnopt/cli/test_one_way.py checks that they are all there are.
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import os
 import pathlib
+import re
 from collections.abc import Sequence
 
+EMBEDDED = "fashion_mnist_mini"
 MODELS = (
     "audio_mlp",
     "binary_densenet28",
@@ -56,6 +59,10 @@ REAL_OPTIMIZERS = ("adam", "sgd")
 SCHEDULES = ("cosine", "linear", "step")
 STRATEGIES = ("mirrored", "multi_worker")
 
+_CLASS = re.compile(r"^class (\w+)\(", re.MULTILINE)
+# Folders of tensorflow-datasets that hold none.
+_NO_DATA = ("core", "scripts", "testing", "proto")
+
 
 def require(what: str, value: str | None, known: Sequence[str]) -> None:
     """Raises a ValueError that names the nearest ones unless a value is known."""
@@ -86,14 +93,53 @@ def require_run(folder: str | os.PathLike[str]) -> None:
         raise FileNotFoundError(f"{folder} is no run: it has no config.json.")
 
 
-def require_dataset(name: str | None) -> None:
-    """Raises a FileNotFoundError if a name can only be that of a missing folder."""
-    if name is None or os.path.exists(name):
+def require_dataset(name: str | None, data_dir: str | None = None) -> None:
+    """Raises an error if there can be no such data set.
+
+    Args:
+        name: A folder, or a name as `larq_bnnopt.datasets.load` takes it.
+        data_dir: Folder of tensorflow-datasets, which may hold others than it knows.
+    """
+    if name is None or name == EMBEDDED or os.path.exists(name):
         return
     # "cifar10_corrupted/blur" is a name of tensorflow-datasets.
     is_path = name.startswith((".", "~", os.sep)) or name.count(os.sep) > 1
     if is_path or name.endswith(os.sep):
         raise FileNotFoundError(f"The folder {name} does not exist.")
+    bare = name.partition(":")[0].partition("/")[0]
+    known = [] if data_dir or ":" in name else tfds_names()
+    if known and bare not in known:
+        near = difflib.get_close_matches(bare, [EMBEDDED, *known], cutoff=0.5)
+        raise ValueError(
+            f"No data set {name!r}. Nearest: {', '.join(near or [EMBEDDED])}."
+        )
+
+
+def tfds_names() -> list[str]:
+    """Returns what may be a name of tensorflow-datasets, read off its source.
+
+    Importing it takes as long as TensorFlow. A class of it that is no data set may be
+    among them.
+    """
+    spec = importlib.util.find_spec("tensorflow_datasets")
+    if spec is None or spec.origin is None:
+        return []
+    root, found = pathlib.Path(spec.origin).parent, set()
+    for path in root.rglob("*.py"):
+        if path.stem.endswith("_test"):
+            continue
+        first, *others = path.relative_to(root).parts
+        if first == "datasets" and len(others) > 1:
+            found.add(others[0])
+        if first not in _NO_DATA:
+            text = path.read_text(encoding="utf-8", errors="ignore")
+            found |= {_snake(name) for name in _CLASS.findall(text)}
+    return sorted(name for name in found if not name.endswith(("config", "builder")))
+
+
+def _snake(name: str) -> str:
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()
 
 
 def plain(name: str) -> str:

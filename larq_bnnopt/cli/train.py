@@ -159,7 +159,7 @@ def check(arguments: argparse.Namespace) -> None:
     names.require("optimizer", arguments.optimizer, names.OPTIMIZERS)
     names.require("real_optimizer", arguments.real_optimizer, names.REAL_OPTIMIZERS)
     names.require("schedule", arguments.schedule, names.SCHEDULES)
-    names.require_dataset(arguments.dataset)
+    names.require_dataset(arguments.dataset, arguments.data_dir)
     if arguments.dry_run and arguments.strategy is not None:
         raise ValueError("--dry-run is of one device; leave out --strategy.")
     if arguments.folder is not None and os.path.lexists(arguments.folder):

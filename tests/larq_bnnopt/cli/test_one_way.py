@@ -53,12 +53,23 @@ def test_the_names_are_all_there_are():
     assert names.REAL_OPTIMIZERS == tuple(recipe._REAL)
     assert names.SCHEDULES == tuple(recipe._DECAYS)
     assert names.STRATEGIES == recipes.STRATEGIES
+    assert names.EMBEDDED == datasets.EMBEDDED
     # An inertia is for those who write Python.
     assert set(train._FIELDS) == {*recipes.field_names()} - {"initial_inertia"}
     parser = Parser()
     train.add_arguments(parser)
     words = {action.dest for action in parser._actions}
     assert set(train._FIELDS) <= words
+
+
+def test_the_names_of_tensorflow_datasets_are_among_those_known():
+    import tensorflow_datasets as tfds
+
+    builders = tfds.list_builders(with_community_datasets=False)
+    assert len(builders) > 200 and set(builders) <= set(names.tfds_names())
+    for name in ("cifar10:3.0.2", "cifar10_corrupted/blur", "huggingface:x", None):
+        names.require_dataset(name)
+    names.require_dataset("of_my_own", data_dir="somewhere")
 
 
 @pytest.mark.parametrize("name", ["BiRealNet20", "birealnet-20", "reactnet_A"])
@@ -91,6 +102,8 @@ def test_a_network_is_known_however_it_is_spelled(name):
         ),
         (["train", "--dataset", "./photos"], "The folder ./photos does not exist."),
         (["train", "--dataset", "/data/my/photos"], "/data/my/photos does not exist"),
+        (["train", "--dataset", "cifar11"], "No data set 'cifar11'. Nearest: cifar10"),
+        (["train", "--dataset", "photos/cats"], "No data set 'photos/cats'. Nearest"),
         (["train", "--teacher", "no.keras"], "no.keras does not exist"),
         (["train", "--recipe", "fine_tune", "--start", "no"], "no does not exist"),
         (["train", "--run", "."], ". exists and is not overwritten"),
