@@ -220,7 +220,7 @@ def test_convert_refuses_what_is_not_binary(tmp_path):
         (["train", "--first-epochs", "3"], "recipe 'one_step' has no first_epochs."),
         (["train", "--temperature", "2"], "temperature is of no use without a teacher"),
         (
-            ["train", "--teacher", "x.keras", "--label-smoothing", "0.1"],
+            ["train", "--teacher", ".", "--label-smoothing", "0.1"],
             "label_smoothing is of no use beside a teacher without hard_labels",
         ),
         (["train", "--data-dir", "x"], "data_dir is a folder of tensorflow-datasets"),
