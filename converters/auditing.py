@@ -272,8 +272,20 @@ def filter_is_negative(file: TfliteFile, tensor: int) -> np.ndarray:
     """
     words = file.data(tensor)
     if words is None:
-        raise ValueError("A binary convolution whose filter is no constant.")
+        words = _fill(file, tensor)
     return is_negative(words)
+
+
+def _fill(file: TfliteFile, tensor: int) -> np.ndarray:
+    """Returns a constant that a file describes by its one value."""
+    for operator in file.operators:
+        if tensor in operator.outputs and operator.name == "FILL":
+            value = file.data(operator.inputs[1])
+            if value is not None:
+                return np.full(file.shape(tensor), value)
+    raise ValueError(
+        f"The filter {file.name(tensor)} of a binary convolution is no constant."
+    )
 
 
 def _kernel(layer: Any) -> np.ndarray | None:
@@ -386,16 +398,46 @@ def why_float(layer: Any) -> tuple[str, str]:
     """Returns why a layer has no binary operator, and what to change."""
     import larq as lq
 
-    if isinstance(layer, lq.layers.QuantDense):
-        return (
-            "Larq Compute Engine has no binary dense operator",
-            "convert it with the rewrite 'dense_layers', whose inputs must be signs",
-        )
+    dense = isinstance(layer, lq.layers.QuantDense)
     over_time = isinstance(layer, lq.layers.QuantConv1D)
-    if not over_time and not isinstance(layer, lq.layers.QuantConv2D):
+    if not (dense or over_time or isinstance(layer, lq.layers.QuantConv2D)):
         return (
             f"Larq Compute Engine has no binary operator for {type(layer).__name__}",
             "use QuantConv2D",
+        )
+    found = _why_unlike(layer) if not dense else None
+    found = found or _why_inputs(layer) or _why_kernel(layer)
+    if found is not None:
+        return found
+    if dense:
+        return (
+            "Larq Compute Engine has no binary dense operator",
+            "convert it with the rewrite 'dense_layers'",
+        )
+    if over_time and (layer.groups > 1 or max(layer.dilation_rate) > 1):
+        kind = "grouped" if layer.groups > 1 else "dilated"
+        return (
+            f"{kind} convolutions over time match no pattern of Larq Compute Engine",
+            f"use QuantConv2D with kernel_size=(1, {layer.kernel_size[0]}) on images "
+            "of height 1",
+        )
+    if over_time:
+        return (
+            "Larq Compute Engine looks for binary convolutions of images",
+            "use the rewrites 'padding_over_time' and 'sign_order'",
+        )
+    return (
+        _NO_PATTERN,
+        "compare it with a plain QuantConv2D whose inputs and kernel are signs",
+    )
+
+
+def _why_unlike(layer: Any) -> tuple[str, str] | None:
+    """Returns how a convolution is unlike those that there are kernels for."""
+    if layer.data_format == "channels_first":
+        return (
+            "its channels come first, and binary kernels read them last",
+            "use data_format='channels_last', with inputs of that order",
         )
     if layer.padding == "same" and layer.pad_values not in (0.0, 1.0):
         return (
@@ -413,41 +455,89 @@ def why_float(layer: Any) -> tuple[str, str]:
             f"its groups have {channels} channels",
             f"use groups of a multiple of {WORD} channels",
         )
-    if not isinstance(layer.input_quantizer, signs()):
-        name = type(layer.input_quantizer).__name__
+    return None
+
+
+def _why_inputs(layer: Any) -> tuple[str, str] | None:
+    """Returns what is known of a layer whose inputs are no signs."""
+    import larq as lq
+
+    quantizer = layer.input_quantizer
+    passes = quantizer is None or isinstance(quantizer, lq.quantizers.NoOp)
+    if isinstance(quantizer, signs()) or (passes and _reads_signs(layer)):
+        return None
+    return (
+        f"its inputs are not binary (input_quantizer is {_name_of(quantizer)})",
+        "use input_quantizer='ste_sign'",
+    )
+
+
+def _reads_signs(layer: Any) -> bool:
+    """Whether what a layer reads comes from a layer of signs, moved at most."""
+    import tensorflow as tf
+
+    moving = (
+        tf.keras.layers.Dropout,
+        tf.keras.layers.Flatten,
+        tf.keras.layers.MaxPooling1D,
+        tf.keras.layers.MaxPooling2D,
+        tf.keras.layers.Permute,
+        tf.keras.layers.Reshape,
+    )
+    tensor = _input_of(layer)
+    while tensor is not None:
+        maker = tensor.node.layer
+        if isinstance(maker, signs()):
+            return True
+        if isinstance(getattr(maker, "activation", None), signs()):
+            return True
+        if not isinstance(maker, moving):
+            return False
+        tensor = _input_of(maker)
+    return False
+
+
+def _input_of(layer: Any) -> Any:
+    """Returns the one tensor of Keras that a layer reads, or `None`."""
+    try:
+        tensor = layer.input
+    except AttributeError:  # It is called several times, or inside of another layer.
+        return None
+    return tensor if hasattr(tensor, "node") else None
+
+
+def _why_kernel(layer: Any) -> tuple[str, str] | None:
+    """Returns what is known of a layer whose kernel is no signs."""
+    import larq as lq
+
+    quantizer = layer.kernel_quantizer
+    if quantizer is None or getattr(quantizer, "precision", 1) != 1:
         return (
-            f"its inputs are not binary (input_quantizer is {name})",
-            "use input_quantizer='ste_sign'",
-        )
-    if getattr(layer.kernel_quantizer, "precision", None) != 1:
-        name = type(layer.kernel_quantizer).__name__
-        return (
-            f"its kernel is not binary ({name})",
+            f"its kernel is not binary ({_name_of(quantizer)})",
             "use kernel_quantizer='ste_sign', or NoOp(precision=1) with Diode",
         )
-    kernel = np.asarray(layer.kernel_quantizer(layer.kernel.numpy()))
+    kernel = np.asarray(quantizer(layer.kernel.numpy()))
     off = int((deviation(kernel) > SNAPPED).sum())
-    if off and isinstance(layer.kernel_quantizer, lq.quantizers.NoOp):
+    if not off:
+        return None
+    if isinstance(quantizer, lq.quantizers.NoOp):
         return (
             f"{off} weights of its kernel are not +-c of their output channel",
             "train it with Diode, GradientFilter or Bop from BernoulliSign()",
         )
-    if off:
-        name = type(layer.kernel_quantizer).__name__
-        return (
-            f"{off} values of {name} of its kernel are not +-c of their output channel",
-            "make them signs before the conversion; for TemperatureSign, convert "
-            "zoo_extensions.force_sign(model)",
-        )
-    if over_time:
-        return (
-            "Larq Compute Engine looks for binary convolutions of images",
-            "use the rewrites 'padding_over_time' and 'sign_order'",
-        )
     return (
-        _NO_PATTERN,
-        "compare it with a plain QuantConv2D whose inputs and kernel are signs",
+        f"{off} values of {_name_of(quantizer)} of its kernel are not +-c of their "
+        "output channel",
+        "make them signs before the conversion; for TemperatureSign, convert "
+        "zoo_extensions.force_sign(model)",
     )
+
+
+def _name_of(quantizer: Any) -> str:
+    """Returns the name of a quantizer, which may be a function."""
+    if quantizer is None:
+        return "None"
+    return getattr(quantizer, "__name__", type(quantizer).__name__)
 
 
 def deviation(kernel: np.ndarray) -> np.ndarray:

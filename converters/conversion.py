@@ -10,21 +10,22 @@ import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from converters.auditing import KNOWN_CUSTOM_OPERATORS
-from converters.errors import ConversionError
+from converters.culprits import culprits, users
+from converters.errors import ConversionError, reported
 from converters.freezing import FrozenModel, freeze
 from converters.hazards import check_graph
+from converters.model_arrays import Inputs, checked_inputs, checked_labels
 from converters.preflight import check, in_float32
 from converters.ranges import fit_for_conversion, has_ranges, insert_ranges
 from converters.reports import Report
-from converters.rewrites import REWRITES, rewrite
+from converters.rewrites import REWRITES, checked_names, rewrite
 from converters.runtime import Interpreter, TfliteFile
-from converters.verification import Inputs, check_shapes, named_inputs
 
 # Lines of the converter's log that a user should see.
 _NOTEWORTHY = re.compile(r"(^|\s)([WE]\d{4} |error:|warning:)|: [WE] ", re.IGNORECASE)
@@ -114,33 +115,45 @@ def convert(
         True
     """
     tell = progress or _nothing
+    # What was given is looked at before the long work.
     check(model)
     destination = None if path is None else _writable(path)
+    names = checked_names(rewrites)
+    arrays = None if inputs is None else checked_inputs(model, inputs)
+    if labels is not None:
+        labels = _checked_labels(model, labels, arrays)
+    if calibration is not None:
+        calibration = checked_inputs(model, calibration, "calibration inputs")
     tell(f"tracing {model.name}")
-    model = in_float32(model)
-    frozen = freeze(model)
-    if rewrites:
+    with reported(f"The tracing of {model.name}"):
+        model = in_float32(model)
+        frozen = freeze(model)
+    if names:
         tell("rewriting its graph")
-    graph, rewritten = rewrite(frozen, rewrites or ())
-    check_graph(graph)
-    converted = _quantized(model, graph, calibration, int8_io)
+    with reported(f"The rewriting of {model.name}"):
+        graph, rewritten = rewrite(frozen, names)
+        check_graph(graph)
+    with reported(f"The calibration of {model.name}"):
+        converted = _quantized(model, graph, calibration, int8_io)
     tell("converting it with Larq Compute Engine")
-    content, messages = _run_converter(model, converted, int8_io)
-    _check_operators(content, messages)
-    _check_loads(model, content)
-    if int8_io:
-        _check_int8_io(content, converted)
-    tell("auditing the file" if inputs is None else "comparing the file with the model")
-    report = Report.of(
-        model,
-        content,
-        inputs,
-        labels,
-        messages,
-        frozen,
-        converted if converted is not frozen else None,
-        rewritten,
-    )
+    with reported(f"The conversion of {model.name}"):
+        content, messages = _run_converter(model, converted, int8_io)
+        _check_operators(content, converted, messages)
+        _check_loads(model, content)
+        if int8_io:
+            _check_int8_io(content, converted)
+    tell("auditing the file" if arrays is None else "comparing the file with the model")
+    with reported(f"The comparison of {model.name} with its file"):
+        report = Report.of(
+            model,
+            content,
+            arrays,
+            labels,
+            messages,
+            frozen,
+            converted if converted is not frozen else None,
+            rewritten,
+        )
     _check_verification(report, calibration is not None, allow_undetermined)
     for layer in report.audit.stayed_float:
         warnings.warn(
@@ -152,6 +165,14 @@ def convert(
         tell(f"writing {destination}")
         _write(destination, content)
     return Conversion(content, destination, report)
+
+
+def _checked_labels(
+    model: Any, labels: Any, arrays: Mapping[str, np.ndarray] | None
+) -> np.ndarray:
+    if arrays is None:
+        raise ValueError("Labels need the inputs that they are of.")
+    return checked_labels(model, labels, len(next(iter(arrays.values()))))
 
 
 def _nothing(text: str) -> None:
@@ -180,7 +201,10 @@ def _write(path: pathlib.Path, content: bytes) -> None:
 
 
 def _quantized(
-    model: Any, graph: FrozenModel, calibration: Inputs | None, ends: bool
+    model: Any,
+    graph: FrozenModel,
+    calibration: Mapping[str, np.ndarray] | None,
+    ends: bool,
 ) -> FrozenModel:
     """Returns the graph with ranges for int8, if it is to have any."""
     if has_ranges(graph):
@@ -192,9 +216,7 @@ def _quantized(
         return fit_for_conversion(graph)
     if calibration is None:
         return graph
-    arrays = named_inputs(model, calibration, role="calibration inputs")
-    check_shapes(model, arrays)
-    ranged = insert_ranges(graph, arrays, ends)
+    ranged = insert_ranges(graph, calibration, ends)
     if not has_ranges(ranged):
         raise ConversionError(
             f"{model.name} has no real-valued convolution or dense layer that could be "
@@ -216,8 +238,8 @@ def _run_converter(
         )
     except ImportError as error:
         raise ConversionError(
-            "The converter is not installed. Run: pip install "
-            "larq-compute-engine==0.16.0 (Linux x86-64, macOS or Windows)."
+            f"The converter cannot be loaded: {error}. If it is not installed: pip "
+            "install larq-compute-engine==0.16.0 (Linux x86-64, macOS or Windows)."
         ) from error
     failure = None
     with _captured_stderr() as lines, warnings.catch_warnings(record=True) as caught:
@@ -253,7 +275,8 @@ def _run_converter(
     messages = (*told, *logged)
     if failure is not None:
         raise ConversionError(
-            f"Larq Compute Engine could not convert {model.name}: {failure}"
+            "".join(f"{culprit}\n" for culprit in culprits(model, frozen, messages))
+            + f"Larq Compute Engine could not convert {model.name}: {failure}"
             + "".join(f"\n  {message}" for message in messages)
         ) from failure
     return content, messages
@@ -283,7 +306,9 @@ def _captured_stderr() -> Iterator[list[str]]:
             lines += file.read().decode(errors="replace").splitlines()
 
 
-def _check_operators(content: bytes, messages: tuple[str, ...]) -> None:
+def _check_operators(
+    content: bytes, frozen: FrozenModel, messages: tuple[str, ...]
+) -> None:
     from tensorflow.lite.python import schema_py_generated as schema
 
     builtin = vars(schema.BuiltinOperator)
@@ -298,7 +323,8 @@ def _check_operators(content: bytes, messages: tuple[str, ...]) -> None:
     if unknown:
         raise ConversionError(
             f"No interpreter knows the operators {', '.join(unknown)} of this model. "
-            "Replace the layers that use them." + "".join(f"\n  {m}" for m in messages)
+            f"Replace the layers that use them: {', '.join(users(frozen, unknown))}."
+            + "".join(f"\n  {message}" for message in messages)
         )
 
 

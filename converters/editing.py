@@ -66,6 +66,7 @@ class Editor:
         self._nodes = {node.name: _copy(node) for node in graph_def.node}
         self._versions, self._library = graph_def.versions, graph_def.library
         self._inline()
+        self._at: Any = None
         self._constants: dict[str, np.ndarray | None] = {}
         self._measured: dict[str, tuple[int, ...]] = {}
         self._facts = _facts(self.graph_def)
@@ -132,7 +133,14 @@ class Editor:
         """
         for node in [node for node in self._nodes.values() if node.op in kinds]:
             if self._nodes.get(node.name) is node:
+                self._at = node
                 yield node
+
+    def place(self) -> str:
+        """Names the operation that `nodes` yielded last, and its layer, for errors."""
+        if self._at is None:
+            return "its start"
+        return f"{self._at.op} {self._at.name} of the layer {self.layer(self._at)}"
 
     def layer(self, node: Any) -> str:
         """Returns the name of a node's layer.
@@ -195,6 +203,9 @@ class Editor:
     def constant_size(self, tensor: str) -> tuple[int, int]:
         """Returns the number of a constant's elements, and the bytes of each."""
         shape, dtype = self._facts[canonical(tensor)]
+        if dtype.name in ("resource", "string", "variant"):
+            # Handles, and lists of tensors, are no numbers.
+            return 0, 0
         count: int | None = None
         if shape is not None and None not in shape:
             count = math.prod(int(size or 0) for size in shape)

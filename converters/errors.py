@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,6 +23,30 @@ class ConversionError(Exception):
     def __init__(self, message: str, report: Report | None = None):
         super().__init__(message)
         self.report = report
+
+
+@contextlib.contextmanager
+def reported(what: str) -> Iterator[None]:
+    """Makes a ConversionError of what nobody foresaw, and says where it happened.
+
+    Arguments are looked at before; what goes wrong inside is a fault of this package
+    or of what it calls, whatever its kind.
+
+    Args:
+        what: What is done inside, such as `"The rewriting of model_1"`.
+
+    Raises:
+        ConversionError: For any other exception but warnings and those of memory.
+    """
+    try:
+        yield
+    except (ConversionError, MemoryError, Warning):
+        raise
+    except Exception as error:
+        raise ConversionError(
+            f"{what} failed, which is a fault of this package: "
+            f"{type(error).__name__}: {error}. Please report it with the model."
+        ) from error
 
 
 def check_model(model: Any) -> None:

@@ -80,7 +80,7 @@ def gather(
     if frozen is None:
         return Evidence()
     if is_int8(interpreter.file):
-        return Evidence(steps=_steps(frozen, converted, interpreter, arrays))
+        return Evidence(steps=_steps(frozen, converted, interpreter, arrays, received))
     parity: Parity | None = None
     for graph in converted:
         found = compare_layers(frozen, interpreter, arrays, graph)
@@ -95,9 +95,9 @@ def gather(
 
 
 def is_int8(file: TfliteFile) -> bool:
-    """Returns whether operators of a file write 8-bit tensors."""
+    """Returns whether operators of a file write 8-bit tensors with a scale."""
     return any(
-        file.dtype(tensor) == np.int8
+        file.quantization(tensor) is not None
         for operator in file.operators
         for tensor in operator.outputs
     )
@@ -108,9 +108,11 @@ def _steps(
     converted: Sequence[FrozenModel | None],
     interpreter: Interpreter,
     arrays: Mapping[str, np.ndarray],
+    received: Mapping[str, np.ndarray],
 ) -> StepParity | None:
     steps = None
     for ranged in (graph or frozen for graph in converted):
         if has_ranges(ranged) and not (steps and steps.passed):
-            steps = compare_steps(with_rounded_kernels(ranged), interpreter, arrays)
+            ranged = with_rounded_kernels(ranged)
+            steps = compare_steps(ranged, interpreter, arrays, received)
     return steps

@@ -5,7 +5,8 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from converters.editing import (
     node_name,
     signed_value,
 )
+from converters.model_arrays import filled_up, input_names, output_names
 from converters.sessions import session_of
 
 
@@ -50,6 +52,9 @@ class FrozenModel:
         signs: The signs that depend on the inputs, in the order of execution.
         layers: Names of the model's layers.
         equivalents: In a rewritten graph, what new signs are in the one before.
+        alone: Where samples are to be computed one at a time, the shapes of outputs
+            that have no axis for the batch, by the model's names; else `None`. Smaller
+            ones end with zeros.
     """
 
     graph_def: Any
@@ -60,6 +65,7 @@ class FrozenModel:
     signs: tuple[Sign, ...]
     layers: frozenset[str]
     equivalents: Mapping[str, Equivalent] = dataclasses.field(default_factory=dict)
+    alone: Mapping[str, tuple[int, ...]] | None = None
 
     def with_graph(
         self, graph_def: Any, equivalents: Mapping[str, Equivalent]
@@ -85,7 +91,35 @@ class FrozenModel:
             ) -> list[np.ndarray]:
                 return session.run(list(fetches), dict(feeds))
 
-            yield run
+            yield run if self.alone is None else functools.partial(self._each, run)
+
+    def _each(
+        self,
+        run: Callable[..., list[np.ndarray]],
+        feeds: Mapping[str, np.ndarray],
+        fetches: Sequence[str],
+    ) -> list[np.ndarray]:
+        """Runs the samples one at a time and joins what is fetched."""
+        samples = len(feeds[next(iter(self.inputs.values()))])
+        shapes = {self.outputs[name]: s for name, s in (self.alone or {}).items()}
+        parts = []
+        for one in range(samples):
+            # A tensor of the inside may hold several rows of a sample.
+            given = {
+                name: array[
+                    one * len(array) // samples : (one + 1) * len(array) // samples
+                ]
+                for name, array in feeds.items()
+            }
+            parts.append(
+                [
+                    filled_up(array, shapes[name])[None]
+                    if name in shapes
+                    else np.atleast_1d(array)
+                    for name, array in zip(fetches, run(given, fetches))
+                ]
+            )
+        return [np.concatenate(arrays) for arrays in zip(*parts)]
 
 
 def freeze(model: Any) -> FrozenModel:
@@ -95,19 +129,24 @@ def freeze(model: Any) -> FrozenModel:
         model: A built Keras model with symbolic inputs.
 
     Returns:
-        The graph, with any size of the batch.
+        The graph, with any size of the batch. Real inputs are float32, as interpreters
+        take no others.
     """
     import tensorflow as tf
     from tensorflow.python.framework import convert_to_constants
 
+    dtypes = [tensor.dtype for tensor in model.inputs]
     specs = [
-        tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype)
-        for tensor in model.inputs
+        tf.TensorSpec(
+            (None, *tensor.shape[1:]), tf.float32 if dtype.is_floating else dtype
+        )
+        for tensor, dtype in zip(model.inputs, dtypes)
     ]
-    names = list(model.output_names)
+    names = input_names(model)
 
     def run(*tensors: tf.Tensor) -> list[tf.Tensor]:
-        inputs = tf.nest.pack_sequence_as(model.input, tensors)
+        typed = [tf.cast(tensor, dtype) for tensor, dtype in zip(tensors, dtypes)]
+        inputs = tf.nest.pack_sequence_as(model.input, typed)
         outputs = tf.nest.flatten(model(inputs, training=False))
         return [
             tf.identity(tensor, name=f"output/{index}")
@@ -123,10 +162,10 @@ def freeze(model: Any) -> FrozenModel:
     layers = layer_names(model)
     return FrozenModel(
         graph_def=graph_def,
-        inputs=dict(zip(model.input_names, placeholders)),
-        shapes={n: tuple(s.shape)[1:] for n, s in zip(model.input_names, specs)},
-        dtypes={n: s.dtype for n, s in zip(model.input_names, specs)},
-        outputs={name: f"output/{index}:0" for index, name in enumerate(names)},
+        inputs=dict(zip(names, placeholders)),
+        shapes={n: tuple(s.shape)[1:] for n, s in zip(names, specs)},
+        dtypes={n: s.dtype for n, s in zip(names, specs)},
+        outputs={n: f"output/{index}:0" for index, n in enumerate(output_names(model))},
         signs=_find_signs(graph_def, placeholders, layers),
         layers=layers,
     )
@@ -164,9 +203,11 @@ def _find_signs(
             continue
         value = signed_value(nodes, name)
         if value is not None:
-            channels = graph.get_tensor_by_name(canonical(name)).shape[-1]
+            shape = graph.get_tensor_by_name(canonical(name)).shape
+            if shape.rank == 0:  # One number is never bits in a file.
+                continue
             layer = layer_of(name, layers)
-            signs.append(Sign(layer, value, canonical(name), channels))
+            signs.append(Sign(layer, value, canonical(name), shape[-1]))
     return tuple(signs)
 
 

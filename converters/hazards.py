@@ -15,6 +15,7 @@ from converters.freezing import FrozenModel
 from converters.rewrites import (
     constant_shapes,
     dilated_convolutions,
+    prelu_slopes,
     small_images,
     stride_padding,
     unread_edges,
@@ -59,6 +60,12 @@ def check_graph(frozen: FrozenModel) -> None:
         "binary convolution, for which Larq Compute Engine writes a file that does not "
         "load. Use the rewrite 'constant_shapes', or one number for each channel."
         for node, constant, _ in constant_shapes.find(editor)
+    ]
+    reasons += [
+        f"{editor.layer(found.product)} has one slope for {found.shape[-1]} channels, "
+        "beyond which interpreters read. Use the rewrite 'prelu_slopes', or share the "
+        "slopes over all axes but the last."
+        for found in prelu_slopes.find(editor)
     ]
     if reasons:
         raise ConversionError("\n".join(dict.fromkeys(reasons)))

@@ -45,7 +45,7 @@ def real_valued_operators(
         The operators; none for a file without 8-bit tensors.
     """
     written = [t for operator in file.operators for t in operator.outputs]
-    if not any(file.dtype(tensor) == np.int8 for tensor in written):
+    if all(file.quantization(tensor) is None for tensor in written):
         return ()
     makers = {t: operator for operator in file.operators for t in operator.outputs}
     found = []

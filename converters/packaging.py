@@ -18,6 +18,7 @@ import numpy as np
 from converters.conversion import Conversion
 from converters.errors import ConversionError
 from converters.given_signs import CutFile, margin
+from converters.model_arrays import Inputs, checked_inputs, keras_outputs
 from converters.preflight import in_float32
 from converters.preprocessing import Preprocessing
 from converters.replaying import (
@@ -30,7 +31,7 @@ from converters.replaying import (
     sha256,
 )
 from converters.runtime import Interpreter, TensorInfo
-from converters.verification import Inputs, named_inputs, verify
+from converters.verification import verify
 
 _CLASSIFY = """\
 from converters import Classifier  # of larq-bnnopt, see below
@@ -154,7 +155,7 @@ def package(
         if not verification.passed:
             warnings.warn(f"{model.name}: {verification.verdict}.", stacklevel=2)
         content["verification"] = verification.verdict
-        expected = _keras_outputs(model, arrays)
+        expected = keras_outputs(model, arrays).arrays
         for entry in content["outputs"]:
             entry["keras"] = entry["array"].replace("output", "keras")
             golden[entry["keras"]] = expected[entry["name"]]
@@ -211,7 +212,7 @@ def _golden_inputs(
             "A package needs inputs: a handful of real ones, to replay on the device."
         )
     if model is not None:
-        arrays = named_inputs(model, inputs)
+        arrays = checked_inputs(model, inputs)
     elif isinstance(inputs, Mapping):
         arrays = {str(name): np.asarray(array) for name, array in inputs.items()}
     else:
@@ -284,13 +285,6 @@ def _described(tensors: Sequence[TensorInfo], kind: str) -> list[dict[str, Any]]
         }
         for index, info in enumerate(tensors)
     ]
-
-
-def _keras_outputs(model: Any, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    import tensorflow as tf
-
-    outputs = model.predict(arrays, verbose=0)
-    return dict(zip(model.output_names, tf.nest.flatten(outputs)))
 
 
 def _versions() -> dict[str, str]:

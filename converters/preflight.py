@@ -10,6 +10,7 @@ import numpy as np
 
 from converters.auditing import SNAPPED, deviation, quantized_layers
 from converters.errors import ConversionError, check_model
+from converters.model_arrays import input_names, output_names
 from converters.rewrites.patterns import is_binary
 
 _ROUNDING = 1e-6
@@ -52,6 +53,7 @@ def check(model: Any) -> None:
             "Build it from tf.keras.Input (functional or Sequential)."
         )
     reasons = [
+        *_types(model),
         *_inputs(model),
         *_quantizers(model),
         *_not_finite(model),
@@ -59,6 +61,36 @@ def check(model: Any) -> None:
     ]
     if reasons:
         raise ConversionError("\n".join(reasons))
+
+
+def _types(model: Any) -> list[str]:
+    """Names inputs and outputs that are no arrays of numbers."""
+    import tensorflow as tf
+
+    ends = [
+        *(("Input", name, x) for name, x in zip(input_names(model), model.inputs)),
+        *(("Output", name, x) for name, x in zip(output_names(model), model.outputs)),
+    ]
+    reasons = []
+    taken = model.input if isinstance(model.input, dict) else {}
+    if any(tf.nest.is_nested(value) for value in taken.values()):
+        reasons.append(
+            f"{model.name} takes a dictionary that holds other structures, with which "
+            "Keras cannot call it. Build it with a dictionary of inputs alone."
+        )
+    for side, name, tensor in ends:
+        spec, dtype = getattr(tensor, "type_spec", None), tensor.dtype
+        if spec is not None and not isinstance(spec, tf.TensorSpec):
+            kind = type(spec).__name__.removesuffix("Spec")
+        elif not (dtype.is_floating or dtype.is_integer or dtype.is_bool):
+            kind = f"a tensor of {dtype.name}"
+        else:
+            continue
+        reasons.append(
+            f"{side} {name!r} is {kind}, and a file has arrays of real numbers, "
+            "integers and booleans. Compute this outside of the model."
+        )
+    return reasons
 
 
 def _inputs(model: Any) -> list[str]:
@@ -112,12 +144,7 @@ def _quantizers(model: Any) -> list[str]:
 
 def _not_finite(model: Any) -> list[str]:
     """Names weights that are no numbers: a sign makes -1 or +1 of what they give."""
-    import tensorflow as tf
-
-    layers = [m for m in model.submodules if isinstance(m, tf.keras.layers.Layer)]
-    # A layer that holds others has their weights, too: the innermost comes last.
-    layers.sort(key=lambda layer: -len(layer.weights))
-    owners = {id(weight): layer.name for layer in layers for weight in layer.weights}
+    owners = _owners(model)
     reasons = []
     for weight in model.weights:
         values = weight.numpy()
@@ -183,15 +210,21 @@ def in_float32(model: Any) -> Any:
     """
     import tensorflow as tf
 
-    layers = [m for m in model.submodules if isinstance(m, tf.keras.layers.Layer)]
-    if all(layer.compute_dtype in ("float32", None) for layer in layers):
-        return model
-    wide = [layer.name for layer in layers if layer.dtype not in ("float32", None)]
+    # The type of a layer may be that of its data, as of inputs and of integers.
+    owners = _owners(model)
+    wide = [
+        owners.get(id(weight), model.name)
+        for weight in model.weights
+        if weight.dtype.is_floating and weight.dtype != tf.float32
+    ]
     if wide:
         raise ConversionError(
-            f"The variables of {', '.join(wide[:5])} are not float32. Build the model "
-            "with the policy 'float32' or a mixed one."
+            f"The variables of {', '.join(list(dict.fromkeys(wide))[:5])} are not "
+            "float32. Build the model with the policy 'float32' or a mixed one."
         )
+    layers = [m for m in model.submodules if isinstance(m, tf.keras.layers.Layer)]
+    if not any(_computes_in_other_floats(layer) for layer in layers):
+        return model
 
     def clone(layer: Any) -> Any:
         return type(layer).from_config(_unmixed(layer.get_config()))
@@ -201,6 +234,26 @@ def in_float32(model: Any) -> Any:
     return copy
 
 
+def _computes_in_other_floats(layer: Any) -> bool:
+    """Whether a layer that is no input computes in floats that are not float32."""
+    import tensorflow as tf
+
+    if isinstance(layer, tf.keras.layers.InputLayer):
+        return False
+    dtype = layer.compute_dtype
+    return dtype not in (None, "float32") and tf.as_dtype(dtype).is_floating
+
+
+def _owners(model: Any) -> dict[int, str]:
+    """Returns the name of the innermost layer of each variable, by `id`."""
+    import tensorflow as tf
+
+    layers = [m for m in model.submodules if isinstance(m, tf.keras.layers.Layer)]
+    # A layer that holds others has their weights, too: the innermost comes last.
+    layers.sort(key=lambda layer: -len(layer.weights))
+    return {id(weight): layer.name for layer in layers for weight in layer.weights}
+
+
 def _unmixed(config: Any) -> Any:
     """Returns a configuration, of quantizers in it too, without mixed precision."""
     if isinstance(config, (list, tuple)):
@@ -208,6 +261,11 @@ def _unmixed(config: Any) -> Any:
     if not isinstance(config, dict):
         return config
     return {
-        key: "float32" if key == "dtype" and "mixed" in str(value) else _unmixed(value)
+        key: "float32" if key == "dtype" and _is_other(value) else _unmixed(value)
         for key, value in config.items()
     }
+
+
+def _is_other(dtype: Any) -> bool:
+    """Whether a type, or a policy, is of real numbers and not float32."""
+    return "mixed" in str(dtype) or dtype in ("float16", "bfloat16", "float64")

@@ -5,23 +5,30 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 
 from converters.answers import equal_answers, is_classification, similar_answers
 from converters.differences import largest_differences
-from converters.errors import ConversionError, check_model_and_file
+from converters.errors import ConversionError, check_model_and_file, reported
 from converters.evidence import LARGEST_OUTPUT_DIFFERENCE, gather, is_int8
+from converters.fitting import check_fit, file_outputs, with_names_of
 from converters.freezing import FrozenModel, freeze
 from converters.int8_parity import StepParity
+from converters.model_arrays import (
+    Inputs,
+    Outputs,
+    checked_inputs,
+    checked_labels,
+    keras_outputs,
+)
 from converters.parity import LARGEST_TIE_SHARE, LayerParity
 from converters.rewrites import rewrite
-from converters.runtime import Interpreter, TfliteFile
+from converters.runtime import Interpreter
 from converters.witness import Witness, call_witness, timed
-
-Inputs = Union[np.ndarray, Sequence[np.ndarray], Mapping[str, np.ndarray]]
 
 # Where signs cannot be followed.
 LARGEST_MEDIAN_DIFFERENCE = 1e-4
@@ -35,7 +42,6 @@ LARGEST_INT8_LOSS = 0.02
 # than these, the answers hang on rounding.
 LARGEST_SHARE_CHANGED = 0.05
 _FEW_CHANGED = 2
-_BATCH = 64
 
 
 UNDETERMINED = "the network is undetermined"
@@ -375,8 +381,10 @@ def verify(
     check_model_and_file(model, tflite)
     if not getattr(model, "inputs", None):
         return verify_graphs(model, None, (), tflite, inputs, labels, num_threads)
-    frozen = freeze(model)
-    rewritten, rewrites = rewrite(frozen)
+    checked_inputs(model, inputs)
+    with reported(f"The tracing of {model.name}"):
+        frozen = freeze(model)
+        rewritten, rewrites = rewrite(frozen)
     # A file from elsewhere was converted as the model is.
     converted = (rewritten, None) if rewrites else (None,)
     return verify_graphs(model, frozen, converted, tflite, inputs, labels, num_threads)
@@ -406,16 +414,36 @@ def verify_graphs(
     Returns:
         The comparison.
     """
-    arrays = named_inputs(model, inputs)
-    check_shapes(model, arrays)
-    samples = len(next(iter(arrays.values())))
+    arrays = checked_inputs(model, inputs)
     if labels is not None:
-        labels = _checked_labels(model, labels, samples)
-    tflite = _with_names_of(model, arrays, tflite)
+        labels = checked_labels(model, labels, len(next(iter(arrays.values()))))
+    tflite = with_names_of(model, tflite)
     interpreter = Interpreter(tflite, num_threads)
-    _check_fit(model, interpreter, arrays)
-    expected = _named_outputs(model, model.predict(arrays, _BATCH, verbose=0))
-    received, milliseconds = timed(interpreter, arrays)
+    check_fit(model, interpreter)
+    with reported(f"The comparison of {model.name} with its file"):
+        outputs = keras_outputs(model, arrays)
+        _warn_of_mixing(model, outputs)
+        graphs = [
+            graph and dataclasses.replace(graph, alone=outputs.shapes_alone)
+            for graph in (frozen, *converted)
+        ]
+        return _compared(
+            outputs, graphs[0], graphs[1:], interpreter, arrays, labels, num_threads
+        )
+
+
+def _compared(
+    outputs: Outputs,
+    frozen: FrozenModel | None,
+    converted: Sequence[FrozenModel | None],
+    interpreter: Interpreter,
+    arrays: Mapping[str, np.ndarray],
+    labels: np.ndarray | None,
+    num_threads: int,
+) -> Verification:
+    samples, expected = len(next(iter(arrays.values()))), outputs.arrays
+    run = functools.partial(file_outputs, expected=outputs)
+    received, milliseconds = timed(interpreter, arrays, run)
     int8 = is_int8(interpreter.file)
     difference = largest_differences(expected, received)
     similar = similar_answers(expected, received)
@@ -431,7 +459,7 @@ def verify_graphs(
         if labels is None:
             return None
         if not is_classification(outputs[first]):
-            raise ValueError(
+            raise ConversionError(
                 f"Labels need class scores (samples, classes) as the first output. "
                 f"Received: {outputs[first].shape}"
             )
@@ -459,54 +487,16 @@ def verify_graphs(
         int8=int8,
         steps=evidence.steps,
         changed=int((~similar).sum()),
-        witness=call_witness(tflite, num_threads, interpreter, arrays, received, judge),
+        witness=call_witness(interpreter, num_threads, arrays, received, run, judge),
     )
 
 
-def named_inputs(
-    model: Any, inputs: Inputs, role: str = "inputs"
-) -> dict[str, np.ndarray]:
-    """Returns the inputs by the names that the model gives them.
-
-    Args:
-        model: A Keras model.
-        inputs: As for `verify`.
-        role: What errors call them. Defaults to `"inputs"`.
-    """
-    names = list(model.input_names)
-    _refuse_data_set(inputs, role)
-    if isinstance(inputs, Mapping):
-        if len(inputs) == len(names) == 1:
-            # Keras numbers the inputs of each model of a process on.
-            inputs = dict(zip(names, inputs.values()))
-        if set(inputs) != set(names):
-            raise ValueError(f"The inputs are {names}. Received: {sorted(inputs)}")
-        arrays = {name: np.asarray(inputs[name]) for name in names}
-    else:
-        several = isinstance(inputs, (list, tuple))
-        given = list(inputs) if several else [inputs]
-        if len(given) != len(names):
-            raise ValueError(f"The inputs are {names}. Received: {len(given)} arrays")
-        arrays = dict(zip(names, map(np.asarray, given)))
-    shapes = [array.shape for array in arrays.values()]
-    sizes = {shape[:1] for shape in shapes}
-    if len(sizes) != 1 or sizes & {(), (0,)}:
-        raise ValueError(
-            f"The {role} need equally many samples, at least one. Received: {shapes}"
-        )
-    # NumPy computes in float64 unless told otherwise; a file never does.
-    return {
-        name: array.astype(np.float32) if array.dtype == np.float64 else array
-        for name, array in arrays.items()
-    }
-
-
-def _refuse_data_set(inputs: Any, role: str) -> None:
-    if hasattr(inputs, "element_spec") or hasattr(inputs, "__next__"):
-        raise TypeError(
-            f"The {role} are arrays (samples, ...). Received: {type(inputs).__name__}. "
-            "Of a data set of batches take some: images, labels = "
-            "next(iter(data.unbatch().batch(256)))."
+def _warn_of_mixing(model: Any, outputs: Outputs) -> None:
+    if outputs.mixing is not None:
+        warnings.warn(
+            f"Output {outputs.mixing!r} of {model.name} depends on the other inputs of "
+            "a batch. A file computes one input at a time, and so did the model here.",
+            stacklevel=4,
         )
 
 
@@ -521,108 +511,3 @@ def _finite(outputs: Mapping[str, np.ndarray], samples: int) -> np.ndarray:
     for output in outputs.values():
         finite &= np.isfinite(output.reshape(samples, -1)).all(axis=1)
     return finite
-
-
-def _named_outputs(model: Any, outputs: Any) -> dict[str, np.ndarray]:
-    import tensorflow as tf
-
-    # In the model's order, whatever structure it returns them in.
-    return dict(zip(model.output_names, tf.nest.flatten(outputs)))
-
-
-def check_shapes(model: Any, arrays: Mapping[str, np.ndarray]) -> None:
-    """Refuses inputs that are not the model's."""
-    for tensor, (name, array) in zip(model.inputs or (), arrays.items()):
-        if not tensor.shape[1:].is_compatible_with(array.shape[1:]):
-            raise ValueError(
-                f"Input {name!r} of {model.name} is {('samples', *tensor.shape[1:])}. "
-                f"Received: {array.shape}"
-            )
-        if tensor.dtype.is_floating and array.dtype.kind != "f":
-            raise ValueError(
-                f"Input {name!r} of {model.name} is {tensor.dtype.name}. Received: "
-                f"{array.dtype}. Scale it as in training, then use "
-                "astype('float32')."
-            )
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise ValueError(f"Input {name!r} holds values that are not finite.")
-
-
-def _checked_labels(model: Any, labels: Any, samples: int) -> np.ndarray:
-    """Returns the labels as integer classes; refuses what is none."""
-    labels = np.asarray(labels)
-    if len(np.atleast_1d(labels)) != samples:
-        raise ValueError(
-            f"{samples} inputs need as many labels. Received: {labels.shape}"
-        )
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.ndim != 1:
-        raise ValueError(
-            f"Labels are integer classes (samples,). Received: {labels.shape}. For "
-            "one-hot labels give labels.argmax(axis=1)."
-        )
-    classes = model.output_shape[-1] if len(model.output_names) == 1 else None
-    if (labels < 0).any() or (classes is not None and (labels >= classes).any()):
-        last = "" if classes is None else f" to {classes - 1}"
-        raise ValueError(
-            f"Labels are classes from 0{last}. "
-            f"Received: {labels.min()} to {labels.max()}"
-        )
-    return labels
-
-
-def _with_names_of(
-    model: Any, arrays: Mapping[str, np.ndarray], tflite: Any
-) -> bytes | str | os.PathLike[str]:
-    """Returns the file with the model's names, where it is clear what they name."""
-    file = TfliteFile(tflite)
-    ends = file.input_names(), file.output_names()
-    inputs = _matched(list(arrays), ends[0])
-    outputs = _matched(list(model.output_names), ends[1])
-    if (tuple(inputs), tuple(outputs)) == ends:
-        return tflite
-    return file.with_names(inputs, outputs)
-
-
-def _matched(ours: Sequence[str], theirs: Sequence[str]) -> Sequence[str]:
-    """Returns for each name of the file the model's, or all unchanged if unclear."""
-    if len(ours) == len(theirs) == 1:
-        return ours
-    by_number = sorted(ours, key=_numbered), sorted(theirs, key=_numbered)
-    plain = [[_numbered(name)[0] for name in names] for names in by_number]
-    if set(ours) == set(theirs) or plain[0] != plain[1]:
-        return theirs
-    ours_of = dict(zip(by_number[1], by_number[0]))
-    return [ours_of[name] for name in theirs]
-
-
-def _numbered(name: str) -> tuple[str, int]:
-    """Returns a name without Keras's number, and the number; the first has none."""
-    plain, _, number = name.rpartition("_")
-    return (plain, int(number)) if plain and number.isdecimal() else (name, 0)
-
-
-def _check_fit(
-    model: Any, interpreter: Interpreter, arrays: dict[str, np.ndarray]
-) -> None:
-    """Refuses a file that was made from another model."""
-
-    def facts(names: Sequence[str], shapes: Sequence[Any]) -> dict[str, Any]:
-        return {name: tuple(shape)[1:] for name, shape in zip(names, shapes)}
-
-    shapes = [array.shape for array in arrays.values()]
-    for side, ours, theirs in (
-        ("inputs", facts(list(arrays), shapes), interpreter.inputs),
-        (
-            "outputs",
-            facts(model.output_names, [t.shape for t in model.outputs]),
-            interpreter.outputs,
-        ),
-    ):
-        found = facts([info.name for info in theirs], [info.shape for info in theirs])
-        if ours != found:
-            raise ConversionError(
-                f"The file does not fit the model: the {side} are {ours} in the model "
-                f"and {found} in the file."
-            )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
-import os
 import time
 from collections.abc import Callable, Mapping
 
@@ -19,6 +18,7 @@ _BACKEND = "lce"
 # Answers that differ are judged layer by layer; a fault shows in the first ones.
 _MOST_SAMPLES = 64
 
+Run = Callable[[Interpreter, Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 Gather = Callable[
     [Interpreter, Mapping[str, np.ndarray], Mapping[str, np.ndarray]], Evidence
 ]
@@ -46,21 +46,21 @@ class Witness:
 
 
 def call_witness(
-    file: bytes | str | os.PathLike[str],
-    num_threads: int,
     first: Interpreter,
+    num_threads: int,
     arrays: Mapping[str, np.ndarray],
     received: Mapping[str, np.ndarray],
+    run: Run,
     gather: Gather,
 ) -> Witness | None:
     """Runs a file in Larq Compute Engine's interpreter, beside another one.
 
     Args:
-        file: The content of the file, or its path.
-        num_threads: Threads of the interpreter.
         first: The interpreter that ran it.
+        num_threads: Threads of the other one.
         arrays: The inputs by name, (samples, ...).
         received: The outputs of `first` by name.
+        run: Takes an interpreter and inputs, and returns outputs by name.
         gather: Compares the file in an interpreter with the model.
 
     Returns:
@@ -69,8 +69,8 @@ def call_witness(
     """
     if first.backend == _BACKEND or not _is_installed():
         return None
-    interpreter = Interpreter(file, num_threads, backend=_BACKEND)
-    outputs, milliseconds = timed(interpreter, arrays)
+    interpreter = Interpreter(first.file.content, num_threads, backend=_BACKEND)
+    outputs, milliseconds = timed(interpreter, arrays, run)
     difference = largest_differences(received, outputs)
     moved = np.flatnonzero(~(difference <= LARGEST_OUTPUT_DIFFERENCE))[:_MOST_SAMPLES]
     fault = None
@@ -88,15 +88,13 @@ def call_witness(
 
 
 def timed(
-    interpreter: Interpreter, arrays: Mapping[str, np.ndarray]
+    interpreter: Interpreter, arrays: Mapping[str, np.ndarray], run: Run
 ) -> tuple[dict[str, np.ndarray], float]:
     """Returns the outputs by name, and the mean milliseconds of one input."""
     start = time.perf_counter()
-    outputs = interpreter.predict(arrays)
+    outputs = run(interpreter, arrays)
     seconds = time.perf_counter() - start
-    if not isinstance(outputs, Mapping):
-        outputs = {interpreter.outputs[0].name: outputs}
-    return dict(outputs), 1000 * seconds / len(next(iter(arrays.values())))
+    return outputs, 1000 * seconds / len(next(iter(arrays.values())))
 
 
 def _is_installed() -> bool:

@@ -6,10 +6,12 @@ what it changed. They are applied in the order of `REWRITES`, to a copy of the g
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from converters.editing import Editor
+from converters.errors import ConversionError
 from converters.freezing import FrozenModel
 from converters.rewrites import (
     constant_shapes,
@@ -20,6 +22,7 @@ from converters.rewrites import (
     minus_padding,
     padding_over_time,
     prelu_factors,
+    prelu_slopes,
     shifts,
     sign_factors,
     sign_order,
@@ -48,7 +51,23 @@ REWRITES: dict[str, Callable[[Editor], list[str]]] = {
     "image_means": image_means.rewrite,
     "small_images": small_images.rewrite,
     "constant_shapes": constant_shapes.rewrite,
+    "prelu_slopes": prelu_slopes.rewrite,
 }
+
+
+@contextlib.contextmanager
+def _reported(name: str, editor: Editor) -> Iterator[None]:
+    """Says at which operation and layer a rewrite failed."""
+    try:
+        yield
+    except (ConversionError, MemoryError):
+        raise
+    except Exception as error:
+        raise ConversionError(
+            f"The rewrite {name!r} failed at {editor.place()}, which is a fault of "
+            f"this package: {type(error).__name__}: {error}. Please report it with the "
+            f"model, and leave {name!r} out of rewrites."
+        ) from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +89,25 @@ class Rewrite:
     after: GraphSize
 
 
+def checked_names(names: Sequence[str] | None) -> tuple[str, ...]:
+    """Returns names of rewrites, none for `None`.
+
+    Args:
+        names: Keys of `REWRITES`, or one of them.
+
+    Raises:
+        ValueError: If there is no rewrite of a name.
+    """
+    names = (names,) if isinstance(names, str) else tuple(names or ())
+    unknown = [name for name in names if name not in REWRITES]
+    if unknown:
+        raise ValueError(
+            f"No rewrite {', '.join(map(repr, unknown))}. There are: "
+            f"{', '.join(REWRITES)}."
+        )
+    return names
+
+
 def rewrite(
     frozen: FrozenModel, names: Sequence[str] = tuple(REWRITES)
 ) -> tuple[FrozenModel, tuple[Rewrite, ...]]:
@@ -85,19 +123,16 @@ def rewrite(
     Raises:
         ValueError: If there is no rewrite of a name.
     """
-    names = [names] if isinstance(names, str) else names
-    unknown = [name for name in names if name not in REWRITES]
-    if unknown:
-        raise ValueError(
-            f"No rewrite {', '.join(map(repr, unknown))}. There are: "
-            f"{', '.join(REWRITES)}."
-        )
+    names = checked_names(names)
     outputs = list(frozen.outputs.values())
     editor = Editor(frozen.graph_def, outputs, frozen.layers)
     size = size_of(editor, outputs)
     done: list[Rewrite] = []
     for name, change in REWRITES.items():
-        changed = tuple(dict.fromkeys(change(editor))) if name in names else ()
+        changed: tuple[str, ...] = ()
+        if name in names:
+            with _reported(name, editor):
+                changed = tuple(dict.fromkeys(change(editor)))
         if changed:
             after = size_of(editor, outputs)
             done.append(Rewrite(name, changed, size, after))

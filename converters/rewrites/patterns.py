@@ -24,7 +24,7 @@ def sign(x: Any) -> Any:
 
 def is_binary(kernel: np.ndarray | None) -> bool:
     """Tells whether a kernel is +c and -c in each output channel, its last axis."""
-    if kernel is None or not kernel.size:
+    if kernel is None or not kernel.size or not kernel.ndim:
         return False
     magnitude = np.abs(kernel.reshape(-1, kernel.shape[-1]))
     return bool((magnitude == magnitude[:1]).all() and (magnitude[0] > 0).all())

@@ -389,7 +389,7 @@ class Interpreter:
             parts.append(
                 [
                     array[: len(array) * (size - lacking) // size]
-                    for array in engine.run(given)
+                    for array in map(np.atleast_1d, engine.run(given))
                 ]
             )
         return [np.concatenate(output) for output in zip(*parts)]

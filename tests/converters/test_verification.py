@@ -220,9 +220,9 @@ def test_several_inputs_and_outputs_are_compared_by_name():
     ],
 )
 def test_names_that_differ_by_automatic_numbers_belong_together(ours, theirs, expected):
-    from converters.verification import _matched
+    from converters.fitting import _matched
 
-    assert list(_matched(ours, theirs)) == expected
+    assert list(_matched(ours, ours, theirs)) == expected
 
 
 def test_a_model_that_was_built_again_is_compared():

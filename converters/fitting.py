@@ -1,0 +1,154 @@
+"""Which inputs and outputs of a .tflite are which of its Keras model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from converters.errors import ConversionError
+from converters.model_arrays import Outputs, filled_up, input_names, output_names
+from converters.runtime import Interpreter, TensorInfo, TfliteFile
+
+# Sizes behind the axis of the batch; `None` stands for any.
+_Sizes = tuple[int | None, ...] | None
+
+
+def with_names_of(model: Any, tflite: Any) -> bytes | str | os.PathLike[str]:
+    """Returns the file with the model's names, where it is clear what they name.
+
+    Args:
+        model: A Keras model.
+        tflite: The content of the file, or its path.
+    """
+    file = TfliteFile(tflite)
+    inputs = _matched(input_names(model), model.input_names, file.input_names())
+    outputs = _matched(output_names(model), model.output_names, file.output_names())
+    if (tuple(inputs), tuple(outputs)) == (file.input_names(), file.output_names()):
+        return tflite
+    return file.with_names(inputs, outputs)
+
+
+def _matched(
+    ours: Sequence[str], keras: Sequence[str], theirs: Sequence[str]
+) -> Sequence[str]:
+    """Returns for each name of the file the model's, or all unchanged if unclear.
+
+    Args:
+        ours: The model's names, which may be keys of a dictionary.
+        keras: Those of Keras, in the same order.
+        theirs: Those of the file.
+    """
+    if len(ours) == len(theirs) == 1:
+        return ours
+    if set(ours) == set(theirs):
+        return theirs
+    if set(keras) == set(theirs):
+        named = dict(zip(keras, ours))
+        return [named[name] for name in theirs]
+    by_number = sorted(ours, key=_numbered), sorted(theirs, key=_numbered)
+    plain = [[_numbered(name)[0] for name in names] for names in by_number]
+    if plain[0] != plain[1]:
+        return theirs
+    ours_of = dict(zip(by_number[1], by_number[0]))
+    return [ours_of[name] for name in theirs]
+
+
+def _numbered(name: str) -> tuple[str, int]:
+    """Returns a name without Keras's number, and the number; the first has none."""
+    plain, _, number = name.rpartition("_")
+    return (plain, int(number)) if plain and number.isdecimal() else (name, 0)
+
+
+def check_fit(model: Any, interpreter: Interpreter) -> None:
+    """Refuses a file that was made from another model.
+
+    Sizes that Keras does not know may be any in the file.
+
+    Args:
+        model: The Keras model.
+        interpreter: Runs the file, which has the model's names.
+
+    Raises:
+        ConversionError: If inputs or outputs differ in name, number or shape.
+    """
+    for side, names, tensors, theirs in (
+        ("inputs", input_names(model), model.inputs, interpreter.inputs),
+        ("outputs", output_names(model), model.outputs, interpreter.outputs),
+    ):
+        if not tensors:  # A subclassed model tells none.
+            continue
+        ours = dict(zip(names, map(_sizes, tensors)))
+        found = {info.name: info.shape[1:] for info in theirs}
+        if set(ours) != set(found) or not all(
+            _is_like(sizes, found[name]) for name, sizes in ours.items()
+        ):
+            raise ConversionError(
+                f"The file does not fit the model: the {side} are {ours} in the model "
+                f"and {found} in the file."
+            )
+
+
+def _sizes(tensor: Any) -> _Sizes:
+    return None if tensor.shape.rank is None else tuple(tensor.shape)[1:]
+
+
+def _is_like(ours: _Sizes, theirs: tuple[int, ...]) -> bool:
+    """Whether a shape can be another one of which not all is known."""
+    if ours is None:
+        return True
+    return len(ours) == len(theirs) and all(
+        size in (None, other) for size, other in zip(ours, theirs)
+    )
+
+
+def file_outputs(
+    interpreter: Interpreter, arrays: Mapping[str, np.ndarray], expected: Outputs
+) -> dict[str, np.ndarray]:
+    """Runs a file on the inputs of a model.
+
+    Args:
+        interpreter: Runs the file, which has the model's names.
+        arrays: The inputs by name.
+        expected: What the model returns for them.
+
+    Returns:
+        The outputs, in the shapes of the model's. Where an output without an axis for
+        the batch has another size for a sample, it differs by its largest value.
+    """
+    if expected.alone is None:
+        return _named(interpreter.predict(arrays), interpreter.outputs)
+    each = [
+        _named(
+            interpreter.predict({n: a[index : index + 1] for n, a in arrays.items()}),
+            interpreter.outputs,
+        )
+        for index in range(len(next(iter(arrays.values()))))
+    ]
+    joined = {}
+    for name, ours in expected.arrays.items():
+        parts = [outputs[name] for outputs in each]
+        if name in expected.alone:
+            parts = _in_shape(parts, ours, expected.alone[name])
+        joined[name] = np.concatenate(parts)
+    return joined
+
+
+def _in_shape(
+    parts: Iterable[np.ndarray], ours: np.ndarray, shapes: Sequence[tuple[int, ...]]
+) -> list[np.ndarray]:
+    found = []
+    for part, expected, shape in zip(parts, ours, shapes):
+        if part.shape == shape:
+            found.append(filled_up(part, expected.shape)[None])
+        else:
+            found.append(expected[None] + (np.abs(expected).max(initial=0) or 1))
+    return found
+
+
+def _named(
+    outputs: np.ndarray | dict[str, np.ndarray], infos: Sequence[TensorInfo]
+) -> dict[str, np.ndarray]:
+    return outputs if isinstance(outputs, dict) else {infos[0].name: outputs}

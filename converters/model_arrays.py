@@ -1,0 +1,382 @@
+"""Arrays for the inputs of a Keras model, and from its outputs, by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Union
+
+import numpy as np
+
+from converters.errors import ConversionError
+
+Inputs = Union[np.ndarray, Sequence[np.ndarray], Mapping[str, np.ndarray]]
+
+_BATCH = 64
+# Two runs on equal arrays round alike; samples that another one changes differ by more.
+_UNCHANGED = 1e-6
+
+
+def input_names(model: Any) -> list[str]:
+    """Returns the names of a model's inputs, in the order of `model.inputs`.
+
+    They are the keys of a model that was built with a dictionary, and otherwise
+    Keras's, of its input layers.
+    """
+    return _keys(getattr(model, "input", None)) or list(model.input_names)
+
+
+def output_names(model: Any) -> list[str]:
+    """Returns the names of a model's outputs, in the order of `model.outputs`.
+
+    They are the keys of a model that returns a dictionary, and otherwise Keras's.
+    """
+    return _keys(getattr(model, "output", None)) or list(model.output_names)
+
+
+def _keys(structure: Any) -> list[str]:
+    """Returns the keys of a dictionary of tensors, none of another structure."""
+    import tensorflow as tf
+
+    if not isinstance(structure, Mapping):
+        return []
+    if any(tf.nest.is_nested(value) for value in structure.values()):
+        return []
+    # As `tf.nest` flattens it.
+    return [str(key) for key in sorted(structure)]
+
+
+def checked_inputs(
+    model: Any, inputs: Inputs, role: str = "inputs"
+) -> dict[str, np.ndarray]:
+    """Returns inputs by name, in the types of the model, and refuses what is none.
+
+    Args:
+        model: A Keras model.
+        inputs: As for `verify`.
+        role: What errors call them. Defaults to `"inputs"`.
+
+    Raises:
+        ValueError: If number, names, shapes, types or values do not fit.
+        TypeError: If it is no array.
+    """
+    arrays = named_inputs(model, inputs, role)
+    tensors = dict(zip(arrays, model.inputs or ()))
+    for name, tensor in tensors.items():
+        _check_shape(model, name, tensor, arrays[name])
+        arrays[name] = _typed(model, name, tensor.dtype, arrays[name])
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"Input {name!r} holds values that are not finite.")
+    return arrays
+
+
+def named_inputs(
+    model: Any, inputs: Inputs, role: str = "inputs"
+) -> dict[str, np.ndarray]:
+    """Returns the inputs by the names that the model gives them.
+
+    Args:
+        model: A Keras model.
+        inputs: As for `verify`.
+        role: What errors call them. Defaults to `"inputs"`.
+    """
+    _refuse_data_set(inputs, role)
+    arrays = _by_name(model, inputs)
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf":
+            raise TypeError(
+                f"Input {name!r} is an array of numbers (samples, ...). Received: "
+                f"{array.dtype} {array.shape}"
+            )
+    shapes = [array.shape for array in arrays.values()]
+    sizes = {shape[:1] for shape in shapes}
+    if len(sizes) != 1 or sizes & {(), (0,)}:
+        raise ValueError(
+            f"The {role} need equally many samples, at least one. Received: {shapes}"
+        )
+    # NumPy computes in float64 unless told otherwise; a file never does.
+    return {
+        name: array.astype(np.float32) if array.dtype.kind == "f" else array
+        for name, array in arrays.items()
+    }
+
+
+def _by_name(model: Any, inputs: Inputs) -> dict[str, np.ndarray]:
+    """Returns arrays by name, of any way to give them that Keras takes, too."""
+    import tensorflow as tf
+
+    names, structure = input_names(model), getattr(model, "input", None)
+    if isinstance(inputs, Mapping):
+        if len(inputs) == len(names) == 1:
+            # Keras numbers the inputs of each model of a process on.
+            return {names[0]: _array(next(iter(inputs.values())))}
+        given = {str(key): value for key, value in inputs.items()}
+        if set(given) == set(names):
+            return {name: _array(given[name]) for name in names}
+        if not _is_deep(structure):
+            raise ValueError(f"The inputs are {names}. Received: {sorted(given)}")
+    if _is_deep(structure):
+        try:
+            tf.nest.assert_same_structure(structure, inputs, check_types=False)
+            return dict(zip(names, map(_array, tf.nest.flatten(inputs))))
+        except (ValueError, TypeError):
+            pass  # It is a flat sequence, or none at all.
+    several = isinstance(inputs, (list, tuple))
+    listed = list(inputs) if several else [inputs]
+    if len(listed) != len(names):
+        raise ValueError(f"The inputs are {names}. Received: {len(listed)} arrays")
+    return dict(zip(names, map(_array, listed)))
+
+
+def _is_deep(structure: Any) -> bool:
+    """Whether a structure of tensors holds other structures."""
+    import tensorflow as tf
+
+    if not tf.nest.is_nested(structure):
+        return False
+    parts = structure.values() if isinstance(structure, Mapping) else structure
+    return any(tf.nest.is_nested(part) for part in parts)
+
+
+def _array(value: Any) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    except ValueError as error:  # Lists of several lengths.
+        raise ValueError(f"Inputs are arrays (samples, ...): {error}") from error
+
+
+def _refuse_data_set(inputs: Any, role: str) -> None:
+    if hasattr(inputs, "element_spec") or hasattr(inputs, "__next__"):
+        raise TypeError(
+            f"The {role} are arrays (samples, ...). Received: {type(inputs).__name__}. "
+            "Of a data set of batches take some: images, labels = "
+            "next(iter(data.unbatch().batch(256)))."
+        )
+
+
+def _check_shape(model: Any, name: str, tensor: Any, array: np.ndarray) -> None:
+    if not tensor.shape[1:].is_compatible_with(array.shape[1:]):
+        raise ValueError(
+            f"Input {name!r} of {model.name} is {('samples', *tensor.shape[1:])}. "
+            f"Received: {array.shape}"
+        )
+
+
+def _typed(model: Any, name: str, dtype: Any, array: np.ndarray) -> np.ndarray:
+    """Returns an array in the type of an input, real ones in float32."""
+    said = f"Input {name!r} of {model.name} is {dtype.name}. Received: {array.dtype}"
+    if dtype.is_floating:
+        if array.dtype.kind != "f":
+            raise ValueError(
+                f"{said}. Scale it as in training, then use astype('float32')."
+            )
+        return array.astype(np.float32, copy=False)
+    if array.dtype.kind == "f":
+        raise ValueError(
+            f"{said}. The model scales its inputs itself: give them as they are "
+            f"stored, as astype({dtype.name!r})."
+        )
+    typed = array.astype(dtype.as_numpy_dtype)
+    if not np.array_equal(typed, array):
+        raise ValueError(
+            f"{said} from {array.min()} to {array.max()}, which that type does not "
+            "hold."
+        )
+    return typed
+
+
+def checked_labels(model: Any, labels: Any, samples: int) -> np.ndarray:
+    """Returns the labels as integer classes; refuses what is none.
+
+    Args:
+        model: A Keras model, whose first output are scores of classes.
+        labels: What was given as labels.
+        samples: How many there must be.
+
+    Raises:
+        ValueError: If they do not fit.
+    """
+    labels = np.asarray(labels)
+    if len(np.atleast_1d(labels)) != samples:
+        raise ValueError(
+            f"{samples} inputs need as many labels. Received: {labels.shape}"
+        )
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise ValueError(
+            f"Labels are integer classes (samples,). Received: {labels.shape}. For "
+            "one-hot labels give labels.argmax(axis=1)."
+        )
+    if labels.dtype.kind not in "biuf" or not np.array_equal(labels, labels // 1):
+        raise ValueError(
+            f"Labels are integer classes (samples,). Received: {labels.dtype}, such as "
+            f"{labels[0]!r}"
+        )
+    outputs = getattr(model, "outputs", None)
+    shape = outputs[0].shape if outputs else None
+    classes = None
+    if shape is not None and shape.rank is not None:
+        _check_scores(tuple(shape))
+        classes = shape[-1]
+    if (labels < 0).any() or (classes is not None and (labels >= classes).any()):
+        last = "" if classes is None else f" to {classes - 1}"
+        raise ValueError(
+            f"Labels are classes from 0{last}. "
+            f"Received: {labels.min()} to {labels.max()}"
+        )
+    return labels
+
+
+def _check_scores(shape: tuple[int | None, ...]) -> None:
+    if len(shape) != 2 or shape[1] == 1:
+        raise ValueError(
+            "Labels need class scores (samples, classes) as the first output. "
+            f"Received: {shape}"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Outputs:
+    """What a model returns for samples.
+
+    Attributes:
+        arrays: Arrays (samples, ...) by name.
+        alone: `None` where a sample's outputs are the same in any batch. Otherwise
+            samples were computed one at a time, as a device computes them, and these
+            are the shapes for each sample of outputs that have no axis for the batch,
+            by name. Where they differ, the arrays of smaller ones end with zeros.
+        mixing: The output that depends on the other samples of a batch though it has
+            an axis for it, or `None`.
+    """
+
+    arrays: dict[str, np.ndarray]
+    alone: dict[str, list[tuple[int, ...]]] | None = None
+    mixing: str | None = None
+
+    @property
+    def shapes_alone(self) -> dict[str, tuple[int, ...]] | None:
+        """The shapes that outputs without an axis for the batch are filled up to."""
+        if self.alone is None:
+            return None
+        return {name: self.arrays[name].shape[1:] for name in self.alone}
+
+
+def keras_outputs(model: Any, arrays: Mapping[str, np.ndarray]) -> Outputs:
+    """Runs a Keras model for what its file should return.
+
+    Args:
+        model: The model.
+        arrays: Its inputs, as of `checked_inputs`.
+
+    Returns:
+        The outputs. Computed one by one where samples share outputs.
+    """
+    names = output_names(model)
+    batchless, mixing = _shared_outputs(model, arrays, names)
+    if not batchless and mixing is None:
+        found = _flat(model.predict(structured(model, arrays), _BATCH, verbose=0))
+        outputs = dict(zip(names, found))
+        batchless = {n for n, a in outputs.items() if len(a) != len(_first(arrays))}
+        if not batchless:
+            return Outputs(outputs)
+    each = [
+        dict(zip(names, _called(model, _sample(arrays, index))))
+        for index in range(len(_first(arrays)))
+    ]
+    joined: dict[str, np.ndarray] = {}
+    shapes: dict[str, list[tuple[int, ...]]] = {}
+    for name in names:
+        parts = [np.atleast_1d(outputs[name]) for outputs in each]
+        if name in batchless:
+            shapes[name] = [part.shape for part in parts]
+            shape = _largest(name, shapes[name])
+            joined[name] = np.stack([filled_up(p, shape) for p in parts])
+        else:
+            joined[name] = np.concatenate(parts)
+    return Outputs(joined, shapes, mixing)
+
+
+def structured(model: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    """Returns inputs by name in the structure that the model takes."""
+    import tensorflow as tf
+
+    if not getattr(model, "inputs", None):
+        return dict(arrays)
+    return tf.nest.pack_sequence_as(model.input, list(arrays.values()))
+
+
+def _shared_outputs(
+    model: Any, arrays: Mapping[str, np.ndarray], names: Sequence[str]
+) -> tuple[set[str], str | None]:
+    """Returns outputs without an axis for the batch, and one that mixes samples.
+
+    A sample is computed alone and in the company of others.
+    """
+    with_zeros = {
+        name: np.concatenate([array[:3], np.zeros_like(array[:1])])
+        for name, array in arrays.items()
+    }
+    trios = [
+        {name: array[[0, other, other]] for name, array in with_zeros.items()}
+        for other in (1, -1)
+    ]
+    alone, first, second = (
+        dict(zip(names, _called(model, given)))
+        for given in (_sample(arrays, 0), *trios)
+    )
+    batchless, mixing = set(), None
+    for name in names:
+        if alone[name].shape[:1] != (1,) or first[name].shape[:1] != (3,):
+            batchless.add(name)
+        elif _differ(first[name][0], second[name][0]):
+            mixing = mixing or name
+    return batchless, mixing
+
+
+def _differ(one: np.ndarray, other: np.ndarray) -> bool:
+    if one.shape != other.shape:
+        return True
+    one, other = one.astype(np.float64), other.astype(np.float64)
+    scale = np.abs(one).max(initial=0)
+    return bool((np.abs(one - other) > _UNCHANGED * scale).any())
+
+
+def _called(model: Any, arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    import tensorflow as tf
+
+    tensors = {name: tf.constant(array) for name, array in arrays.items()}
+    return _flat(model(structured(model, tensors), training=False))
+
+
+def _flat(outputs: Any) -> list[np.ndarray]:
+    import tensorflow as tf
+
+    return [np.asarray(output) for output in tf.nest.flatten(outputs)]
+
+
+def _sample(arrays: Mapping[str, np.ndarray], index: int) -> dict[str, np.ndarray]:
+    return {name: array[index : index + 1] for name, array in arrays.items()}
+
+
+def _first(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    return next(iter(arrays.values()))
+
+
+def _largest(name: str, shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    if len({len(shape) for shape in shapes}) != 1:
+        raise ConversionError(
+            f"Output {name!r} has another number of axes for each input: "
+            f"{sorted(set(shapes))[:3]}. Give it one shape, or waive the comparison "
+            "with inputs=None."
+        )
+    return tuple(map(max, zip(*shapes)))
+
+
+def filled_up(part: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Returns an array of a shape: it ends with zeros, or is cut off."""
+    part, result = np.atleast_1d(part), np.zeros(shape, part.dtype)
+    inside = tuple(slice(min(a, b)) for a, b in zip(part.shape, shape))
+    result[inside] = part[inside]
+    return result
