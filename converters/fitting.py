@@ -115,8 +115,10 @@ def file_outputs(
         expected: What the model returns for them.
 
     Returns:
-        The outputs, in the shapes of the model's. Where an output without an axis for
-        the batch has another size for a sample, it differs by its largest value.
+        The outputs, in the shapes of the model's.
+
+    Raises:
+        ConversionError: If an output without an axis for the batch has another shape.
     """
     if expected.alone is None:
         return _named(interpreter.predict(arrays), interpreter.outputs)
@@ -131,21 +133,23 @@ def file_outputs(
     for name, ours in expected.arrays.items():
         parts = [outputs[name] for outputs in each]
         if name in expected.alone:
-            parts = _in_shape(parts, ours, expected.alone[name])
+            _check_shapes(name, parts, expected.alone[name])
+            parts = [filled_up(part, ours.shape[1:])[None] for part in parts]
         joined[name] = np.concatenate(parts)
     return joined
 
 
-def _in_shape(
-    parts: Iterable[np.ndarray], ours: np.ndarray, shapes: Sequence[tuple[int, ...]]
-) -> list[np.ndarray]:
-    found = []
-    for part, expected, shape in zip(parts, ours, shapes):
-        if part.shape == shape:
-            found.append(filled_up(part, expected.shape)[None])
-        else:
-            found.append(expected[None] + (np.abs(expected).max(initial=0) or 1))
-    return found
+def _check_shapes(
+    name: str, parts: Iterable[np.ndarray], shapes: Sequence[tuple[int, ...]]
+) -> None:
+    for index, (part, shape) in enumerate(zip(parts, shapes)):
+        if part.shape != shape:
+            raise ConversionError(
+                f"Output {name!r} is {shape} in the model and {part.shape} in the file "
+                f"for input {index}: what has another size for each input may have its "
+                "largest one in a file, as the boxes of a non-max suppression. Give it "
+                "one size (pad_to_max_output_size=True) and return the number of boxes."
+            )
 
 
 def _named(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection
 
-import numpy as np
-
 from converters.editing import layer_of
 from converters.runtime import Operator, TfliteFile
 

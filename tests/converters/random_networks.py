@@ -6,6 +6,7 @@ import tensorflow as tf
 from hypothesis import strategies as st
 
 import zoo_extensions as zx
+from converters.model_arrays import input_names
 
 from .small_models import free, no_op, train
 
@@ -55,13 +56,12 @@ class Network:
             shape, step = (channels,), self.on_vector
         else:
             shape, step = (self.pick(*SIZES), channels), self.on_sequence
-        self.lines.append(f"Input({shape})")
-        inputs = [tf.keras.Input(shape, name="first")]
-        x = inputs[0]
+        inputs = []
+        x = self.input(shape, "first", inputs)
         if self.pick(True, False, False, False):
-            inputs.insert(0, tf.keras.Input(shape, name="another"))
-            self.lines.append("+ another input")
-            x = layers.Add()([x, self.scaled(inputs[0])])
+            another = self.input(shape, "another", inputs)
+            x = layers.Add()([x, self.scaled(another)])
+            inputs = self.ordered(inputs)
         middle = []
         for _ in range(self.pick(1, 2, 3, 4, 5)):
             x = step(x)
@@ -76,9 +76,45 @@ class Network:
         if len(middle) > 1 and self.pick(True, False, False, False):
             self.lines.append("and the second tensor")
             outputs.append(layers.Flatten(name="early")(middle[1]))
+        if self.pick(True, False, False, False, False):
+            outputs.append(self.of_unknown_size(x))
+        if self.pick(True, *[False] * 7):
+            self.lines.append("and its mean over the batch")
+            outputs.append(tf.reduce_mean(x, axis=0))
+        if len(outputs) > 1 and self.pick(True, False, False):
+            self.lines.append("by name")
+            outputs = {f"out{-i}": output for i, output in enumerate(outputs)}
         model = tf.keras.Model(inputs, outputs)
         train(model)
         return model
+
+    # Inputs and outputs.
+
+    def input(self, shape, name, inputs):
+        """Adds an input of any type to a list and returns it as real numbers."""
+        dtype = self.pick(*["float32"] * 8, "uint8", "int8", "int32", "bool", "float64")
+        self.lines.append(f"Input({shape}, dtype={dtype!r}, name={name!r})")
+        inputs.append(tf.keras.Input(shape, dtype=dtype, name=name))
+        if dtype == "float32":
+            return inputs[-1]
+        if dtype == "bool":
+            return tf.cast(inputs[-1], tf.float32) - 0.4
+        return layers.Rescaling(1 / 50, -0.7)(inputs[-1])
+
+    def ordered(self, inputs):
+        """Returns inputs in the other order, or by other names."""
+        kind = self.pick("as made", "turned", "turned", "by name")
+        self.lines.append(f"inputs {kind}")
+        if kind == "by name":
+            return {"z": inputs[0], "a": inputs[1]}
+        return inputs if kind == "as made" else inputs[::-1]
+
+    def of_unknown_size(self, x):
+        self.lines.append("and the same reshaped by its own shape")
+        kind = self.pick("rows", "rank")
+        if kind == "rows":
+            return tf.reshape(x, [tf.shape(x)[0], -1, x.shape[-1]])
+        return tf.reshape(x, tf.concat([tf.shape(x)[:1], [-1]], 0))
 
     # Steps.
 
@@ -90,6 +126,7 @@ class Network:
             *[self.pool] * 2,
             self.residual,
             self.residual,
+            self.twice,
             self.joined,
             self.moved,
             self.scaled,
@@ -176,13 +213,18 @@ class Network:
         return groups if x.shape[-1] % groups == filters % groups == 0 else 1
 
     def conv(self, x, **fixed):
+        layer, x = self.conv_layer(x, **fixed)
+        return layer(x)
+
+    def conv_layer(self, x, **fixed):
+        """Returns a layer, and what it reads."""
         x, options = self.quantizers(x)
         filters = self.pick(*CHANNELS)
         options |= {"filters": filters, **self.window(x), **fixed}
         options["pad_values"] = self.pick(0.0, 0.0, 1.0, 1.0, -1.0)
         options["groups"] = self.groups(x, options["filters"])
         options["activation"] = self.pick(None, None, None, None, "relu")
-        return self.note(lq.layers.QuantConv2D, **options)(x)
+        return self.note(lq.layers.QuantConv2D, **options), x
 
     def conv_over_time(self, x):
         x, options = self.quantizers(x)
@@ -232,7 +274,8 @@ class Network:
         if kind == "rprelu" and len(x.shape) == 4:
             return self.note(zx.layers.RPReLU)(x)
         if kind in ("prelu", "rprelu"):
-            shared = list(range(1, len(x.shape) - 1)) or None
+            axes = range(1, len(x.shape))
+            shared = [axis for axis in axes if self.pick(True, True, False)] or None
             return self.note(layers.PReLU, shared_axes=shared)(x)
         layer, options = {
             "relu": (layers.ReLU, {}),
@@ -292,6 +335,13 @@ class Network:
         self.lines.append(") and what was before")
         return layers.Add()([x, y])
 
+    def twice(self, x):
+        """One layer on a tensor and on its own result."""
+        fixed = {"strides": (1, 1), "padding": "same", "filters": x.shape[-1]}
+        layer, x = self.conv_layer(x, **fixed)
+        self.lines.append("the last layer once more")
+        return layer(layer(x))
+
     def joined(self, x):
         self.lines.append("joined (")
         y = self.pick(self.norm, self.scaled, self.signed, self.activation)(x)
@@ -307,7 +357,12 @@ class Network:
 def inputs_of(model, samples=8):
     """Returns random inputs by name."""
     generator = np.random.default_rng(5)
-    return {
-        name: generator.normal(size=(samples, *tensor.shape[1:])).astype(np.float32)
-        for name, tensor in zip(model.input_names, model.inputs)
-    }
+
+    def numbers(tensor):
+        shape, dtype = (samples, *tensor.shape[1:]), tensor.dtype
+        if dtype.is_floating:
+            return generator.normal(size=shape).astype(np.float32)
+        most = 2 if dtype.is_bool else 100
+        return generator.integers(0, most, shape).astype(dtype.as_numpy_dtype)
+
+    return dict(zip(input_names(model), map(numbers, model.inputs)))

@@ -46,7 +46,7 @@ FLOAT = {
     ),
     "float_inputs": (
         lambda: conv(input_quantizer=None),
-        r"its inputs are not binary \(input_quantizer is NoneType\)",
+        r"its inputs are not binary \(input_quantizer is None\)",
         (8, 8, 64),
     ),
     "heaviside_inputs": (
@@ -80,6 +80,181 @@ FLOAT = {
         (8, 8, 64),
     ),
 }
+
+
+def dense(**options):
+    signs = {"input_quantizer": "ste_sign", "kernel_quantizer": "ste_sign"}
+    return LAYERS.QuantDense(32, name="binary", **{**signs, **options})
+
+
+def over_time(**options):
+    signs = {"input_quantizer": "ste_sign", "kernel_quantizer": "ste_sign"}
+    return LAYERS.QuantConv1D(32, 3, name="binary", **{**signs, **options})
+
+
+# What stays float with all rewrites: the layer, its inputs, the reason, and the layer
+# that follows the advice, with its inputs.
+ADVICE = {
+    "dense_of_real_inputs": (
+        lambda: dense(input_quantizer=None),
+        (64,),
+        r"inputs are not binary \(input_quantizer is None\)",
+        lambda: dense(),
+        (64,),
+    ),
+    "dense_of_heaviside_inputs": (
+        lambda: dense(input_quantizer="ste_heaviside"),
+        (64,),
+        r"inputs are not binary \(input_quantizer is SteHeaviside\)",
+        lambda: dense(),
+        (64,),
+    ),
+    "ternary_dense": (
+        lambda: dense(kernel_quantizer="ste_tern"),
+        (64,),
+        r"its kernel is not binary \(SteTern\)",
+        lambda: dense(**FREE),
+        (64,),
+    ),
+    "dense_with_a_real_kernel": (
+        lambda: dense(kernel_quantizer=None),
+        (64,),
+        r"its kernel is not binary \(None\)",
+        lambda: dense(),
+        (64,),
+    ),
+    "dense_never_binary": (
+        lambda: dense(kernel_quantizer=FREE["kernel_quantizer"]),
+        (64,),
+        "weights of its kernel are not",
+        lambda: dense(**FREE),
+        (64,),
+    ),
+    "channels_first": (
+        lambda: conv(data_format="channels_first"),
+        (64, 8, 8),
+        "its channels come first",
+        lambda: conv(),
+        (8, 8, 64),
+    ),
+    "signs_of_another_kind": (
+        lambda: conv(
+            input_quantizer=lambda x: tf.clip_by_value(lq.math.sign(x), -1, 1)
+        ),
+        (8, 8, 64),
+        r"inputs are not binary \(input_quantizer is <lambda>\)",
+        lambda: conv(),
+        (8, 8, 64),
+    ),
+    "causal": (
+        lambda: over_time(padding="causal"),
+        (9, 32),
+        "its causal padding puts zeros among the signs",
+        lambda: over_time(padding="same"),
+        (9, 32),
+    ),
+    "dilated_over_time": (
+        lambda: over_time(dilation_rate=2),
+        (9, 32),
+        r"dilated convolutions over time .*kernel_size=\(1, 3\) on images of height 1",
+        lambda: conv(kernel_size=(1, 3), dilation_rate=(1, 2), padding="valid"),
+        (1, 9, 32),
+    ),
+    "grouped_over_time": (
+        lambda: over_time(groups=2),
+        (9, 64),
+        r"grouped convolutions over time .*kernel_size=\(1, 3\) on images of height 1",
+        lambda: conv(kernel_size=(1, 3), groups=2, padding="valid"),
+        (1, 9, 64),
+    ),
+    "small_groups": (
+        lambda: conv(groups=4),
+        (8, 8, 64),
+        "its groups have 16 channels",
+        lambda: conv(groups=2),
+        (8, 8, 64),
+    ),
+    "other_padding": (
+        lambda: conv(pad_values=0.5),
+        (8, 8, 64),
+        "it pads with 0.5",
+        lambda: conv(),
+        (8, 8, 64),
+    ),
+    "transposed": (
+        lambda: LAYERS.QuantConv2DTranspose(
+            32,
+            3,
+            input_quantizer="ste_sign",
+            kernel_quantizer="ste_sign",
+            name="binary",
+        ),
+        (8, 8, 32),
+        "no binary operator for QuantConv2DTranspose",
+        lambda: conv(),
+        (8, 8, 32),
+    ),
+}
+
+
+ADVICE_UNDER_SLOW = (
+    "dense_never_binary",
+    "dense_of_heaviside_inputs",
+    "dense_with_a_real_kernel",
+    "grouped_over_time",
+    "other_padding",
+    "transposed",
+)
+
+
+@pytest.mark.parametrize(
+    "make, shape, reason, cured, new_shape",
+    [
+        pytest.param(*entry, id=name, marks=pytest.mark.slow)
+        if name in ADVICE_UNDER_SLOW
+        else pytest.param(*entry, id=name)
+        for name, entry in ADVICE.items()
+    ],
+)
+def test_reasons_are_true_and_advice_helps(make, shape, reason, cured, new_shape):
+    def only(layer, shape):
+        model = tf.keras.Sequential([tf.keras.Input(shape), layer])
+        return converters.convert(model, inputs=noise(model, 4)).report.audit
+
+    with pytest.warns(UserWarning, match=f"binary .* stayed float: .*{reason}"):
+        audit = only(make(), shape)
+    assert not audit.converted
+    assert not only(cured(), new_shape).stayed_float
+
+
+@pytest.mark.parametrize("before", [[], [tf.keras.layers.Flatten]], ids=str)
+def test_a_dense_layer_behind_a_layer_of_signs_needs_the_rewrite_alone(before):
+    model = tf.keras.Sequential(
+        [
+            tf.keras.Input((64,)),
+            lq.quantizers.SteSign(),
+            *(layer() for layer in before),
+            dense(input_quantizer=None),
+        ]
+    )
+    with pytest.warns(UserWarning, match="no binary dense operator.*'dense_layers'"):
+        converters.convert(model, inputs=noise(model), rewrites=None)
+    report = converters.convert(model, inputs=noise(model)).report
+    assert not report.audit.stayed_float
+
+
+def test_a_kernel_of_equal_weights_is_found():
+    """The file describes it by one value, not by its bits."""
+    layer = conv(
+        kernel_size=1,
+        filters=8,
+        kernel_quantizer=lq.quantizers.NoOp(precision=1),
+        kernel_initializer="ones",
+    )
+    model = tf.keras.Sequential([tf.keras.Input((1, 1, 2**15)), layer])
+    report = converters.convert(model, inputs=noise(model, 2)).report
+    assert report.audit.operators["FILL"] == 1
+    assert not report.audit.stayed_float
 
 
 @pytest.mark.parametrize("layer", BINARY.values(), ids=BINARY)
