@@ -96,12 +96,14 @@ def convert(
     A model of mixed precision is converted in float32, with its float32 variables.
 
     Raises:
-        ConversionError: If the model holds nothing binary, has no symbolic inputs or
-            one of unknown size or fixed batch, a quantizer that the converter takes for
-            another one, or an operator that no interpreter knows, if the conversion
-            fails, if an input or output cannot be int8, or if the file does not say
-            what the model says, or the two hang on rounding. No file is written then.
-        ValueError: If there is no such rewrite, or the calibration inputs do not fit.
+        ConversionError: If the model holds nothing binary, has no symbolic inputs, or
+            one of unknown size, of a fixed batch or of no numbers, a quantizer that the
+            converter takes for another one, or an operator that no interpreter knows,
+            if the conversion fails, if an input or output cannot be int8, or if the
+            file does not say what the model says, or the two hang on rounding. No file
+            is written then.
+        ValueError: If there is no such rewrite, or inputs, labels or calibration inputs
+            do not fit: before the conversion.
 
     Example:
         >>> import numpy as np

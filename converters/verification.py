@@ -352,8 +352,10 @@ def verify(
     Args:
         model: The Keras model that was converted.
         tflite: The content of the file, or its path.
-        inputs: Float32 array (samples, ...); for several inputs, arrays by name or in
-            the model's order. Float64 is rounded to float32.
+        inputs: Array (samples, ...); for several inputs, arrays by name or in the
+            model's order, as Keras takes them: those of a model that was built with a
+            dictionary go by its keys. Real numbers are rounded to float32; an input of
+            integers or booleans takes integers.
         labels: Integer class of each sample, (samples,), to report accuracies. Defaults
             to `None`.
         num_threads: Threads of the interpreter. Defaults to `1`.

@@ -247,7 +247,6 @@ def test_a_kernel_of_equal_weights_is_found():
     """The file describes it by one value, not by its bits."""
     layer = conv(
         kernel_size=1,
-        filters=8,
         kernel_quantizer=lq.quantizers.NoOp(precision=1),
         kernel_initializer="ones",
     )
