@@ -263,7 +263,7 @@ def _run_converter(
                 content = modify_integer_quantized_model_io_type(
                     content, tf.int8, tf.int8
                 )
-            content = TfliteFile(content).with_names(
+            content = TfliteFile(TfliteFile(content).with_filters()).with_names(
                 list(frozen.inputs), list(frozen.outputs)
             )
         except Exception as error:  # Its errors are of many kinds.

@@ -336,6 +336,36 @@ class TfliteFile:
             self._model.signatureDefs = [signature]
             return self._packed()
 
+    def with_filters(self) -> bytes:
+        """Returns the content with the filters of all binary convolutions written out.
+
+        A filter of equal words may be described by its one value, which not every
+        kernel reads.
+        """
+        read = {o.inputs[1] for o in self.operators if o.name == "LceBconv2d"}
+        filled = {
+            index: (operator.outputs[0], value)
+            for index, operator in enumerate(self.operators)
+            if operator.name == "FILL"
+            and operator.outputs[0] in read
+            and (value := self.data(operator.inputs[1])) is not None
+        }
+        if not filled:
+            return self.content
+        changed = TfliteFile(self.content)
+        graph, buffers = changed._graph, changed._model.buffers
+        for tensor, value in filled.values():
+            words = np.full(self.shape(tensor), value, "<i4")
+            buffers.append(_schema().BufferT())
+            buffers[-1].data = np.frombuffer(words.tobytes(), np.uint8)
+            graph.tensors[tensor].buffer = len(buffers) - 1
+        graph.operators = [
+            operator
+            for index, operator in enumerate(graph.operators)
+            if index not in filled
+        ]
+        return _pack(changed._model, len(self.content))
+
     def sound(self) -> bytes:
         """Returns the content written anew, with no reference that leads out of it.
 
