@@ -20,6 +20,7 @@ from converters.culprits import culprits, users
 from converters.errors import ConversionError, reported
 from converters.freezing import FrozenModel, freeze
 from converters.hazards import check_graph
+from converters.int8_ends import with_int8_ends
 from converters.model_arrays import Inputs, checked_inputs, checked_labels
 from converters.preflight import check, in_float32
 from converters.ranges import fit_for_conversion, has_ranges, insert_ranges
@@ -82,8 +83,8 @@ def convert(
             was trained with ranges (`tf.quantization.fake_quant_with_min_max_vars`)
             brings its own. Ranges that are made up (Larq Compute Engine's
             `experimental_default_int8_range`) are not offered: they give wrong answers.
-        int8_io: Whether inputs and outputs of the file are int8, too. Defaults to
-            `False`.
+        int8_io: Whether inputs and outputs of the file are int8, too, instead of
+            float32; integer ones stay what they are. Defaults to `False`.
         allow_undetermined: Whether to write the file of a network whose answers hang on
             rounding, with a warning, too: see `Verification.outcome`. Defaults to
             `False`.
@@ -231,13 +232,8 @@ def _run_converter(
     model: Any, frozen: FrozenModel, int8_io: bool
 ) -> tuple[bytes, tuple[str, ...]]:
     """Runs Larq Compute Engine; returns the file and the messages worth reading."""
-    import tensorflow as tf
-
     try:
         from larq_compute_engine.mlir import _tf_tfl_flatbuffer as lce
-        from larq_compute_engine.mlir.python.util import (
-            modify_integer_quantized_model_io_type,
-        )
     except ImportError as error:
         raise ConversionError(
             f"The converter cannot be loaded: {error}. If it is not installed: pip "
@@ -260,9 +256,7 @@ def _run_converter(
                 None,
             )
             if int8_io and has_ranges(frozen):
-                content = modify_integer_quantized_model_io_type(
-                    content, tf.int8, tf.int8
-                )
+                content = with_int8_ends(content)
             content = TfliteFile(TfliteFile(content).with_filters()).with_names(
                 list(frozen.inputs), list(frozen.outputs)
             )
@@ -352,10 +346,11 @@ def _check_int8_io(content: bytes, frozen: FrozenModel) -> None:
         *zip(file.input_names(), file.inputs),
         *zip(file.output_names(), file.outputs),
     ]
+    # Integers, as of an argmax or of pixels, stay what they are.
     others = [
         f"{name!r} is {file.dtype(tensor)}"
         for name, tensor in ends
-        if file.dtype(tensor) != np.int8
+        if file.dtype(tensor) == np.float32
     ]
     if others:
         raise ConversionError(

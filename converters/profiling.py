@@ -430,10 +430,7 @@ def _sample(interpreter: Interpreter, inputs: Batch | None) -> list[np.ndarray]:
     if inputs is not None:
         return interpreter.first_of(inputs)
     generator = np.random.default_rng(0)
-    return [
-        generator.normal(size=info.shape).astype(info.dtype)
-        for info in interpreter.inputs
-    ]
+    return [info.random(generator, info.shape[0]) for info in interpreter.inputs]
 
 
 def _tensors(

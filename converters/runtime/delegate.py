@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from converters.runtime.processes import OfOneProcess, keep_for_ever
 from converters.runtime.tflite_file import NO_LITERT
 
 HERE = pathlib.Path(__file__).parent
@@ -63,8 +64,17 @@ class LiteRt:
         return self.version in TESTED[self.name]
 
     def module(self) -> Any:
-        """Imports its interpreter."""
-        return importlib.import_module(_MODULES[self.name])
+        """Imports its interpreter.
+
+        Raises:
+            ImportError: If it is installed and does not load.
+        """
+        try:
+            return importlib.import_module(_MODULES[self.name])
+        except ImportError as error:
+            raise ImportError(
+                f"{self} is installed and does not load: {error}"
+            ) from error
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
@@ -184,7 +194,7 @@ def _tested_apart(litert: LiteRt) -> str | None:
     return None
 
 
-class DelegateEngine:
+class DelegateEngine(OfOneProcess):
     """One file in LiteRT's interpreter, with the binary kernels.
 
     Args:
@@ -204,9 +214,10 @@ class DelegateEngine:
         litert: LiteRt,
         kernels: str | None = None,
     ):
+        super().__init__()
         module = litert.module()
         known = known_kernels()
-        if kernels is not None and not known.get(kernels):
+        if kernels is not None and (kernels not in list(known) or not known[kernels]):
             here = [name for name, runs in known.items() if runs]
             raise ValueError(f"kernels must be one of {here}. Received: {kernels!r}")
         options = None if kernels is None else {"kernels": kernels}
@@ -221,32 +232,39 @@ class DelegateEngine:
             weakref.finalize(self, _let_go, vars(self))
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError, MemoryError) as error:
-            raise ValueError(f"{litert} cannot run this file: {error}") from error
+            raise ValueError(
+                f"{litert} cannot run this file: {_line(error)}"
+            ) from error
         self._lock = threading.Lock()
         self._inputs = self._interpreter.get_input_details()
         self._outputs = self._interpreter.get_output_details()
 
     def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Runs the file once, on arrays of exactly the shapes of its inputs."""
+        self.check_process()
         # Another thread would put its inputs between these and their answer.
         with self._lock:
             for details, array in zip(self._inputs, arrays, strict=True):
                 self._interpreter.set_tensor(details["index"], array)
             try:
                 self._interpreter.invoke()
-            except RuntimeError as error:
-                raise ValueError(f"The file does not run: {error}") from error
+            except (RuntimeError, ValueError) as error:
+                raise ValueError(f"The file does not run: {_line(error)}") from error
             return [self._interpreter.get_tensor(one["index"]) for one in self._outputs]
 
     def resize(self, shapes: Sequence[tuple[int, ...]]) -> None:
         """Gives the inputs other shapes.
 
         Raises:
-            RuntimeError: If an operator cannot have them.
+            ValueError: If an operator cannot have them.
         """
-        for details, shape in zip(self._inputs, shapes, strict=True):
-            self._interpreter.resize_tensor_input(details["index"], shape)
-        self._interpreter.allocate_tensors()
+        self.check_process()
+        try:
+            for details, shape in zip(self._inputs, shapes, strict=True):
+                self._interpreter.resize_tensor_input(details["index"], shape)
+            self._interpreter.allocate_tensors()
+        except (RuntimeError, ValueError, MemoryError) as error:
+            raise ValueError(_line(error)) from error
 
     def output_shapes(self) -> list[tuple[int, ...]]:
         """Returns the shapes of the outputs, batch included."""
@@ -266,8 +284,17 @@ class DelegateEngine:
         return sorted((tuple(row) for row in rows), key=lambda row: row[1])
 
 
+def _line(error: Exception) -> str:
+    """Returns what native code says in one line."""
+    return " ".join(str(error).split())
+
+
 def _let_go(attributes: dict[str, Any]) -> None:
     """Ends the interpreter before the delegate, which it holds."""
+    if os.getpid() != attributes["_process"]:
+        # Its threads are not here, and whoever ended it would wait for them.
+        for name in ("_interpreter", "_delegate"):
+            keep_for_ever(attributes.get(name))
     attributes.pop("_interpreter", None)
     attributes.pop("_delegate", None)
 

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import importlib.util
 import itertools
+import json
 import os
 import pathlib
 import warnings
@@ -21,6 +22,8 @@ from converters.runtime.lce import LceEngine
 from converters.runtime.tflite_file import TfliteFile
 
 Batch = Union[np.ndarray, Sequence[np.ndarray], Mapping[str, np.ndarray]]
+_MOST_THREADS = 1024
+_METADATA, _MOST_METADATA = "metadata.json", 2**20
 BACKENDS = ("auto", "delegate", "lce")
 
 
@@ -58,6 +61,23 @@ class TensorInfo:
         steps = array.astype(np.float32) - np.float32(self.zero_point)
         return steps * np.float32(self.scale)
 
+    def random(
+        self, generator: np.random.Generator, samples: int, scale: float = 1
+    ) -> np.ndarray:
+        """Returns random values that any model takes: indices are 0 or 1.
+
+        Args:
+            generator: Where they come from.
+            samples: How many.
+            scale: Standard deviation of what are no indices.
+        """
+        size = (samples, *self.shape[1:])
+        if self.dtype == np.uint8:
+            return generator.integers(0, 256, size, np.uint8)
+        if self.dtype in (np.float32, np.int8, np.int16):
+            return generator.normal(scale=scale, size=size).astype(self.dtype)
+        return generator.integers(0, 2, size).astype(self.dtype)
+
 
 @dataclasses.dataclass(frozen=True)
 class OperatorTime:
@@ -91,6 +111,10 @@ class Interpreter:
             installed. Defaults to `"auto"`.
         kernels: Which binary kernels of the delegate to compare with others, by a name
             that `bnnopt doctor` prints. Defaults to `None`, the fastest ones.
+        check_finite: Whether inputs that hold NaN or infinity are refused. A sign makes
+            +1 of NaN, so that the file answers with confidence where Keras says NaN.
+            Denormal numbers below zero are -1 here, and +1 in Keras and Larq Compute
+            Engine, which take them for zero. Defaults to `True`.
 
     Attributes:
         file: The file.
@@ -102,7 +126,10 @@ class Interpreter:
     Raises:
         ValueError: If the file is none or does not run, or the backend is unknown.
         ImportError: If the backend is not installed.
-        RuntimeError: If the LiteRT here does not work with the binary kernels.
+        RuntimeError: If the LiteRT here does not work with the binary kernels, or if it
+            is run in a process that was forked after it was made: make it in the
+            child, or start processes with "spawn".
+        TypeError: If it is pickled or copied: pickle the path of the file.
 
     Example:
         >>> import numpy as np
@@ -121,14 +148,16 @@ class Interpreter:
         num_threads: int = 1,
         backend: str = "auto",
         kernels: str | None = None,
+        check_finite: bool = True,
     ):
         if backend not in BACKENDS:
             raise ValueError(
                 f"backend must be one of {BACKENDS}. Received: {backend!r}"
             )
-        if not isinstance(num_threads, (int, np.integer)) or num_threads < 1:
+        if not _is_whole(num_threads) or not 0 < num_threads <= _MOST_THREADS:
             raise ValueError(
-                f"num_threads must be a whole number above 0. Received: {num_threads}"
+                "num_threads must be a whole number above 0 and up to "
+                f"{_MOST_THREADS}. Received: {num_threads!r}"
             )
         if num_threads > free_cores():
             warnings.warn(
@@ -152,14 +181,20 @@ class Interpreter:
                 f"kernels={kernels!r} are those of backend 'delegate'. This one is "
                 f"{self.backend!r}."
             )
-        for info in self.inputs:
-            if not info.shape:
-                raise ValueError(f"Input {info.name!r} has no dimension for a batch.")
+        _check_ends(self.inputs, self.outputs)
         self.batch_size = self._of_file = self.inputs[0].shape[0]
         self._num_threads = num_threads
         self._kernels = kernels
+        self._check_finite = check_finite
+        self._path = None if isinstance(model, bytes) else pathlib.Path(model)
         self._inner: tuple[tuple[int, ...], Any] = ((), None)
         self._engine = self._start(file.sound(), self.inputs)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError(
+            "An Interpreter is not pickled or copied. Pickle the path of its file, or "
+            "its content, and make another one of it there."
+        )
 
     def _start(self, content: bytes, inputs: Sequence[TensorInfo]) -> Any:
         if self.backend == "lce":
@@ -196,8 +231,8 @@ class Interpreter:
             ValueError: If there is no such input, or the backend or the file cannot: a
                 file may hold shapes of one sample, or of one size.
         """
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be positive. Received: {batch_size}")
+        if not _is_whole(batch_size) or batch_size < 1:
+            raise ValueError(f"batch_size must be positive. Received: {batch_size!r}")
         if self.backend != "delegate":
             raise ValueError(
                 f"Backend {self.backend!r} runs a sample at a time, of the size of the "
@@ -206,6 +241,7 @@ class Interpreter:
         inputs = tuple(_resized(self.inputs, sizes or {}))
         content, shapes = self.file.sound(), [info.shape[1:] for info in inputs]
         try:
+            self.file.check_shapes([(batch_size, *shape) for shape in shapes])
             one, engine = self._start(content, inputs), self._start(content, inputs)
             outputs = one.output_shapes()
             kept = all(s[:1] == i.shape[:1] for s, i in zip(outputs, self.outputs))
@@ -241,10 +277,7 @@ class Interpreter:
     ) -> bool:
         """Whether random samples get other answers together than alone."""
         generator = np.random.default_rng(seed)
-        given = [
-            generator.normal(scale=20, size=(size, *info.shape[1:])).astype(info.dtype)
-            for info in inputs
-        ]
+        given = [info.random(generator, size, scale=20) for info in inputs]
         alone = self._all(one, given, self._of_file)
         for ours, expected in zip(engine.run(given), alone):
             if ours.shape != expected.shape:
@@ -293,14 +326,13 @@ class Interpreter:
             ValueError: As `predict`.
         """
         arrays = self._arrays(batch)
-        if not len(tensors):
-            return {}
         number = self.file.num_tensors
-        wrong = [
-            tensor
-            for tensor in tensors
-            if not isinstance(tensor, (int, np.integer)) or not 0 <= tensor < number
-        ]
+        if not isinstance(tensors, Iterable):
+            raise TypeError(f"tensors must be indices. Received: {tensors!r}")
+        tensors = list(tensors)
+        if not tensors:
+            return {}
+        wrong = [t for t in tensors if not _is_whole(t) or not 0 <= t < number]
         if wrong:
             raise ValueError(
                 f"tensors must be indices from 0 to {number - 1}. Received: {wrong}"
@@ -347,8 +379,8 @@ class Interpreter:
                 f"Backend {self.backend!r} takes no times. Use converters.profile."
             )
         given = self.first_of(batch)
-        if runs < 1:
-            raise ValueError(f"runs must be positive. Received: {runs}")
+        if not _is_whole(runs) or runs < 1:
+            raise ValueError(f"runs must be positive. Received: {runs!r}")
         measured = []
         for _ in range(runs):
             self.run_once(given)
@@ -408,6 +440,14 @@ class Interpreter:
             raise ValueError(f"The inputs hold less than {self.batch_size} samples.")
         return arrays
 
+    def _scaling(self, info: TensorInfo, array: np.ndarray) -> str:
+        """Returns what to do with pixels where real numbers are wanted."""
+        if info.dtype.kind != "f" or array.dtype.kind not in "iu":
+            return ""
+        words = _preprocessing(self._path)
+        how = "Scale them as in training" if words is None else f"Scale them: {words}"
+        return f". {how}, then .astype('float32')."
+
     def _arrays(self, batch: Batch) -> list[np.ndarray]:
         names = [info.name for info in self.inputs]
         if isinstance(batch, Mapping):
@@ -441,16 +481,60 @@ class Interpreter:
             for info, array in zip(self.inputs, map(np.asarray, arrays))
         ]
         for info, array in zip(self.inputs, arrays):
-            if array.shape[1:] != info.shape[1:] or array.dtype != info.dtype:
+            fits = array.ndim and array.shape[1:] == info.shape[1:]
+            if not fits or array.dtype != info.dtype:
                 expected = ("batch", *info.shape[1:])
                 raise ValueError(
                     f"Input {info.name!r} is {expected} of {info.dtype}. Received: "
-                    f"{array.shape} of {array.dtype}"
+                    f"{array.shape} of {array.dtype}" + self._scaling(info, array)
                 )
+            if self._check_finite:
+                _check_finite(info, array)
         lengths = [len(array) for array in arrays]
         if len(set(lengths)) > 1:
             raise ValueError(f"The inputs hold {lengths} samples, which differ.")
         return arrays
+
+
+def _is_whole(number: Any) -> bool:
+    return isinstance(number, (int, np.integer)) and not isinstance(number, bool)
+
+
+def _check_ends(inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo]) -> None:
+    """Refuses a file that no batch goes through."""
+    if not inputs or not outputs:
+        raise ValueError("This file has no inputs, or no outputs.")
+    for info in inputs:
+        if not info.shape:
+            raise ValueError(f"Input {info.name!r} has no dimension for a batch.")
+        if info.shape[0] < 1:
+            raise ValueError(f"Input {info.name!r} of {info.shape} takes no sample.")
+
+
+def _check_finite(info: TensorInfo, array: np.ndarray) -> None:
+    """Refuses what a sign would take for +1."""
+    if array.dtype.kind != "f" or np.isfinite(array).all():
+        return
+    sample = int(np.argwhere(~np.isfinite(array))[0][0])
+    raise ValueError(
+        f"Input {info.name!r} holds NaN or infinity, first in sample {sample}, and a "
+        "sign makes +1 of NaN. Repair it, or make the Interpreter with "
+        "check_finite=False."
+    )
+
+
+def _preprocessing(path: pathlib.Path | None) -> str | None:
+    """Returns what the package of a file says of its inputs."""
+    if path is None:
+        return None
+    beside = path.parent / _METADATA
+    try:
+        if not beside.is_file() or beside.stat().st_size > _MOST_METADATA:
+            return None
+        found = json.loads(beside.read_text(encoding="utf-8"))["preprocessing"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return found if isinstance(found, str) else None
 
 
 def _resized(
@@ -458,16 +542,21 @@ def _resized(
 ) -> Iterator[TensorInfo]:
     """Yields inputs of other sizes; refuses what is none."""
     names = [info.name for info in inputs]
+    if not isinstance(sizes, Mapping):
+        raise TypeError(f"sizes are tuples by name of the input. Received: {sizes!r}")
     if not set(sizes) <= set(names):
         raise ValueError(f"The inputs are {names}. Received: {sorted(map(str, sizes))}")
     for info in inputs:
-        size = tuple(sizes.get(info.name, info.shape[1:]))
-        if len(size) != len(info.shape) - 1 or not all(number > 0 for number in size):
+        given = sizes.get(info.name, info.shape[1:])
+        size = tuple(given) if isinstance(given, Iterable) else (given,)
+        if len(size) != len(info.shape) - 1 or not all(
+            _is_whole(number) and number > 0 for number in size
+        ):
             raise ValueError(
                 f"Input {info.name!r} is {('batch', *info.shape[1:])}. Received for "
                 f"what follows the batch: {size}"
             )
-        if size[-1] != info.shape[-1]:
+        if size[-1:] != info.shape[1:][-1:]:
             # Not every LiteRT checks it against the kernels that read them.
             raise ValueError(
                 f"The last axis of input {info.name!r}, its channels, is "

@@ -8,19 +8,19 @@ import dataclasses
 import functools
 import importlib
 import importlib.util
-import math
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+import stat
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from converters.runtime.soundness import UnsupportedError, check_model
+
 NO_LITERT = "No LiteRT is installed to run a .tflite with: pip install ai-edge-litert"
 
 _IDENTIFIER = b"TFL3"
-# 1 GiB of float32.
-_MOST_ELEMENTS = 2**28
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,14 +53,13 @@ class TfliteFile:
 
     Raises:
         FileNotFoundError: If the path does not exist.
-        ValueError: If this is not a .tflite, or a damaged one.
+        ValueError: If this is not a .tflite, a damaged one, or one of types that are
+            not supported, as strings.
     """
 
     def __init__(self, source: bytes | str | os.PathLike[str]):
         name = "the content" if isinstance(source, bytes) else os.fspath(source)
-        self.content = (
-            source if isinstance(source, bytes) else pathlib.Path(source).read_bytes()
-        )
+        self.content = source if isinstance(source, bytes) else _bytes_of(source)
         if self.content[4:8] != _IDENTIFIER:
             raise ValueError(
                 f"{name} is not a .tflite: it has {len(self.content)} bytes and does "
@@ -68,55 +67,20 @@ class TfliteFile:
             )
         schema = _schema()
         try:
-            self._model = schema.ModelT.InitFromObj(
-                schema.Model.GetRootAsModel(self.content, 0)
-            )
+            self._model = _read(self.content)
+            check_model(self._model, schema)
             self._graph = self._model.subgraphs[0]
-            self.inputs = tuple(int(index) for index in self._graph.inputs)
-            self.outputs = tuple(int(index) for index in self._graph.outputs)
+            self.inputs = _indices(self._graph.inputs)
+            self.outputs = _indices(self._graph.outputs)
             self.operators = tuple(self._operators(schema))
-            self._check()
+            self.input_names(), self.output_names()
+        except UnsupportedError as error:
+            raise ValueError(f"{name} {error}, which are not supported.") from error
         except Exception as error:  # The reader of the format raises what it likes.
             raise ValueError(
                 f"{name} is a damaged .tflite of {len(self.content)} bytes: {error}"
             ) from error
-
-    def _check(self) -> None:
-        """Refuses references to what is not there."""
-        tensors = range(self.num_tensors)
-        for tensor in self._graph.tensors:
-            tensor.name.decode()
-            if tensor.buffer not in range(len(self._model.buffers)):
-                raise ValueError(f"it has no buffer {tensor.buffer}")
-            elements = math.prod(() if tensor.shape is None else map(int, tensor.shape))
-            if abs(elements) > _MOST_ELEMENTS:
-                raise ValueError(
-                    f"tensor {tensor.name.decode()} has {elements:,} elements, and "
-                    f"{_MOST_ELEMENTS:,} are the most"
-                )
-            if tensor.shape is not None and min(tensor.shape, default=0) < 0:
-                raise ValueError(f"tensor {tensor.name.decode()} has a negative size")
-        computed = {index for one in self.operators for index in one.outputs}
-        known = {-1, *self.inputs}
-        for index, tensor in enumerate(self._graph.tensors):
-            # Constants without elements have no bytes.
-            is_empty = math.prod(self.shape(index)) == 0 and index not in computed
-            if tensor.isVariable or self.buffer(index)[1] or is_empty:
-                known.add(index)
-        for index, operator in enumerate(self.operators):
-            for tensor in (*operator.inputs, *operator.outputs):
-                if tensor not in tensors and tensor != -1:
-                    raise ValueError(f"it has no tensor {tensor}")
-            if not known.issuperset(operator.inputs):
-                raise ValueError(f"operator {index} reads what is not computed yet")
-            if not known.isdisjoint(operator.outputs):
-                raise ValueError(f"operator {index} writes what is there already")
-            known.update(operator.outputs)
-        if not known.issuperset(self.outputs) or -1 in (*self.inputs, *self.outputs):
-            raise ValueError("an input or output is not there")
-        for index in (*self.inputs, *self.outputs):
-            self.dtype(index)
-        self.input_names(), self.output_names()
+        _broadcast_slopes(self._graph, self._model, self.operators)
 
     def _operators(self, schema: Any) -> list[Operator]:
         builtin = {
@@ -125,7 +89,7 @@ class TfliteFile:
             if isinstance(value, int)
         }
         operators = []
-        for operator in self._graph.operators:
+        for operator in self._graph.operators or []:
             code = self._model.operatorCodes[operator.opcodeIndex]
             if code.customCode is not None:
                 name = code.customCode.decode()
@@ -136,8 +100,8 @@ class TfliteFile:
             operators.append(
                 Operator(
                     name,
-                    tuple(int(index) for index in operator.inputs),
-                    tuple(int(index) for index in operator.outputs),
+                    _indices(operator.inputs),
+                    _indices(operator.outputs),
                 )
             )
         return operators
@@ -366,6 +330,28 @@ class TfliteFile:
         ]
         return _pack(changed._model, len(self.content))
 
+    def check_shapes(self, shapes: Sequence[tuple[int, ...]]) -> None:
+        """Refuses other shapes of the inputs that an operator does not stand.
+
+        Args:
+            shapes: One for each of `inputs`.
+
+        Raises:
+            ValueError: If one is known not to, or needs more memory than there is.
+        """
+        given = dict(zip(self.inputs, shapes, strict=True))
+        check_model(self._model, _schema(), given)
+
+    def edited(self, change: Callable[[Any], Any]) -> bytes:
+        """Returns the content after a change; this file stays as it is.
+
+        Args:
+            change: Takes the objects of the file and changes them.
+        """
+        model = _read(self.content)
+        change(model)
+        return _pack(model, len(self.content))
+
     def sound(self) -> bytes:
         """Returns the content written anew, with no reference that leads out of it.
 
@@ -395,22 +381,73 @@ class TfliteFile:
         return self._names("outputs", self.outputs)
 
     def _names(self, side: str, tensors: tuple[int, ...]) -> tuple[str, ...]:
-        signatures = self._model.signatureDefs or []
-        known = {
-            int(entry.tensorIndex): entry.name.decode()
-            for entry in (getattr(signatures[0], side) if signatures else ())
-        }
+        known: dict[int, list[str]] = {}
+        for signature in (self._model.signatureDefs or [])[:1]:
+            for entry in getattr(signature, side) or []:
+                known.setdefault(int(entry.tensorIndex), []).append(entry.name.decode())
+        # A tensor that is an output twice has two names.
         return tuple(
-            known.get(tensor, self._graph.tensors[tensor].name.decode())
+            (known[tensor].pop(0) if len(known[tensor]) > 1 else known[tensor][0])
+            if tensor in known
+            else self.name(tensor)
             for tensor in tensors
         )
+
+
+def _indices(tensors: Any) -> tuple[int, ...]:
+    """Returns a vector of indices; one without elements may be left out."""
+    return () if tensors is None else tuple(int(index) for index in tensors)
+
+
+def _bytes_of(path: str | os.PathLike[str]) -> bytes:
+    """Returns the content of a file; a pipe or a device would never end."""
+    path = pathlib.Path(path)
+    kind = path.stat().st_mode
+    if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+        raise ValueError(f"{path} is no file but a pipe or a device.")
+    return path.read_bytes()
+
+
+def _read(content: bytes) -> Any:
+    """Returns the objects of a file."""
+    schema = _schema()
+    return schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
+
+
+def _broadcast_slopes(graph: Any, model: Any, operators: Sequence[Operator]) -> None:
+    """Gives each channel of a PRELU its slope where all share one.
+
+    XNNPACK reads as many as there are channels.
+    """
+    schema = _schema()
+    for facts, operator in zip(operators, graph.operators or []):
+        if facts.name != "PRELU":
+            continue
+        given, slope = (graph.tensors[index] for index in facts.inputs)
+        data = model.buffers[slope.buffer].data
+        sizes, channels = _indices(slope.shape), _indices(given.shape)[-1:]
+        if data is None or not channels or set(sizes) - {1}:
+            continue
+        wide = copy.copy(slope)
+        wide.shape = np.array([*sizes[:-1], *channels], np.int32)
+        wide.shapeSignature = None
+        wide.name = slope.name + b"/of_each_channel"
+        buffer = schema.BufferT()
+        buffer.data = np.tile(np.asarray(data, np.uint8), channels[0])
+        model.buffers.append(buffer)
+        wide.buffer = len(model.buffers) - 1
+        graph.tensors.append(wide)
+        operator.inputs = np.array([facts.inputs[0], len(graph.tensors) - 1], np.int32)
 
 
 def _pack(model: Any, size: int) -> bytes:
     import flatbuffers
 
     builder = flatbuffers.Builder(size + 1024)
-    builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
+    try:
+        builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
+    except Exception as error:  # The writer of the format raises what it likes.
+        raise ValueError(f"This .tflite is damaged: {error}") from error
     return bytes(builder.Output())
 
 

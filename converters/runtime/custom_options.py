@@ -1,0 +1,58 @@
+"""The options of custom operators, which native code reads without looking."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_MOST_BYTES = 2**12
+# What each operator of Larq Compute Engine reads, and from 1 on where it divides by it.
+_WINDOW = ("filter_height", "filter_width", "stride_height", "stride_width")
+_CONVOLUTION = (
+    "channels_in",
+    "stride_height",
+    "stride_width",
+    "dilation_height_factor",
+    "dilation_width_factor",
+)
+_POSITIVE: dict[str, tuple[str, ...]] = {
+    "LceQuantize": (),
+    "LceDequantize": (),
+    "LceBMaxPool2d": _WINDOW,
+    "LceBconv2d": _CONVOLUTION,
+}
+# Those of LiteRT itself that read such options.
+_OF_LITERT = ("TFLite_Detection_PostProcess", "Mfcc", "AudioSpectrogram")
+_MOST = 2**20
+
+
+def check_custom_options(name: str, content: bytes) -> None:
+    """Refuses options that are damaged, of an operator that reads some.
+
+    Args:
+        name: Name of the custom operator.
+        content: Its options, a flexbuffer.
+    """
+    if name not in (*_POSITIVE, *_OF_LITERT):
+        return  # No interpreter here has it.
+    if not content and not _POSITIVE.get(name, True):
+        return
+    options = _read(name, content)
+    for key in _POSITIVE.get(name, ()):
+        number = options.get(key)
+        if not isinstance(number, int) or not 0 < number <= _MOST:
+            raise ValueError(f"option {key} of {name} is {number!r}")
+
+
+def _read(name: str, content: bytes) -> Mapping[str, Any]:
+    from flatbuffers import flexbuffers
+
+    if len(content) > _MOST_BYTES:
+        raise ValueError(f"{name} has {len(content):,} bytes of options")
+    try:
+        options = flexbuffers.Loads(content)
+    except Exception as error:  # The reader raises what it likes.
+        raise ValueError(f"the options of {name} are damaged: {error}") from error
+    if not isinstance(options, Mapping):
+        raise ValueError(f"the options of {name} are not named")
+    return options

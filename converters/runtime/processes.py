@@ -1,0 +1,36 @@
+"""Native objects that belong to the process that made them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from typing import Any
+
+
+class OfOneProcess:
+    """An object whose threads are not there in a process that was forked from its own.
+
+    A run in such a child would wait for them for ever.
+    """
+
+    def __init__(self) -> None:
+        self._process = os.getpid()
+
+    def check_process(self) -> None:
+        """Refuses a process that inherited the object.
+
+        Raises:
+            RuntimeError: In a process that was forked after the object was made.
+        """
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                f"This Interpreter was made in process {self._process} and its threads "
+                f"are not in {os.getpid()}, which was forked from it: make it in the "
+                "process that runs it, or start processes with "
+                "multiprocessing.get_context('spawn')."
+            )
+
+
+def keep_for_ever(thing: Any) -> None:
+    """Keeps an object from being ended, as by a process that only inherited it."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
