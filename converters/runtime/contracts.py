@@ -222,6 +222,11 @@ def _check_depthwise(node: Node) -> None:
         channels > 0 and made % channels == 0 and node.shapes[1][0] == 1,
         f"{channels} channels meet weights of {node.shapes[1]}",
     )
+    # Older files leave it 0, as it follows from the shapes.
+    node.need(
+        node.option("depthMultiplier") in (0, made // channels),
+        f"its depthMultiplier is {node.option('depthMultiplier')}",
+    )
     _check_bias(node, 2, made)
 
 
@@ -432,6 +437,13 @@ def _check_strided_slice(node: Node) -> None:
         "it has more bounds than its input has axes",
     )
     node.need(0 not in (node.integers(3) or ()), "a stride of it is 0")
+    begin, rest = node.integers(1), node.option("newAxisMask")
+    if begin is None or rest or node.option("ellipsisMask"):
+        return
+    for place, first in enumerate(begin):
+        if node.option("shrinkAxisMask") >> place & 1:
+            whole = node.shapes[0][place]
+            node.need(-whole <= first < whole, f"it takes row {first} of {whole}")
 
 
 def _check_slice(node: Node) -> None:

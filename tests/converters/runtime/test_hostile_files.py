@@ -334,6 +334,26 @@ KILLERS = {
             options=("DepthwiseConv2DOptions", {**CONV, "depthMultiplier": 1}),
         ),
     ),
+    "depthwise of another multiplier": (
+        "depthMultiplier is 127",
+        lambda: model_of(
+            "DEPTHWISE_CONV_2D",
+            [IMAGE, weights(1, 1, 1, 2), weights(2), IMAGE],
+            [0, 1, 2],
+            [3],
+            options=("DepthwiseConv2DOptions", {**CONV, "depthMultiplier": 127}),
+        ),
+    ),
+    "a row beyond": (
+        "takes row 255 of 1",
+        lambda: model_of(
+            "STRIDED_SLICE",
+            [IMAGE, ints(255), ints(1), ints(1), real(4, 4, 2)],
+            [0, 1, 2, 3],
+            [4],
+            options=("StridedSliceOptions", {"shrinkAxisMask": 1}),
+        ),
+    ),
     "convolution without options": (
         "are not Conv2DOptions",
         lambda: changed(conv(), without_options),
