@@ -85,7 +85,7 @@ def starting_kernels(
 
 
 def _starting_kernel(name: str, given: Any, kernel: tf.Variable) -> np.ndarray:
-    values = np.asarray(given)
+    values = given.numpy() if hasattr(given, "numpy") else np.asarray(given)
     if values.shape != tuple(kernel.shape):
         raise ValueError(
             f"start of {name} must have the shape {tuple(kernel.shape)} of its kernel. "

@@ -133,6 +133,8 @@ class CaseOptimizer(Cases, Optimizer):
     ) -> tf.Variable:
         """Hands every gradient to the optimizer of its variable."""
         pairs = list(grads_and_vars)
+        if not pairs:  # As Keras.
+            return self.iterations
         with tf.init_scope():
             self.build([variable for _, variable in pairs])
             self._warn_if_reset([variable for _, variable in pairs])

@@ -491,9 +491,10 @@ class Bop2ndOrderUpdate(Update):
         values = super().values(iteration)
         if self.bias_correction:
             count = tf.cast(iteration, tf.float64) + 1.0
-            values["unbias"] = (
-                rules.bias(values["gamma"], count),
-                rules.bias(values["sigma"], count),
+            # A callback may have led one to 0, of which nothing is filled.
+            values["unbias"] = tuple(
+                tf.maximum(rules.bias(values[name], count), 1e-20)
+                for name in ("gamma", "sigma")
             )
         return values
 

@@ -124,6 +124,8 @@ class CaseOptimizer(Cases, lq.optimizers.CaseOptimizer):
     ) -> Any:
         """Hands every gradient to the optimizer of its variable."""
         pairs = list(grads_and_vars)
+        if not pairs:  # As Keras.
+            return tf.no_op()
         with tf.init_scope():
             self._create_all_weights([variable for _, variable in pairs])
             self._warn_if_reset(self._variables_now)

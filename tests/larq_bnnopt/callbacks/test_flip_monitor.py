@@ -248,7 +248,7 @@ def test_a_start_that_does_not_fit_is_refused_by_layer(start, message):
     [
         (lambda k: k.astype(np.int8), np.ndarray.tolist),
         pytest.param(
-            (lambda k: tf.cast(k, tf.bfloat16).numpy(), tf.constant),
+            (lambda k: tf.cast(k, tf.bfloat16).numpy(), tf.Variable),
             marks=pytest.mark.slow,
         ),
     ],

@@ -461,6 +461,16 @@ def test_a_value_that_a_callback_assigns_is_told_too():
     assert kernel.numpy().tolist() == [-1.0, -1.0]
 
 
+@pytest.mark.parametrize("kind", [Bop2ndOrder, legacy.Bop2ndOrder])
+def test_an_unbiased_average_that_is_led_to_nothing_harms_no_weight(kind):
+    optimizer = kind(gamma=0.5, sigma=0.5, threshold=0.1, bias_correction=True)
+    kernel = tf.Variable([1.0, -1.0], name="binary/k")
+    for name in ("gamma", "sigma"):
+        getattr(optimizer, name).assign(0.0)
+    optimizer.apply_gradients([(tf.constant([3.0, 0.0]), kernel)])
+    assert kernel.numpy().tolist() == [1.0, -1.0]
+
+
 @pytest.mark.parametrize(
     "make, name",
     [
@@ -589,6 +599,13 @@ def test_arguments_of_a_step_that_nothing_reads_are_refused():
     with pytest.raises(TypeError, match="no argument agregate"):
         optimizer, held = two_in_one("new"), variables()
         optimizer.apply_gradients([(v, v) for v in held], agregate=True)
+
+
+@both_apis
+def test_a_step_of_no_variables_does_nothing_as_in_keras(api):
+    optimizer = two_in_one(api)
+    optimizer.apply_gradients([])
+    assert_equal(after_steps(optimizer), after_steps(one_of_keras(api)))
 
 
 def test_the_name_of_a_step_is_the_scope_of_its_operations():
