@@ -53,6 +53,7 @@ _PAGE = """\
 A narrow network of each family learns CIFAR-10, 32x32 pixels, in a few minutes on a
 CPU: without latent weights by Diode, and with latent weights by Adam.
 
+<!-- not run: it trains for hours on CIFAR-10 -->
 ```bash
 {command}
 ```

@@ -24,6 +24,7 @@ from larq_bnnopt.cli import (
     train,
     verify,
 )
+from larq_bnnopt.cli.console import plain
 from larq_bnnopt.cli.parser import Parser, unknown_options
 from larq_bnnopt.cli.silence import import_tensorflow
 
@@ -140,5 +141,5 @@ def _print_all_names() -> None:
 
 def _fail(error: Exception, code: int) -> int:
     """Prints what is wrong in one line."""
-    print(f"bnnopt: {' '.join(str(error).split())}", file=sys.stderr)
+    print(f"bnnopt: {plain(' '.join(str(error).split()))}", file=sys.stderr)
     return code

@@ -19,9 +19,35 @@ except ImportError:
     _HAS_RICH = False
 else:
     _HAS_RICH = True
+
+    class _Console(Console):
+        """A console that shows what would steer the terminal."""
+
+        def print(self, *objects: Any, **keywords: Any) -> None:
+            """Prints."""
+            shown = (plain(one) if isinstance(one, str) else one for one in objects)
+            super().print(*shown, **keywords)
+
     # Paths may hold brackets, and lines are for copying.
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = _Console(highlight=False, markup=False, soft_wrap=True)
 _WIDEST = 10_000
+_CONTROLS = {
+    code: f"\\x{code:02x}"
+    for code in (*range(32), *range(127, 160))
+    if chr(code) not in "\n\t"
+}
+
+
+def plain(text: str) -> str:
+    r"""Returns a text in which nothing steers a terminal.
+
+    Names of classes and layers come from folders and files of others.
+
+    Example:
+        >>> print(plain("\x1b[2Jdog"))
+        \x1b[2Jdog
+    """
+    return text.translate(_CONTROLS)
 
 
 def print_line(text: str) -> None:
@@ -29,7 +55,7 @@ def print_line(text: str) -> None:
     if _HAS_RICH:
         console.print(text)
     else:
-        print(text)
+        print(plain(text))
 
 
 @contextlib.contextmanager
@@ -53,7 +79,7 @@ def warnings_as_lines(error: bool = False) -> Iterator[None]:
         if issubclass(category, UserWarning) and str(message) not in told:
             told.add(str(message))
             if error:
-                print(f"Warning: {message}", file=sys.stderr)
+                print(f"Warning: {plain(str(message))}", file=sys.stderr)
             else:
                 print_line(f"Warning: {message}")
 
@@ -108,11 +134,11 @@ def print_table(title: str, rows: list[tuple[str, str]]) -> None:
     if not _HAS_RICH:
         _print_columns(title, rows)
         return
-    table = Table(title=Text(title), show_header=False, title_justify="left")
+    table = Table(title=Text(plain(title)), show_header=False, title_justify="left")
     table.add_column()
     table.add_column()
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(plain(cell)) for cell in row))
     console.print(table)
 
 
@@ -122,13 +148,13 @@ def print_rows(title: str, rows: list[tuple[str, ...]]) -> None:
         _print_columns(title, rows)
         return
     heading, *rows = rows
-    table = Table(title=Text(title), title_justify="left")
+    table = Table(title=Text(plain(title)), title_justify="left")
     for index, name in enumerate(heading):
         cells = [row[index] for row in rows if row[index]]
         numbers = bool(cells) and all(cell[0].isdigit() for cell in cells)
-        table.add_column(Text(name), justify="right" if numbers else "left")
+        table.add_column(Text(plain(name)), justify="right" if numbers else "left")
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(plain(cell)) for cell in row))
     # A pipe counts as 80 columns wide, where numbers would be cut off.
     widest = console.options.update(max_width=_WIDEST)
     width = max(console.width, console.measure(table, options=widest).maximum)
@@ -141,7 +167,8 @@ def progress(name: str) -> None:
 
 
 def _print_columns(title: str, rows: Sequence[tuple[str, ...]]) -> None:
-    print(title)
+    print(plain(title))
+    rows = [tuple(map(plain, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths)]
