@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +41,10 @@ def check_format(path: str | os.PathLike[str]) -> None:
 def plot_flips(csv_path: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
     """Draws the flip ratios of a table of `FlipMonitor`, a line for each layer.
 
+    The grey band reaches from the layer with the fewest flips to the one with the most:
+    a layer at its edge behaves otherwise than the others. How many flips are usual
+    depends on the optimizer and the length of a run, so no band of that is drawn.
+
     Args:
         csv_path: The table.
         path: File of the picture; its suffix chooses the format.
@@ -56,20 +61,48 @@ def plot_flips(csv_path: str | os.PathLike[str], path: str | os.PathLike[str]) -
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
     width = max(1, len(x) // 100)
-    colours = [f"C{index % 10}" for index in range(len(layers))]
-    for name, colour in zip(layers, colours):
-        axes.plot(*_smooth(x, columns[name], width), color=colour, lw=1, label=name)
-    axes.plot(
-        *_smooth(x, columns["flip_ratio"], width), color="black", lw=2, label="all"
-    )
+    lines = {name: _smooth(x, columns[name], width)[1] for name in layers}
+    middles, whole = _smooth(x, columns["flip_ratio"], width)
+    if len(layers) > 1:
+        _draw_band(axes, middles, np.array(list(lines.values())))
+    for index, (name, line) in enumerate(lines.items()):
+        axes.plot(middles, line, color=f"C{index % 10}", lw=1, label=name)
+    axes.plot(middles, whole, color="black", lw=2, label="all weights")
     axes.set_yscale("log")
+    percent_axis(axes)
     axes.set_xlabel("epoch")
-    axes.set_ylabel("share of weights that flip in a step")
-    axes.set_title("Flips of binary weights" + _means(width))
+    axes.set_ylabel("binary weights that flip in a step")
+    axes.set_title("Flips of binary weights" + _means(width), fontsize="medium")
     axes.grid(alpha=0.3)
     if len(layers) <= 20:
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize="small")
     figure.savefig(path, dpi=120)
+
+
+def _draw_band(axes: Any, x: np.ndarray, lines: np.ndarray) -> None:
+    """Fills the space between the fewest and the most flips of a layer."""
+    known = ~np.isnan(lines).all(axis=0)
+    if known.any():
+        least, most = np.nanmin(lines[:, known], 0), np.nanmax(lines[:, known], 0)
+        axes.fill_between(
+            x[known], least, most, color="0.85", lw=0, label="range of the layers"
+        )
+
+
+def percent_axis(axes: Any) -> None:
+    """Writes the shares of a logarithmic axis in percent.
+
+    Args:
+        axes: Axes of Matplotlib, with their lines.
+    """
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    low, high = axes.get_ylim()
+    # Within two decades the powers of ten are too few.
+    steps = (1, 2, 5) if low > 0 and high < 100 * low else (1,)
+    axes.yaxis.set_major_locator(LogLocator(subs=steps))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}%")
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _means(width: int) -> str:

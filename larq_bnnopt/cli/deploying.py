@@ -30,6 +30,7 @@ def convert_run(run: Any, model: Any, data: Any, **options: Any) -> None:
     from larq_bnnopt.recipes import evaluate
 
     evaluation = evaluate(model, data)
+    write_samples(run, data, evaluation)
     with replacing(run.folder / "confusion.png") as picture:
         evaluation.plot(picture)
     try:
@@ -42,7 +43,23 @@ def convert_run(run: Any, model: Any, data: Any, **options: Any) -> None:
     print_table(os.fspath(run.folder), report.rows())
 
 
+def write_samples(run: Any, data: Any, evaluation: Any) -> None:
+    """Writes some test images with what the model of a run says of them.
+
+    Args:
+        run: The run.
+        data: Its data set.
+        evaluation: What its model says of the test images.
+    """
+    from larq_bnnopt.recipes.samples import Samples
+
+    images, labels = data.test_arrays()
+    scores, names = evaluation.scores, evaluation.class_names
+    Samples.of(images, labels, scores, names).write(run)
+
+
 def _write_report(run: Any, evaluation: Any, report: Any) -> None:
+    from larq_bnnopt.recipes.pages import try_to_write_page
     from larq_bnnopt.recipes.runs import versions
 
     content = {
@@ -52,6 +69,7 @@ def _write_report(run: Any, evaluation: Any, report: Any) -> None:
             "class_names": list(evaluation.class_names),
             "confusion": evaluation.confusion.tolist(),
         },
+        "summary": report.rows(),
         "conversion": report.as_dict(),
     }
     run.write_text("report.json", json.dumps(content, indent=2) + "\n")
@@ -70,6 +88,7 @@ def _write_report(run: Any, evaluation: Any, report: Any) -> None:
     ]
     page = [report.markdown(), "## Training\n", *pictures, *table, ""]
     run.write_text("report.md", "\n".join(page))
+    try_to_write_page(run)
 
 
 def convert_and_warn(

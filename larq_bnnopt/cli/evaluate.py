@@ -1,6 +1,6 @@
 """Tells how well a model does on test images: accuracy, each class, confusions.
 
-Of a run, on the test images of its own data.
+Of a run, on the test images of its own data; its report.html then shows some of them.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
     tflite = _tflite(source, arguments.tflite)
     model, data = _loaded(source, arguments)
     results = {"keras": evaluate(model, data)}
+    if source.is_dir():
+        _show(source, data, results["keras"])
     if tflite is not None:
         results["tflite"] = _of_file(tflite, data)
     if arguments.json:
@@ -46,6 +48,15 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _print(str(source), results)
     return 0
+
+
+def _show(folder: pathlib.Path, data: Any, evaluation: Any) -> None:
+    """Puts some test images onto the page of a run."""
+    from larq_bnnopt.cli.deploying import write_samples
+    from larq_bnnopt.recipes import Run, write_page
+
+    write_samples(Run(folder), data, evaluation)
+    write_page(Run(folder))
 
 
 def _tflite(source: pathlib.Path, name: str | None) -> pathlib.Path | None:

@@ -61,11 +61,13 @@ class Evaluation:
         accuracy: Share of correct predictions.
         confusion: Counts, (true class, predicted class).
         class_names: Names of the classes.
+        scores: A score for each class, (images, classes).
     """
 
     accuracy: float
     confusion: np.ndarray
     class_names: tuple[str, ...]
+    scores: np.ndarray = dataclasses.field(repr=False)
 
     @classmethod
     def of(
@@ -93,7 +95,9 @@ class Evaluation:
         predictions = scores.argmax(axis=1)
         confusion = np.zeros((classes, classes), np.int64)
         np.add.at(confusion, (labels, predictions), 1)
-        return cls(float((labels == predictions).mean()), confusion, class_names)
+        return cls(
+            float((labels == predictions).mean()), confusion, class_names, scores
+        )
 
     @property
     def images(self) -> int:

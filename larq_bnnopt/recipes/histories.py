@@ -7,17 +7,23 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from larq_bnnopt.callbacks.plots import percent_axis
 from larq_bnnopt.recipes.runs import Run
+from larq_bnnopt.recipes.words import epochs_of, in_words, percent
 from larq_bnnopt.texts import drawable
 
+# Whose curves are drawn together, the test's first.
 _CURVES = {
-    "val_accuracy": "accuracy on the test images",
-    "loss": "loss",
-    "flip_ratio": "share of binary weights that flip in a step",
+    "accuracy": ("val_accuracy", "accuracy"),
+    "loss": ("val_loss", "loss"),
+    "binary weights that flip in a step": ("flip_ratio",),
 }
+_STYLES = (".-", ".:")
+_WHOSE = ("test", "training")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +95,26 @@ class History:
             return self.recalibrated
         return self.last("val_accuracy")
 
+    def network(self) -> str:
+        """Returns what is trained, on what and by what, in a line."""
+        facts = dict(in_words(self.recipe))
+        start = self.recipe.get("start")
+        network = f"the network of {start}" if start else facts.get("network", "?")
+        text = f"{network}, {facts.get('recipe', 'one step')} on {facts.get('data')}"
+        return f"{text}; {facts.get('optimizer of the binary weights')}"
+
+    def epochs_in_words(self) -> str:
+        """Returns how many epochs were trained, and how many of what there are."""
+        stages = epochs_of(self.recipe)
+        planned = sum(count for _, count in stages)
+        if not planned:
+            return str(self.epochs)
+        text = f"{self.epochs} of {planned}"
+        if len(stages) == 1:
+            return text
+        parts = [f"{count} {name.removeprefix('epochs ')}" for name, count in stages]
+        return f"{text}: {', '.join(parts)}"
+
     def row(self) -> tuple[str, ...]:
         """Returns the main figures as texts, for the heading `HEADING`."""
         accuracy, flips = self.accuracy, self.last("flip_ratio")
@@ -100,7 +126,7 @@ class History:
             str(self.recipe.get("optimizer")),
             str(self.epochs),
             "" if accuracy is None else f"{accuracy:.2%}",
-            "" if flips is None else f"{flips:.2e}",
+            "" if flips is None else percent(flips),
             "" if self.model_bytes is None else f"{self.model_bytes:,}",
             "" if self.tflite_bytes is None else f"{self.tflite_bytes:,}",
         )
@@ -114,7 +140,7 @@ HEADING = (
     "optimizer",
     "epochs",
     "accuracy",
-    "flips",
+    "flips a step",
     "model, bytes",
     ".tflite, bytes",
 )
@@ -150,35 +176,66 @@ def plot_histories(histories: Sequence[History], path: str | os.PathLike[str]) -
         ValueError: If no run has trained an epoch.
     """
     from matplotlib.figure import Figure
+
+    drawn = known_curves(histories)
+    if not drawn:
+        raise ValueError("None of these runs has trained an epoch.")
+    figure = Figure(figsize=(5 * len(drawn), 4.2), layout="constrained")
+    for place, title in enumerate(drawn, start=1):
+        draw_curve(figure.add_subplot(1, len(drawn), place), histories, title)
+    figure.savefig(path, dpi=120)
+
+
+def known_curves(histories: Sequence[History]) -> list[str]:
+    """Returns the titles of the curves that these runs have."""
+    return [
+        title
+        for title, names in _CURVES.items()
+        if any(h.last(name) is not None for h in histories for name in names)
+    ]
+
+
+def draw_curve(axes: Any, histories: Sequence[History], title: str) -> None:
+    """Draws one of the curves of several runs.
+
+    Args:
+        axes: Axes of Matplotlib.
+        histories: The histories.
+        title: One of `known_curves`.
+    """
     from matplotlib.ticker import MaxNLocator
 
-    names = [
-        name for name in _CURVES if any(h.last(name) is not None for h in histories)
-    ]
-    if not names:
-        raise ValueError("None of these runs has trained an epoch.")
-    figure = Figure(figsize=(5 * len(names), 4), layout="constrained")
-    for place, name in enumerate(names, start=1):
-        axes = figure.add_subplot(1, len(names), place)
-        for history in histories:
-            if history.last(name) is not None:
-                epochs = history.columns["epoch"] + 1
-                axes.plot(
-                    epochs,
-                    history.columns[name],
-                    ".-",
-                    label=drawable(history.folder.name),
-                )
-        if name == "flip_ratio" and any(
-            (h.columns.get(name, np.zeros(1)) > 0).any() for h in histories
-        ):
-            axes.set_yscale("log", nonpositive="mask")
-        axes.set_title(_CURVES[name])
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
+    names = _CURVES[title]
+    alone = len(histories) == 1
+    drawn = [_draw(axes, h, names, f"C{i}", alone) for i, h in enumerate(histories)]
+    if "flip_ratio" in names and any(drawn):
+        axes.set_yscale("log", nonpositive="mask")
+        percent_axis(axes)
+    elif "loss" not in names:
+        axes.yaxis.set_major_formatter(lambda value, _: percent(value))
+    axes.set_title(title, fontsize="medium")
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    if not alone or len(names) > 1:
         axes.legend(fontsize="small")
-    figure.savefig(path, dpi=120)
+
+
+def _draw(
+    axes: Any, history: History, names: tuple[str, ...], colour: str, alone: bool
+) -> bool:
+    """Draws curves of a run; whether any is above zero."""
+    run, above = drawable(history.folder.name), False
+    for name, style, whose in zip(names, _STYLES, _WHOSE):
+        if history.last(name) is None:
+            continue
+        label = run if len(names) == 1 else whose if alone else f"{run}, {whose}"
+        values = history.columns[name]
+        axes.plot(
+            history.columns["epoch"] + 1, values, style, color=colour, label=label
+        )
+        above = above or bool((values > 0).any())
+    return above
 
 
 def _size(path: pathlib.Path) -> int | None:

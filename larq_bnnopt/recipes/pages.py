@@ -5,24 +5,55 @@ from __future__ import annotations
 import base64
 import html
 import io
+import json
 import os
 import pathlib
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import tensorflow as tf
 
 from larq_bnnopt import writing
 from larq_bnnopt.callbacks import plot_flips, summaries
-from larq_bnnopt.recipes.histories import History, plot_histories
+from larq_bnnopt.recipes.histories import History, draw_curve, known_curves
 from larq_bnnopt.recipes.runs import Run
+from larq_bnnopt.recipes.samples import Sample, Samples
+from larq_bnnopt.recipes.words import in_words, percent
 
 _STYLE = """
-body { font: 16px/1.5 sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem }
-table { border-collapse: collapse; margin: 1rem 0 }
-td, th { border-bottom: 1px solid #ccc; padding: 0.2rem 0.8rem; text-align: left }
-img { max-width: 100% }
+:root { color-scheme: light; --line: #d8dce2; --faint: #5b6470 }
+* { box-sizing: border-box }
+body { font: 16px/1.5 system-ui, "Segoe UI", Roboto, "Helvetica Neue", sans-serif;
+  color: #1b1f24; margin: 0 auto; padding: 2rem 1rem 4rem; max-width: 66rem;
+  overflow-wrap: anywhere }
+h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .25rem }
+h2 { font-size: 1.15rem; margin: 2.5rem 0 .5rem; padding-top: .75rem;
+  border-top: 1px solid var(--line) }
+p { margin: .25rem 0 .75rem; max-width: 46rem } .note { color: var(--faint) }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
+th, td { border-bottom: 1px solid var(--line); padding: .3rem .75rem .3rem 0;
+  text-align: left; vertical-align: top }
+tr:last-child > * { border-bottom: 0 }
+th { font-weight: 400; color: var(--faint) }
+.facts th { width: 45% } .facts { max-width: 46rem }
+.layers th, .layers td { text-align: right; padding-right: 0; padding-left: .5rem }
+.layers th { overflow-wrap: normal } .layers td { white-space: nowrap }
+.layers td:first-child { white-space: normal }
+.layers th:first-child, .layers td:first-child { text-align: left; padding-left: 0;
+  min-width: 5rem }
+img { max-width: 100%; height: auto }
+.curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr));
+  gap: .75rem }
+.samples { display: grid; grid-template-columns: repeat(auto-fill, minmax(6.5rem, 1fr));
+  gap: 1rem .75rem; margin: .5rem 0 1.25rem }
+figure { margin: 0; font-size: .8rem; line-height: 1.35 }
+figure img { width: 100%; max-width: 8rem; display: block; margin-bottom: .3rem;
+  border-radius: 3px; image-rendering: pixelated }
+figcaption span { display: block } .wrong { color: #a3271b }
+@media (max-width: 40rem) { body { padding-top: 1.25rem } .facts th { width: 50% }
+  .layers { font-size: .75rem; line-height: 1.3 } .layers th { hyphens: auto }
+  .samples { grid-template-columns: repeat(3, 1fr) } }
 """
 
 
@@ -41,31 +72,13 @@ def write_page(run: Run, path: str | os.PathLike[str] | None = None) -> pathlib.
         ValueError: If its configuration or history is damaged.
     """
     history = History.of(run)
-    parts = [f"<h1>{html.escape(run.folder.resolve().name)}</h1>"]
-    if history.epochs:
-        parts.append(_table(_figures(history)))
-        parts.append(_picture("How it went", _drawn(plot_histories, [history])))
-    else:
-        parts.append("<p>No epoch is complete yet.</p>")
-    if run.flips.exists() and history.last("flip_ratio") is not None:
-        flips = _drawn(plot_flips, run.flips)
-        parts.append(_picture("Flips of binary weights", flips))
-        parts.append(_layers(run))
-    anew = run.read_recalibration()
-    if anew is not None:
-        title = f"Batch normalization anew from {anew.batches} batches"
-        rows = [("accuracy before", anew.before), ("accuracy after", anew.after)]
-        parts.append(f"<h2>{title}</h2>" + _table(rows))
-    confusion = run.folder / "confusion.png"
-    if confusion.exists():
-        parts.append(_picture("Confusion on the test images", confusion.read_bytes()))
-    given = {k: v for k, v in history.recipe.items() if v is not None}
-    parts += ["<h2>Recipe</h2>", _table(given.items())]
-    parts += ["<h2>Versions</h2>", _table(run.read_versions().items())]
-    title = html.escape(run.folder.resolve().name)
+    name = html.escape(run.folder.resolve().name)
+    parts = [f"<h1>{name}</h1>", *_training(run, history), *_conversion(run)]
+    parts += [*_examples(run), *_confusion(run), *_settings(run, history)]
     page = (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>{title}</title><style>{_STYLE}</style></head>\n<body>\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{name}</title><style>{_STYLE}</style></head>\n<body>\n"
         + "\n".join(parts)
         + "\n</body></html>\n"
     )
@@ -102,20 +115,137 @@ class Page(tf.keras.callbacks.Callback):
         try_to_write_page(self._run)
 
 
-def _figures(history: History) -> Iterable[tuple[str, str]]:
-    yield "epochs", str(history.epochs)
+def _training(run: Run, history: History) -> Iterator[str]:
+    """Yields what was trained and how it went."""
+    yield f"<p class=note>{html.escape(history.network())}</p>"
+    if not history.epochs:
+        yield "<p>No epoch is complete yet.</p>"
+        return
+    yield _table(_figures(history))
+    yield "<h2>How it went</h2>"
+    curves = (
+        _image(title, _curve(history, title)) for title in known_curves([history])
+    )
+    yield f'<div class="curves">{"".join(curves)}</div>'
+    if run.flips.exists() and history.last("flip_ratio") is not None:
+        yield _picture("Flips of binary weights", _drawn(plot_flips, run.flips))
+        yield _layers(run)
+    anew = run.read_recalibration()
+    if anew is not None:
+        yield f"<h2>Batch normalization anew, from {anew.batches} batches</h2>"
+        yield _table(
+            [
+                ("accuracy before", f"{anew.before:.2%}"),
+                ("accuracy after", f"{anew.after:.2%}"),
+            ]
+        )
+
+
+def _figures(history: History) -> Iterator[tuple[str, str]]:
+    yield "epochs", history.epochs_in_words()
+    if history.accuracy is not None:
+        yield "accuracy on the test images", f"{history.accuracy:.2%}"
     for name, text in (
-        ("val_accuracy", "accuracy on the test images"),
         ("accuracy", "accuracy in training"),
-        ("loss", "loss"),
-        ("flip_ratio", "share of binary weights that flip in a step"),
-        ("c2i_ratio", "share with the sign of the start"),
-        ("never_flipped_ratio", "share that has not flipped since the start"),
-        ("dead_ratio", "share without a gradient in the last epoch"),
+        ("flip_ratio", "binary weights that flip in a step"),
+        ("c2i_ratio", "with the sign of the start"),
+        ("never_flipped_ratio", "that have never flipped"),
+        ("dead_ratio", "without a gradient in the last epoch"),
     ):
-        value = history.accuracy if name == "val_accuracy" else history.last(name)
+        value = history.last(name)
         if value is not None:
-            yield text, f"{value:.4g}"
+            yield text, percent(value)
+    for name, text in (
+        ("loss", "loss in training"),
+        ("val_loss", "loss on the test images"),
+    ):
+        value = history.last(name)
+        if value is not None:
+            yield text, f"{value:.3g}"
+
+
+def _conversion(run: Run) -> Iterator[str]:
+    """Yields what the .tflite is and does, as `convert` said it."""
+    summary = _summary(run)
+    if not run.tflite.exists() and not summary:
+        return
+    yield "<h2>The .tflite</h2>"
+    if not run.tflite.exists():
+        yield "<p>It was not written:</p>"
+    if not summary:
+        summary = [("size of the .tflite", f"{run.tflite.stat().st_size:,} bytes")]
+    yield _table(summary)
+
+
+def _summary(run: Run) -> list[tuple[str, str]]:
+    try:
+        content = json.loads((run.folder / "report.json").read_text(encoding="utf-8"))
+        return [(str(label), str(text)) for label, text in content["summary"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []  # Of an earlier version, or none.
+
+
+def _examples(run: Run) -> Iterator[str]:
+    """Yields test images with their classes and what the model says."""
+    found = Samples.read(run)
+    if found is None:
+        return
+    yield "<h2>Test images</h2>"
+    wrong = found.images - found.right
+    for is_right, count, word in (
+        (True, found.right, "right"),
+        (False, wrong, "wrong"),
+    ):
+        shown = [sample for sample in found.samples if sample.is_right == is_right]
+        if shown:
+            some = "" if len(shown) == count else f"; {len(shown)} of them"
+            yield (
+                f"<p>The model is {word} about {count:,} of {found.images:,} "
+                f"({count / found.images:.1%}){some}:</p>"
+            )
+            yield f'<div class="samples">{"".join(map(_figure, shown))}</div>'
+
+
+def _figure(sample: Sample) -> str:
+    score = "" if sample.score is None else f", {sample.score:.0%}"
+    data = base64.b64encode(sample.image).decode()
+    said = f"<span>{html.escape(sample.predicted)}{score}</span>"
+    if not sample.is_right:
+        said = (
+            f"<span class=wrong>said: {html.escape(sample.predicted)}{score}</span>"
+            f"<span>is: {html.escape(sample.true)}</span>"
+        )
+    return (
+        f'<figure><img alt="{html.escape(sample.true)}" '
+        f'src="data:image/png;base64,{data}"><figcaption>{said}</figcaption></figure>'
+    )
+
+
+def _confusion(run: Run) -> Iterator[str]:
+    path = run.folder / "confusion.png"
+    if path.exists():
+        yield _picture("Confusion on the test images", path.read_bytes())
+
+
+def _settings(run: Run, history: History) -> Iterator[str]:
+    yield "<h2>Settings</h2>"
+    yield _table(in_words(history.recipe))
+    yield "<h2>Versions</h2>"
+    yield _table(run.read_versions().items())
+
+
+_COLUMNS = {
+    "layer": "layer",
+    "flip_ratio": "flip in a step",
+    "positive_ratio": "positive",
+    "dead_ratio": "without gradient",
+    "never_flipped_ratio": "never flipped",
+    "flips_p50": "flips, median",
+    "flips_p75": "75th",
+    "flips_p95": "95th",
+    "flips_p99": "99th percentile",
+    "flips_max": "most flips",
+}
 
 
 def _layers(run: Run) -> str:
@@ -123,15 +253,23 @@ def _layers(run: Run) -> str:
     rows = summaries.last_layers(summaries.layers_path(run.flips))
     if not rows:
         return ""
-    known = [name for name in rows[0] if any(row[name] for row in rows)]
-    columns = [name for name in known if name != "epoch"]
-    heading = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
+    known = [name for name in _COLUMNS if any(row.get(name) for row in rows)]
+    heading = "".join(f"<th>{html.escape(_COLUMNS[name])}</th>" for name in known)
     lines = [
-        "".join(f"<td>{html.escape(row[name])}</td>" for name in columns)
+        "".join(f"<td>{html.escape(_cell(name, row[name]))}</td>" for name in known)
         for row in rows
     ]
     table = "\n".join(f"<tr>{line}</tr>" for line in (heading, *lines))
-    return f"<h2>Binary layers in the last epoch</h2>\n<table>\n{table}\n</table>"
+    return (
+        "<h2>Binary layers in the last epoch</h2>\n<p class=note>Shares of the weights "
+        f'of each layer.</p>\n<table class="layers">\n{table}\n</table>'
+    )
+
+
+def _cell(name: str, text: str) -> str:
+    if not text or not name.endswith("_ratio"):
+        return text
+    return percent(float(text))
 
 
 def _drawn(plot: Any, what: Any) -> bytes:
@@ -141,19 +279,29 @@ def _drawn(plot: Any, what: Any) -> bytes:
     return picture.getvalue()
 
 
+def _curve(history: History, title: str) -> bytes:
+    """Returns a picture for a column of the page, or a phone."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.6, 3.6), layout="constrained")
+    draw_curve(figure.add_subplot(), [history], title)
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=140)
+    return picture.getvalue()
+
+
 def _picture(title: str, content: bytes) -> str:
+    return f"<h2>{html.escape(title)}</h2>\n{_image(title, content)}"
+
+
+def _image(title: str, content: bytes) -> str:
     data = base64.b64encode(content).decode()
-    return (
-        f'<h2>{html.escape(title)}</h2>\n<img alt="{html.escape(title)}" '
-        f'src="data:image/png;base64,{data}">'
-    )
+    return f'<img alt="{html.escape(title)}" src="data:image/png;base64,{data}">'
 
 
 def _table(rows: Iterable[tuple[str, Any]]) -> str:
-    lines = []
-    for name, value in rows:
-        text = f"{value:.4g}" if isinstance(value, float) else str(value)
-        lines.append(
-            f"<tr><th>{html.escape(str(name))}</th><td>{html.escape(text)}</td></tr>"
-        )
-    return "<table>\n" + "\n".join(lines) + "\n</table>"
+    lines = [
+        f"<tr><th>{html.escape(str(name))}</th><td>{html.escape(str(text))}</td></tr>"
+        for name, text in rows
+    ]
+    return '<table class="facts">\n' + "\n".join(lines) + "\n</table>"

@@ -244,7 +244,13 @@ class Run:
 
     def drop_results(self) -> None:
         """Removes what was made from the model, which is to be trained further."""
-        for name in ("model.tflite", "report.json", "report.md", "confusion.png"):
+        for name in (
+            "model.tflite",
+            "report.json",
+            "report.md",
+            "confusion.png",
+            "samples.json",
+        ):
             (self.folder / name).unlink(missing_ok=True)
 
     def drop_unfinished(self) -> None:

@@ -71,7 +71,7 @@ def test_quickstart_leaves_everything(quickstart):
         "config.json", "history.csv", "flips.csv", "flips_layers.csv",
         "flips_state.npz", "flips.png", "confusion.png",
         "model.keras", "model.tflite", "previous.keras", "report.html", "report.json",
-        "report.md",
+        "report.md", "samples.json",
     }  # fmt: skip
     for line in ("accuracy in Keras", "binary layers converted", "6 of 6"):
         assert line in run.stdout
@@ -152,7 +152,12 @@ def test_runs_are_listed_and_compared(quickstart):
     assert "both.png exists and is not overwritten" in run.stderr
     words = ("report", "runs/quickstart-1", "-o", "page.html")
     assert "The report is page.html" in bnnopt(*words, cwd=folder).stdout
-    assert (folder / "page.html").read_text().count("<img") == 3
+    page = (folder / "page.html").read_text()
+    # Three curves, flips, confusion, twelve test images.
+    assert page.count("<img") == 17 and page.count("<figure>") == 12
+    # What convert said, too.
+    assert "<th>size of the .tflite</th>" in page
+    assert "<th>binary layers converted</th><td>6 of 6</td>" in page
 
 
 @pytest.mark.slow
