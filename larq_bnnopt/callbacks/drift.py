@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import larq as lq
 import tensorflow as tf
 
+from larq_bnnopt.callbacks.early_warnings import named
+
 
 class DriftWatch:
     """Remembers which kernels are +-c of each output channel, and asks again later.
@@ -35,7 +37,7 @@ class DriftWatch:
         drifted = [name for name in self._kernels if name not in left]
         if drifted:
             warnings.warn(
-                f"The binary kernels of {', '.join(drifted)} were signs when the "
+                f"The binary kernels of {named(drifted)} were signs when the "
                 "training began and are real numbers now: an optimizer for real "
                 "weights trains them. Give them to one that flips signs, as in "
                 "CaseOptimizer((Diode.is_binary_variable, Diode()), "

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 # A rate that fell to this share of its largest has decayed.
 _DECAYED = 0.1
 # More than this share of equal signs is no kernel that anything can be learned with.
+# A sentence with more of them is not read; the table of layers has all.
+_MOST_NAMES = 5
 _ONE_SIGN = 0.99
 
 
@@ -59,14 +61,14 @@ class EarlyWarnings:
         fed = [name for name in still if name not in starved]
         if starved:
             _warn(
-                f"No binary weight of {', '.join(starved)} had a gradient in epoch "
+                f"No binary weight of {named(starved)} had a gradient in epoch "
                 f"{epoch + 1}, so none flipped. Look for what stops it: a layer "
                 "without gradient, or activations outside of the clipping of their "
                 "quantizer."
             )
         if fed:
             _warn(
-                f"No binary weight of {', '.join(fed)} flipped in epoch {epoch + 1}, "
+                f"No binary weight of {named(fed)} flipped in epoch {epoch + 1}, "
                 "though there are gradients: raise the learning rate, or lower the "
                 "threshold or the memory of the optimizer that trains them."
             )
@@ -76,7 +78,7 @@ class EarlyWarnings:
         stuck = [name for name, share in positive.items() if not low < share < high]
         stuck = self._new("one sign", stuck)
         if stuck:
-            shares = ", ".join(f"{name} ({positive[name]:.1%})" for name in stuck)
+            shares = named([f"{name} ({positive[name]:.1%})" for name in stuck])
             _warn(
                 "Nearly all binary weights of a layer have one sign after epoch "
                 f"{epoch + 1}; positive are, of {shares}. Initialize signs at random, "
@@ -101,7 +103,7 @@ class EarlyWarnings:
             more = self._new("unsettled", more)
             if more:
                 _warn(
-                    f"The flips of {', '.join(more)} do not settle: in epoch "
+                    f"The flips of {named(more)} do not settle: in epoch "
                     f"{epoch + 1} as many weights flip in a step as when {rate} was "
                     f"{largest:.3g}, and it is {value:.3g} now. Weights that flip to "
                     "and fro have no use for a smaller rate: lengthen the memory of "
@@ -113,6 +115,18 @@ class EarlyWarnings:
         new = [name for name in names if (name, kind) not in self._told]
         self._told.update((name, kind) for name in new)
         return new
+
+
+def named(names: Sequence[str]) -> str:
+    """Returns names for a sentence; of many the first, and how many there are.
+
+    Example:
+        >>> named(["a", "b"]), named(list("abcdefgh"))
+        ('a, b', 'a, b, c, d, e and 3 more')
+    """
+    rest = len(names) - _MOST_NAMES
+    shown = ", ".join(names[:_MOST_NAMES])
+    return f"{shown} and {rest} more" if rest > 0 else shown
 
 
 def _warn(text: str) -> None:

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from larq_bnnopt.callbacks import flip_state, summaries
 from larq_bnnopt.callbacks.drift import DriftWatch
 from larq_bnnopt.callbacks.early_warnings import EarlyWarnings
+from larq_bnnopt.callbacks.epoch_line import EpochLine
 from larq_bnnopt.callbacks.flips import (
     FlipCounter,
     KernelEpoch,
@@ -28,7 +28,7 @@ from larq_bnnopt.writing import replacing
 _CAPACITY = 256
 
 
-class FlipMonitor(tf.keras.callbacks.Callback):
+class FlipMonitor(EpochLine):
     r"""Watches how many binary weights change their sign.
 
     \[ \mathrm{FF} = \frac{1}{N} \sum_i \tfrac12 |\theta_i^{t+1} - \theta_i^t|, \quad
@@ -46,9 +46,10 @@ class FlipMonitor(tf.keras.callbacks.Callback):
     - with `per_weight`, `flips_p50`, `flips_p75`, `flips_p95`, `flips_p99` and
       `flips_max`: percentiles of how often a weight flipped in the epoch.
 
-    Put it in front of callbacks that read the logs. Latent and latent-free kernels
-    count alike, in the training step; two replicas count once. With `csv_path`, a
-    training that goes on after an interruption counts as if it had never stopped.
+    Put it in front of callbacks that read the logs. The line that Keras prints after
+    an epoch shows `flip_ratio` alone of all this, in percent. Latent and latent-free
+    kernels count alike, in the training step; two replicas count once. With `csv_path`,
+    a training that goes on after an interruption counts as if it had never stopped.
 
     It warns of a kernel, once and by its layer's name, of which no weight flips in an
     epoch of the first half of the training; of which 99 % have the same sign; and whose
@@ -86,6 +87,7 @@ class FlipMonitor(tf.keras.callbacks.Callback):
 
     Example:
         >>> import larq as lq
+        >>> import tensorflow as tf
         >>> model = tf.keras.Sequential([
         ...     lq.layers.QuantDense(1, kernel_quantizer="ste_sign", name="dense",
         ...                          kernel_initializer="ones", input_shape=(2,))])
@@ -117,8 +119,6 @@ class FlipMonitor(tf.keras.callbacks.Callback):
                 "start must hold the kernels by the names of their layers. Received: a "
                 f"{type(start).__name__}"
             )
-        # Else Keras would fetch the logs from the device at every step.
-        self._supports_tf_logs = True
         self.csv_path = None if csv_path is None else pathlib.Path(csv_path)
         self.plot_path = None if plot_path is None else pathlib.Path(plot_path)
         if self.plot_path is not None and self.plot_path == self.csv_path:
@@ -130,6 +130,7 @@ class FlipMonitor(tf.keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Makes the training step count flips."""
+        super().on_train_begin(logs)
         for path in (self.csv_path, self.plot_path):
             if path is not None:
                 if path.is_dir():
@@ -163,6 +164,7 @@ class FlipMonitor(tf.keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Starts the counts of an epoch."""
+        super().on_epoch_begin(epoch, logs)
         if self._first_epoch and self.csv_path is not None:
             self._go_on(self.csv_path, epoch)
         self._first_epoch = False
@@ -206,6 +208,7 @@ class FlipMonitor(tf.keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Fetches the counts before the device has no more room for them."""
+        super().on_train_batch_end(batch, logs)
         if batch + 1 - self._taken + self._execution > self._counter.capacity:
             self._take(batch + 1)
         self._last = batch + 1
@@ -223,12 +226,14 @@ class FlipMonitor(tf.keras.callbacks.Callback):
         steps = len(total)
         if self._together > 1:
             steps = self._steps() - self._steps_before
+        ratio = float(total.sum() / max(1, steps))
+        self.print_line(epoch, {**(logs or {}), "flips %": 100 * ratio})
         layers = dict(zip(self._names, self._counter.epoch()))
         means = dict(zip(self._names, ratios.sum(axis=0) / max(1, steps)))
         if logs is not None:
-            logs["flip_ratio"] = float(total.sum() / max(1, steps))
-            for name, ratio in means.items():
-                logs[f"flip_ratio/{name}"] = float(ratio)
+            logs["flip_ratio"] = ratio
+            for name, mean in means.items():
+                logs[f"flip_ratio/{name}"] = float(mean)
             changed = self._counter.changed_since_start()
             logs["c2i_ratio"] = 1.0 - changed / int(self._sizes.sum())
             logs.update(summaries.shares(list(layers.values()), self._sizes))
