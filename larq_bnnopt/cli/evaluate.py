@@ -9,6 +9,7 @@ import argparse
 import pathlib
 from typing import Any
 
+from larq_bnnopt.cli import names
 from larq_bnnopt.cli.parser import Parser
 
 
@@ -25,6 +26,25 @@ def add_arguments(parser: Parser) -> None:
         help="a .tflite beside it; without a name: that of the run or of the model",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Raises an error unless there is what is to be evaluated, and on what."""
+    source = pathlib.Path(arguments.model)
+    names.require_file(arguments.model)
+    _tflite(source, arguments.tflite)
+    if source.is_dir():
+        names.require_run(source)
+        if arguments.dataset or arguments.data_dir:
+            raise ValueError(
+                f"{source} is a run, which knows its data. Name "
+                f"{source / 'model.keras'} to choose others."
+            )
+    elif arguments.dataset is None:
+        raise ValueError(
+            f"To evaluate {source}, name a --dataset, such as {names.EMBEDDED}."
+        )
+    names.require_dataset(arguments.dataset)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -61,8 +81,6 @@ def _show(folder: pathlib.Path, data: Any, evaluation: Any) -> None:
 
 def _tflite(source: pathlib.Path, name: str | None) -> pathlib.Path | None:
     """Returns the .tflite to evaluate; refuses one that is not there."""
-    if not source.exists():
-        raise FileNotFoundError(f"{source} does not exist.")
     if source.suffix == ".tflite":
         raise ValueError(
             f"{source} is evaluated beside its model: bnnopt evaluate RUN --tflite, or "
@@ -81,26 +99,15 @@ def _tflite(source: pathlib.Path, name: str | None) -> pathlib.Path | None:
 
 def _loaded(source: pathlib.Path, arguments: argparse.Namespace) -> Any:
     """Returns model and data set."""
-    from larq_bnnopt import datasets, recipes
+    from larq_bnnopt import recipes
 
     if source.is_dir():
-        if arguments.dataset or arguments.data_dir:
-            raise ValueError(
-                f"{source} is a run, which knows its data. Name "
-                f"{source / 'model.keras'} to choose others."
-            )
         previous = recipes.Run(source)
-        recipe = recipes.recipe_of(previous)
         model = recipes.load_model(previous.model)
-        return model, recipe.load_data(model)
-    if arguments.dataset is None:
-        raise ValueError(
-            f"To evaluate {source}, name a --dataset, such as {datasets.EMBEDDED}."
-        )
+        return model, recipes.recipe_of(previous).load_data(model)
     model = recipes.load_model(source)
-    return model, recipes.load_data_for(
-        model, arguments.dataset, data_dir=arguments.data_dir
-    )
+    data = recipes.load_data_for(model, arguments.dataset, data_dir=arguments.data_dir)
+    return model, data
 
 
 def _of_file(path: pathlib.Path, data: Any) -> Any:
@@ -148,8 +155,8 @@ def _print(title: str, results: dict[str, Any]) -> None:
 def _mistakes(results: dict[str, Any]) -> list[tuple[str, ...]]:
     """Returns what Keras takes for what, beside how often the file does."""
     first, *others = results.values()
-    names = [_NAMES[name] for name in results]
-    heading = ("images of", "taken for", *names) if others else _MISTAKES
+    columns = [_NAMES[name] for name in results]
+    heading = ("images of", "taken for", *columns) if others else _MISTAKES
     places = {name: index for index, name in enumerate(first.class_names)}
     rows = []
     for true, taken, count in first.confusions():

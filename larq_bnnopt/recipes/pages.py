@@ -93,7 +93,7 @@ def try_to_write_page(run: Run) -> None:
         write_page(run)
     except Exception as error:  # A drawing fails in many ways.
         warnings.warn(
-            f"The page of {run.folder} could not be written ({error}). The training "
+            f"The page of {run.folder} could not be written ({error}). All else "
             f"goes on; to try again: bnnopt report {run.folder}",
             stacklevel=2,
         )

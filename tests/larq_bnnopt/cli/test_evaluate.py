@@ -105,7 +105,7 @@ def test_wrong_words_are_one_line(trained, images, tmp_path):
         (("alone.keras", *data, "--tflite", keras), "is not a .tflite"),
         (
             ("other.keras", *data),
-            "is no classifier for 'fashion_mnist_mini': its input",
+            "takes no grey or colour images",
         ),
         (("alone.keras", "--dataset", "fashion"), "Nearest"),
     ):
