@@ -103,6 +103,29 @@ def test_a_source_tree_says_once_that_it_has_no_kernels(sources):
     assert str(sources) in run.stdout.split("[")[1]
 
 
+def test_a_source_tree_names_the_copy_that_has_kernels(sources, tmp_path):
+    """Also where a build left its metadata beside the sources."""
+    (tmp_path / "converters" / "runtime").mkdir(parents=True)
+    (tmp_path / "converters" / "runtime" / "libbnn.so").touch()
+    for folder in (
+        sources / "larq_bnnopt.egg-info",
+        tmp_path / "larq_bnnopt.dist-info",
+    ):
+        folder.mkdir()
+        for name in ("METADATA", "PKG-INFO"):
+            (folder / name).write_text("Name: larq-bnnopt\nVersion: 0.1\n")
+    paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    run = subprocess.run(
+        [sys.executable, "-c", TELLS],
+        cwd=sources,
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"The copy in {tmp_path} has them" in run.stdout
+
+
 def loaded(module, names, folder):
     """Returns which of the names the import of a module loads, in a new process."""
     program = f"import sys, {module}; print(*{set(names.split())!r} & set(sys.modules))"

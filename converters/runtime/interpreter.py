@@ -575,13 +575,13 @@ def tensor_info(file: TfliteFile, name: str, tensor: int) -> TensorInfo:
 def _tell_of_sources() -> None:
     """Warns, once, that this is a copy without kernels, and where another one is."""
     here = delegate.HERE.parents[1]
-    installed = _installed_folder()
-    if installed is None or installed == here:
-        cure = (
-            "Build them: a C compiler, then pip install --force-reinstall --no-deps ."
-        )
-    else:
-        cure = f"The installed copy in {installed} is used outside of that folder."
+    installed = _installed_folder(here)
+    cure = (
+        "Install it where a C compiler is (pip install --force-reinstall --no-deps .), "
+        "and start outside of that folder."
+        if installed is None
+        else f"The copy in {installed} has them: start outside of that folder."
+    )
     warnings.warn(
         f"converters is imported from {here}, where no binary kernels are built: Larq "
         f"Compute Engine runs the file, many times slower. {cure}",
@@ -589,15 +589,14 @@ def _tell_of_sources() -> None:
     )
 
 
-def _installed_folder() -> pathlib.Path | None:
-    """Returns where the installed package lies, `None` if none is."""
-    try:
-        files = metadata.distribution("larq-bnnopt").files or []
-    except metadata.PackageNotFoundError:
-        return None
-    for file in files:
-        if file.as_posix() == "converters/__init__.py":
-            return pathlib.Path(file.locate()).resolve().parents[1]
+def _installed_folder(here: pathlib.Path) -> pathlib.Path | None:
+    """Returns where another copy lies that has kernels, `None` if there is none."""
+    library = delegate.LIBRARY.relative_to(here)
+    # A build leaves metadata beside the sources, too.
+    for distribution in metadata.distributions(name="larq-bnnopt"):
+        folder = pathlib.Path(str(distribution.locate_file(""))).resolve()
+        if folder != here and (folder / library).exists():
+            return folder
     return None
 
 
