@@ -6,7 +6,7 @@ import json
 import os
 from typing import Any
 
-from larq_bnnopt.cli.console import print_table, stages, warnings_as_lines
+from larq_bnnopt.cli.console import print_line, print_table, stages, warnings_as_lines
 from larq_bnnopt.cli.silence import quiet
 from larq_bnnopt.writing import replacing
 
@@ -31,8 +31,7 @@ def convert_run(run: Any, model: Any, data: Any, **options: Any) -> None:
 
     evaluation = evaluate(model, data)
     write_samples(run, data, evaluation)
-    with replacing(run.folder / "confusion.png") as picture:
-        evaluation.plot(picture)
+    _try_to_plot(evaluation, run.folder / "confusion.png")
     try:
         report = convert_and_warn(model, run.tflite, data, **options).report
     except converters.ConversionError as error:
@@ -56,6 +55,15 @@ def write_samples(run: Any, data: Any, evaluation: Any) -> None:
     images, labels = data.test_arrays()
     scores, names = evaluation.scores, evaluation.class_names
     Samples.of(images, labels, scores, names).write(run)
+
+
+def _try_to_plot(evaluation: Any, path: Any) -> None:
+    """Draws the confusion matrix, or warns: no picture is worth a conversion."""
+    try:
+        with replacing(path) as picture:
+            evaluation.plot(picture)
+    except Exception as error:  # A drawing fails in many ways.
+        print_line(f"Warning: {path} could not be drawn ({error}).")
 
 
 def _write_report(run: Any, evaluation: Any, report: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import functools
 import hashlib
 import itertools
 import os
@@ -68,6 +69,32 @@ def check(
             f"{bad:,} of the {total:,} images of {place} cannot be read: "
             f"{'; '.join(found)}{more}. Replace or remove them."
         )
+
+
+def check_files(
+    place: str,
+    paths: Sequence[str],
+    channels: int,
+    progress: Progress | None = None,
+    again: bool = False,
+) -> None:
+    """Looks at image files, unless they were found good before.
+
+    Args:
+        place: What to call the data set.
+        paths: Paths of the files.
+        channels: How many channels are wanted, 1 or 3.
+        progress: As for `check`. Defaults to `None`.
+        again: Whether to look again in any case. Defaults to `False`.
+
+    Raises:
+        ValueError: If some cannot be read.
+    """
+    entries = (
+        (path, functools.partial(file_problem, path, channels)) for path in paths
+    )
+    look = functools.partial(check, place, entries, len(paths), progress)
+    look() if again else once(paths, str(channels), look)
 
 
 def once(

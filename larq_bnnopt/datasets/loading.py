@@ -22,7 +22,6 @@ from larq_bnnopt.datasets.augmentation import Augmentation
 from larq_bnnopt.datasets.checking import (
     Progress,
     declared_size,
-    file_problem,
     has_colours,
     image_problem,
 )
@@ -429,13 +428,8 @@ def _from_folder(
 
     def check(progress: Progress | None, again: bool) -> None:
         paths = (*files.train_paths, *files.test_paths)
-        entries = (
-            (path, functools.partial(file_problem, path, photographs.channels))
-            for path in paths
-        )
-        look = functools.partial(checking.check, name, entries, len(paths), progress)
         _warn_of_unused(pathlib.Path(name))
-        look() if again else checking.once(paths, str(photographs.channels), look)
+        checking.check_files(name, paths, photographs.channels, progress, again)
 
     return _Source(
         input_shape=(*photographs.size, photographs.channels),

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from larq_bnnopt.datasets.checking import Entry, image_problem
+from larq_bnnopt.datasets.checking import Entry, check_files, image_problem
 from larq_bnnopt.datasets.folders import image_files
 
 IMAGE, LABEL = "image/encoded", "image/class/label"
@@ -248,7 +248,8 @@ def write_records(
         The new folder.
 
     Raises:
-        ValueError: If the folder lacks classes or images, or no image fits a file.
+        ValueError: If the folder lacks classes or images, one of them cannot be read,
+            or no image fits a file.
         FileExistsError: If the target exists.
 
     Example:
@@ -267,6 +268,7 @@ def write_records(
             f"images_per_file must be positive. Received: {images_per_file}"
         )
     files = image_files(folder)
+    check_files(str(folder), (*files.train_paths, *files.test_paths), channels=3)
     order = np.random.default_rng(0).permutation(len(files.train_paths))
     parts = {
         "train": [(files.train_paths[i], files.train_labels[i]) for i in order],

@@ -172,6 +172,7 @@ def _resume(
     strategy: tf.distribute.Strategy,
     progress: Callable[[int, int], None] | None,
 ) -> tf.keras.Model:
+    run.drop_unfinished()
     data = recipe.load_data()
     run.check_unchanged(_facts(recipe, data))
     data.check(progress)
@@ -204,10 +205,12 @@ def _resume(
 
 def _complete_pictures(run: Run) -> None:
     """Draws what the process may not have drawn that ended behind the last epoch."""
-    run.drop_unfinished()
     if run.flips.exists() and not run.picture.exists():
-        with replacing(run.picture) as picture:
-            plot_flips(run.flips, picture)
+        try:
+            with replacing(run.picture) as picture:
+                plot_flips(run.flips, picture)
+        except Exception as error:  # No picture is worth a training.
+            warnings.warn(f"{run.picture} could not be drawn ({error}).", stacklevel=3)
     try_to_write_page(run)
 
 

@@ -280,6 +280,13 @@ def records(folder, tmp_path):
     return write_records(folder, tmp_path / "records", images_per_file=10)
 
 
+def test_no_bad_image_is_written_into_records(folder, tmp_path):
+    (folder / "cats" / "5.png").write_bytes(b"text")
+    with pytest.raises(ValueError, match=r"5\.png is no JPEG"):
+        write_records(folder, tmp_path / "records")
+    assert not (tmp_path / "records").exists()
+
+
 def append(path, *contents):
     old = [record.numpy() for record in tf.data.TFRecordDataset(str(path))]
     with tf.io.TFRecordWriter(str(path)) as writer:

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from larq_bnnopt import recipes, writing
 from larq_bnnopt.cli import main
-from larq_bnnopt.recipes import OneStep, Run, RunInUseError, locking
+from larq_bnnopt.recipes import OneStep, Run, RunInUseError, locking, training
 from larq_bnnopt.recipes.locking import RunLock
 
 BYTES = b"caf\xe9"  # Latin-1, no UTF-8.
@@ -322,6 +322,23 @@ def test_a_page_that_cannot_be_written_ends_no_training(trained, monkeypatch):
         monkeypatch.setattr(recipes.pages, "write_page", fail)
         with pytest.warns(UserWarning, match="could not be written .* bnnopt report"):
             recipes.pages.Page(run).on_epoch_end(0)
+
+
+def test_a_picture_that_cannot_be_drawn_ends_neither(trained, monkeypatch):
+    run = Run(trained[0])
+    before = run.picture.read_bytes()
+    run.picture.unlink()
+
+    def fail(*arguments):
+        raise RuntimeError("a font is missing")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "plot_flips", fail)
+        with pytest.warns(UserWarning, match="could not be drawn .a font is missing"):
+            recipes.resume(run)
+    assert not run.picture.exists() and not list(run.folder.glob(".*"))
+    recipes.resume(run)
+    assert run.picture.read_bytes() == before
 
 
 def test_nothing_is_left_of_a_run_that_trained_nothing(few, tmp_path):
