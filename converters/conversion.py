@@ -318,7 +318,8 @@ def _check_operators(
     )
     if unknown:
         raise ConversionError(
-            f"No interpreter knows the operators {', '.join(unknown)} of this model. "
+            f"No interpreter knows the operators {', '.join(unknown)} of this model, "
+            "or not for their types. "
             f"Replace the layers that use them: {', '.join(users(frozen, unknown))}."
             + "".join(f"\n  {message}" for message in messages)
         )

@@ -77,4 +77,5 @@ def users(frozen: FrozenModel, kinds: Collection[str]) -> list[str]:
             if any(node.op in wanted for node in function.node_def):
                 yield function.signature.name
 
-    return list(dict.fromkeys(found()))
+    names = list(dict.fromkeys(found()))
+    return [name for name in names if name in frozen.layers] or names

@@ -18,7 +18,13 @@ from converters.editing import (
     node_name,
     signed_value,
 )
-from converters.model_arrays import filled_up, input_names, output_names
+from converters.errors import ConversionError
+from converters.model_arrays import (
+    filled_up,
+    given_as,
+    input_names,
+    output_names,
+)
 from converters.sessions import session_of
 
 
@@ -129,18 +135,16 @@ def freeze(model: Any) -> FrozenModel:
         model: A built Keras model with symbolic inputs.
 
     Returns:
-        The graph, with any size of the batch. Real inputs are float32, as interpreters
-        take no others.
+        The graph, with any size of the batch. Its inputs have the types that
+        interpreters take: real ones are float32, and unsigned ones of 16 bits int32.
     """
     import tensorflow as tf
     from tensorflow.python.framework import convert_to_constants
 
     dtypes = [tensor.dtype for tensor in model.inputs]
     specs = [
-        tf.TensorSpec(
-            (None, *tensor.shape[1:]), tf.float32 if dtype.is_floating else dtype
-        )
-        for tensor, dtype in zip(model.inputs, dtypes)
+        tf.TensorSpec((None, *tensor.shape[1:]), given_as(tensor.dtype))
+        for tensor in model.inputs
     ]
     names = input_names(model)
 
@@ -160,6 +164,7 @@ def freeze(model: Any) -> FrozenModel:
     graph_def = frozen.graph.as_graph_def()
     placeholders = [tensor.name for tensor in frozen.inputs]
     layers = layer_names(model)
+    _refuse_tables(model, graph_def, layers)
     return FrozenModel(
         graph_def=graph_def,
         inputs=dict(zip(names, placeholders)),
@@ -169,6 +174,28 @@ def freeze(model: Any) -> FrozenModel:
         signs=_find_signs(graph_def, placeholders, layers),
         layers=layers,
     )
+
+
+def _refuse_tables(model: Any, graph_def: Any, layers: frozenset[str]) -> None:
+    """Refuses what is no constant and no input, as the table of a StringLookup."""
+    import tensorflow as tf
+
+    held = {
+        node.name
+        for node in graph_def.node
+        if node.op == "Placeholder" and node.attr["dtype"].type == tf.resource
+    }
+    readers = [
+        (layer_of(node.name, layers), node.op)
+        for node in graph_def.node
+        if held & {node_name(source) for source in node.input}
+    ]
+    if readers:
+        raise ConversionError(
+            ", ".join(f"{layer} computes with {kind}" for layer, kind in readers)
+            + f": a table, which no file of {model.name} can hold. Look up outside of "
+            "the model."
+        )
 
 
 def layer_names(model: Any) -> frozenset[str]:

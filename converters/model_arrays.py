@@ -46,6 +46,19 @@ def _keys(structure: Any) -> list[str]:
     return [str(key) for key in sorted(structure)]
 
 
+def given_as(dtype: Any) -> Any:
+    """Returns the type that an input of a type of Keras has in a file.
+
+    Args:
+        dtype: A `tf.DType`.
+    """
+    import tensorflow as tf
+
+    if dtype.is_floating:
+        return tf.float32
+    return {tf.uint16: tf.int32, tf.uint32: tf.int64}.get(dtype, dtype)
+
+
 def checked_inputs(
     model: Any, inputs: Inputs, role: str = "inputs"
 ) -> dict[str, np.ndarray]:
@@ -177,8 +190,8 @@ def _typed(model: Any, name: str, dtype: Any, array: np.ndarray) -> np.ndarray:
             f"{said}. The model scales its inputs itself: give them as they are "
             f"stored, as astype({dtype.name!r})."
         )
-    typed = array.astype(dtype.as_numpy_dtype)
-    if not np.array_equal(typed, array):
+    typed = array.astype(given_as(dtype).as_numpy_dtype)
+    if not np.array_equal(array.astype(dtype.as_numpy_dtype), array):
         raise ValueError(
             f"{said} from {array.min()} to {array.max()}, which that type does not "
             "hold."
@@ -332,7 +345,22 @@ def _shared_outputs(
             batchless.add(name)
         elif _differ(first[name][0], second[name][0]):
             mixing = mixing or name
+    if mixing is not None:
+        _refuse_chance(model, mixing, dict(zip(names, _called(model, trios[0]))), first)
     return batchless, mixing
+
+
+def _refuse_chance(
+    model: Any,
+    name: str,
+    once: Mapping[str, np.ndarray],
+    again: Mapping[str, np.ndarray],
+) -> None:
+    if _differ(once[name], again[name]):
+        raise ConversionError(
+            f"Output {name!r} of {model.name} is another one at each call for the same "
+            "inputs, so no file can be compared with it. Take out what is random."
+        )
 
 
 def _differ(one: np.ndarray, other: np.ndarray) -> bool:

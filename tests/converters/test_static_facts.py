@@ -5,6 +5,8 @@ for the batch, dictionaries: what Larq Compute Engine converts rightly is conver
 the rest is refused by the name of the layer.
 """
 
+import warnings
+
 import larq as lq
 import numpy as np
 import pytest
@@ -99,9 +101,9 @@ def rows(x):
     return layers.BatchNormalization()(x)
 
 
-def encoded():
+def encoded(encoding=None):
     i = tf.keras.Input((1,), dtype="int64")
-    x = layers.CategoryEncoding(12, output_mode="one_hot")(i)
+    x = (encoding or layers.Lambda(lambda x: tf.one_hot(x[:, 0], 12)))(i)
     x = layers.BatchNormalization()(layers.Dense(16)(x))
     return built(i, lq.layers.QuantDense(8, **SIGNS)(x))
 
@@ -128,11 +130,14 @@ TYPES = [
     slow(lambda: scaled("int8"), "int8", id="int8"),
     pytest.param(lambda: scaled("int32"), "int32", id="int32"),
     slow(lambda: scaled("int64"), "int64", id="int64"),
+    slow(lambda: scaled("int16"), "int16", id="int16"),
+    pytest.param(lambda: scaled("uint16"), "int32", id="uint16"),
+    slow(lambda: scaled("uint32"), "int64", id="uint32"),
     pytest.param(lambda: scaled("float64"), "float32", id="float64"),
     slow(lambda: scaled("float16"), "float32", id="float16"),
     pytest.param(masked, "bool", id="bool"),
     pytest.param(embedded, "int32", id="embedding"),
-    slow(encoded, "int64", id="category_encoding"),
+    slow(encoded, "int64", id="one_hot"),
     slow(normalized, "uint8", id="normalization"),
     slow(lambda: mixed("uint8"), "uint8", id="mixed_uint8"),
     slow(lambda: mixed("float64"), "float32", id="mixed_float64"),
@@ -444,6 +449,46 @@ REFUSED = {
         ),
         "Erfinv .*inverse",
     ),
+    "unsigned_64_bits": (
+        lambda: built(
+            i := image(dtype="uint64"), pooled(binary(tf.cast(i, tf.float32)))
+        ),
+        "is uint64, which no interpreter takes",
+    ),
+    "no_elements": (
+        lambda: built(
+            i := image(),
+            [(x := pooled(binary(i))), layers.Lambda(lambda x: x[:, :0])(x)],
+        ),
+        "Output 'lambda' is a tensor without elements",
+    ),
+    "chance": (
+        lambda: built(
+            i := image(),
+            layers.Lambda(lambda x: x + tf.random.normal(tf.shape(x)), name="dice")(
+                pooled(binary(i))
+            ),
+        ),
+        "Output 'dice' .* another one at each call",
+    ),
+    "lookup": (
+        lambda: built(
+            i := tf.keras.Input((7, 7, 8), dtype="int64"),
+            pooled(
+                binary(
+                    tf.cast(
+                        layers.IntegerLookup(vocabulary=[1, 2], name="table")(i),
+                        "float32",
+                    )
+                )
+            ),
+        ),
+        "table computes with LookupTableFindV2",
+    ),
+    "category_encoding": (
+        lambda: encoded(layers.CategoryEncoding(12, "one_hot", name="classes")),
+        "DenseBincount.* classes",
+    ),
     # TensorFlow Lite fills up with the first box.
     "number_of_boxes": (
         lambda: built(i := image(), suppressed(binary(i), 9, 0.05)),
@@ -469,8 +514,12 @@ REFUSED = {
     ],
 )
 def test_what_cannot_be_converted_is_refused_by_name(make, said):
-    with pytest.raises(converters.ConversionError, match=said):
-        converters.convert(make(), inputs=noise())
+    model = make()
+    inputs = noise() if model.inputs[0].dtype.is_floating else numbers(model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(converters.ConversionError, match=said):
+            converters.convert(model, inputs=inputs)
 
 
 @pytest.mark.slow
@@ -585,6 +634,15 @@ def test_one_prelu_serves_layers_of_other_sizes():
     x = shared(binary(i))
     model = built(i, pooled(shared(binary(x, 24))))
     assert_equal(model, noise(), converters.convert(model, inputs=noise()))
+
+
+def test_one_tensor_may_be_two_outputs():
+    i = image()
+    x = pooled(binary(i))
+    model = built(i, {"one": x, "other": x})
+    conversion = converters.convert(model, inputs=noise())
+    received = converters.Interpreter(conversion.content).predict(noise())
+    np.testing.assert_array_equal(received["one"], received["other"])
 
 
 # Dictionaries.
