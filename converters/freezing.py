@@ -17,6 +17,7 @@ from converters.editing import (
     layer_of,
     node_name,
     signed_value,
+    source_of,
 )
 from converters.errors import ConversionError
 from converters.model_arrays import (
@@ -162,6 +163,7 @@ def freeze(model: Any) -> FrozenModel:
         function, lower_control_flow=False
     )
     graph_def = frozen.graph.as_graph_def()
+    _read_directly(graph_def)
     placeholders = [tensor.name for tensor in frozen.inputs]
     layers = layer_names(model)
     _refuse_tables(model, graph_def, layers)
@@ -174,6 +176,25 @@ def freeze(model: Any) -> FrozenModel:
         signs=_find_signs(graph_def, placeholders, layers),
         layers=layers,
     )
+
+
+def _read_directly(graph_def: Any) -> None:
+    """Has casts of inputs that were cast before read the inputs.
+
+    Keras casts what it is given to the types of its inputs, of which a file may have
+    none: float64 and float16, which become float32 at once, and uint16.
+    """
+    nodes = {node.name: node for node in graph_def.node}
+    for node in graph_def.node:
+        if node.op != "Cast":
+            continue
+        first = nodes[node_name(source_of(nodes, node.input[0]))]
+        if first.op != "Cast":
+            continue
+        given = source_of(nodes, first.input[0])
+        if nodes[node_name(given)].op == "Placeholder":
+            node.input[0] = given
+            node.attr["SrcT"].type = first.attr["SrcT"].type
 
 
 def _refuse_tables(model: Any, graph_def: Any, layers: frozenset[str]) -> None:

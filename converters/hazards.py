@@ -62,6 +62,11 @@ def check_graph(frozen: FrozenModel) -> None:
         for node, constant, _ in constant_shapes.find(editor)
     ]
     reasons += [
+        f"{editor.layer(node)} counts integers ({node.op}), which no interpreter "
+        "knows. Encode them outside of the model, or by tf.one_hot."
+        for node in editor.nodes("Bincount", "DenseBincount")
+    ]
+    reasons += [
         f"{editor.layer(found.product)} has one slope for {found.shape[-1]} channels, "
         "beyond which interpreters read. Use the rewrite 'prelu_slopes', or share the "
         "slopes over all axes but the last."

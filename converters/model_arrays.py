@@ -184,7 +184,8 @@ def _typed(model: Any, name: str, dtype: Any, array: np.ndarray) -> np.ndarray:
             raise ValueError(
                 f"{said}. Scale it as in training, then use astype('float32')."
             )
-        return array.astype(np.float32, copy=False)
+        # As Keras rounds them.
+        return array.astype(dtype.as_numpy_dtype).astype(np.float32)
     if array.dtype.kind == "f":
         raise ValueError(
             f"{said}. The model scales its inputs itself: give them as they are "

@@ -14,7 +14,7 @@ from converters.model_arrays import input_names, output_names
 from converters.rewrites.patterns import is_binary
 
 _ROUNDING = 1e-6
-# Types of Keras that a file cannot have.
+# Types of inputs that a file cannot have.
 _UNKNOWN = ("bfloat16", "uint64")
 
 
@@ -88,7 +88,7 @@ def _types(model: Any) -> list[str]:
             kind = f"a tensor of {dtype.name}"
         elif 0 in (tensor.shape.as_list() if tensor.shape.rank else ()):
             kind = "a tensor without elements"
-        elif dtype.name in _UNKNOWN:
+        elif side == "Input" and dtype.name in _UNKNOWN:
             reasons.append(
                 f"{side} {name!r} is {dtype.name}, which no interpreter takes. Build "
                 "the model with another type."
