@@ -109,7 +109,7 @@ class Report:
             rows += [
                 (
                     f"equal {verification.answers}",
-                    f"{verification.agreement:.2%} of {verification.samples}",
+                    f"{verification.agreement:.2%} of {verification.samples:,}",
                 ),
                 (
                     "difference of outputs",

@@ -9,6 +9,7 @@ import tensorflow as tf
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from larq_bnnopt.cli.console import console
+from larq_bnnopt.recipes.words import percent
 
 
 class ProgressBar(tf.keras.callbacks.Callback):
@@ -52,7 +53,7 @@ class ProgressBar(tf.keras.callbacks.Callback):
         if "val_accuracy" in logs:
             figures.append(f"test accuracy {logs['val_accuracy']:.1%}")
         if "flip_ratio" in logs:
-            figures.append(f"flips {logs['flip_ratio']:.1e} a step")
+            figures.append(f"flips {percent(logs['flip_ratio'])} a step")
         if self._task is not None:
             self._bar.update(self._task, figures=", ".join(figures))
 

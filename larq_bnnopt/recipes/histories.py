@@ -124,7 +124,7 @@ class History:
             str(self.recipe.get("model") or self.recipe.get("start")),
             str(self.recipe.get("dataset")),
             str(self.recipe.get("optimizer")),
-            str(self.epochs),
+            self.epochs_in_words().partition(":")[0],
             "" if accuracy is None else f"{accuracy:.2%}",
             "" if flips is None else percent(flips),
             "" if self.model_bytes is None else f"{self.model_bytes:,}",

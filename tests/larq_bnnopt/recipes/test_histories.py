@@ -44,9 +44,15 @@ def runs(tmp_path):
 def test_the_figures_are_those_of_the_last_epoch(runs):
     one, two, young = map(History.of, recipes.find_runs(runs))
     assert one.epochs == 2 and one.last("val_accuracy") == 0.625
-    assert one.row()[5:8] == ("2", "62.50%", "0.1%")
+    assert one.row()[5:8] == ("2 of 12", "62.50%", "0.1%")
     assert two.row()[1] == "two_step" and math.isnan(two.columns["flip_ratio"][0])
-    assert young.row()[2:7] == ("meliusnet22", "fashion_mnist_mini", "diode", "0", "")
+    assert young.row()[2:7] == (
+        "meliusnet22",
+        "fashion_mnist_mini",
+        "diode",
+        "0 of 12",
+        "",
+    )
     assert one.model_bytes is None
     (runs / "one" / "model.tflite").write_bytes(b"1234567")
     assert History.of(Run(runs / "one")).row()[-1] == "7"
