@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from converters.golden import LABELS, METADATA, MODEL
 from converters.preprocessing import Decoder, Preprocessing
-from converters.replaying import LABELS, METADATA, MODEL, check_sums, read_metadata
+from converters.replaying import check_sums, read_metadata
 from converters.runtime import Interpreter
 
 # How far scores may be from adding up to one, rounding to steps aside.

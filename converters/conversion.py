@@ -27,6 +27,7 @@ from converters.ranges import fit_for_conversion, has_ranges, insert_ranges
 from converters.reports import Report
 from converters.rewrites import REWRITES, checked_names, rewrite
 from converters.runtime import Interpreter, TfliteFile
+from converters.writing import write_synced
 
 # Lines of the converter's log that a user should see.
 _NOTEWORTHY = re.compile(r"(^|\s)([WE]\d{4} |error:|warning:)|: [WE] ", re.IGNORECASE)
@@ -196,7 +197,7 @@ def _write(path: pathlib.Path, content: bytes) -> None:
     """Writes a file whole or not at all."""
     temporary = path.with_name(f".{path.name}.part")
     try:
-        temporary.write_bytes(content)
+        write_synced(temporary, content)
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)

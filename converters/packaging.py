@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pathlib
@@ -18,20 +19,14 @@ import numpy as np
 from converters.conversion import Conversion
 from converters.errors import ConversionError
 from converters.given_signs import CutFile, margin
+from converters.golden import GOLDEN, LABELS, METADATA, MODEL, README, SUMS
 from converters.model_arrays import Inputs, checked_inputs, keras_outputs
 from converters.preflight import in_float32
 from converters.preprocessing import Preprocessing
-from converters.replaying import (
-    GOLDEN,
-    LABELS,
-    METADATA,
-    MODEL,
-    README,
-    SUMS,
-    sha256,
-)
+from converters.replaying import sha256
 from converters.runtime import Interpreter, TensorInfo
 from converters.verification import verify
+from converters.writing import write_synced
 
 _CLASSIFY = """\
 from converters import Classifier  # of larq-bnnopt, see below
@@ -345,6 +340,11 @@ def _readme(content: dict[str, Any]) -> str:
         "NumPy and ai-edge-litert.",
         "",
     ]
+    lines += [
+        "Inputs that hold NaN or infinity are refused: a sign makes +1 of NaN, and any "
+        "other interpreter gives a confident answer.",
+        "",
+    ]
     if any(entry["scale"] for entry in (*inputs, *outputs)):
         lines += [
             f"`{GOLDEN}` and `predict` have real numbers: float32 inputs are rounded "
@@ -429,14 +429,12 @@ def _write(
             tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent)
         )
         temporary.chmod(0o755)
-        for name, content in files.items():
-            (temporary / name).write_bytes(content)
-        np.savez_compressed(temporary / GOLDEN, **golden)
-        sums = [
-            f"{sha256((temporary / name).read_bytes())}  {name}\n"
-            for name in sorted([*files, GOLDEN])
-        ]
-        (temporary / SUMS).write_text("".join(sums), encoding="utf-8")
+        packed = io.BytesIO()
+        np.savez_compressed(packed, **golden)
+        files = {**files, GOLDEN: packed.getvalue()}
+        sums = [f"{sha256(files[name])}  {name}\n" for name in sorted(files)]
+        for name, content in {**files, SUMS: "".join(sums).encode()}.items():
+            write_synced(temporary / name, content)
         # An empty folder of that name is replaced, a full one is not.
         os.replace(temporary, folder)
     except OSError as error:

@@ -19,12 +19,18 @@ import numpy as np
 
 from converters.differences import largest_differences
 from converters.given_signs import CutFile, differing
+from converters.golden import (
+    GOLDEN,
+    METADATA,
+    MODEL,
+    SUMS,
+    read_file,
+    read_golden,
+)
 from converters.parity import TIE
 from converters.runtime import Interpreter
 from converters.verification import LARGEST_OUTPUT_DIFFERENCE
 
-MODEL, GOLDEN, LABELS = "model.tflite", "golden.npz", "labels.txt"
-METADATA, README, SUMS = "metadata.json", "README.md", "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64}) [ *]([^/\\]+)")
 
 
@@ -49,6 +55,8 @@ class Replay:
         milliseconds: Mean time for one input.
         num_threads: Threads that were used.
         runner: What ran the file.
+        equal_classes: How many inputs have their largest score at the same place,
+            `None` where no output has a score for each of several classes.
     """
 
     samples: int
@@ -64,6 +72,7 @@ class Replay:
     milliseconds: float
     num_threads: int
     runner: str
+    equal_classes: int | None = None
 
     @property
     def faults(self) -> tuple[int, ...]:
@@ -107,10 +116,18 @@ class Replay:
             )
         if self.moved:
             return (
-                f"{_inputs(self.moved)} answered otherwise and had a tie within 1e-5, "
-                "so that is no fault; all others gave the golden outputs"
+                "no fault: every layer computes the same given equal signs; "
+                f"{len(self.moved):,} of {self.samples:,} answers hang on signs near "
+                f"zero ({_inputs(self.moved)}), of which rounding turned {self.ties:,} "
+                f"of {self.signs:,}{self._classes()}"
             )
         return f"all {self.samples} inputs gave the golden outputs"
+
+    def _classes(self) -> str:
+        """Returns what that means for the classes, in words."""
+        if self.equal_classes is None:
+            return ""
+        return f"; {self.equal_classes:,} of {self.samples:,} predictions are the same"
 
     def rows(self) -> list[tuple[str, str]]:
         """Returns the main figures as pairs of a label and a text."""
@@ -178,22 +195,11 @@ def replay(folder: str | os.PathLike[str], *, num_threads: int = 1) -> Replay:
     """
     folder = pathlib.Path(folder)
     check_sums(folder)
-    content, golden = _read(folder)
     interpreter = Interpreter(folder / MODEL, num_threads)
     cut = CutFile(interpreter.file, num_threads=num_threads)
-    try:
-        arrays = {e["name"]: golden[e["array"]] for e in content["inputs"]}
-        expected = {e["name"]: golden[e["array"]] for e in content["outputs"]}
-        keras = {
-            e["name"]: golden[e["keras"]] for e in content["outputs"] if "keras" in e
-        }
-        signs = [golden[f"signs_{operator}"] for operator in cut.operators]
-        margins = golden["margin"]
-    except (KeyError, TypeError) as error:
-        raise ValueError(
-            f"{METADATA}, {GOLDEN} and {MODEL} of {folder} do not belong together: "
-            f"{error} is missing."
-        ) from error
+    found = read_golden(folder, read_metadata(folder), interpreter, cut.operators)
+    arrays, expected, keras = found.inputs, found.outputs, found.keras
+    signs, margins = found.signs, found.margin
     start = time.perf_counter()
     outputs = interpreter.predict(arrays)
     seconds = time.perf_counter() - start
@@ -235,7 +241,18 @@ def replay(folder: str | os.PathLike[str], *, num_threads: int = 1) -> Replay:
         milliseconds=1000 * seconds / len(margins),
         num_threads=num_threads,
         runner=interpreter.runner,
+        equal_classes=_equal_classes(expected, outputs),
     )
+
+
+def _equal_classes(
+    golden: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
+) -> int | None:
+    """Returns how many samples of the only output have their largest value there."""
+    (one, *others), (other, *_) = golden.values(), outputs.values()
+    if others or one.ndim != 2 or one.shape[1] < 2:
+        return None
+    return int((one.argmax(axis=1) == other.argmax(axis=1)).sum())
 
 
 def check_sums(folder: pathlib.Path) -> None:
@@ -244,15 +261,15 @@ def check_sums(folder: pathlib.Path) -> None:
         raise FileNotFoundError(f"{folder} is no folder.")
     if not (folder / SUMS).is_file():
         raise FileNotFoundError(f"{folder} is no package: it has no {SUMS}.")
-    text = (folder / SUMS).read_text(encoding="utf-8", errors="replace")
+    text = read_file(folder / SUMS, 2**20).decode(errors="replace")
     matches = [_LINE.fullmatch(line) for line in text.splitlines()]
     sums = {match[2]: match[1] for match in matches if match}
     if not all(matches) or not {MODEL, GOLDEN, METADATA} <= set(sums):
         raise ValueError(f"{SUMS} of {folder} is damaged.")
     for name, expected in sums.items():
-        if not (folder / name).is_file():
+        if not os.path.lexists(folder / name):
             raise FileNotFoundError(f"{name} of {folder} is missing.")
-        if sha256((folder / name).read_bytes()) != expected:
+        if sha256(read_file(folder / name)) != expected:
             raise ValueError(
                 f"{name} of {folder} is damaged: its SHA-256 is not that of {SUMS}. "
                 "Copy the package again."
@@ -271,22 +288,12 @@ def read_metadata(folder: pathlib.Path) -> dict[str, Any]:
         ValueError: If it is damaged.
     """
     try:
-        content = json.loads((folder / METADATA).read_text(encoding="utf-8"))
+        content = json.loads(read_file(folder / METADATA, 2**24))
     except Exception as error:  # Readers of damaged files raise what they like.
         raise ValueError(f"{METADATA} of {folder} is damaged: {error}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{METADATA} of {folder} is damaged: it holds no object.")
     return content
-
-
-def _read(folder: pathlib.Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Returns metadata and golden arrays."""
-    content = read_metadata(folder)
-    try:
-        with np.load(folder / GOLDEN, allow_pickle=False) as golden:
-            return content, dict(golden)
-    except Exception as error:  # Readers of damaged files raise what they like.
-        raise ValueError(f"{GOLDEN} of {folder} is damaged: {error}") from error
 
 
 def _indices(where: np.ndarray) -> tuple[int, ...]:

@@ -214,7 +214,7 @@ class DelegateEngine(OfOneProcess):
         litert: LiteRt,
         kernels: str | None = None,
     ):
-        super().__init__()
+        super().__init__(num_threads)
         module = litert.module()
         known = known_kernels()
         if kernels is not None and (kernels not in list(known) or not known[kernels]):

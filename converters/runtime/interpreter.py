@@ -126,9 +126,9 @@ class Interpreter:
     Raises:
         ValueError: If the file is none or does not run, or the backend is unknown.
         ImportError: If the backend is not installed.
-        RuntimeError: If the LiteRT here does not work with the binary kernels, or if it
-            is run in a process that was forked after it was made: make it in the
-            child, or start processes with "spawn".
+        RuntimeError: If the LiteRT here does not work with the binary kernels, or if
+            one of several threads is run in a process that was forked after it was
+            made: make it in the child, or start processes with "spawn".
         TypeError: If it is pickled or copied: pickle the path of the file.
 
     Example:

@@ -28,7 +28,7 @@ class LceEngine(OfOneProcess):
     """
 
     def __init__(self, content: bytes, num_threads: int):
-        super().__init__()
+        super().__init__(num_threads)
         lce = _larq_compute_engine()
         self._lock = threading.Lock()
         try:

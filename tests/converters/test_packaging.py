@@ -1,10 +1,13 @@
 """What a package holds, and what its replay says of damage, ties and faults."""
 
+import errno
+import io
 import json
-import pathlib
+import os
 import shutil
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -147,13 +150,12 @@ def test_damaged_sums_are_named(text, copy):
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no", b"TFL3TFL3TFL3"])
 def test_a_foreign_file_with_true_sums_is_one_clear_error(content, copy):
-    spoil(copy, lambda _: content)
-    with pytest.raises(ValueError, match=r"model.tflite is (not|a damaged)"):
-        converters.replay(copy)
-    spoil(copy, lambda _: content)
     (copy / "golden.npz").write_bytes(content)
     resign(copy)
     with pytest.raises(ValueError, match=r"golden.npz of .*copy is damaged"):
+        converters.replay(copy)
+    spoil(copy, lambda _: content)
+    with pytest.raises(ValueError, match=r"model.tflite is (not|a damaged)"):
         converters.replay(copy)
 
 
@@ -233,9 +235,124 @@ def test_a_tie_is_no_fault_and_more_is(share, passed, tmp_path):
     if passed:
         assert result.ties >= 1 and result.wrong == 0
         assert result.moved_with_tie == result.moved
-        assert "had a tie within 1e-5, so that is no fault" in result.verdict
+        assert result.verdict.startswith(
+            "no fault: every layer computes the same given equal signs; "
+        )
+        assert f"{len(result.moved)} of 5 answers hang on" in result.verdict
+        assert f"rounding turned {result.ties} of {result.signs:,}" in result.verdict
+        assert f"{result.equal_classes} of 5 predictions" in result.verdict
     else:
         assert result.wrong >= 1 and "a fault" in result.verdict
+
+
+def golden_with(folder, **changes):
+    """Writes other golden arrays; `None` leaves one out."""
+    with np.load(folder / "golden.npz") as golden:
+        arrays = {**golden, **changes}
+    np.savez_compressed(
+        folder / "golden.npz", **{k: v for k, v in arrays.items() if v is not None}
+    )
+    resign(folder)
+
+
+ZEROS = np.zeros
+HOSTILE_ARRAYS = {
+    "a scalar margin": ({"margin": np.float64(1)}, "margin has the shape"),
+    "a margin of text": ({"margin": np.array(["x"] * 20)}, "margin is of <U1"),
+    "a margin of objects": ({"margin": np.array([None] * 20)}, "margin is of object"),
+    "no margin": ({"margin": None}, "margin is missing"),
+    "other samples": ({"margin": ZEROS(19)}, "samples"),
+    "an input of another size": (
+        {"input_0": ZEROS((20, 14, 14, 1), np.float32)},
+        "input_0 has the shape",
+    ),
+    "no output": ({"output_0": None}, "output_0 is missing"),
+    "an output that is nan": (
+        {"output_0": np.full((20, 10), np.nan, np.float32)},
+        "output_0 holds NaN",
+    ),
+    "a gigabyte of zeros": (
+        {"input_0": ZEROS((1, 2**20), np.float32)},
+        "input_0 has the shape",
+    ),
+    "complex outputs": ({"output_0": ZEROS((20, 10), complex)}, "is of complex128"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_ARRAYS)
+def test_golden_arrays_that_do_not_fit_are_named(name, copy):
+    changes, says = HOSTILE_ARRAYS[name]
+    golden_with(copy, **changes)
+    with pytest.raises(ValueError, match=says) as refusal:
+        converters.replay(copy)
+    assert "golden.npz of" in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_a_bomb_is_not_unpacked(copy, monkeypatch):
+    """3 GB of zeros are 3 MB in a package; its heading is enough to refuse it."""
+    heading = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        heading, {"descr": "<f4", "fortran_order": False, "shape": (3 * 2**28,)}
+    )
+    with zipfile.ZipFile(copy / "golden.npz", "a") as archive:
+        archive.writestr("other.npy", heading.getvalue())
+    with np.load(copy / "golden.npz") as golden:
+        arrays = {name: golden[name] for name in golden.files if name != "other"}
+    with zipfile.ZipFile(copy / "golden.npz", "w") as archive:
+        for key, array in arrays.items():
+            stream = io.BytesIO()
+            np.save(stream, array)
+            content = heading.getvalue() if key == "input_0" else stream.getvalue()
+            archive.writestr(f"{key}.npy", content)
+    resign(copy)
+    monkeypatch.setattr(np, "load", None)  # Nothing is unpacked before.
+    with pytest.raises(ValueError, match="input_0 has the shape"):
+        converters.replay(copy)
+
+
+HOSTILE_METADATA = {
+    "no object": (b"[1, 2]", "holds no object"),
+    "no json": (b"{", "is damaged"),
+    "no text": (b"\xff\xfe\x00", "is damaged"),
+    "deep": (b"[" * 100_000, "is damaged"),
+    "no inputs": (b"{}", "inputs is no list"),
+    "inputs that are none": (b'{"inputs": null, "outputs": []}', "inputs is no list"),
+    "inputs of text": (b'{"inputs": "abc"}', "inputs is no list"),
+    "an entry of null": (b'{"inputs": [null]}', "an entry of inputs has no name"),
+    "no array": (b'{"inputs": [{"name": "x"}]}', "x of inputs has no array"),
+    "an array of numbers": (
+        b'{"inputs": [{"name": "x", "array": 3}]}',
+        "x of inputs has no array",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_METADATA)
+def test_metadata_of_wrong_types_is_one_line(name, copy):
+    content, says = HOSTILE_METADATA[name]
+    (copy / "metadata.json").write_bytes(content)
+    resign(copy)
+    with pytest.raises(ValueError, match=says) as refusal:
+        converters.replay(copy)
+    assert "metadata.json of" in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_package_holds_files_alone(copy):
+    content = (copy / "golden.npz").read_bytes()
+    (copy.parent / "outside").write_bytes(content)
+    (copy / "golden.npz").unlink()
+    (copy / "golden.npz").symlink_to(copy.parent / "outside")
+    with pytest.raises(ValueError, match=r"golden.npz of .* is a link out of the"):
+        converters.replay(copy)
+    (copy / "golden.npz").unlink()
+    os.mkfifo(copy / "golden.npz")
+    with pytest.raises(ValueError, match=r"golden.npz of .* is no file"):
+        converters.replay(copy)
+    (copy / "golden.npz").unlink()
+    (copy / "within").write_bytes(content)
+    (copy / "golden.npz").symlink_to("within")
+    assert converters.replay(copy).passed
 
 
 def test_margins_and_differing_signs_by_hand():
@@ -341,10 +458,11 @@ def test_a_full_folder_is_refused_and_an_empty_one_filled(packaged, tmp_path):
 
 def test_a_disk_that_fails_leaves_nothing(packaged, tmp_path, monkeypatch):
     def fail(*arguments):
-        raise OSError("No space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(pathlib.Path, "write_bytes", fail)
-    refused(packaged, tmp_path, converters.ConversionError, "new cannot be written: No")
+    monkeypatch.setattr("os.fsync", fail)
+    says = r"new cannot be written: .*No space left on device: .*model.tflite"
+    refused(packaged, tmp_path, converters.ConversionError, says)
     assert not list(tmp_path.iterdir())
 
 
