@@ -23,7 +23,9 @@ print_rows("times", [("operator", "ms"), ("LceBconv2d", "1.25")])
 try:
     main(["verify", "no_such_folder"])
     main(["profile", "no_such_file"])
-    print(main(["convert", "no_such_run"]))
+    main(["predict", "no_such_package", "photo.jpg"])
+    open("model.keras", "w").close()
+    print(main(["convert", "model.keras", "--dataset", "fashion_mnist_mini"]))
 finally:
     print({"tensorflow", "larq", "larq_compute_engine"} & set(sys.modules))
 """
@@ -41,4 +43,5 @@ def test_boards_import_no_tensorflow(tmp_path):
     assert lines[-1] == "set()"
     assert "no_such_folder does not exist" in run.stderr
     assert "no_such_file does not exist" in run.stderr
+    assert "no_such_package does not exist" in run.stderr
     assert "is not for boards" in run.stderr or "TensorFlow" in run.stderr
