@@ -9,6 +9,7 @@ import pytest
 from larq_bnnopt import recipes
 from larq_bnnopt.callbacks import summaries
 from larq_bnnopt.cli import console, main
+from larq_bnnopt.recipes.samples import Sample, Samples
 
 EVIL = "\"><script>alert(1)</script><img src=x onerror=alert(2)>'{{7*7}}</style>&"
 STEERS = "\x1b[2J\x1b]0;owned\x07\x9b31m\rdog\x7f"
@@ -46,6 +47,9 @@ def run_in(parent, name, text):
     rows_of(run.flips, [*summaries.FIRST_COLUMNS, text], [0, 0, 0, 0.1, 0.1])
     layers = summaries.layers_path(run.flips)
     rows_of(layers, ["epoch", "layer", text], [0, text, text])
+    run.write_text("report.json", json.dumps({"summary": [[text, text]]}))
+    shown = (Sample(b"", text, text, 0.5), Sample(b"", text, f"{text}2", None))
+    Samples(1, 2, shown).write(run)
     return run
 
 
@@ -61,7 +65,9 @@ def test_a_page_has_the_elements_of_a_plain_one(tmp_path, plain_page):
     run = run_in(tmp_path, folder, EVIL)
     page = Page(recipes.write_page(run).read_text())
     assert page.elements == plain_page.elements
-    assert EVIL in page.texts and any(folder in text for text in page.texts)
+    assert sum(EVIL in text for text in page.texts) >= 8 and any(
+        folder in text for text in page.texts
+    )
     allowed = ("src", "alt", "lang", "charset", "name", "content", "class", "colspan")
     for _, attributes in page.elements:
         assert set(attributes) <= set(allowed), attributes
