@@ -3,7 +3,8 @@
     python fuzz_files.py FILES COUNT SEED
 
 FILES is a pickle of files and inputs. Each damaged file must run or be refused with a
-ValueError.
+ValueError. Half of them have other bytes; the others are well-formed and say something
+else: other references, shapes, types, steps, options, constants or kinds of operators.
 """
 
 import pickle
@@ -14,8 +15,13 @@ import sys
 import numpy as np
 
 import converters
+from converters.runtime import TfliteFile
 
 MOST_BYTES = 8 * 2**30
+NUMBERS = (0, 1, -1, 2, 3, 7, 127, 128, 255, 1000, 65536, 2**31 - 1, -(2**31))
+SCALES = (0.0, -1.0, 1e-38, 1e38, float("inf"), float("nan"), 1.0, 1e-9, 1e9)
+TYPES = (0, 2, 3, 4, 6, 7, 9)
+KINDS = range(162)  # Those of the builtin operators with options of their own.
 
 
 def damaged(content, generator):
@@ -29,6 +35,80 @@ def damaged(content, generator):
     return bytes(changed)
 
 
+def altered(content, generator):
+    """Returns the content after one or two changes of what it says."""
+
+    def change(model):
+        for _ in range(generator.choice([1, 1, 2])):
+            _alter(model, generator)
+
+    return TfliteFile(content).edited(change)
+
+
+def _alter(model, generator):
+    graph = model.subgraphs[0]
+    tensor = generator.choice(graph.tensors)
+    operator = generator.choice(graph.operators)
+    code = generator.choice(model.operatorCodes)
+    buffer = model.buffers[tensor.buffer]
+    steps = tensor.quantization
+
+    def references():
+        side = generator.choice(["inputs", "outputs"])
+        places = np.array(getattr(operator, side))
+        if not len(places):
+            return
+        places[generator.randrange(len(places))] = generator.randrange(
+            -1, len(graph.tensors)
+        )
+        setattr(operator, side, places)
+
+    def shape():
+        sizes = np.array(tensor.shape)
+        if not len(sizes):
+            return
+        sizes[generator.randrange(len(sizes))] = generator.choice(NUMBERS)
+        tensor.shape = sizes if generator.random() < 0.7 else sizes[:-1]
+
+    def kind():
+        tensor.type = generator.choice(TYPES)
+
+    def quantization():
+        if steps is not None and steps.scale is not None:
+            steps.scale = np.array([generator.choice(SCALES)], np.float32)
+            steps.zeroPoint = np.array([generator.choice(NUMBERS)], np.int64)
+
+    def constant():
+        if buffer.data is not None and len(buffer.data):
+            data = np.array(buffer.data, np.uint8)
+            data[generator.randrange(len(data))] = generator.choice([0, 1, 128, 255])
+            buffer.data = data
+
+    def options():
+        if operator.customOptions is not None and len(operator.customOptions):
+            data = np.array(operator.customOptions, np.uint8)
+            data[generator.randrange(len(data))] = generator.choice([0, 1, 128, 255])
+            operator.customOptions = data
+
+    def operators():
+        code.customCode = None
+        code.builtinCode = generator.choice(KINDS)
+        code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+
+    def arity():
+        operator.inputs = np.array(operator.inputs)[: generator.randrange(4)]
+
+    def variable():
+        tensor.isVariable = not tensor.isVariable
+
+    generator.choice(
+        [
+            references, shape, kind, quantization, constant, options, operators, arity,
+            variable,
+        ]
+    )()  # fmt: skip
+
+
 def main():
     """Runs them."""
     resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
@@ -38,7 +118,7 @@ def main():
     ran = refused = 0
     for _ in range(int(sys.argv[2])):
         content, array = generator.choice(files)
-        broken = damaged(content, generator)
+        broken = generator.choice([damaged, altered])(content, generator)
         with open(sys.argv[1] + ".now", "wb") as stream:
             stream.write(broken)
         try:
