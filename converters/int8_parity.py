@@ -25,10 +25,12 @@ from converters.runtime import Interpreter
 _MOST_SAMPLES = 64
 # A tensor of the file that differs in more places is another one.
 _SAME = 0.01
-# Halves are rounded apart: up to 0.17 of the values were seen one step apart where
-# averages were rounded, and a shift by one step moves all that are not at an end.
+# A shift by one step moves all values that are not at an end. Those near the middle
+# between two steps may be rounded apart, and sums of signs have few values: all of them
+# may lie there.
 LARGEST_SHARE_APART = 0.5
 _FEW_APART = 16
+_NEAR_THE_MIDDLE = 0.05
 _MATCHING_SAMPLES = 2
 _MOST_VALUES = 2**25
 # Of float32, in outputs.
@@ -102,7 +104,7 @@ def compare_steps(
         samples = min(_MOST_SAMPLES, _MOST_VALUES // max(1, size))
         samples = max(_MATCHING_SAMPLES, samples)
         given = {name: array[:samples] for name, array in arrays.items()}
-        distances, inside, outputs = judge.distances(pairs, given)
+        distances, shifted, outputs = judge.distances(pairs, given)
     if received is None:
         received = file_outputs(interpreter, given, Outputs(outputs))
     difference, differing = 0.0, []
@@ -116,9 +118,8 @@ def compare_steps(
             differing.append(name)
     wrong = {place: int((found > 1).sum()) for place, found in distances.items()}
     apart = {place: int((found == 1).sum()) for place, found in distances.items()}
-    for place, number in inside.items():
-        if apart[place] > max(_FEW_APART, LARGEST_SHARE_APART * number):
-            wrong[place] += apart[place]
+    for place in shifted:
+        wrong[place] += apart[place]
     blamed = [p.layer for p in places if wrong.get(p) or p is diverging]
     return StepParity(
         tensors=len(pairs),
@@ -232,10 +233,10 @@ class _Judge:
 
     def distances(
         self, pairs: Mapping[Place, int], arrays: Mapping[str, np.ndarray]
-    ) -> tuple[dict[Place, np.ndarray], dict[Range, int], dict[str, np.ndarray]]:
+    ) -> tuple[dict[Place, np.ndarray], list[Range], dict[str, np.ndarray]]:
         """Returns how many steps the two are apart, 2 for a wrong sign.
 
-        And of each range the number of values that lie within it, and the outputs.
+        And the ranges of which all values are shifted, and the outputs.
         """
         held = self._fetch(sorted(set(pairs.values())), arrays)
         outputs = self._frozen.outputs
@@ -245,12 +246,12 @@ class _Judge:
             place: _distance(place, value, held[tensor])
             for (place, tensor), value in zip(pairs.items(), values)
         }
-        inside = {
-            place: int((np.abs(_on_steps(place, value) + 0.5) < 127.5).sum())
+        shifted = [
+            place
             for place, value in zip(pairs, values)
-            if isinstance(place, Range)
-        }
-        return found, inside, dict(zip(outputs, values[len(pairs) :]))
+            if isinstance(place, Range) and _is_shifted(place, value, found[place])
+        ]
+        return found, shifted, dict(zip(outputs, values[len(pairs) :]))
 
     def output_step(self, name: str) -> float:
         """Returns what a step of an output is worth, 0 where it is float32."""
@@ -318,6 +319,15 @@ def _distance(place: Place, value: np.ndarray, held: np.ndarray) -> np.ndarray:
     scale = np.sqrt(np.square(value, dtype=np.float64).mean())
     tie = np.abs(value) <= TIE * scale
     return np.where(differs, np.where(tie, 1, 2), 0)
+
+
+def _is_shifted(place: Range, value: np.ndarray, distance: np.ndarray) -> bool:
+    """Returns whether most values are one step apart that no rounding explains."""
+    steps = value.ravel() / place.scale + 0.5
+    clear = np.abs(steps - np.round(steps)) > _NEAR_THE_MIDDLE
+    clear &= np.abs(_on_steps(place, value).ravel() + 0.5) < 127.5
+    apart = int(((distance == 1) & clear).sum())
+    return apart > max(_FEW_APART, LARGEST_SHARE_APART * int(clear.sum()))
 
 
 def _on_steps(place: Range, value: np.ndarray) -> np.ndarray:

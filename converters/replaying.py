@@ -58,7 +58,7 @@ class Replay:
         equal_classes: How many inputs have their largest score at the same place,
             `None` where no output has a score for each of several classes.
         undetermined: Index of the first operator of which rounding turned more than
-            0.1 % of the signs (two are always allowed), or `None`.
+            0.1 % of the signs (eight are always allowed), or `None`.
     """
 
     samples: int

@@ -143,7 +143,7 @@ class Verification:
 
         All outputs are finite. No sign differs but by ties, given equal signs the
         outputs agree to 1e-4, and no input moved further that has no value near zero.
-        Ties are few, see `outcome`: at most 0.1 % of the signs of a layer (two are
+        Ties are few, see `outcome`: at most 0.1 % of the signs of a layer (eight are
         always allowed), and at most 5 % of the answers are others. A second
         interpreter, where there is one, answers the same or has such ties.
         Where signs cannot be followed, the median difference is at most 1e-4 and at

@@ -9,7 +9,7 @@ from typing import Any, Optional
 
 import numpy as np
 
-from converters.runtime.custom_options import check_custom_options
+from converters.runtime.custom_options import checked_custom_options
 
 Shape = tuple[int, ...]
 _ANY = 1 << 16
@@ -122,7 +122,7 @@ class Contracts:
     def check(self, node: Node) -> None:
         """Refuses an operator that LiteRT may not survive."""
         if node.name not in self._operators.values():
-            check_custom_options(node.name, node.custom)
+            checked_custom_options(node.name, node.custom)
         arity = _ARITY.get(node.name)
         if arity is not None:
             self._check_arity(node, *arity)
@@ -211,6 +211,21 @@ def _check_convolution(node: Node) -> None:
         width > 0 and channels % width == 0, f"{channels} channels meet {width} weights"
     )
     _check_bias(node, 2, node.shapes[1][0])
+
+
+def _check_binary_convolution(node: Node) -> None:
+    """Holds channels to the words that they are packed into."""
+    node.need_rank(4)
+    node.need_rank(4, place=1)
+    channels = checked_custom_options(node.name, node.custom)["channels_in"]
+    words, width = node.shapes[0][-1], node.shapes[1][-1]
+    node.need(
+        words == -(-channels // 32),
+        f"its input has {words} words of 32 channels, and channels_in is {channels}",
+    )
+    node.need(
+        width > 0 and words % width == 0, f"{words} words meet {width} of its filter"
+    )
 
 
 def _check_depthwise(node: Node) -> None:
@@ -862,6 +877,7 @@ _SCALED = {
     ),
 }  # fmt: skip
 _RULES: dict[str, Callable[[Node], None]] = {
+    "LceBconv2d": _check_binary_convolution,
     **dict.fromkeys(_SUMS, _check_binary),
     **dict.fromkeys(
         (

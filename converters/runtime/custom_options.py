@@ -21,27 +21,43 @@ _POSITIVE: dict[str, tuple[str, ...]] = {
     "LceBMaxPool2d": _WINDOW,
     "LceBconv2d": _CONVOLUTION,
 }
+# What else is read: Larq Compute Engine takes another padding or activation for one of
+# its own, and answers.
+_CHOICES: dict[str, dict[str, tuple[int, ...]]] = {
+    "LceBconv2d": {
+        "padding": (0, 1),
+        "pad_values": (0, 1),
+        "fused_activation_function": (0, 1, 2, 3),
+    },
+    "LceBMaxPool2d": {"padding": (0, 1)},
+}
 # Those of LiteRT itself that read such options.
 _OF_LITERT = ("TFLite_Detection_PostProcess", "Mfcc", "AudioSpectrogram")
 _MOST = 2**20
 
 
-def check_custom_options(name: str, content: bytes) -> None:
-    """Refuses options that are damaged, of an operator that reads some.
+def checked_custom_options(name: str, content: bytes) -> Mapping[str, Any]:
+    """Returns the options of an operator that reads some; refuses damaged ones.
 
     Args:
         name: Name of the custom operator.
         content: Its options, a flexbuffer.
     """
     if name not in (*_POSITIVE, *_OF_LITERT):
-        return  # No interpreter here has it.
+        return {}  # No interpreter here has it.
     if not content and not _POSITIVE.get(name, True):
-        return
+        return {}
     options = _read(name, content)
     for key in _POSITIVE.get(name, ()):
         number = options.get(key)
         if not isinstance(number, int) or not 0 < number <= _MOST:
             raise ValueError(f"option {key} of {name} is {number!r}")
+    for key, known in _CHOICES.get(name, {}).items():
+        if options.get(key) not in known:
+            raise ValueError(
+                f"option {key} of {name} is {options.get(key)!r}, none of {known}"
+            )
+    return options
 
 
 def _read(name: str, content: bytes) -> Mapping[str, Any]:

@@ -591,7 +591,7 @@ def _tell_of_sources() -> None:
 
 def _installed_folder(here: pathlib.Path) -> pathlib.Path | None:
     """Returns where another copy lies that has kernels, `None` if there is none."""
-    library = delegate.LIBRARY.relative_to(here)
+    library = pathlib.Path("converters", "runtime", delegate.LIBRARY.name)
     # A build leaves metadata beside the sources, too.
     for distribution in metadata.distributions(name="larq-bnnopt"):
         folder = pathlib.Path(str(distribution.locate_file(""))).resolve()

@@ -249,7 +249,7 @@ def by_time(build, **options):
 
 
 NOT_BINARY_INPUTS = {"binary": "its inputs are not binary"}
-NO_DENSE = {"binary": "no binary dense operator"}
+FLOAT_KERNEL = {"binary": r"its kernel is not binary \(None\)"}
 
 
 def no_operator(kind):
@@ -326,7 +326,7 @@ QUANTIZERS = {
     "no_quantizer_of_kernel": Row(
         alone(kernel_quantizer=None),
         binary=0,
-        stays_float={"binary": r"its kernel is not binary \(NoneType\)"},
+        stays_float={"binary": r"its kernel is not binary \(None\)"},
     ),
     "sign_of_its_own": Row(
         lambda x: norm(conv(name="binary", **free(input_quantizer=no_op()))(sign(x)))
@@ -487,14 +487,14 @@ KINDS = {
         lambda x: norm(dense(name="binary", input_quantizer=None)(x)),
         shape=(64,),
         binary=0,
-        stays_float=NO_DENSE,
+        stays_float={"binary": r"its inputs are not binary \(input_quantizer is None"},
     ),
     "dense_of_a_sequence": by_time(lambda x: norm(dense(name="binary")(norm(x)))),
     "float_dense_of_signs_in_a_sequence": Row(
         lambda x: norm(dense(name="binary", kernel_quantizer=None)(x)),
         shape=(3, 31),
         binary=0,
-        stays_float=NO_DENSE,
+        stays_float=FLOAT_KERNEL,
     ),
     "dense_of_an_images_channels": Row(
         lambda x: norm(dense(name="binary")(norm(x))), shape=(3, 4, 64)
@@ -521,7 +521,7 @@ KINDS = {
             )
         ),
         shape=(4, 33),
-        stays_float=NO_DENSE,
+        stays_float=FLOAT_KERNEL,
     ),
     "conv1d_causal": by_time(
         lambda x: norm(

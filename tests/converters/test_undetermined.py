@@ -142,7 +142,7 @@ def test_what_is_exact_or_far_from_zero_passes(name):
     model = DETERMINED[name]()
     result = converters.convert(model, inputs=noise(model, 48)).report.verification
     assert result.outcome == "passed" and not result.undetermined and not result.cure
-    assert sum(layer.ties for layer in result.layers) <= 2
+    assert sum(layer.ties for layer in result.layers) <= 2  # None, mostly.
 
 
 def test_it_is_written_if_asked_for(tmp_path):
@@ -284,8 +284,8 @@ def layer(values, ties, wrong=0):
     "change, outcome",
     [
         ({}, "passed"),
-        ({"layers": (layer(1000, 2),)}, "passed"),
-        ({"layers": (layer(1000, 3),)}, "undetermined"),
+        ({"layers": (layer(1000, 8),)}, "passed"),
+        ({"layers": (layer(1000, 9),)}, "undetermined"),
         ({"layers": (layer(10**6, 1000),)}, "passed"),
         ({"layers": (layer(10**6, 1001),)}, "undetermined"),
         # A layer of few signs is not hidden by one of many.
@@ -388,14 +388,15 @@ def test_a_replay_excuses_as_few(extra, passed, monkeypatch, tmp_path):
 
     def differing(values, words):
         found = plain(values, words)
-        # In all 4 inputs 2 signs of 768: what is allowed, whatever their share.
-        late = values.size == first and next(calls) >= 2 - extra
-        return np.append(found, 1e-7) if late else found
+        # In all 4 inputs 8 signs of 768: what is allowed, whatever their share.
+        if values.size != first:
+            return found
+        return np.append(found, [1e-7] * (2 + extra * next(is_last)))
 
-    calls = iter(range(99))
+    is_last = iter([0, 0, 0, 1])
     monkeypatch.setattr(replaying, "differing", differing)
     replay = converters.replay(folder)
-    assert (replay.ties, replay.wrong, replay.signs) == (2 + extra, 0, 4 * first)
+    assert (replay.ties, replay.wrong, replay.signs) == (8 + extra, 0, 4 * first)
     assert replay.passed == passed
     assert (replay.undetermined is None) == passed
     assert ("undetermined" in replay.verdict) == (not passed)
