@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from converters.bits import WORD, is_negative
-from converters.errors import check_model_and_file
+from converters.errors import check_model_and_file, reported
 from converters.freezing import layer_names
 from converters.int8_audit import RealOperator, real_valued_operators
 from converters.runtime import TensorInfo, TfliteFile, tensor_info
@@ -143,6 +143,7 @@ def audit(model: Any, tflite: bytes | str | os.PathLike[str]) -> Audit:
     Raises:
         ValueError: If the file is no .tflite.
         TypeError: If a model and a file were not given in this order.
+        ConversionError: If the audit fails, which is a fault of this package.
 
     Example:
         >>> import numpy as np
@@ -160,6 +161,11 @@ def audit(model: Any, tflite: bytes | str | os.PathLike[str]) -> Audit:
     if model is not None:
         check_model_and_file(model, tflite)
     file = TfliteFile(tflite)
+    with reported("The audit of " + ("a file" if model is None else model.name)):
+        return _audited(model, file)
+
+
+def _audited(model: Any, file: TfliteFile) -> Audit:
     layers = []
     quantized = quantized_layers(model)
     matched, unclaimed = _match(file, quantized)

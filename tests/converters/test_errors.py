@@ -1,0 +1,69 @@
+"""What nobody foresaw is a ConversionError that says where it happened."""
+
+import warnings
+
+import pytest
+
+import converters
+from converters import auditing, conversion, errors, verification
+
+from .conftest import conv, noise, one_layer
+
+
+@pytest.fixture(scope="module")
+def model():
+    return one_layer(conv())
+
+
+def broken(*args, **options):
+    raise KeyError(21)
+
+
+@pytest.mark.parametrize(
+    "place, stage",
+    [
+        ((conversion, "freeze"), "The tracing of"),
+        ((conversion, "rewrite"), "The rewriting of"),
+        ((conversion, "insert_ranges"), "The calibration of"),
+        ((conversion, "_run_converter"), "The conversion of"),
+        ((verification, "gather"), "The comparison of"),
+        ((auditing, "_match"), "The audit of"),
+    ],
+)
+def test_a_conversion_names_the_stage(model, place, stage, monkeypatch, tmp_path):
+    monkeypatch.setattr(*place, broken)
+    path, inputs = tmp_path / "model.tflite", noise(model)
+    calibration = {"calibration": inputs} if place[1] == "insert_ranges" else {}
+    with pytest.raises(converters.ConversionError, match=stage) as caught:
+        converters.convert(model, path, inputs=inputs, **calibration)
+    text = str(caught.value)
+    assert model.name in text and "KeyError: 21" in text
+    assert "fault of this package" in text and "report" in text
+    assert isinstance(caught.value.__cause__, KeyError)
+    assert not path.exists()
+
+
+def test_the_operation_of_a_rewrite_is_named(model, monkeypatch):
+    from converters.rewrites import REWRITES
+
+    monkeypatch.setitem(REWRITES, "shifts", broken)
+    with pytest.raises(converters.ConversionError, match="shifts"):
+        converters.convert(model, inputs=None)
+
+
+def test_verify_and_audit_do_likewise(model, monkeypatch):
+    content = converters.convert(model, inputs=None).content
+    monkeypatch.setattr(verification, "freeze", broken)
+    with pytest.raises(converters.ConversionError, match=r"The tracing of .*KeyError"):
+        converters.verify(model, content, noise(model))
+    monkeypatch.setattr(auditing, "_match", broken)
+    with pytest.raises(converters.ConversionError, match=r"The audit of .*KeyError"):
+        converters.audit(model, content)
+    with pytest.raises(converters.ConversionError, match=r"The audit of a file"):
+        converters.audit(None, content)
+
+
+@pytest.mark.parametrize("kind", [MemoryError, KeyboardInterrupt, UserWarning])
+def test_what_is_no_fault_of_a_conversion_passes(kind):
+    with warnings.catch_warnings(), pytest.raises(kind), errors.reported("Something"):
+        raise kind("as it is")
