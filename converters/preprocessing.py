@@ -41,7 +41,7 @@ class Preprocessing:
     Example:
         >>> import numpy as np
         >>> square = Preprocessing((2, 2), 1)
-        >>> square(np.full((4, 6, 1), 255, np.uint8)).ravel()
+        >>> square(np.full((4, 6, 1), 255, np.uint8)).ravel().round(3)
         array([1., 1., 1., 1.], dtype=float32)
     """
 
