@@ -366,7 +366,11 @@ def _check_verification(
     report: Report, calibrated: bool, allow_undetermined: bool
 ) -> None:
     verification = report.verification
-    if verification is None or verification.passed:
+    if verification is None:
+        return
+    if verification.remark:
+        warnings.warn(f"{report.model}: {verification.remark}.", stacklevel=3)
+    if verification.passed:
         return
     if verification.outcome == "undetermined":
         if not allow_undetermined:

@@ -220,7 +220,8 @@ def _times(verification: Verification) -> list[tuple[str, str]]:
     if witness is not None:
         text = (
             f"{witness.milliseconds:.3f} ms, outputs differ by "
-            f"{witness.largest_difference:.1e}"
+            f"{witness.largest_difference:.1e}, {witness.changed:,} of "
+            f"{verification.samples:,} {verification.answers} are others"
         )
         rows.append((f"the same in {witness.runner}", text))
     return rows
@@ -251,9 +252,11 @@ def _bytes(audit: Audit) -> list[tuple[str, str, str]]:
 
 
 def _ties(verification: Verification) -> str:
-    moved, ties = verification.moved, verification.moved_with_tie
+    moved, unexplained = verification.moved, verification.unexplained
     if not moved:
         return "none"
-    if ties is None:
-        return f"{moved}; whether a value on a sign explains them is unknown"
-    return f"{moved}, of which {ties} by a value on a sign (a tie)"
+    if unexplained is None:
+        return f"{moved:,}; whether values near zero explain them is unknown"
+    if unexplained:
+        return f"{moved:,}, of which {unexplained:,} without a sign near zero"
+    return f"{moved:,}, each with a sign so near zero that rounding turns it"

@@ -144,8 +144,9 @@ class Verification:
         All outputs are finite. No sign differs but by ties, given equal signs the
         outputs agree to 1e-4, and no input moved further that has no value near zero.
         Ties are few, see `outcome`: at most 0.1 % of the signs of a layer (eight are
-        always allowed), and at most 5 % of the answers are others. A second
-        interpreter, where there is one, answers the same or has such ties.
+        always allowed), and at most 5 % of the answers are others. In a second
+        interpreter, where there is one, nothing but rounding differs either; see
+        `remark` for how much.
         Where signs cannot be followed, the median difference is at most 1e-4 and at
         least 99.5 % of the predictions are equal; among fewer than 200 inputs one
         prediction may differ.
@@ -185,17 +186,15 @@ class Verification:
 
     @property
     def _hangs_on_rounding(self) -> bool:
-        many = max(_FEW_CHANGED, LARGEST_SHARE_CHANGED * self.samples)
-        if self.undetermined or self._most_changed > many:
+        if self.undetermined:
             return True
-        return self.output_difference is not None and not self._keeps_accuracy
+        # Where signs cannot be followed, and in int8, answers were judged already.
+        if self.output_difference is None:
+            return False
+        return self._is_many(self.changed) or not self._keeps_accuracy
 
-    @property
-    def _most_changed(self) -> int:
-        """Number of answers that differ between any two of those compared."""
-        # Where signs cannot be followed, and in int8, Keras's were judged already.
-        changed = self.changed if self.output_difference is not None else 0
-        return max(changed, self.witness.changed if self.witness else 0)
+    def _is_many(self, changed: int) -> bool:
+        return changed > max(_FEW_CHANGED, LARGEST_SHARE_CHANGED * self.samples)
 
     def __bool__(self) -> bool:
         return self.passed
@@ -257,8 +256,8 @@ class Verification:
             return (
                 f"{sum(layer.values for layer in self.layers):,} signs of "
                 f"{len(self.layers)} layers are equal but for "
-                f"{sum(layer.ties for layer in self.layers)} ties, and given equal "
-                f"signs the outputs differ by {self.output_difference:.1e}"
+                f"{_counted(sum(layer.ties for layer in self.layers))}, and given "
+                f"equal signs the outputs differ by {self.output_difference:.1e}"
             )
         return (
             f"the median difference is {self.median_difference:.1e} of the largest "
@@ -271,7 +270,7 @@ class Verification:
         """What hangs on rounding, in words."""
         if not self.undetermined:
             return (
-                f"{self._most_changed} of {self.samples} {self.answers} are others, "
+                f"{self.changed} of {self.samples} {self.answers} are others, "
                 "because rounding turned a few signs of values near zero; given equal "
                 "signs every layer is right"
             )
@@ -291,6 +290,18 @@ class Verification:
             f"rounding decides{counts} of the signs in front of {text}, of which "
             f"{LARGEST_TIE_SHARE:.1%} may be near zero by chance: sums there are zero "
             "but for rounding, so Keras's own answer is an accident"
+        )
+
+    @property
+    def remark(self) -> str:
+        """What to know of other machines; empty where there is nothing."""
+        witness = self.witness
+        if witness is None or not self._is_many(witness.changed):
+            return ""
+        return (
+            f"{witness.changed} of {self.samples} {self.answers} are others in "
+            f"{witness.runner}, where rounding turns signs of values near zero; on "
+            "other machines they may be, too"
         )
 
     @property
@@ -500,6 +511,11 @@ def _warn_of_mixing(model: Any, outputs: Outputs) -> None:
             "a batch. A file computes one input at a time, and so did the model here.",
             stacklevel=4,
         )
+
+
+def _counted(ties: int) -> str:
+    """Returns how many ties there are, in words."""
+    return f"{ties:,} tie" if ties == 1 else f"{ties:,} ties"
 
 
 def _unless(good: bool, limit: str) -> str:

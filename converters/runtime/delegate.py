@@ -17,6 +17,7 @@ import platform
 import subprocess
 import sys
 import threading
+import warnings
 import weakref
 from collections.abc import Sequence
 from importlib import metadata
@@ -223,11 +224,14 @@ class DelegateEngine(OfOneProcess):
         options = None if kernels is None else {"kernels": kernels}
         self._delegate = module.load_delegate(os.fspath(LIBRARY), options)
         try:
-            self._interpreter = module.Interpreter(
-                model_content=content,
-                num_threads=num_threads,
-                experimental_delegates=[self._delegate],
-            )
+            with warnings.catch_warnings():
+                # TensorFlow 2.19 speaks of another package, which users need not take.
+                warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated")
+                self._interpreter = module.Interpreter(
+                    model_content=content,
+                    num_threads=num_threads,
+                    experimental_delegates=[self._delegate],
+                )
             # What lives until the process ends goes while modules are still there.
             weakref.finalize(self, _let_go, vars(self))
             self._interpreter.allocate_tensors()

@@ -53,5 +53,5 @@ def run(arguments: argparse.Namespace) -> int:
     run = recipes.Run(folder)
     with run.locked():
         deploying.convert_run(run, model, data)
-    console.print(f"Everything is in {folder}; start with report.md.")
+    console.print(f"Everything is in {folder}; start with report.html.")
     return 0

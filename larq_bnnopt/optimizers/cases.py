@@ -25,6 +25,8 @@ def check_optimizers(optimizers: Sequence[Any], claims: Sequence[Predicate]) -> 
     registry.warn_of_nameless(claims)
 
 
+# Averages and counts are built for these.
+_FIXED = ("default_optimizer", "optimizers", "predicates", "accumulator")
 _OF_ONE = (
     "leaves decays and averages of weights to its optimizers, since binary weights can "
     "have none. Give it to the one it is for, before the first step, as in "
@@ -70,7 +72,14 @@ class Cases:
             TypeError: If clipping is no number.
             ValueError: If clipping is negative, and for a decay or an average of
                 weights, which belong to one of the optimizers.
+            AttributeError: For the optimizers, which stay.
         """
+        if name in _FIXED and name in vars(self):
+            raise AttributeError(
+                f"The {name} of a {type(self).__name__} cannot be changed, because "
+                "their state is built. Make a new one, with the optimizers you want, "
+                "and compile the model with it."
+            )
         switches.check(type(self).__name__, name, value, _OF_ONE)
         super().__setattr__(name, value)
 

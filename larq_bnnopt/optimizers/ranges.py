@@ -130,7 +130,7 @@ def hold(
 def _number(name: str, value: Any) -> float:
     try:
         # A text of digits would do for `float`, a mirrored variable would not.
-        if not isinstance(value, (str, bytes)):
+        if not isinstance(value, (str, bytes, bool, np.bool_)):
             return float(value.numpy() if isinstance(value, tf.Variable) else value)
     except (TypeError, ValueError):
         pass

@@ -28,10 +28,12 @@ def check(owner: str, name: str, value: Any, reason: str) -> None:
         reason: Why decays and averages of weights are refused, and what to do.
 
     Raises:
-        TypeError: If clipping is no number.
+        TypeError: If clipping is no number, or jit_compile no boolean.
         ValueError: If clipping is negative, or a decay or an average is asked for.
     """
     if name in CLIPS and value is not None:
         AT_LEAST_0.check(name, value)
+    if name == "jit_compile" and not isinstance(value, bool):
+        raise TypeError(f"jit_compile must be True or False. Received: {value!r}")
     if name in _OFF and not any(value is off or value == off for off in _OFF[name]):
         raise ValueError(f"{owner} {reason}. Received: {name}={value!r}")

@@ -200,7 +200,7 @@ def _examples(run: Run) -> Iterator[str]:
         if shown:
             some = "" if len(shown) == count else f"; {len(shown)} of them"
             yield (
-                f"<p>The model is {word} about {count:,} of {found.images:,} "
+                f"<p>The model is {word} on {count:,} of {found.images:,} "
                 f"({count / found.images:.1%}){some}:</p>"
             )
             yield f'<div class="samples">{"".join(map(_figure, shown))}</div>'

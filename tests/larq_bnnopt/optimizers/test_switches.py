@@ -635,6 +635,28 @@ def test_minimize_and_gradients_are_keras_s():
     assert_equal([v.numpy() for v in ours], [v.numpy() for v in theirs])
 
 
+@both_apis
+@pytest.mark.parametrize("name", ["default_optimizer", "optimizers", "predicates"])
+def test_the_optimizers_of_a_case_stay(api, name):
+    """What trains is what was given when it was made."""
+    optimizer = two_in_one(api)
+    before = getattr(optimizer, name)
+    with pytest.raises(AttributeError, match=name):
+        setattr(optimizer, name, [])
+    assert getattr(optimizer, name) is before
+
+
+@pytest.mark.parametrize("value", ["x", 1, None])
+def test_compilation_is_a_yes_or_a_no(value):
+    with pytest.raises(TypeError, match="jit_compile must be True or False"):
+        two_in_one("new").jit_compile = value
+
+
+def test_a_yes_is_no_number():
+    with pytest.raises(TypeError, match=r"alpha must be a number\. Received: True"):
+        Diode(alpha=True)
+
+
 def test_slots_and_variables_of_legacy_optimizers_are_found():
     optimizer = two_in_one("legacy", "Adam")
     held = variables()

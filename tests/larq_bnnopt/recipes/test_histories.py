@@ -164,8 +164,8 @@ def test_a_page_shows_the_file_and_test_images(runs):
     (run.folder / "report.json").write_text(json.dumps(summary))
     run.tflite.write_bytes(b"1234567")
     page = recipes.write_page(run).read_text()
-    assert "The model is right about 37 of 40 (92.5%); 6 of them:" in page
-    assert "The model is wrong about 3 of 40 (7.5%):" in page
+    assert "The model is right on 37 of 40 (92.5%); 6 of them:" in page
+    assert "The model is wrong on 3 of 40 (7.5%):" in page
     assert page.count("<figure>") == 9 and page.count("said: ") == 3
     assert "said: a &amp; b, 80%" in page and "is: dog" in page
     assert "<td>0.1 ms &lt;fast&gt;</td>" in page
