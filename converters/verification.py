@@ -332,7 +332,10 @@ class Verification:
                 )
             )
         if self.steps is None:
-            words.append("tensors were not compared: their ranges are not at hand")
+            words.append(
+                "tensors were not compared, because their ranges are not at hand: "
+                "`convert` compared them when it made the file"
+            )
         elif self.steps.first_wrong is not None:
             words.append(
                 f"the file and the graph with ranges part at the layer "

@@ -19,6 +19,8 @@ ALLOWED = {
         "larq_bnnopt.optimizers",
         "larq_bnnopt.callbacks",
         "larq_bnnopt.datasets",
+        "larq_bnnopt.field_ranges",
+        "larq_bnnopt.run_config",
         "larq_bnnopt.schedules",
         "larq_bnnopt.texts",
         "larq_bnnopt.writing",
@@ -27,6 +29,8 @@ ALLOWED = {
     "larq_bnnopt/cli": {
         "larq_bnnopt.recipes",
         "larq_bnnopt.datasets",
+        "larq_bnnopt.field_ranges",
+        "larq_bnnopt.run_config",
         "larq_bnnopt.texts",
         "larq_bnnopt.writing",
         "converters",

@@ -22,7 +22,9 @@ def check(arguments: argparse.Namespace) -> None:
     """Raises an error unless there are the runs, and room for the picture."""
     output = pathlib.Path(arguments.output)
     if output.exists():
-        raise FileExistsError(f"{output} exists and is not overwritten.")
+        raise FileExistsError(
+            f"{output} exists and is not overwritten. Name another file by -o."
+        )
     if not output.parent.is_dir():
         raise FileNotFoundError(f"The folder {output.parent} does not exist.")
     for folder in arguments.runs:

@@ -11,6 +11,7 @@ from typing import Any
 
 from larq_bnnopt.cli import names
 from larq_bnnopt.cli.parser import Parser
+from larq_bnnopt.cli.whole_commands import dataset_beside, on_the_file
 
 
 def add_arguments(parser: Parser) -> None:
@@ -41,19 +42,19 @@ def add_arguments(parser: Parser) -> None:
 def check(arguments: argparse.Namespace) -> None:
     """Raises an error unless there is a model, and room for its file."""
     source = pathlib.Path(arguments.model)
-    names.require_file(arguments.model)
-    is_run = source.is_dir()
+    names.require_source(source, arguments.trust)
+    is_run = names.is_run(source)
     if is_run and (arguments.output or arguments.dataset or arguments.data_dir):
         raise ValueError(
-            f"{source} is a run, which knows its data and where its file goes. Name "
-            f"{source / 'model.keras'} to choose them."
+            f"{source} is a run, which knows its data and where its file goes. To "
+            f"choose them: {on_the_file('convert', arguments)}"
         )
     if source.suffix == ".tflite":
         raise ValueError(f"{source} is a .tflite already; name a run or a .keras file.")
     if not is_run and arguments.dataset is None:
         raise ValueError(
             f"To compare the file with {source}, name a --dataset, such as "
-            "fashion_mnist_mini."
+            f"{dataset_beside(source)}."
         )
     names.require_dataset(arguments.dataset, arguments.data_dir)
     destination = _output(arguments)
@@ -65,14 +66,12 @@ def check(arguments: argparse.Namespace) -> None:
         )
     if not destination.parent.is_dir():
         raise FileNotFoundError(f"The folder {destination.parent} does not exist.")
-    if is_run:
-        names.require_run(source)
 
 
 def _output(arguments: argparse.Namespace) -> pathlib.Path:
     """Returns where the file goes."""
     source = pathlib.Path(arguments.model)
-    if source.is_dir():
+    if names.is_run(source):
         return source / "model.tflite"
     return pathlib.Path(arguments.output or source.with_suffix(".tflite"))
 
@@ -84,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     from larq_bnnopt.cli.console import print_table
 
     source = pathlib.Path(arguments.model)
-    if source.is_dir():
+    if names.is_run(source):
         previous = recipes.Run(source)
         with previous.locked():
             _convert_run(previous, _options(arguments))

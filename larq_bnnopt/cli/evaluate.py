@@ -11,6 +11,7 @@ from typing import Any
 
 from larq_bnnopt.cli import names
 from larq_bnnopt.cli.parser import Parser
+from larq_bnnopt.cli.whole_commands import dataset_beside, on_the_file
 
 
 def add_arguments(parser: Parser) -> None:
@@ -31,18 +32,17 @@ def add_arguments(parser: Parser) -> None:
 def check(arguments: argparse.Namespace) -> None:
     """Raises an error unless there is what is to be evaluated, and on what."""
     source = pathlib.Path(arguments.model)
-    names.require_file(arguments.model)
+    names.require_source(source, arguments.trust)
     _tflite(source, arguments.tflite)
-    if source.is_dir():
-        names.require_run(source)
+    if names.is_run(source):
         if arguments.dataset or arguments.data_dir:
             raise ValueError(
-                f"{source} is a run, which knows its data. Name "
-                f"{source / 'model.keras'} to choose others."
+                f"{source} is a run, which knows its data. To choose others: "
+                f"{on_the_file('evaluate', arguments)}"
             )
     elif arguments.dataset is None:
         raise ValueError(
-            f"To evaluate {source}, name a --dataset, such as {names.EMBEDDED}."
+            f"To evaluate {source}, name a --dataset, such as {dataset_beside(source)}."
         )
     names.require_dataset(arguments.dataset)
 
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     tflite = _tflite(source, arguments.tflite)
     model, data = _loaded(source, arguments)
     results = {"keras": evaluate(model, data)}
-    if source.is_dir():
+    if names.is_run(source):
         _show(source, data, results["keras"])
     if tflite is not None:
         results["tflite"] = _of_file(tflite, data)
@@ -88,7 +88,11 @@ def _tflite(source: pathlib.Path, name: str | None) -> pathlib.Path | None:
         )
     if name is None:
         return None
-    own = source / "model.tflite" if source.is_dir() else source.with_suffix(".tflite")
+    own = (
+        source / "model.tflite"
+        if names.is_run(source)
+        else source.with_suffix(".tflite")
+    )
     path = pathlib.Path(name) if name else own
     if not path.exists():
         raise FileNotFoundError(
@@ -101,7 +105,7 @@ def _loaded(source: pathlib.Path, arguments: argparse.Namespace) -> Any:
     """Returns model and data set."""
     from larq_bnnopt import recipes
 
-    if source.is_dir():
+    if names.is_run(source):
         previous = recipes.Run(source)
         model = recipes.load_model(previous.model)
         return model, recipes.recipe_of(previous).load_data(model)

@@ -11,6 +11,9 @@ import os
 import pathlib
 import re
 from collections.abc import Sequence
+from typing import Any
+
+from larq_bnnopt import run_config
 
 EMBEDDED = "fashion_mnist_mini"
 MODELS = (
@@ -54,6 +57,19 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "two_step": ("first_epochs",),
     "fine_tune": ("start", "head_epochs", "initial_inertia"),
 }
+# Recipe or preset -> what numbers are checked by.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "one_step": {"optimizer": "diode", "epochs": 12},
+    "two_step": {"optimizer": "adam", "epochs": 12},
+    "fine_tune": {"optimizer": "diode", "epochs": 12, "head_epochs": 3},
+    "gradient_filter_cifar10": {"optimizer": "gradient_filter", "epochs": 400},
+    "gradient_filter_imagenet": {"optimizer": "gradient_filter", "epochs": 239},
+    "diode_imagenet": {"optimizer": "diode", "epochs": 256},
+    "adambnn_imagenet": {"optimizer": "adam", "epochs": 256},
+    "meliusnet_imagenet": {"optimizer": "adam", "epochs": 120},
+}
+# The epochs of the stages of all recipes.
+STAGES = ("first_epochs", "head_epochs", "epochs")
 OPTIMIZERS = ("diode", "gradient_filter", "adam", "sgd")
 REAL_OPTIMIZERS = ("adam", "sgd")
 SCHEDULES = ("cosine", "linear", "step")
@@ -88,9 +104,41 @@ def require_file(path: str | None) -> None:
 
 
 def require_run(folder: str | os.PathLike[str]) -> None:
-    """Raises a FileNotFoundError unless a folder holds a run."""
-    if not pathlib.Path(folder, "config.json").is_file():
-        raise FileNotFoundError(f"{folder} is no run: it has no config.json.")
+    """Raises an error unless a folder holds a run whose recipe can be read."""
+    if is_saved_model(folder):
+        raise ValueError(f"{folder} is a SavedModel and no folder of a run.")
+    run_config.read_recipe(folder)
+
+
+def is_run(folder: str | os.PathLike[str]) -> bool:
+    """Whether a folder is one of a run, sound or damaged."""
+    return os.path.lexists(os.path.join(folder, run_config.NAME))
+
+
+def is_saved_model(folder: str | os.PathLike[str]) -> bool:
+    """Whether a folder is a SavedModel of TensorFlow."""
+    is_one = os.path.exists(os.path.join(folder, "saved_model.pb"))
+    return is_one and not is_run(folder)
+
+
+def require_source(path: str | os.PathLike[str], trusted: bool) -> None:
+    """Raises an error unless there is a run, or a file of a model that may be loaded.
+
+    Args:
+        path: The folder of a run, a file, or the folder of a SavedModel.
+        trusted: Whether the code that a model holds may be run.
+    """
+    require_file(os.fspath(path))
+    if not os.path.isdir(path):
+        return
+    if not is_saved_model(path):
+        require_run(path)
+    elif not trusted:
+        raise ValueError(
+            f"{path} is not loaded: it is a SavedModel, whose graph may read and write "
+            "files and whose layers may hold Python code. To load it nevertheless, "
+            "where its origin is trusted: --trust."
+        )
 
 
 def require_dataset(name: str | None, data_dir: str | None = None) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
+
+from larq_bnnopt.field_ranges import RANGES
 
 _INVALID_CHOICE = re.compile(
     r"argument (\S+): invalid choice: '(.*)' \(choose from (.*)\)"
@@ -56,11 +59,34 @@ def positive(kind: Callable[[str], float]) -> Callable[[str], float]:
             value = kind(text)
         except ValueError:
             value = 0
-        if not value > 0:
+        if not 0 < value < math.inf:
             raise argparse.ArgumentTypeError(
                 f"needs a positive {'integer' if kind is int else 'number'}. "
                 f"Received: {text!r}"
             )
+        return value
+
+    return read
+
+
+def within(name: str, kind: Callable[[str], float]) -> Callable[[str], float]:
+    """Returns a type for what a field of a recipe may be.
+
+    Args:
+        name: The field.
+        kind: `int` or `float`.
+    """
+
+    def read(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if value not in RANGES[name]:
+            words = str(RANGES[name])
+            if kind is int and "integer" not in words:
+                words = f"an integer, {words}"
+            raise argparse.ArgumentTypeError(f"must be {words}. Received: {text!r}")
         return value
 
     return read

@@ -14,6 +14,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from larq_bnnopt.cli import names
+from larq_bnnopt.cli.image_files import image_fault
 from larq_bnnopt.cli.parser import Parser, positive
 
 
@@ -34,14 +36,27 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
+def check(arguments: argparse.Namespace) -> None:
+    """Raises an error unless there are a model, and an image that may be one."""
+    import converters
+
+    source = pathlib.Path(arguments.model)
+    names.require_file(arguments.model)
+    if source.is_dir() and not converters.is_package(source):
+        names.require_source(source, arguments.trust)
+    paths = _paths(arguments.images)
+    faults = [fault for path in paths if (fault := image_fault(path))]
+    # One that is none does not hide the others.
+    if len(faults) == len(paths):
+        raise faults[0] if len(faults) == 1 else ValueError(" ".join(map(str, faults)))
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Predicts and prints."""
     from larq_bnnopt.cli.console import print_line, print_rows, warnings_as_lines
     from larq_bnnopt.cli.silence import quiet
 
     source = pathlib.Path(arguments.model)
-    if not source.exists():
-        raise FileNotFoundError(f"{source} does not exist.")
     paths = _paths(arguments.images)
     with warnings_as_lines(error=True):
         chosen = _chosen(source)
@@ -161,7 +176,7 @@ def _with_tensorflow(
     from larq_bnnopt import recipes
 
     path = source
-    if source.is_dir():
+    if names.is_run(source):
         previous = recipes.Run(source)
         previous.read_recipe()  # Says what is missing.
         path = previous.tflite if previous.tflite.exists() else previous.model
@@ -173,22 +188,22 @@ def _with_tensorflow(
     else:
         model = recipes.load_model(path)
         shape, classes = _sizes(model, path)
-    names: Sequence[str]
+    class_names: Sequence[str]
     if is_run:
-        names, middle = recipes.images_of(recipes.Run(folder))
+        class_names, middle = recipes.images_of(recipes.Run(folder))
         preprocessing = converters.Preprocessing(shape[:2], shape[2], middle)
-        if len(names) != classes:
+        if len(class_names) != classes:
             raise ValueError(
                 f"{path} tells {classes} classes, and the run of {folder} has "
-                f"{len(names)}."
+                f"{len(class_names)}."
             )
     else:
-        names, preprocessing = _unknown(path, shape, classes)
+        class_names, preprocessing = _unknown(path, shape, classes)
     if path.suffix == ".tflite":
-        made = converters.Classifier.of_file(interpreter, names, preprocessing)
+        made = converters.Classifier.of_file(interpreter, class_names, preprocessing)
     else:
         made = converters.Classifier(
-            model.predict_on_batch, names, preprocessing, "Keras"
+            model.predict_on_batch, class_names, preprocessing, "Keras"
         )
     return _Chosen(path, made, by_tensorflow)
 

@@ -14,8 +14,9 @@ import pathlib
 import shlex
 from typing import Any
 
+from larq_bnnopt import field_ranges
 from larq_bnnopt.cli import names
-from larq_bnnopt.cli.parser import Parser, positive
+from larq_bnnopt.cli.parser import Parser, positive, within
 
 # The options that are fields of a recipe.
 _FIELDS = (
@@ -61,7 +62,11 @@ def add_arguments(parser: Parser) -> None:
         "for each class, or any name of tensorflow-datasets; default: "
         "fashion_mnist_mini",
     )
-    add("--image-size", type=positive(int), help="of images of any size; default: 224")
+    add(
+        "--image-size",
+        type=within("image_size", int),
+        help="of images of any size, at most 4096; default: 224",
+    )
     add(
         "--optimizer",
         help="of binary weights: diode or gradient_filter, or adam or sgd on latent "
@@ -69,7 +74,11 @@ def add_arguments(parser: Parser) -> None:
     )
     add("--epochs", type=positive(int), help="of two_step: of each step; default: 12")
     add("--first-epochs", type=positive(int), help="of two_step: those of step 1")
-    add("--head-epochs", type=int, help="of fine_tune: of the new classifier alone")
+    add(
+        "--head-epochs",
+        type=within("head_epochs", int),
+        help="of fine_tune: of the new classifier alone",
+    )
     add("--batch-size", type=positive(int), help="default: 64")
     add(
         "--accumulate-steps",
@@ -77,22 +86,46 @@ def add_arguments(parser: Parser) -> None:
         help="batches that make one step together; default: 1",
     )
     add("--real-optimizer", help="of other weights: adam or sgd; default: adam")
-    add("--learning-rate", type=positive(float), help="of it; default: 0.01")
-    add("--weight-decay", type=float, help="default: 0, of two_step 5e-6")
+    add(
+        "--learning-rate",
+        type=within("learning_rate", float),
+        help="of it; default: 0.01",
+    )
+    add(
+        "--weight-decay",
+        type=within("weight_decay", float),
+        help="default: 0, of two_step 5e-6",
+    )
     add("--schedule", help="cosine, linear or step; default: cosine")
-    add("--warmup-epochs", type=float, help="default: 0")
-    add("--label-smoothing", type=float, help="default: 0")
+    add("--warmup-epochs", type=within("warmup_epochs", float), help="default: 0")
+    add("--label-smoothing", type=within("label_smoothing", float), help="default: 0")
     add(
         "--alpha",
-        type=float,
+        type=within("alpha", float),
         help="of diode, in [0, 1), or of gradient_filter, in (0, 1]; "
         "default: what fits the length of the run",
     )
-    add("--beta", type=float, help="of diode, in [0, 1); default: likewise")
-    add("--gamma", type=float, help="of gradient_filter, in (0, 1]; default: likewise")
+    add(
+        "--beta",
+        type=within("beta", float),
+        help="of diode, in [0, 1); default: likewise",
+    )
+    add(
+        "--gamma",
+        type=within("gamma", float),
+        help="of gradient_filter, in (0, 1]; default: likewise",
+    )
     add("--teacher", help=".keras file whose answers the model learns")
-    add("--temperature", type=positive(float), help="beside a teacher; default: 1")
-    add("--hard-labels", type=float, help="share of the labels beside it; default: 0")
+    add(
+        "--temperature",
+        type=within("temperature", float),
+        help="beside a teacher; default: 1",
+    )
+    add(
+        "--hard-labels",
+        type=within("hard_labels", float),
+        help="share of the labels beside it; default: 0",
+    )
     add(
         "--recalibrate",
         type=positive(int),
@@ -107,7 +140,7 @@ def add_arguments(parser: Parser) -> None:
         const=False,
         help="train on the images as they are",
     )
-    add("--seed", type=int, help="default: 0")
+    add("--seed", type=within("seed", int), help="default: 0")
     add("--data-dir", help="folder of tensorflow-datasets")
     add("--run", dest="folder", help="folder to make; default: runs/train-<n>")
     add("--resume", metavar="FOLDER", help="go on with this run instead")
@@ -155,6 +188,7 @@ def check(arguments: argparse.Namespace) -> None:
         unknown = [name for name in given if name in own]
         if unknown:
             raise ValueError(f"recipe {kind!r} has no {', '.join(unknown)}.")
+    _require_numbers(arguments)
     names.require_model(arguments.model)
     names.require("optimizer", arguments.optimizer, names.OPTIMIZERS)
     names.require("real_optimizer", arguments.real_optimizer, names.REAL_OPTIMIZERS)
@@ -169,6 +203,26 @@ def check(arguments: argparse.Namespace) -> None:
         )
     for path in (arguments.start, arguments.teacher):
         names.require_file(path)
+
+
+def _require_numbers(arguments: argparse.Namespace) -> None:
+    """Raises a ValueError at numbers that do not go with others."""
+    kind = arguments.preset or arguments.recipe or "one_step"
+    given = {
+        name: value for name, value in vars(arguments).items() if value is not None
+    }
+    fields = {**names.DEFAULTS[kind], **given}
+    optimizer = fields["optimizer"]
+    told = None
+    if "alpha" in fields:
+        told = field_ranges.fault("alpha", fields["alpha"], optimizer, "--alpha")
+    if "warmup_epochs" in given:
+        stages = [fields[name] for name in names.STAGES if fields.get(name)]
+        told = told or field_ranges.warmup_fault(
+            fields["warmup_epochs"], min(stages), "--warmup-epochs"
+        )
+    if told:
+        raise ValueError(told)
 
 
 def run(arguments: argparse.Namespace) -> int:

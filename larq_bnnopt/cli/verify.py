@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import pathlib
 
+from larq_bnnopt.cli import names
 from larq_bnnopt.cli.parser import Parser
 
 
@@ -24,6 +25,36 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
+def check(arguments: argparse.Namespace) -> None:
+    """Raises an error unless there is what is compared."""
+    import converters
+
+    source = pathlib.Path(arguments.model)
+    if source.is_dir() and converters.is_package(source):
+        if arguments.tflite or arguments.dataset or arguments.data_dir:
+            raise ValueError(
+                f"{source} is a package, which holds its file and its inputs. Leave "
+                "out all but the folder."
+            )
+        return
+    names.require_file(arguments.model)
+    if source.suffix == ".tflite":
+        raise ValueError(
+            f"{source} is compared with something: name its run, its .keras file "
+            "before it, or the folder of its package."
+        )
+    names.require_source(source, arguments.trust)
+    if names.is_run(source):
+        if not arguments.tflite and not (source / "model.tflite").exists():
+            raise FileNotFoundError(
+                f"{source} has no .tflite yet. Make it: bnnopt convert {source}"
+            )
+    elif arguments.tflite is None or arguments.dataset is None:
+        raise ValueError(f"To compare {source}, name a .tflite and a --dataset.")
+    names.require_file(arguments.tflite)
+    names.require_dataset(arguments.dataset, arguments.data_dir)
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Compares."""
     import dataclasses
@@ -36,30 +67,15 @@ def run(arguments: argparse.Namespace) -> int:
     source = pathlib.Path(arguments.model)
     if source.is_dir() and converters.is_package(source):
         return _replay(source, arguments)
-    if not source.exists():
-        raise FileNotFoundError(f"{source} does not exist.")
-    if source.suffix == ".tflite":
-        raise ValueError(
-            f"{source} is compared with something: name its run, its .keras file "
-            "before it, or the folder of its package."
-        )
     import_tensorflow()
     from larq_bnnopt import recipes
 
-    if source.is_dir():
+    if names.is_run(source):
         previous = recipes.Run(source)
         recipe = recipes.recipe_of(previous)
         keras, tflite = previous.model, arguments.tflite or previous.tflite
     else:
         recipe, keras, tflite = None, source, arguments.tflite
-    if tflite is None or (recipe is None and arguments.dataset is None):
-        raise ValueError(f"To compare {source}, name a .tflite and a --dataset.")
-    if source.is_dir() and not arguments.tflite and not previous.tflite.exists():
-        raise FileNotFoundError(
-            f"{source} has no .tflite yet. Make it: bnnopt convert {source}"
-        )
-    if not pathlib.Path(tflite).exists():
-        raise FileNotFoundError(f"{tflite} does not exist.")
     model = recipes.load_model(keras)
     if recipe is None or arguments.dataset is not None:
         data = recipes.load_data_for(
@@ -95,11 +111,6 @@ def _replay(folder: pathlib.Path, arguments: argparse.Namespace) -> int:
     from larq_bnnopt.cli.console import print_table
     from larq_bnnopt.cli.silence import quiet
 
-    if arguments.tflite or arguments.dataset or arguments.data_dir:
-        raise ValueError(
-            f"{folder} is a package, which holds its file and its inputs. Leave out "
-            "all but the folder."
-        )
     with quiet():
         replay = converters.replay(folder)
     if arguments.json:

@@ -58,11 +58,6 @@ class FineTune(Recipe):
             raise ValueError(
                 f"fine_tune has its model from start. Received: {self.model!r}"
             )
-        for name in ("head_epochs", "initial_inertia"):
-            if getattr(self, name) < 0:
-                raise ValueError(
-                    f"{name} must be at least 0. Received: {getattr(self, name)}"
-                )
         if self.image_size is not None:
             raise ValueError("image_size is that of the model; leave it out.")
         super().__post_init__()

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from larq_bnnopt import datasets, schedules
+from larq_bnnopt import datasets, field_ranges, schedules
 from larq_bnnopt.callbacks import binary_kernels
 from larq_bnnopt.datasets.loading import ImageShape
 from larq_bnnopt.optimizers import CaseOptimizer, Diode, GradientFilter, memory
@@ -52,8 +52,8 @@ class Recipe:
     Attributes:
         model: Name of a model of `zoo_extensions`.
         dataset: Name, or folder of images, for `larq_bnnopt.datasets.load`.
-        image_size: Height and width that images of any size get; `None` for 224, or
-            where they have one.
+        image_size: Height and width that images of any size get, at most 4096; `None`
+            for 224, or where they have one.
         optimizer: What trains the binary weights: `"diode"` or `"gradient_filter"`; or
             `"adam"` or `"sgd"`, which train latent weights and all other parameters.
         epochs: Number of epochs.
@@ -82,7 +82,7 @@ class Recipe:
         recalibrate: Number of training batches from which the statistics of batch
             normalization are computed anew behind the training; 0 leaves them.
         augment: Whether to augment the training images.
-        seed: Seed of weights, order and augmentation.
+        seed: Seed of weights, order and augmentation, from 0 to 2**32 - 1.
         data_dir: Folder of tensorflow-datasets, `None` for its default.
     """
 
@@ -117,26 +117,7 @@ class Recipe:
         one_of("optimizer", self.optimizer, OPTIMIZERS)
         one_of("real_optimizer", self.real_optimizer, tuple(_REAL))
         one_of("schedule", self.schedule, tuple(_DECAYS))
-        for name, holds, valid in (
-            ("epochs", self.epochs >= 1, "at least 1"),
-            ("batch_size", self.batch_size >= 1, "at least 1"),
-            ("image_size", self.image_size is None or self.image_size >= 1, "positive"),
-            ("accumulate_steps", self.accumulate_steps >= 1, "at least 1"),
-            ("learning_rate", self.learning_rate > 0, "positive"),
-            ("weight_decay", self.weight_decay >= 0, "at least 0"),
-            ("label_smoothing", 0 <= self.label_smoothing < 1, "in [0, 1)"),
-            ("recalibrate", self.recalibrate >= 0, "at least 0"),
-            ("temperature", self.temperature > 0, "positive"),
-            ("hard_labels", 0 <= self.hard_labels <= 1, "in [0, 1]"),
-            (
-                "warmup_epochs",
-                0 <= self.warmup_epochs < min(self.stage_epochs()),
-                f"at least 0 and below the {min(self.stage_epochs())} epochs",
-            ),
-        ):
-            if not holds:
-                value = getattr(self, name)
-                raise ValueError(f"{name} must be {valid}. Received: {value}")
+        self._require_ranges()
         if self.teacher is None:
             for name, unused in (("temperature", 1.0), ("hard_labels", 0.0)):
                 if getattr(self, name) != unused:
@@ -155,6 +136,18 @@ class Recipe:
         for name in ("alpha", "beta", "gamma"):
             if getattr(self, name) is not None and name not in known:
                 raise ValueError(f"optimizer {self.optimizer!r} has no {name}.")
+
+    def _require_ranges(self) -> None:
+        """Raises a ValueError unless all numbers are what they may be."""
+        for name in field_ranges.RANGES:
+            value = getattr(self, name, None)
+            if value is not None and (
+                told := field_ranges.fault(name, value, self.optimizer)
+            ):
+                raise ValueError(told)
+        fewest = min(self.stage_epochs())
+        if told := field_ranges.warmup_fault(self.warmup_epochs, fewest):
+            raise ValueError(told)
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Recipe:

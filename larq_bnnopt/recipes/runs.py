@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
-from larq_bnnopt import writing
+from larq_bnnopt import run_config, writing
 from larq_bnnopt.recipes.locking import NAME, RunLock
 from larq_bnnopt.recipes.recalibration import Recalibration
 
@@ -87,7 +87,7 @@ class Run:
     @property
     def config(self) -> pathlib.Path:
         """Everything needed to repeat the run."""
-        return self.folder / "config.json"
+        return self.folder / run_config.NAME
 
     @property
     def history(self) -> pathlib.Path:
@@ -156,7 +156,7 @@ class Run:
             "threads": threads(),
             "began_with": {"recipe": _digest(recipe), **(facts or {})},
         }
-        self.write_text("config.json", json.dumps(content, indent=2) + "\n")
+        self.write_text(run_config.NAME, json.dumps(content, indent=2) + "\n")
 
     def check_unchanged(self, facts: Mapping[str, Any]) -> None:
         """Refuses to go on with another recipe, other data or other files.
@@ -195,13 +195,9 @@ class Run:
             ValueError: If its configuration is damaged, or that of something else, or a
                 link leads out of it.
         """
-        if "recipe" not in self._read_config():
-            raise ValueError(
-                f"{self.config} is of no run: it has no recipe, which `bnnopt train` "
-                "writes."
-            )
+        recipe = run_config.read_recipe(self.folder)
         self._refuse_links()
-        return self._read_part("recipe")
+        return recipe
 
     def _refuse_links(self) -> None:
         """Refuses a folder from elsewhere that has what is written to lie outside."""
@@ -220,23 +216,7 @@ class Run:
 
     def _read_part(self, name: str) -> dict[str, Any]:
         """Returns a part of the configuration, empty where it has none."""
-        part = self._read_config().get(name, {})
-        if not isinstance(part, dict):
-            raise ValueError(
-                f"{self.config} is damaged: its {name!r} is no object, but {part!r:.60}"
-            )
-        return part
-
-    def _read_config(self) -> dict[str, Any]:
-        if not self.config.is_file():
-            raise FileNotFoundError(f"{self.folder} is no run: it has no config.json.")
-        try:
-            content = json.loads(self.config.read_text(encoding="utf-8"))
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{self.config} is damaged: {error}") from error
-        if not isinstance(content, dict):
-            raise ValueError(f"{self.config} is damaged: it is {content!r:.60}.")
-        return content
+        return run_config.part_of(self.folder, name)
 
     def read_facts(self) -> dict[str, Any]:
         """Returns what must be the same when the run goes on, as it began."""

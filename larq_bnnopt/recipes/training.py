@@ -487,7 +487,7 @@ class _Training:
                 else "Free some room, and begin anew"
             )
             raise OSError(
-                error.errno, f"{run.folder} has no room for more ({error}). {advice}"
+                error.errno, f"{run.folder} has no room for more. {advice}"
             ) from error
 
     def _explained(

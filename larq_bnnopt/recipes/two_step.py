@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from larq_bnnopt import datasets
-from larq_bnnopt.recipes.fields import settle
 from larq_bnnopt.recipes.hardening import copy_weights, with_signs
 from larq_bnnopt.recipes.recipe import Recipe
 
@@ -55,14 +54,6 @@ class TwoStep(Recipe):
     schedule: str = "linear"
     first_epochs: int | None = None
     weight_decay: float = 5e-6
-
-    def __post_init__(self) -> None:
-        settle(self)
-        if self.first_epochs is not None and self.first_epochs < 1:
-            raise ValueError(
-                f"first_epochs must be at least 1. Received: {self.first_epochs}"
-            )
-        super().__post_init__()
 
     def stage_epochs(self) -> tuple[int, ...]:
         """Returns the numbers of epochs of both steps."""

@@ -419,7 +419,7 @@ GOOD = OneStep(epochs=1).as_dict()
         ({"recipe": {**GOOD, "learning_rate": float("nan")}}, "must be finite"),
         ({"recipe": {**GOOD, "learning_rate": float("inf")}}, "must be finite"),
         ({"recipe": {**GOOD, "batch_size": -3}}, "batch_size must be at least 1"),
-        ({"recipe": {**GOOD, "image_size": 0}}, "image_size must be positive"),
+        ({"recipe": {**GOOD, "image_size": 0}}, "image_size must be an int"),
         ({"recipe": GOOD, "began_with": 7}, "its 'began_with' is no object, but 7"),
         ({"recipe": GOOD, "began_with": {"data": "x"}}, "has changed: data"),
         ({"recipe": {"kind": "fine_tune", "start": ["x"]}}, "start must be a text"),
