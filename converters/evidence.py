@@ -95,12 +95,9 @@ def gather(
 
 
 def is_int8(file: TfliteFile) -> bool:
-    """Returns whether operators of a file write 8-bit tensors with a scale."""
-    return any(
-        file.quantization(tensor) is not None
-        for operator in file.operators
-        for tensor in operator.outputs
-    )
+    """Returns whether a file takes, or computes, 8-bit tensors with a scale."""
+    computed = [t for operator in file.operators for t in operator.outputs]
+    return any(file.quantization(t) is not None for t in (*file.inputs, *computed))
 
 
 def _steps(

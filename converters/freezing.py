@@ -28,6 +28,11 @@ from converters.model_arrays import (
 )
 from converters.sessions import session_of
 
+# As few tell parts of samples that stand in another order.
+_ORDERED_SAMPLES = 3
+_ROUNDING = 1e-3
+_FEW_MOVED = 0.1
+
 
 @dataclasses.dataclass(frozen=True)
 class Sign:
@@ -96,9 +101,42 @@ class FrozenModel:
             def run(
                 feeds: Mapping[str, np.ndarray], fetches: Sequence[str]
             ) -> list[np.ndarray]:
-                return session.run(list(fetches), dict(feeds))
+                # Scalars are told as arrays of one number.
+                given = {
+                    name: array.reshape(graph.get_tensor_by_name(name).shape)
+                    if graph.get_tensor_by_name(name).shape.rank == 0
+                    else array
+                    for name, array in feeds.items()
+                }
+                return session.run(list(fetches), given)
 
             yield run if self.alone is None else functools.partial(self._each, run)
+
+    def moves_samples(self, arrays: Mapping[str, np.ndarray]) -> bool:
+        """Returns whether what is compared stands in another order in a batch.
+
+        A file computes one sample at a time. A graph that joins parts of samples along
+        the axis of the batch, as a dilated convolution over time does, has the first
+        parts of all samples before the second ones.
+
+        Args:
+            arrays: The inputs by the model's names, (samples, ...).
+        """
+        fetches = [sign.value for sign in self.signs]
+        fetches += [
+            canonical(node.input[0])
+            for node in self.graph_def.node
+            if node.op.startswith("FakeQuant")
+        ]
+        feeds = {self.inputs[n]: a[:_ORDERED_SAMPLES] for n, a in arrays.items()}
+        samples = len(next(iter(feeds.values())))
+        if samples == 1 or not fetches:
+            return False
+        together = dataclasses.replace(self, alone=None)
+        apart = dataclasses.replace(self, alone={})
+        with together.session() as run, apart.session() as run_each:
+            pairs = zip(run(feeds, fetches), run_each(feeds, fetches))
+            return any(_is_moved(*pair, samples) for pair in pairs)
 
     def _each(
         self,
@@ -127,6 +165,19 @@ class FrozenModel:
                 ]
             )
         return [np.concatenate(arrays) for arrays in zip(*parts)]
+
+
+def _is_moved(together: np.ndarray, apart: np.ndarray, samples: int) -> bool:
+    """Returns whether a batch holds other values than its samples, one by one."""
+    together = np.atleast_1d(together)
+    if len(apart) == samples * len(together):  # A constant is that of each sample.
+        apart = apart[: len(together)]
+    if apart.shape != together.shape:
+        return True
+    scale = np.sqrt(np.square(together, dtype=np.float64).mean())
+    # Rounding turns few signs, and moves few values behind them.
+    far = np.abs(together.astype(np.float64) - apart) > _ROUNDING * scale
+    return bool(far.mean() > _FEW_MOVED)
 
 
 def freeze(model: Any) -> FrozenModel:

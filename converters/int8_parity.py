@@ -109,9 +109,13 @@ def compare_steps(
         received = file_outputs(interpreter, given, Outputs(outputs))
     difference, differing = 0.0, []
     for name, ours in outputs.items():
-        largest = max(float(np.abs(ours).max()), 1e-30)
-        theirs = received[name][: len(ours)]
-        off = float(np.abs(ours.ravel() - theirs.ravel()).max())
+        # Booleans have no difference, and unsigned integers a wrong one.
+        ours, theirs = (
+            array[: len(ours)].astype(np.float64).ravel()
+            for array in (ours, received[name])
+        )
+        largest = max(float(np.abs(ours).max(initial=0)), 1e-30)
+        off = float(np.abs(ours - theirs).max(initial=0))
         difference = max(difference, off / largest)
         # A comparison with nan is false.
         if not off <= max(_ROUNDING * largest, 1.01 * judge.output_step(name)):

@@ -41,17 +41,22 @@ _ACTIVATIONS = ("Relu", "Relu6")
 _AVERAGING = ("AvgPool", "ResizeBilinear")
 _SAME_RANGE = (
     *_AVERAGING,
+    "BatchToSpaceND",
     "ExpandDims",
     "MaxPool",
     "Pad",
     "Reshape",
     "ResizeNearestNeighbor",
     "Slice",
+    "SpaceToBatchND",
     "Split",
     "Squeeze",
     "StridedSlice",
+    "TopKV2",
     "Transpose",
 )
+# What these leave out is in the range, too: the converter gives it to all they read.
+_PARTS = ("Slice", "Split", "StridedSlice", "TopKV2")
 # TensorFlow Lite's own, always.
 _FIXED = {
     "Softmax": (0.0, 255 / 256),
@@ -469,8 +474,8 @@ def _places(
         if is_ranged(data_inputs(node)[0]):
             known.add(f"{node.name}:0")
     for tensor in map(editor.source, outputs):
-        if not (is_ranged(tensor) or _is_sign(editor, tensor)):
-            known |= {tensor} if is_float(tensor) else set()
+        if is_float(tensor) and not (is_ranged(tensor) or _is_sign(editor, tensor)):
+            known.add(_whole(editor, tensor))
     places = {t: _Place(f"int8/{node_name(t)}", t, None, t) for t in sorted(known)}
     handing_on: set[str] = set()
     for first, _ in layers:
@@ -505,6 +510,13 @@ def _path(editor: Editor, tensor: str, reader: str = "") -> list[tuple[str, str]
             return path
         tensor = canonical(_value(node))
         path.append((node.name, tensor))
+
+
+def _whole(editor: Editor, tensor: str) -> str:
+    """Returns what a tensor is a part of, or the tensor itself."""
+    read = [tensor for _, tensor in _path(editor, tensor)]
+    parts = [i for i, part in enumerate(read) if editor.producer(part).op in _PARTS]
+    return editor.source(read[parts[-1] + 1]) if parts else tensor
 
 
 def _value(node: Any) -> str:

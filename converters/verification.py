@@ -440,7 +440,7 @@ def verify_graphs(
         outputs = keras_outputs(model, arrays)
         _warn_of_mixing(model, outputs)
         graphs = [
-            graph and dataclasses.replace(graph, alone=outputs.shapes_alone)
+            graph and _run_as_the_file(graph, outputs, arrays)
             for graph in (frozen, *converted)
         ]
         return _compared(
@@ -505,6 +505,16 @@ def _compared(
         changed=int((~similar).sum()),
         witness=call_witness(interpreter, num_threads, arrays, received, run, judge),
     )
+
+
+def _run_as_the_file(
+    graph: FrozenModel, outputs: Outputs, arrays: Mapping[str, np.ndarray]
+) -> FrozenModel:
+    """Returns a graph that runs samples one at a time where batches differ."""
+    alone = outputs.shapes_alone
+    if alone is None and graph.moves_samples(arrays):
+        alone = {}
+    return dataclasses.replace(graph, alone=alone)
 
 
 def _warn_of_mixing(model: Any, outputs: Outputs) -> None:

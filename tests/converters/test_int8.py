@@ -2,6 +2,7 @@
 
 import json
 
+import larq
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -259,3 +260,128 @@ def test_a_package_says_what_its_integers_are_worth(trained, calibration, tmp_pa
     assert f"of int8, scale {scale!r}, zero point {zero_point}" in readme
     assert "returned as float32" in readme
     assert converters.replay(folder).passed
+
+
+def over_time(*layers):
+    """A real convolution, layers over time, and their largest answers."""
+    inputs = x = tf.keras.Input((20, 8))
+    for layer in (keras.Conv1D(16, 1), *layers, keras.GlobalMaxPooling1D()):
+        x = layer(x)
+    return tf.keras.Model(inputs, x)
+
+
+def binary_over_time(padding, **options):
+    signs = {"input_quantizer": "ste_sign", "kernel_quantizer": "ste_sign"}
+    return larq.layers.QuantConv1D(16, 3, padding=padding, **signs, **options)
+
+
+def around_a_binary(before, after=lambda x: x):
+    """What `before` makes of an image, a binary convolution, and what is made of it."""
+    inputs = tf.keras.Input((8, 8, 4))
+    x = keras.BatchNormalization()(conv(filters=8)(before(inputs)))
+    return tf.keras.Model(inputs, after(x))
+
+
+def twins():
+    """Two images that go through one network as one batch."""
+    images = [tf.keras.Input((8, 8, 3), name=name) for name in ("left", "right")]
+    x = conv(filters=8)(keras.Conv2D(8, 3)(tf.concat(images, 0)))
+    x = keras.GlobalAveragePooling2D()(keras.BatchNormalization()(x))
+    left, right = tf.split(x, 2, 0)
+    return tf.keras.Model(images, [left - right, left])
+
+
+def in_blocks(x):
+    x = keras.Conv2D(8, 3, padding="same")(tf.space_to_batch(x, [2, 2], [[0, 0]] * 2))
+    return tf.batch_to_space(x, [2, 2], [[0, 0]] * 2)
+
+
+def pooled(x):
+    return keras.GlobalAveragePooling2D()(x)
+
+
+# Dilated convolutions, and pairs, hold the first parts of all samples before the second
+# ones: a file has all parts of a sample together.
+MOVED = {
+    "binary, causal": lambda: over_time(binary_over_time("causal", dilation_rate=2)),
+    "binary, valid": lambda: over_time(binary_over_time("valid", dilation_rate=3)),
+    "real, causal": lambda: over_time(
+        keras.Conv1D(16, 3, dilation_rate=2, padding="causal"),
+        binary_over_time("valid"),
+    ),
+    "real, same": lambda: over_time(
+        keras.Conv1D(16, 3, dilation_rate=2, padding="same"), binary_over_time("valid")
+    ),
+    "depthwise": lambda: around_a_binary(
+        keras.DepthwiseConv2D(3, dilation_rate=2, padding="same"), pooled
+    ),
+    "space to batch": lambda: around_a_binary(in_blocks, pooled),
+    "twins": twins,
+}
+
+
+@pytest.mark.parametrize("make", MOVED.values(), ids=MOVED)
+def test_parts_of_samples_in_another_order_are_the_same(make):
+    tf.keras.utils.set_random_seed(0)
+    result = steps_of(make())
+    assert result.steps.passed and not result.steps.untraced
+    assert result.steps.wrong == 0 and result.steps.tensors >= 3
+
+
+def random_inputs(model, samples):
+    generator = np.random.default_rng(1)
+    shapes = [(samples, *tensor.shape[1:]) for tensor in model.inputs]
+    arrays = [generator.normal(size=shape).astype(np.float32) for shape in shapes]
+    return arrays if len(arrays) > 1 else arrays[0]
+
+
+def steps_of(model):
+    """Returns the verification of a file in int8, also of one that says too little."""
+    inputs = random_inputs(model, 24)
+    try:
+        return converters.convert(
+            model, inputs=inputs, calibration=inputs, int8_io=True
+        ).report.verification
+    except converters.ConversionError as error:
+        return error.report.verification
+
+
+def test_pairs_in_one_batch_are_followed_in_float32():
+    tf.keras.utils.set_random_seed(0)
+    model = twins()
+    result = converters.convert(
+        model, inputs=random_inputs(model, 6)
+    ).report.verification
+    assert result.passed and result.layers and not result.untraced
+
+
+# Outputs that have no steps, and those without an axis for the batch.
+ENDS = {
+    "booleans too": lambda x: [x, x > 0.0],
+    "booleans": lambda x: pooled(x) > 0.1,
+    "classes": lambda x: tf.argmax(pooled(x), -1),
+    "best three": lambda x: list(tf.math.top_k(pooled(x), 3)),
+    "signs": lambda x: [tf.cast(tf.sign(x), tf.int8), x],
+    "unsigned": lambda x: [tf.cast(tf.abs(x), tf.uint8), x],
+    "a number": lambda x: [x, tf.reduce_mean(x)],
+    "only a number": lambda x: tf.reduce_sum(x),
+    "columns": lambda x: tf.transpose(pooled(x)),
+    "a shape": lambda x: [x, tf.shape(x)],
+    "a mean": lambda x: tf.reduce_mean(x, [1, 2, 3]),
+}
+
+
+@pytest.mark.parametrize(
+    "before, end",
+    [
+        *(("real", end) for end in ENDS),
+        # Of these nothing but the input has steps.
+        *(("none", end) for end in ("booleans", "classes")),
+    ],
+)
+def test_int8_ends_of_every_kind_are_judged_by_steps(before, end):
+    tf.keras.utils.set_random_seed(0)
+    begin = keras.Conv2D(8, 3) if before == "real" else tf.identity
+    result = steps_of(around_a_binary(begin, ENDS[end]))
+    assert result.int8 and result.steps.passed and not result.steps.untraced
+    assert "within one step" in result.verdict and "signs differ" not in result.verdict
