@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -13,10 +16,17 @@ from larq_bnnopt.recipes.words import percent
 
 
 class ProgressBar(tf.keras.callbacks.Callback):
-    """Shows the steps of a training as one bar, with the last epoch's figures."""
+    """Shows the steps of a training as one bar, with the last epoch's figures.
 
-    def __init__(self) -> None:
+    Args:
+        stages: Numbers of epochs of its stages, each of which is fitted on its own.
+            Defaults to one stage, of as many as are fitted.
+    """
+
+    def __init__(self, stages: Sequence[int] = ()) -> None:
         super().__init__()
+        self._stages = tuple(stages)
+        self._stage = ""
         self._supports_tf_logs = True
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
@@ -34,12 +44,22 @@ class ProgressBar(tf.keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Shows the number of the epoch."""
-        epochs, steps = self.params["epochs"], self.params["steps"]
+        epochs = sum(self._stages) or self.params["epochs"]
+        steps = self.params["steps"]
+        self._stage = self._stage_of(epoch)
         if self._task is None:
             self._task = self._bar.add_task(
                 "", total=epochs * steps, completed=epoch * steps, figures=""
             )
-        self._bar.update(self._task, description=f"epoch {epoch + 1}/{epochs}")
+        text = f"{self._stage}epoch {epoch + 1}/{epochs}"
+        self._bar.update(self._task, description=text)
+
+    def _stage_of(self, epoch: int) -> str:
+        """Returns which of several stages an epoch is of, in words."""
+        if len(self._stages) < 2:
+            return ""
+        ends = list(itertools.accumulate(self._stages))
+        return f"step {bisect.bisect(ends, epoch) + 1} of {len(ends)}, "
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Moves the bar on."""
@@ -60,7 +80,8 @@ class ProgressBar(tf.keras.callbacks.Callback):
     def on_train_end(self, logs: Any = None) -> None:
         """Ends the bar and says how long it took."""
         self.close()
-        console.print(f"Trained in {time.monotonic() - self._start:.0f} s.")
+        text = f"{self._stage}trained in {time.monotonic() - self._start:.0f} s."
+        console.print(text[0].upper() + text[1:])
 
     def close(self) -> None:
         """Ends the bar, also where the training did not end or never began."""

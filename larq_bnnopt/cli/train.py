@@ -242,11 +242,13 @@ def run(arguments: argparse.Namespace) -> int:
             f"{sum(recipe.stage_epochs())} epochs in all."
         )
         more = _callbacks(arguments, folder, strategy)
+        beginning = training.Beginning(recipe)
         training.with_bar(
             lambda callbacks, progress: recipes.resume(
-                previous, [*callbacks, *more], strategy, progress
+                previous, [*callbacks, *more], strategy, progress, beginning
             ),
             folder,
+            recipe.stage_epochs(),
         )
         if previous.tflite.exists():
             console.print(
@@ -258,19 +260,23 @@ def run(arguments: argparse.Namespace) -> int:
         recipe = _recipe(arguments.recipe, arguments.preset, _given(arguments))
         if arguments.dry_run:
             return _dry_run(recipe)
-        folder = _train(recipe, arguments, strategy)
+        beginning = training.Beginning(recipe)
+        folder = _train(recipe, arguments, strategy, beginning)
     anew = recipes.Run(folder).read_recalibration()
     if anew is not None:
         console.print(
             f"Batch normalization anew from {anew.batches} batches: accuracy "
             f"{anew.before:.2%} before, {anew.after:.2%} after."
         )
+    beginning.warn_of_guessing(folder)
     words = f"bnnopt convert {shlex.quote(os.fspath(folder))}"
     console.print(f"The run is in {folder}. Convert it with: {words}")
     return 0
 
 
-def _train(recipe: Any, arguments: argparse.Namespace, strategy: Any) -> pathlib.Path:
+def _train(
+    recipe: Any, arguments: argparse.Namespace, strategy: Any, beginning: Any
+) -> pathlib.Path:
     """Trains into the folder that was named, or into the next one that is free."""
     from larq_bnnopt import recipes
     from larq_bnnopt.cli import training
@@ -278,9 +284,9 @@ def _train(recipe: Any, arguments: argparse.Namespace, strategy: Any) -> pathlib
     while True:
         folder = pathlib.Path(arguments.folder or recipes.next_folder("runs", "train"))
         more = _callbacks(arguments, folder, strategy)
-        fit = functools.partial(_fit, recipe, folder, more, strategy)
+        fit = functools.partial(_fit, recipe, folder, more, strategy, beginning)
         try:
-            training.with_bar(fit, folder)
+            training.with_bar(fit, folder, recipe.stage_epochs())
         except FileExistsError:
             # Another training may have taken the same number meanwhile.
             if arguments.folder or recipes.next_folder("runs", "train") == folder:
@@ -290,11 +296,18 @@ def _train(recipe: Any, arguments: argparse.Namespace, strategy: Any) -> pathlib
 
 
 def _fit(
-    recipe: Any, folder: Any, more: Any, strategy: Any, callbacks: Any, progress: Any
+    recipe: Any,
+    folder: Any,
+    more: Any,
+    strategy: Any,
+    beginning: Any,
+    callbacks: Any,
+    progress: Any,
 ) -> Any:
     from larq_bnnopt import recipes
 
-    return recipes.train(recipe, folder, [*callbacks, *more], strategy, progress)
+    callbacks = [*callbacks, *more]
+    return recipes.train(recipe, folder, callbacks, strategy, progress, beginning)
 
 
 def _callbacks(arguments: argparse.Namespace, folder: Any, strategy: Any) -> list[Any]:

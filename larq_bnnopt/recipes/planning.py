@@ -22,6 +22,7 @@ class Plan:
     Attributes:
         recipe: The resolved recipe.
         images: Number of training images.
+        test_images: Number of test images.
         parameters: Number of the model's parameters.
         binary_parameters: How many of them are binary.
         ops: OPs of the papers' rule for one image, binary operations / 64 + the others.
@@ -34,6 +35,7 @@ class Plan:
 
     recipe: Recipe
     images: int
+    test_images: int
     parameters: int
     binary_parameters: int
     ops: float
@@ -55,6 +57,7 @@ class Plan:
             *given(self.recipe, "image_size"),
             ("images", self._images()),
             ("training images", f"{self.images:,}"),
+            ("test images", f"{self.test_images:,}"),
             (
                 "parameters",
                 f"{self.parameters:,}, of which {self.binary_parameters:,} binary",
@@ -138,6 +141,7 @@ def plan(recipe: Recipe) -> Plan:
     return Plan(
         recipe=recipe.resolved(data.steps_per_epoch),
         images=data.train_size,
+        test_images=data.test_size,
         parameters=counts.parameters,
         binary_parameters=sum(
             math.prod(layer.kernel_shape or ())

@@ -67,6 +67,7 @@ def train(
     callbacks: Sequence[tf.keras.callbacks.Callback] = (),
     strategy: tf.distribute.Strategy | None = None,
     progress: Callable[[int, int], None] | None = None,
+    begin: Callable[[datasets.Dataset], None] | None = None,
 ) -> tf.keras.Model:
     """Trains a model and leaves the files of the run in a new folder.
 
@@ -83,6 +84,8 @@ def train(
             folder. Defaults to `None`, one device.
         progress: Told, while images are looked at before the training, how many were
             and how many there are. Defaults to `None`.
+        begin: Told the data set when all is checked and the training begins, by the
+            process that writes to the folder. Defaults to `None`.
 
     Returns:
         The trained model.
@@ -124,6 +127,7 @@ def train(
                 recipe.resolved(data.steps_per_epoch).as_dict(), _facts(recipe, data)
             )
             training = _Training(recipe, run, data, teacher, callbacks, strategy)
+            _tell(begin, data, strategy)
             try:
                 return training.go_on(model, _start(model), stage=0, done=0)
             except Exception:
@@ -136,6 +140,7 @@ def resume(
     callbacks: Sequence[tf.keras.callbacks.Callback] = (),
     strategy: tf.distribute.Strategy | None = None,
     progress: Callable[[int, int], None] | None = None,
+    begin: Callable[[datasets.Dataset], None] | None = None,
 ) -> tf.keras.Model:
     """Goes on with a run from its last complete epoch.
 
@@ -149,6 +154,8 @@ def resume(
         strategy: As for `train`; it need not be the one that the run began with, but
             sums are then rounded otherwise. Defaults to `None`, one device.
         progress: As for `train`. Defaults to `None`.
+        begin: As for `train`; of a run that is complete it is not called. Defaults to
+            `None`.
 
     Returns:
         The trained model; of a run that was complete, as it was.
@@ -162,7 +169,7 @@ def resume(
     recipe = recipe_of(run)
     check_batch_size(strategy, recipe.batch_size)
     with own_folder(strategy, run.folder) as own, Run(own).locked():
-        return _resume(Run(own), recipe, callbacks, strategy, progress)
+        return _resume(Run(own), recipe, callbacks, strategy, progress, begin)
 
 
 def _resume(
@@ -171,6 +178,7 @@ def _resume(
     callbacks: Sequence[tf.keras.callbacks.Callback],
     strategy: tf.distribute.Strategy,
     progress: Callable[[int, int], None] | None,
+    begin: Callable[[datasets.Dataset], None] | None,
 ) -> tf.keras.Model:
     run.drop_unfinished()
     data = recipe.load_data()
@@ -200,7 +208,18 @@ def _resume(
         # Of a first epoch that was not completed.
         run.flips.unlink(missing_ok=True)
     training = _Training(recipe, run, data, teacher, callbacks, strategy)
+    _tell(begin, data, strategy)
     return training.go_on(model, start, stage, done)
+
+
+def _tell(
+    begin: Callable[[datasets.Dataset], None] | None,
+    data: datasets.Dataset,
+    strategy: tf.distribute.Strategy,
+) -> None:
+    """Tells the one who asked, by one process of several, what is trained on."""
+    if begin is not None and writes(strategy):
+        begin(data)
 
 
 def _complete_pictures(run: Run) -> None:

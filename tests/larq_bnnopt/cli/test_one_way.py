@@ -255,6 +255,7 @@ def test_a_dry_run_shows_the_size_and_no_none(images, tmp_path):
     words = ("train", "--dataset", images, "--batch-size", "8", "--image-size", "16")
     table = " ".join(bnnopt(*words, "--dry-run", cwd=tmp_path).stdout.split())
     assert "16 x 16 x 3; stored as about 28 x 28" in table
+    assert "training images │ 144" in table and "test images │ 36" in table
     assert "None" not in table
     assert not list(tmp_path.iterdir())
 
