@@ -35,8 +35,8 @@ def largest_differences(
             np.asarray(a, np.float64).reshape(len(largest), -1)
             for a in (array, theirs[name])
         )
-        scale = np.abs(one).max() or 1.0
-        difference = np.abs(one - other).max(axis=1) / scale
+        scale = np.abs(one).max(initial=0) or 1.0
+        difference = np.abs(one - other).max(axis=1, initial=0) / scale
         largest = np.maximum(
             largest, np.where(np.isnan(difference), np.inf, difference)
         )

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from converters.runtime import Interpreter
+from converters.runtime import Interpreter, TensorInfo
 
 MODEL, GOLDEN, LABELS = "model.tflite", "golden.npz", "labels.txt"
 METADATA, README, SUMS = "metadata.json", "README.md", "SHA256SUMS"
@@ -38,6 +38,64 @@ class Golden:
     keras: dict[str, np.ndarray]
     signs: list[np.ndarray]
     margin: np.ndarray
+
+
+def answers(
+    interpreter: Interpreter, arrays: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Returns the outputs of a file as a package holds them.
+
+    Args:
+        interpreter: Runs the file.
+        arrays: The inputs by name, (samples, ...).
+
+    Returns:
+        Arrays (samples, ...) by name. What has no axis for the batch is there once for
+        each sample.
+
+    Raises:
+        ValueError: If an output has another size for each input.
+    """
+    parts: list[dict[str, np.ndarray]] = []
+    for index in range(len(next(iter(arrays.values())))):
+        found = interpreter.predict(
+            {n: a[index : index + 1] for n, a in arrays.items()}
+        )
+        if not isinstance(found, dict):
+            found = {interpreter.outputs[0].name: found}
+        parts.append(found)
+    return {
+        info.name: np.stack([of_sample(interpreter, info, p[info.name]) for p in parts])
+        for info in interpreter.outputs
+    }
+
+
+def of_sample(
+    interpreter: Interpreter, info: TensorInfo, array: np.ndarray
+) -> np.ndarray:
+    """Returns what a file answers to one sample, without the axis of the batch.
+
+    Args:
+        interpreter: Runs the file.
+        info: The output.
+        array: What the file returned.
+
+    Raises:
+        ValueError: If its size is not that of the file.
+    """
+    shape = _shape_of_sample(interpreter, info)
+    if array.size != math.prod(shape):
+        raise ValueError(
+            f"Output {info.name!r} of {info.shape} is {array.shape} for one of these "
+            "inputs, and a package holds arrays of one size. Leave the output out, or "
+            "fill it up to one size in the model."
+        )
+    return array.reshape(shape)
+
+
+def _shape_of_sample(interpreter: Interpreter, info: TensorInfo) -> tuple[int, ...]:
+    has_batch = info.shape[:1] == (interpreter.batch_size,)
+    return info.shape[1:] if has_batch else info.shape
 
 
 def read_file(path: pathlib.Path, most: int = 2**31) -> bytes:
@@ -98,8 +156,8 @@ def read_golden(
         ) from error
     shapes: dict[str, tuple[int, ...]] = {"margin": ()}
     shapes.update({array: given[name].shape[1:] for name, array in inputs.items()})
-    shapes.update({array: made[name].shape[1:] for name, array in outputs.items()})
-    shapes.update({array: made[name].shape[1:] for name, array in keras.items()})
+    for name, array in (*outputs.items(), *keras.items()):
+        shapes[array] = _shape_of_sample(interpreter, made[name])
     file = interpreter.file
     for operator in operators:
         words = file.operators[operator].outputs[0]

@@ -19,7 +19,7 @@ import numpy as np
 from converters.conversion import Conversion
 from converters.errors import ConversionError
 from converters.given_signs import CutFile, margin
-from converters.golden import GOLDEN, LABELS, METADATA, MODEL, README, SUMS
+from converters.golden import GOLDEN, LABELS, METADATA, MODEL, README, SUMS, answers
 from converters.model_arrays import Inputs, checked_inputs, keras_outputs
 from converters.preflight import in_float32
 from converters.preprocessing import Preprocessing
@@ -92,7 +92,7 @@ def package(
         ConversionError: If it cannot be written, or the file does not say what the
             model says. Nothing is written then.
         ValueError: If the file is no .tflite, the inputs do not fit, an output is not
-            finite, or names or metadata are of no use.
+            finite or has another size for each input, or names or metadata are of no use.
 
     Example:
         >>> import tempfile
@@ -125,9 +125,7 @@ def package(
         "versions": _versions(),
         "metadata": dict(metadata or {}),
     }
-    outputs = interpreter.predict(arrays)
-    if not isinstance(outputs, Mapping):
-        outputs = {interpreter.outputs[0].name: outputs}
+    outputs = answers(interpreter, arrays)
     for output, array in outputs.items():
         if not np.isfinite(array).all():
             raise ValueError(
@@ -153,7 +151,8 @@ def package(
         expected = keras_outputs(model, arrays).arrays
         for entry in content["outputs"]:
             entry["keras"] = entry["array"].replace("output", "keras")
-            golden[entry["keras"]] = expected[entry["name"]]
+            shape = outputs[entry["name"]].shape
+            golden[entry["keras"]] = expected[entry["name"]].reshape(shape)
     golden.update(_golden_signs(interpreter, arrays))
     files = {
         MODEL: interpreter.file.content,

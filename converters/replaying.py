@@ -24,6 +24,8 @@ from converters.golden import (
     METADATA,
     MODEL,
     SUMS,
+    answers,
+    of_sample,
     read_file,
     read_golden,
 )
@@ -212,10 +214,8 @@ def replay(folder: str | os.PathLike[str], *, num_threads: int = 1) -> Replay:
     arrays, expected, keras = found.inputs, found.outputs, found.keras
     signs, margins = found.signs, found.margin
     start = time.perf_counter()
-    outputs = interpreter.predict(arrays)
+    outputs = answers(interpreter, arrays)
     seconds = time.perf_counter() - start
-    if not isinstance(outputs, Mapping):
-        outputs = {interpreter.outputs[0].name: outputs}
     tied = margins <= TIE
     turned: list[list[np.ndarray]] = [[] for _ in cut.operators]
     parts: list[list[np.ndarray]] = []
@@ -229,9 +229,10 @@ def replay(folder: str | os.PathLike[str], *, num_threads: int = 1) -> Replay:
             sizes[place] += value.size
             distances.append(differing(value, words))
             tied[index] |= distances[-1].size > 0
-        parts.append(under)
+        pairs = zip(interpreter.outputs, under)
+        parts.append([of_sample(interpreter, info, array) for info, array in pairs])
     under_signs = {
-        info.name: info.real(np.concatenate(arrays))
+        info.name: info.real(np.stack(arrays))
         for info, arrays in zip(interpreter.outputs, zip(*parts))
     }
     # A comparison with nan is false.

@@ -473,3 +473,72 @@ def test_another_model_is_refused(packaged, trained, tmp_path):
     refused(*args, converters.ConversionError, "so no package was", model=other)
     refused(*args, ValueError, "of model is .*4, 4, 32", model=two_layers())
     assert not list(tmp_path.iterdir())
+
+
+def mean_of(x):
+    return tf.keras.layers.GlobalAveragePooling2D()(x)
+
+
+# Outputs without an axis for the batch, and others that are no scores, with the shape
+# that one sample of each has.
+ENDS = {
+    "a number": (lambda x: tf.reduce_sum(x), [()]),
+    "a number first": (lambda x: [tf.reduce_mean(x), mean_of(x)], [(), (32,)]),
+    "columns": (lambda x: tf.transpose(mean_of(x)), [(32, 1)]),
+    "columns first": (lambda x: [tf.transpose(mean_of(x)), x], [(32, 1), (8, 8, 32)]),
+    "a table": (lambda x: tf.zeros((3, 4)) + tf.reduce_sum(x), [(3, 4)]),
+    "one row": (lambda x: tf.zeros((1, 4)) + tf.reduce_sum(x), [(4,)]),
+    "a shape": (lambda x: [mean_of(x), tf.shape(x)], [(32,), (4,)]),
+    "a list": (lambda x: tf.reduce_mean(x, [1, 2, 3]), [()]),
+    "the only class": (lambda x: tf.unique(tf.argmax(mean_of(x), -1))[0], [()]),
+    "booleans": (lambda x: [x > 0.0, tf.argmax(x, -1)], [(8, 8, 32), (8, 8)]),
+    "unstacked": (lambda x: tf.reshape(x, [-1, 32]), [(64, 32)]),
+}
+
+
+def ending(end):
+    tf.keras.utils.set_random_seed(0)
+    inputs = tf.keras.Input((8, 8, 4))
+    outputs = end(tf.keras.layers.BatchNormalization()(conv()(inputs)))
+    return tf.keras.Model(inputs, outputs)
+
+
+@pytest.mark.parametrize("with_model", [True, False], ids=["keras", "file"])
+@pytest.mark.parametrize("end, shapes", ENDS.values(), ids=ENDS)
+def test_outputs_of_every_shape_are_replayed(end, shapes, with_model, tmp_path):
+    model = ending(end)
+    inputs = noise(model, 3)
+    conversion = converters.convert(model, inputs=None)
+    folder = converters.package(
+        conversion,
+        tmp_path / "device",
+        inputs=inputs,
+        model=model if with_model else None,
+    )
+    with np.load(folder / "golden.npz") as golden:
+        alone = [model(inputs[i : i + 1], training=False) for i in range(3)]
+        for index, shape in enumerate(shapes):
+            expected = np.stack(
+                [np.reshape(tf.nest.flatten(one)[index], shape) for one in alone]
+            )
+            for side in ("output", "keras")[: 1 + with_model]:
+                found = golden[f"{side}_{index}"]
+                np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    assert converters.replay(folder).passed
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda x: [mean_of(x), tf.where(x > 0)],
+        lambda x: tf.boolean_mask(mean_of(x), mean_of(x)[:, 0] > 1e6),
+        lambda x: tf.unique(tf.reshape(x, [-1]))[0],
+    ],
+    ids=["where", "mask", "unique"],
+)
+def test_an_output_of_many_sizes_is_no_golden_one(end, tmp_path):
+    model = ending(end)
+    conversion = converters.convert(model, inputs=None)
+    with pytest.raises(ValueError, match="holds arrays of one size. Leave the output"):
+        converters.package(conversion, tmp_path / "device", inputs=noise(model, 3))
+    assert not list(tmp_path.iterdir())
