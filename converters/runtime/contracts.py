@@ -135,6 +135,8 @@ class Contracts:
         missing = [i for i, tensor in enumerate(node.inputs) if tensor < 0]
         node.need(set(missing) <= set(optional), f"its input {missing[:1]} is left out")
         _check_types(node)
+        if node.name in _SHAPELESS:
+            _SHAPELESS[node.name](node)
         rule = _RULES.get(node.name)
         if rule is not None and node.knows_shapes:
             rule(node)
@@ -205,7 +207,6 @@ def _check_types(node: Node) -> None:
 def _check_convolution(node: Node) -> None:
     node.need_rank(4)
     node.need_rank(4, place=1)
-    _check_strides(node)
     channels, width = node.shapes[0][-1], node.shapes[1][-1]
     node.need(
         width > 0 and channels % width == 0, f"{channels} channels meet {width} weights"
@@ -231,7 +232,6 @@ def _check_binary_convolution(node: Node) -> None:
 def _check_depthwise(node: Node) -> None:
     node.need_rank(4)
     node.need_rank(4, place=1)
-    _check_strides(node)
     channels, made = node.shapes[0][-1], node.shapes[1][-1]
     node.need(
         channels > 0 and made % channels == 0 and node.shapes[1][0] == 1,
@@ -245,11 +245,21 @@ def _check_depthwise(node: Node) -> None:
     _check_bias(node, 2, made)
 
 
-def _check_strides(node: Node) -> None:
-    for name in ("strideH", "strideW", "strideD", "dilationHFactor", "dilationWFactor"):
-        if hasattr(node.options, name):
-            number = node.option(name)
-            node.need(0 < number < _ANY, f"its {name} is {number}")
+def _check_volume(node: Node) -> None:
+    node.need_rank(5)
+    node.need_rank(5, place=1)
+    channels, width = node.shapes[0][-1], node.shapes[1][-2]
+    node.need(channels == width, f"{channels} channels meet {width} weights")
+    _check_bias(node, 2, node.shapes[1][-1])
+
+
+def _check_transposed_volume(node: Node) -> None:
+    node.need_rank(5, place=1)
+    node.need_rank(5, place=2)
+    sizes = node.integers(0)
+    node.need(sizes is None or _are_sizes(sizes, 5), f"its output is {sizes}")
+    channels, width = node.shapes[2][-1], node.shapes[1][-1]
+    node.need(channels == width, f"{channels} channels meet {width} weights")
 
 
 def _check_bias(node: Node, place: int, channels: int) -> None:
@@ -263,7 +273,6 @@ def _check_bias(node: Node, place: int, channels: int) -> None:
 def _check_transposed(node: Node) -> None:
     node.need_rank(4, place=1)
     node.need_rank(4, place=2)
-    _check_strides(node)
     sizes = node.integers(0)
     if sizes is not None:
         node.need(_are_sizes(sizes, 4), f"its output is {sizes}")
@@ -297,8 +306,6 @@ def _are_sizes(sizes: Sequence[int], rank: int) -> bool:
 
 def _check_pooling(node: Node) -> None:
     node.need_rank(4)
-    for name in ("strideH", "strideW", "filterHeight", "filterWidth"):
-        node.need(0 < node.option(name) < _ANY, f"its {name} is {node.option(name)}")
 
 
 def _check_dense(node: Node) -> None:
@@ -520,7 +527,6 @@ def _check_blocks(node: Node) -> None:
 def _check_depth(node: Node) -> None:
     node.need_rank(4)
     block = node.option("blockSize")
-    node.need(0 < block < _ANY, f"its blockSize is {block}")
     _, height, width, channels = node.shapes[0]
     fits = (
         channels % (block * block) == 0
@@ -595,7 +601,10 @@ def _check_binary(node: Node) -> None:
     if node.name in _COMPARISONS and node.kinds[0] in _QUANTIZED:
         scales = [scale for scale in node.scales[:2] if scale is not None]
         node.need(max(scales, default=0) < 1, "its scales are not below 1")
-    if node.name in _SUMS and node.output_kinds[0] in _QUANTIZED:
+
+
+def _check_sum(node: Node) -> None:
+    if node.output_kinds[0] in _QUANTIZED:
         first, second, made = *node.scales[:2], node.output_scales[0]
         if first and second and made:
             ratio = 2 * max(first, second) / made
@@ -613,11 +622,14 @@ def _check_squeeze(node: Node) -> None:
 
 def _check_softmax(node: Node) -> None:
     node.need(node.rank() > 0, "its input has no axis")
-    if node.name == "SOFTMAX":
-        beta = float(node.option("beta"))
-        node.need(0 < beta < 2**16, f"its beta is {beta}")
-        if node.kinds[0] != _FLOAT and node.scales[0]:
-            node.need(2.0**-20 < node.scales[0] * beta < 2**20, "its scale is none")
+    node.need(node.shapes[0][-1] > 0, "its last axis is empty")
+
+
+def _check_beta(node: Node) -> None:
+    beta = float(node.option("beta"))
+    node.need(0 < beta < 2**16, f"its beta is {beta}")
+    if node.kinds[0] != _FLOAT and node.scales[0]:
+        node.need(2.0**-20 < node.scales[0] * beta < 2**20, "its scale is none")
 
 
 def _check_product(node: Node) -> None:
@@ -876,6 +888,14 @@ _SCALED = {
         2,
     ),
 }  # fmt: skip
+# Rules that hold whatever the shapes are.
+_SHAPELESS: dict[str, Callable[[Node], None]] = {
+    **dict.fromkeys(_SUMS, _check_sum),
+    "CALL_ONCE": _check_call_once,
+    "IF": _check_if,
+    "SOFTMAX": _check_beta,
+    "WHILE": _check_while,
+}
 _RULES: dict[str, Callable[[Node], None]] = {
     "LceBconv2d": _check_binary_convolution,
     **dict.fromkeys(_SUMS, _check_binary),
@@ -903,16 +923,15 @@ _RULES: dict[str, Callable[[Node], None]] = {
     **dict.fromkeys(("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"), _check_resize),
     **dict.fromkeys(("TILE", "BROADCAST_TO", "FILL"), _check_sizes),
     **dict.fromkeys(("SOFTMAX", "LOG_SOFTMAX"), _check_softmax),
-    **dict.fromkeys(("CONV_3D", "CONV_3D_TRANSPOSE"), _check_strides),
+    "CONV_3D": _check_volume,
+    "CONV_3D_TRANSPOSE": _check_transposed_volume,
     "BATCH_MATMUL": _check_product,
-    "CALL_ONCE": _check_call_once,
     "CONCATENATION": _check_concatenation,
     "CONV_2D": _check_convolution,
     "DEPTHWISE_CONV_2D": _check_depthwise,
     "EMBEDDING_LOOKUP": _check_lookup,
     "FULLY_CONNECTED": _check_dense,
     "GATHER": _check_gather,
-    "IF": _check_if,
     "ONE_HOT": _check_one_hot,
     "PACK": _check_pack,
     "PRELU": _check_slope,
@@ -927,5 +946,4 @@ _RULES: dict[str, Callable[[Node], None]] = {
     "TRANSPOSE": _check_transpose,
     "TRANSPOSE_CONV": _check_transposed,
     "UNPACK": _check_unpack,
-    "WHILE": _check_while,
 }  # fmt: skip

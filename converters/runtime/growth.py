@@ -39,6 +39,16 @@ def _window(
     return batch, places[0], places[1], channels
 
 
+def _volume(node: Node) -> Shape:
+    batch, *sizes, _ = node.shapes[0]
+    places = []
+    for axis, size, window in zip("DHW", sizes, node.shapes[1]):
+        reach = (window - 1) * node.option(f"dilation{axis}Factor")
+        rest = size if node.option("padding") == 0 else size - reach
+        places.append(max(0, -(-rest // node.option(f"stride{axis}"))))
+    return (batch, *places, node.shapes[1][-1])
+
+
 def _convolution(node: Node) -> Shape:
     depthwise = node.name == "DEPTHWISE_CONV_2D"
     channels = node.shapes[1][-1 if depthwise else 0]
@@ -168,6 +178,46 @@ def _to_batch(node: Node) -> Shape | None:
     return (node.shapes[0][0] * math.prod(blocks), *sizes, node.shapes[0][-1])
 
 
+def _gather_nd(node: Node) -> Shape | None:
+    if not node.shapes[1] or node.shapes[1][-1] > len(node.shapes[0]):
+        return None
+    return (*node.shapes[1][:-1], *node.shapes[0][node.shapes[1][-1] :])
+
+
+def _segments(node: Node) -> Shape | None:
+    number = node.integers(2)
+    return (number[0], *node.shapes[0][len(node.shapes[1]) :]) if number else None
+
+
+def _draws(node: Node) -> Shape | None:
+    number = node.integers(1)
+    return (node.shapes[0][0], number[0]) if number else None
+
+
+def _range(node: Node) -> Shape | None:
+    values = [value for value in node.values if value is not None and value.size == 1]
+    if len(values) != len(node.inputs):
+        return None
+    first, last, step = (float(value.item()) for value in values)
+    return (max(0, math.ceil((last - first) / step)),) if step else None
+
+
+def _best(node: Node) -> Shape | None:
+    number = node.integers(1)
+    return (*node.shapes[0][:-1], number[0]) if number else None
+
+
+def _units(place: int) -> Callable[[Node], Shape | None]:
+    """Returns the rule of a recurrent layer, an axis of whose weights are its units."""
+
+    def rule(node: Node) -> Shape | None:
+        if place >= len(node.shapes) or not node.shapes[place]:
+            return None
+        return (*node.shapes[0][:-1], node.shapes[place][-1])
+
+    return rule
+
+
 def _words(node: Node) -> Shape:
     return (*node.shapes[0][:-1], -(-node.shapes[0][-1] // 32))
 
@@ -193,7 +243,7 @@ _RULES: dict[str, Callable[[Node], Shape | None]] = {
             "ADD", "ATAN2", "DIV", "EQUAL", "FLOOR_DIV", "FLOOR_MOD", "GREATER",
             "GREATER_EQUAL", "LESS", "LESS_EQUAL", "LOGICAL_AND", "LOGICAL_OR",
             "MAXIMUM", "MINIMUM", "MUL", "NOT_EQUAL", "POW", "SQUARED_DIFFERENCE",
-            "SUB", "SELECT_V2",
+            "SUB", "SELECT_V2", "BITWISE_XOR", "RIGHT_SHIFT",
         ),
         _broadcast,
     ),
@@ -205,20 +255,31 @@ _RULES: dict[str, Callable[[Node], Shape | None]] = {
     "BATCH_MATMUL": _product,
     "BROADCAST_TO": _sizes(1),
     "CONCATENATION": _concatenation,
+    "CONV_3D": _volume,
+    "CONV_3D_TRANSPOSE": _sizes(0),
     "EMBEDDING_LOOKUP": _lookup,
     "FILL": _sizes(0),
     "FULLY_CONNECTED": _dense,
     "GATHER": _gather,
+    "GATHER_ND": _gather_nd,
     "LceQuantize": _words,
     "MATRIX_DIAG": _diagonal,
+    "MULTINOMIAL": _draws,
     "ONE_HOT": _one_hot,
     "PACK": _pack,
     "RANDOM_STANDARD_NORMAL": _sizes(0),
     "RANDOM_UNIFORM": _sizes(0),
+    "RANGE": _range,
     "RESHAPE": _reshape,
+    "RNN": _units(2),
     "SCATTER_ND": _sizes(2),
     "SPACE_TO_BATCH_ND": _to_batch,
+    "SPARSE_TO_DENSE": _sizes(1),
     "TILE": _tile,
+    "TOPK_V2": _best,
     "TRANSPOSE": _transpose,
     "TRANSPOSE_CONV": _sizes(0),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": _units(8),
+    "UNIDIRECTIONAL_SEQUENCE_RNN": _units(2),
+    **{f"UNSORTED_SEGMENT_{n}": _segments for n in ("MAX", "MIN", "PROD", "SUM")},
 }  # fmt: skip

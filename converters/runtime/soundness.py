@@ -16,7 +16,10 @@ from typing import Any
 import numpy as np
 
 from converters.runtime.contracts import Contracts, Node
+from converters.runtime.folding import depends_on_shapes, folded
 from converters.runtime.growth import made
+from converters.runtime.operands import check_operands, is_shaped_by_a_run
+from converters.runtime.options import check_options
 
 # 1 GiB: of float32 in one tensor, and of everything that is alive at once.
 _MOST_ELEMENTS = 2**28
@@ -77,6 +80,8 @@ def check_model(
     types = _names_of(schema.TensorType)
     contracts = Contracts(names, _names_of(schema.BuiltinOptions))
     graphs = [_Graph(model, graph, contracts, types) for graph in model.subgraphs]
+    for graph in graphs[1:]:
+        graph.is_called()
     if shapes:
         graphs[0].resize(shapes)
     for graph in graphs:
@@ -138,6 +143,10 @@ class _Graph:
         self._sizes: dict[int, int] = {}
         self._made: dict[int, tuple[int, ...]] = {}
         self._unknown: set[int] = set()
+        self._folded: dict[int, np.ndarray] = {}
+        self._empty: set[int] = set()
+        self._bounded: set[int] = set()
+        self._is_called = False
         self._given_shapes: Mapping[int, tuple[int, ...]] = {}
         self._most_elements, self._most_bytes = _MOST_ELEMENTS, _MOST_BYTES
 
@@ -146,6 +155,17 @@ class _Graph:
         self._given_shapes = dict(shapes)
         self._made.update(shapes)
         self._most_elements, self._most_bytes = _MOST_OF_LITERT, _memory()
+
+    def is_called(self) -> None:
+        """Knows that an operator gives the inputs, of shapes that may be guessed."""
+        self._is_called = True
+        tensors = range(len(self._tensors))
+        given = (i for i in self._given if i in tensors)
+        self._unknown.update(i for i in given if self._is_guessed(i))
+
+    def _is_guessed(self, index: int) -> bool:
+        """Whether the file says that it does not know a shape."""
+        return -1 in _list(self._tensors[index].shapeSignature)
 
     def check(self) -> None:
         """Refuses what native code would stumble over."""
@@ -157,8 +177,11 @@ class _Graph:
         self._check_order()
         for index, operator in enumerate(self._operators):
             node = self._node(index, operator)
+            check_options(node)
             self._contracts.check(node)
+            self._check_operands(node)
             self._foresee(node, _list(operator.outputs))
+            self._fold(node, _list(operator.outputs))
         self._check_half()
         self._check_memory()
 
@@ -246,6 +269,10 @@ class _Graph:
             is_empty = math.prod(_list(tensor.shape)) == 0 and index not in computed
             if tensor.isVariable or index in self._constants or is_empty:
                 known.add(index)
+            if is_empty and not tensor.isVariable and index not in self._given:
+                dtype = _DTYPES[self._types[tensor.type]]
+                self._folded[index] = np.zeros(_list(tensor.shape), dtype)
+                self._empty.add(index)
         if set(self._given) & set(self._constants):
             raise ValueError("an input is a constant")
         for place, operator in enumerate(self._operators):
@@ -274,7 +301,7 @@ class _Graph:
             shapes=[self._shape(i) for i in inputs],
             knows_shapes=self._unknown.isdisjoint(inputs),
             kinds=[self._kind(i) for i in inputs],
-            values=[self._constants.get(i) for i in inputs],
+            values=[self._value(i) for i in inputs],
             scales=[self._scale(i) for i in inputs],
             output_shapes=[self._shape(i) for i in outputs],
             output_kinds=[self._kind(i) for i in outputs],
@@ -291,6 +318,21 @@ class _Graph:
             return self._made[index]
         return tuple(_list(self._tensors[index].shape)) if index >= 0 else ()
 
+    def _is_held(self, index: int) -> bool:
+        """Whether the file holds the values of a tensor."""
+        return index < 0 or index in self._constants or index in self._empty
+
+    def _is_another(self, index: int) -> bool:
+        """Whether a shape comes out in a run that is not that of the file."""
+        return index >= 0 and self._shape(index) != tuple(
+            _list(self._tensors[index].shape)
+        )
+
+    def _value(self, index: int) -> np.ndarray | None:
+        """Returns what a tensor holds in every run, where that is known."""
+        found = self._constants.get(index)
+        return self._folded.get(index) if found is None else found
+
     def _kind(self, index: int) -> str:
         return self._types[self._tensors[index].type] if index >= 0 else ""
 
@@ -299,22 +341,56 @@ class _Graph:
         scales = [] if found is None else _list(found.scale)
         return float(scales[0]) if scales else None
 
+    def _check_operands(self, node: Node) -> None:
+        """Refuses sizes and places that only a run knows, and no kernel looks at."""
+        try:
+            are_bounded = [self._is_bounded(i) for i in node.inputs]
+            check_operands(node, are_bounded, self._is_called)
+        except NotImplementedError as error:
+            raise UnsupportedError(str(error)) from None
+
+    def _is_bounded(self, index: int) -> bool:
+        return index in self._bounded or index < 0 or self._value(index) is not None
+
+    def _fold(self, node: Node, outputs: Sequence[int]) -> None:
+        """Notes what an operator makes of constants and shapes."""
+        values = folded(node)
+        if values is not None and len(values) == len(outputs):
+            self._folded.update(zip(outputs, values))
+        elif depends_on_shapes(node, [self._is_bounded(i) for i in node.inputs]):
+            self._bounded.update(outputs)
+
     def _foresee(self, node: Node, outputs: Sequence[int]) -> None:
         """Refuses an operator that makes more than the file says, and too much."""
-        shape = made(node) if node.knows_shapes else None
-        if shape is None or not outputs:
-            if not node.knows_shapes or any(i in self._made for i in node.inputs):
-                self._unknown.update(outputs if self._given_shapes else ())
+        shape = made(node) if node.knows_shapes else _guessed(node)
+        if shape is not None and outputs:
+            self._check_elements(node, math.prod(shape))
+        if shape is None or not outputs or not node.knows_shapes:
+            self._unknown.update(self._unsure(node, outputs))
             return
-        elements = math.prod(shape)
+        self._made[outputs[0]] = shape
+        kind = np.dtype(_DTYPES[node.output_kinds[0]])
+        self._sizes[outputs[0]] = math.prod(shape) * kind.itemsize
+
+    def _check_elements(self, node: Node, elements: int) -> None:
         if elements > self._most_elements:
             raise ValueError(
                 f"operator {node.index}, {node.name}, makes {elements:,} elements, and "
                 f"{self._most_elements:,} are the most"
             )
-        self._made[outputs[0]] = shape
-        kind = np.dtype(_DTYPES[node.output_kinds[0]])
-        self._sizes[outputs[0]] = elements * kind.itemsize
+
+    def _unsure(self, node: Node, outputs: Sequence[int]) -> list[int]:
+        """Returns the outputs whose shapes may be others than those of the file."""
+        are_constants = [self._is_held(i) for i in node.inputs]
+        if (
+            not node.knows_shapes
+            or any(self._is_another(i) for i in node.inputs)
+            or is_shaped_by_a_run(node, are_constants)
+        ):
+            return list(outputs)
+        if node.name in ("IF", "WHILE"):
+            return [i for i in outputs if self._is_guessed(i)]
+        return []
 
     def _check_half(self) -> None:
         """Refuses float16 but for constants that become float32."""
@@ -363,6 +439,14 @@ class _Graph:
             yield now
             done = set(ends.get(place, ())) - set(variables)
             now -= sum(self._sizes[index] for index in done)
+
+
+def _guessed(node: Node) -> tuple[int, ...] | None:
+    """Returns what an operator makes of inputs that are as the file guesses."""
+    try:
+        return made(node)
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        return None
 
 
 def _memory() -> int:

@@ -216,6 +216,157 @@ def without_options(model, graph):
     graph.operators[0].builtinOptionsType = 0
 
 
+def normalization(radius):
+    options = "LocalResponseNormalizationOptions", {"radius": radius, "bias": 1.0}
+    name = "LOCAL_RESPONSE_NORMALIZATION"
+    return model_of(name, [IMAGE, IMAGE], [0], [1], options=options)
+
+
+def volume(shape=(1, 4, 4, 4, 3), filters=(1, 1, 1, 3, 4), **changes):
+    options = {"dilationDFactor": 1, "strideD": 1, **CONV, **changes}
+    return model_of(
+        "CONV_3D",
+        [real(*shape), real(*filters), real(1, 4, 4, 4, 4)],
+        [0, 1],
+        [2],
+        given=(0, 1),
+        options=("Conv3DOptions", options),
+    )
+
+
+def quotient(name, divisor):
+    whole = (4,), INT32
+    given = (0,) if isinstance(divisor, np.ndarray) else (0, 1)
+    return model_of(name, [whole, divisor, whole], [0, 1], [2], given=given)
+
+
+def from_inputs(name, *tensors):
+    """A model of an operator whose operands are all inputs of the file."""
+    given = [
+        i for i, tensor in enumerate(tensors) if not isinstance(tensor, np.ndarray)
+    ]
+    number = 2 if name.startswith("NON_MAX") else 1
+    outputs = list(range(len(tensors), len(tensors) + number))
+    kinds = [((1,), INT32 if name == "MULTINOMIAL" else FLOAT), ((), INT32)]
+    if name == "RANGE":
+        kinds = [((1,), INT32)]
+    options = {
+        "TRANSPOSE_CONV": ("TransposeConvOptions", {"strideH": 1, "strideW": 1}),
+        "SPLIT_V": ("SplitVOptions", {"numSplits": 1}),
+    }
+    places = list(range(len(tensors)))
+    made = kinds[:number]
+    return model_of(name, [*tensors, *made], places, outputs, given, options.get(name))
+
+
+INDEX = (4,), INT32
+ONE = (), INT32
+PAIRS = (4, 2), INT32
+HALF = np.array(0.5, np.float32)
+SIZED = {
+    "FILL": [INDEX, real()],
+    "TILE": [IMAGE, INDEX],
+    "BROADCAST_TO": [IMAGE, INDEX],
+    "RANGE": [ONE, ONE, ONE],
+    "BROADCAST_ARGS": [INDEX, INDEX],
+    "ONE_HOT": [INDEX, ONE, real(), real()],
+    "PAD": [IMAGE, PAIRS],
+    "PADV2": [IMAGE, PAIRS, real()],
+    "MIRROR_PAD": [IMAGE, PAIRS],
+    "RESIZE_BILINEAR": [IMAGE, ((2,), INT32)],
+    "RESIZE_NEAREST_NEIGHBOR": [IMAGE, ((2,), INT32)],
+    "TRANSPOSE_CONV": [INDEX, real(2, 3, 3, 2), IMAGE],
+    "RANDOM_UNIFORM": [INDEX],
+    "RANDOM_STANDARD_NORMAL": [INDEX],
+    "SCATTER_ND": [((1, 1), INT32), real(1, 3), ((2,), INT32)],
+    "SPARSE_TO_DENSE": [((1, 1), INT32), ints(4), real(1), real()],
+    "UNSORTED_SEGMENT_SUM": [real(4, 3), INDEX, ONE],
+    "UNSORTED_SEGMENT_MAX": [real(4, 3), INDEX, ONE],
+    "MULTINOMIAL": [real(2, 3), ONE],
+    "NON_MAX_SUPPRESSION_V4": [real(6, 4), real(6), ONE, HALF, HALF],
+    "SPACE_TO_BATCH_ND": [IMAGE, ((2,), INT32), ((2, 2), INT32)],
+    "BATCH_TO_SPACE_ND": [IMAGE, ((2,), INT32), ((2, 2), INT32)],
+    "TRANSPOSE": [IMAGE, INDEX],
+    "SLICE": [IMAGE, INDEX, INDEX],
+    "MEAN": [IMAGE, INDEX],
+    "SPLIT_V": [IMAGE, ((1,), INT32), ONE],
+}
+
+
+def segments(number):
+    return model_of(
+        "UNSORTED_SEGMENT_SUM",
+        [real(4, 3), ints(0, 0, 1, 1), number, real(2, 3)],
+        [0, 1, 2],
+        [3],
+    )
+
+
+def drawn(number):
+    return model_of("MULTINOMIAL", [real(2, 3), number, ((2, 5), INT32)], [0, 1], [2])
+
+
+def boxes(number):
+    return from_inputs(
+        "NON_MAX_SUPPRESSION_V4", real(6, 4), real(6), number.reshape(()), HALF, HALF
+    )
+
+
+def add_operator(model, name, inputs, outputs, place=0):
+    """Puts another operator into a graph."""
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = getattr(
+        schema.BuiltinOperator, name
+    )
+    code.version = 1
+    model.operatorCodes.append(code)
+    operator = schema.OperatorT()
+    operator.opcodeIndex = len(model.operatorCodes) - 1
+    operator.inputs = np.array(inputs, np.int32)
+    operator.outputs = np.array(outputs, np.int32)
+    model.subgraphs[0].operators.insert(place, operator)
+
+
+def add_tensor(model, shape, kind):
+    tensor = schema.TensorT()
+    tensor.name = f"tensor_{len(model.subgraphs[0].tensors)}"
+    tensor.shape, tensor.type = np.array(shape, np.int32), kind
+    model.subgraphs[0].tensors.append(tensor)
+    return len(model.subgraphs[0].tensors) - 1
+
+
+def squared(model, graph):
+    """Multiplies the sizes of an operator, its input 1, by themselves."""
+    made = add_tensor(model, (4,), INT32)
+    graph.operators[0].inputs = ints(0, made)
+    add_operator(model, "MUL", [1, 1], [made])
+
+
+def behind_unknown(model, graph):
+    """Gives an operator, for its image, what a slice of computed bounds makes."""
+    bounds = [add_tensor(model, (4,), INT32) for _ in range(3)]
+    made = add_tensor(model, (1, 4, 4, 2), FLOAT)
+    inputs = graph.operators[0].inputs
+    graph.operators[0].inputs = np.where(inputs == 0, made, inputs).astype(np.int32)
+    add_operator(model, "STRIDED_SLICE", [0, *bounds], [made])
+    graph.inputs = np.array([*graph.inputs, *bounds], np.int32)
+
+
+def filled_by_shape(factor):
+    """Fills what has the shape of an input, times a factor."""
+    model = model_of(
+        "FILL",
+        [real(1, 4), HALF, ints(factor, 1), real(1, 4)],
+        [0, 1],
+        [3],
+    )
+    shape, product = (add_tensor(model, (2,), INT32) for _ in range(2))
+    model.subgraphs[0].operators[0].inputs = ints(product, 1)
+    add_operator(model, "MUL", [shape, 2], [product])
+    add_operator(model, "SHAPE", [0], [shape])
+    return model
+
+
 # What the refusal says, and the model.
 KILLERS = {
     # References.
@@ -551,6 +702,189 @@ KILLERS = {
     "a resize without end": (
         "makes .* elements",
         lambda: shaped("RESIZE_BILINEAR", ints(2**15, 2**15)),
+    ),
+    # Options that are choices or counts.
+    "a padding that is none": ("padding is 7", lambda: conv(padding=7)),
+    "pooling of no padding": ("padding is -1", lambda: pool(padding=-1)),
+    "an activation that is none": (
+        "fusedActivationFunction is 77",
+        lambda: conv(fusedActivationFunction=77),
+    ),
+    "a pooling of no activation": (
+        "fusedActivationFunction is -1",
+        lambda: pool(fusedActivationFunction=-1),
+    ),
+    "normalization of a negative radius": (
+        "radius is -1000000",
+        lambda: normalization(-1000000),
+    ),
+    "normalization of a radius without end": (
+        "radius is 1000000000",
+        lambda: normalization(10**9),
+    ),
+    "margins of no mode": (
+        "mode is 3",
+        lambda: shaped(
+            "MIRROR_PAD", ints(*[[0, 0]] * 4), options=("MirrorPadOptions", {"mode": 3})
+        ),
+    ),
+    "a volume of dilation 0": (
+        "dilationDFactor is 0",
+        lambda: volume(dilationDFactor=0),
+    ),
+    "a volume of stride 0": ("strideD is 0", lambda: volume(strideD=0)),
+    # Shapes.
+    "softmax of nothing": (
+        "last axis is empty",
+        lambda: model_of(
+            "SOFTMAX",
+            [real(4, 0), real(4, 0)],
+            [0],
+            [1],
+            options=("SoftmaxOptions", {"beta": 1.0}),
+        ),
+    ),
+    "log softmax of nothing": (
+        "last axis is empty",
+        lambda: model_of("LOG_SOFTMAX", [real(4, 0), real(4, 0)], [0], [1]),
+    ),
+    "a volume that grows": (
+        "makes .* elements",
+        lambda: volume((1, 400, 400, 40, 1), (1, 1, 1, 1, 500)),
+    ),
+    "a volume of other channels": (
+        "3 channels meet 5 weights",
+        lambda: volume((1, 4, 4, 4, 3), (1, 1, 1, 5, 4)),
+    ),
+    "a volume of four dimensions": (
+        "has 4 dimensions",
+        lambda: volume((1, 4, 4, 3), (1, 1, 1, 3, 4)),
+    ),
+    # Divisors.
+    **{
+        f"{name} of integers by {divisor}": (
+            f"divides (integers )?by {divisor}",
+            lambda name=name, divisor=divisor: quotient(name, ints(1, divisor, 3, 4)),
+        )
+        for name, divisor in (
+            ("DIV", 0),
+            ("FLOOR_DIV", 0),
+            ("FLOOR_MOD", 0),
+            ("DIV", -1),
+            ("FLOOR_MOD", -1),
+        )
+    },
+    **{
+        f"{name} of integers by an input": (
+            f"divisors of integers that only a run knows, operator 0, {name}, "
+            "which are not supported",
+            lambda name=name: quotient(name, ((4,), INT32)),
+        )
+        for name in ("DIV", "FLOOR_MOD")
+    },
+    # Sizes.
+    **{
+        f"sizes of {name} from an input": (
+            f"takes sizes of operator 0, {name}, from an input .* not supported",
+            lambda name=name, tensors=tensors: from_inputs(name, *tensors),
+        )
+        for name, tensors in SIZED.items()
+    },
+    "sizes that are computed of an input": (
+        "takes sizes of operator 1, TILE",
+        lambda: changed(from_inputs("TILE", IMAGE, INDEX), squared),
+    ),
+    "segments without end": (
+        "makes .* elements",
+        lambda: segments(ints(2000000000)),
+    ),
+    "a negative number of segments": ("makes .-2", lambda: segments(ints(-2))),
+    "draws without end": (
+        "makes .* elements",
+        lambda: drawn(ints(2000000000)),
+    ),
+    "draws of a negative number": ("makes .-5", lambda: drawn(ints(-5))),
+    "boxes without end": (
+        "makes 1,000,000,000 boxes",
+        lambda: boxes(ints(10**9)),
+    ),
+    "a negative number of boxes": ("makes .-3", lambda: boxes(ints(-3))),
+    "a range without end": (
+        "makes .* elements",
+        lambda: model_of(
+            "RANGE",
+            [*(ints(n).reshape(()) for n in (0, 2 * 10**9, 1)), ((4,), INT32)],
+            [0, 1, 2],
+            [3],
+            given=(),
+        ),
+    ),
+    "a place beyond what is dense": (
+        "no places .9",
+        lambda: model_of(
+            "SPARSE_TO_DENSE",
+            [ints([9]), ints(4), real(1), HALF, real(4)],
+            [0, 1, 2, 3],
+            [4],
+            given=(2,),
+        ),
+    ),
+    "rows without end": (
+        "makes .* elements",
+        lambda: model_of(
+            "GATHER_ND",
+            [real(4, 2**14), ((2**15, 1), INT32), real(1, 3)],
+            [0, 1],
+            [2],
+            given=(0, 1),
+        ),
+    ),
+    "a sequence that grows": (
+        "makes .* elements",
+        lambda: model_of(
+            "UNIDIRECTIONAL_SEQUENCE_RNN",
+            [
+                real(1, 2**20, 1),
+                real(1024, 1),
+                real(1024, 1024),
+                real(1024),
+                real(1, 1024),
+                real(1, 1, 1),
+            ],
+            [0, 1, 2, 3, 4],
+            [5],
+            given=(0, 1, 2, 3, 4),
+            options=("SequenceRNNOptions", {}),
+        ),
+    ),
+    "sizes computed of a shape, without end": (
+        "operator 2, FILL, makes .* elements",
+        lambda: filled_by_shape(2**30),
+    ),
+    # Behind a shape that only a run knows.
+    "a stride of 0 behind an unknown shape": (
+        "strideH is 0",
+        lambda: changed(conv(strideH=0), behind_unknown),
+    ),
+    "tiles without end behind an unknown shape": (
+        "makes .* elements",
+        lambda: changed(shaped("TILE", ints(1, 2**14, 2**14, 1)), behind_unknown),
+    ),
+    "an order of one axis twice behind an unknown shape": (
+        "its order is",
+        lambda: changed(shaped("TRANSPOSE", ints(0, 1, 1, 3)), behind_unknown),
+    ),
+    "a slice behind an unknown shape": (
+        "slices what only a run shapes",
+        lambda: changed(
+            model_of(
+                "SLICE",
+                [IMAGE, ints(0, 0, 0, 0), ints(1, 9, 4, 2), IMAGE],
+                [0, 1, 2],
+                [3],
+            ),
+            behind_unknown,
+        ),
     ),
 }
 
