@@ -25,6 +25,7 @@ from converters.model_arrays import (
     given_as,
     input_names,
     output_names,
+    structured,
 )
 from converters.sessions import session_of
 
@@ -202,7 +203,7 @@ def freeze(model: Any) -> FrozenModel:
 
     def run(*tensors: tf.Tensor) -> list[tf.Tensor]:
         typed = [tf.cast(tensor, dtype) for tensor, dtype in zip(tensors, dtypes)]
-        inputs = tf.nest.pack_sequence_as(model.input, typed)
+        inputs = structured(model, dict(zip(names, typed)))
         outputs = tf.nest.flatten(model(inputs, training=False))
         return [
             tf.identity(tensor, name=f"output/{index}")

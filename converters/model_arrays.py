@@ -120,6 +120,12 @@ def _by_name(model: Any, inputs: Inputs) -> dict[str, np.ndarray]:
     import tensorflow as tf
 
     names, structure = input_names(model), getattr(model, "input", None)
+    if _is_deep(structure):
+        try:
+            tf.nest.assert_same_structure(structure, inputs, check_types=False)
+            return dict(zip(names, map(_array, tf.nest.flatten(inputs))))
+        except (ValueError, TypeError):
+            pass  # They are by name, a flat sequence, or none at all.
     if isinstance(inputs, Mapping):
         if len(inputs) == len(names) == 1:
             # Keras numbers the inputs of each model of a process on.
@@ -127,14 +133,7 @@ def _by_name(model: Any, inputs: Inputs) -> dict[str, np.ndarray]:
         given = {str(key): value for key, value in inputs.items()}
         if set(given) == set(names):
             return {name: _array(given[name]) for name in names}
-        if not _is_deep(structure):
-            raise ValueError(f"The inputs are {names}. Received: {sorted(given)}")
-    if _is_deep(structure):
-        try:
-            tf.nest.assert_same_structure(structure, inputs, check_types=False)
-            return dict(zip(names, map(_array, tf.nest.flatten(inputs))))
-        except (ValueError, TypeError):
-            pass  # It is a flat sequence, or none at all.
+        raise ValueError(f"The inputs are {names}. Received: {sorted(given)}")
     several = isinstance(inputs, (list, tuple))
     listed = list(inputs) if several else [inputs]
     if len(listed) != len(names):
@@ -312,12 +311,15 @@ def keras_outputs(model: Any, arrays: Mapping[str, np.ndarray]) -> Outputs:
     return Outputs(joined, shapes, mixing)
 
 
-def structured(model: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-    """Returns inputs by name in the structure that the model takes."""
+def structured(model: Any, arrays: Mapping[str, Any]) -> Any:
+    """Returns inputs by name, in the model's order, as the model takes them."""
     import tensorflow as tf
 
     if not getattr(model, "inputs", None):
         return dict(arrays)
+    if _is_deep(model.input):
+        # Keras takes no dictionary apart that holds other structures.
+        return list(arrays.values())
     return tf.nest.pack_sequence_as(model.input, list(arrays.values()))
 
 

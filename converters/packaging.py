@@ -92,7 +92,8 @@ def package(
         ConversionError: If it cannot be written, or the file does not say what the
             model says. Nothing is written then.
         ValueError: If the file is no .tflite, the inputs do not fit, an output is not
-            finite or has another size for each input, or names or metadata are of no use.
+            finite or has another size for each input, or names or metadata are of no
+            use.
 
     Example:
         >>> import tempfile

@@ -75,10 +75,12 @@ def _types(model: Any) -> list[str]:
     ]
     reasons = []
     taken = model.input if isinstance(model.input, dict) else {}
-    if any(tf.nest.is_nested(value) for value in taken.values()):
+    deep = any(tf.nest.is_nested(value) for value in taken.values())
+    # Keras then takes each value for an input: it fails whatever it is given.
+    if deep and len(taken) == len(model.inputs):
         reasons.append(
-            f"{model.name} takes a dictionary that holds other structures, with which "
-            "Keras cannot call it. Build it with a dictionary of inputs alone."
+            f"{model.name} takes a dictionary of as many structures as inputs, with "
+            "which Keras cannot call it. Build it with a dictionary of inputs alone."
         )
     for side, name, tensor in ends:
         spec, dtype = getattr(tensor, "type_spec", None), tensor.dtype

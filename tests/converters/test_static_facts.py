@@ -16,6 +16,7 @@ import converters
 from converters.rewrites import REWRITES
 from converters.runtime import TfliteFile
 
+from .conftest import conv
 from .small_models import train
 
 layers = tf.keras.layers
@@ -713,3 +714,48 @@ def test_a_file_of_plain_larq_compute_engine_is_verified():
     model = pair(lambda a, b: {"q": a, "p": b}, lambda a, b: {"two": a, "one": b})
     given = {"q": noise(seed=1), "p": noise(seed=2)}
     assert converters.verify(model, lce.convert_keras_model(model), given).passed
+
+
+# A model takes its inputs as Keras does, in any structure.
+DEEP_INPUTS = {
+    "dictionary of dictionaries": lambda a, b: {"image": {"l": a, "r": b}},
+    "dictionary of lists": lambda a, b: {"image": [a, b]},
+    "keys that are other names": lambda a, b: {"b": {"b": a, "a": b}},
+    "list of dictionaries": lambda a, b: [{"z": a}, {"y": b}],
+    "list of lists": lambda a, b: [[b], a],
+}
+
+
+@pytest.mark.parametrize("structure", DEEP_INPUTS.values(), ids=DEEP_INPUTS)
+def test_inputs_in_structures_are_taken_as_keras_takes_them(structure):
+    tf.keras.utils.set_random_seed(0)
+    a, b = (tf.keras.Input((6, 6, 4), name=name) for name in "ab")
+    x = tf.keras.layers.BatchNormalization()(conv()(a - 2 * b))
+    model = tf.keras.Model(structure(a, b), x)
+    generator = np.random.default_rng(0)
+    left, right = generator.normal(size=(2, 3, 6, 6, 4)).astype(np.float32)
+    deep = structure(left, right)
+    flat = tf.nest.flatten(deep)
+    expected = model.predict(flat, verbose=0)
+    content = converters.convert(model, inputs=deep).content
+    assert converters.verify(model, content, flat).passed
+    found = converters.Interpreter(content).predict({"a": left, "b": right})
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    by_name = converters.verify(model, content, {"a": left, "b": right})
+    assert by_name.passed
+
+
+@pytest.mark.parametrize(
+    "structure",
+    [lambda a, b: {"a": (b,), "b": {"c": a}}, lambda a, b: {"z": [a], "y": b}],
+    ids=["two structures", "one structure"],
+)
+def test_inputs_that_keras_itself_cannot_take_are_refused(structure):
+    a, b = (tf.keras.Input((6, 6, 4), name=name) for name in "ab")
+    model = tf.keras.Model(structure(a, b), conv()(a - b))
+    zeros = np.zeros((2, 6, 6, 4), np.float32)
+    for given in (structure(zeros, zeros), [zeros, zeros], {"a": zeros, "b": zeros}):
+        with pytest.raises(Exception, match="shape"):
+            model(given)
+    with pytest.raises(converters.ConversionError, match="Keras cannot call it"):
+        converters.convert(model, inputs=None)
