@@ -62,6 +62,7 @@ def test_without_its_ranges_the_file_is_judged_by_its_predictions(trained, conve
     result = converters.verify(model, converted.content, images, labels)
     assert result.passed and result.int8 and result.steps is None
     assert "tensors were not compared" in result.verdict
+    assert "`convert` compared them when it made the file" in result.verdict
 
 
 def test_int8_ends_are_there(trained, calibration, tmp_path):
