@@ -96,6 +96,9 @@ def convert(
         Content, path and report.
 
     A model of mixed precision is converted in float32, with its float32 variables.
+    Inputs of types that no interpreter takes are wider in the file, and `Interpreter`
+    and `profile` take arrays of its types: float32 for float16 and float64, int32 for
+    uint16, and int64 for uint32.
 
     Raises:
         ConversionError: If the model holds nothing binary, has no symbolic inputs, or

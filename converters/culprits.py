@@ -11,6 +11,8 @@ from converters.freezing import FrozenModel
 
 # So the converter names an operation: its kind, and its name in the graph.
 _OPERATION = re.compile(r'"(\w+):", "([^"@]+)[^"]*"')
+# What is written as one operator, PRELU, though it has more axes than that takes.
+_SLOPES = re.compile("'tfl.prelu' op failed to verify that operands .* rank 4")
 _LOOPS = re.compile("TensorList|TensorArray|While|If$|Case$")
 
 
@@ -25,12 +27,21 @@ def culprits(
         messages: What the converter wrote.
     """
     kinds: dict[str, list[str]] = {}
-    for kind, name in _OPERATION.findall("\n".join(messages)):
-        layer = layer_of(name, frozen.layers)
-        if kind not in kinds.setdefault(layer, []):
-            kinds[layer].append(kind)
+    slopes: list[str] = []
+    for line in "\n".join(messages).splitlines():
+        for kind, name in _OPERATION.findall(line):
+            layer = layer_of(name, frozen.layers)
+            if _SLOPES.search(line):
+                slopes.append(layer)
+            elif kind not in kinds.setdefault(layer, []):
+                kinds[layer].append(kind)
     layers = {module.name: module for module in model.submodules}
     return tuple(
+        f"{layer}{_kind(layers.get(layer))} has slopes for more than 4 axes, the batch "
+        "among them, which PRELU does not take. Reshape what it takes to 4 axes, and "
+        "back behind it, or replace it by LeakyReLU."
+        for layer in dict.fromkeys(slopes)
+    ) + tuple(
         f"{layer}{_kind(layers.get(layer))} computes with {', '.join(found)}, which "
         f"cannot be converted. {_cure(layers.get(layer), found)}"
         for layer, found in kinds.items()

@@ -5,6 +5,7 @@ for the batch, dictionaries: what Larq Compute Engine converts rightly is conver
 the rest is refused by the name of the layer.
 """
 
+import re
 import warnings
 
 import larq as lq
@@ -759,3 +760,72 @@ def test_inputs_that_keras_itself_cannot_take_are_refused(structure):
             model(given)
     with pytest.raises(converters.ConversionError, match="Keras cannot call it"):
         converters.convert(model, inputs=None)
+
+
+def of_a_volume(*activation):
+    """A model with an activation of what a convolution of volumes returns."""
+    layers = tf.keras.layers
+    return tf.keras.Sequential(
+        [
+            tf.keras.Input((4, 5, 6, 3)),
+            layers.Conv3D(4, 3, padding="same"),
+            *activation,
+            layers.Reshape((4, 5, 24)),
+            conv(),
+        ]
+    )
+
+
+@pytest.mark.parametrize("axes", [[1, 2, 3, 4], [1, 2, 3], [4], None])
+def test_slopes_for_volumes_are_refused_with_the_cure(axes):
+    start = tf.keras.initializers.Constant(0.3)
+    model = of_a_volume(tf.keras.layers.PReLU(start, shared_axes=axes, name="slopes"))
+    message = r"^slopes \(PReLU\) has slopes for more than 4 axes, .* LeakyReLU\.$"
+    with pytest.raises(converters.ConversionError) as refusal:
+        converters.convert(model, inputs=None)
+    assert re.match(message, str(refusal.value).splitlines()[0])
+    assert "which cannot be converted" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: [tf.keras.layers.LeakyReLU(0.3)],
+        lambda: [
+            tf.keras.layers.Reshape((20, 6, 4)),
+            tf.keras.layers.PReLU(
+                tf.keras.initializers.Constant(0.3), shared_axes=[1, 2]
+            ),
+            tf.keras.layers.Reshape((4, 5, 6, 4)),
+        ],
+    ],
+    ids=["LeakyReLU", "Reshape"],
+)
+def test_the_cures_of_slopes_for_volumes_convert(make):
+    tf.keras.utils.set_random_seed(0)
+    model = of_a_volume(*make())
+    inputs = np.random.default_rng(0).normal(size=(4, 4, 5, 6, 3)).astype(np.float32)
+    assert converters.convert(model, inputs=inputs).report.verification.passed
+
+
+@pytest.mark.parametrize(
+    "kept, given",
+    [
+        ("float16", np.float32),
+        ("float64", np.float32),
+        ("uint16", np.int32),
+        ("uint32", np.int64),
+        ("int16", np.int16),
+    ],
+)
+def test_a_file_takes_inputs_of_the_types_that_convert_says(kept, given):
+    inputs = tf.keras.Input((6, 6, 4), dtype=kept)
+    model = tf.keras.Model(inputs, conv()(tf.cast(inputs, tf.float32) - 1.5))
+    images = np.random.default_rng(0).integers(0, 4, (3, 6, 6, 4)).astype(kept)
+    interpreter = converters.Interpreter(
+        converters.convert(model, inputs=images).content
+    )
+    assert interpreter.inputs[0].dtype == given
+    expected = model.predict(images, verbose=0)
+    found = interpreter.predict(images.astype(given))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
