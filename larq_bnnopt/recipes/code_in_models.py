@@ -7,11 +7,11 @@ is refused: a list of what is bad would never end.
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import pathlib
 import sys
-import types
 import zipfile
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -28,28 +28,39 @@ _CURE = (
     "recipes.load_model(path, safe_mode=False), or give the command --trust."
 )
 _BRINGS_CODE = "runs Python code that the file brings"
-_KERAS = ("keras", "tf_keras")
+_READS_FILE = ("vocabulary", "idf_weights", "vocabulary_file", "filepath")
 
-# What is written like an object and is data.
-_DATA = {
-    "__tensor__",
-    "__numpy__",
-    "__bytes__",
-    "__tuple__",
-    "__ellipsis__",
-    "TensorShape",
-    "TypeSpec",
-    "CompositeTensor",
-}
+# The files in a .keras archive. Keras unpickles others, as model.weights.npz.
+_MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
+_ASSETS = "assets/"
+
+# What is written like an object and is data: Keras looks up no class for it.
+_DATA = {"__tensor__", "__numpy__", "__bytes__"}
+# And what is data as long as it has no "config".
+_ENCODED = {"__tuple__", "__ellipsis__", "TensorShape", "TypeSpec", "CompositeTensor"}
 _SPECS = {"TensorSpec", "RaggedTensorSpec", "SparseTensorSpec"}
 _TENSOR_CLASSES = {"RaggedTensor", "SparseTensor"}
 
 # Texts of ours in the place of a class, which larq's CaseOptimizer shows.
-_TEXTS = {
-    entry["class_name"]
+_TEXTS = [
+    entry
     for package in ("larq_bnnopt.optimizers", "larq_bnnopt.optimizers.legacy")
     for entry in registry.trap(package)
-}
+]
+
+# Keras's classes that are no part of a model that was saved: some open other files.
+_NO_PART = ("export.", "saving.", "testing_infra.")
+_NO_PARTS = {"ModuleWrapper", "RestoredOptimizer", "DistributedCallbackModel"}
+# Where Keras looks for a function of its own that has only a name.
+_BUILTIN = (
+    "activations",
+    "constraints",
+    "initializers",
+    "losses",
+    "metrics",
+    "optimizers",
+    "regularizers",
+)
 
 # TensorFlow's functions that only compute, by the start of their names.
 _COMPUTES = (
@@ -145,12 +156,14 @@ def _configs(path: pathlib.Path) -> Iterator[Any]:
         _check_storage(path, file, path.stat().st_size)
         for name in ("model_config", "training_config"):
             text = file.attrs.get(name)
-            if isinstance(text, (bytes, str)):
+            if isinstance(text, bytes):
+                text = text.decode("utf-8")
+            if isinstance(text, str):
                 yield json.loads(text)
 
 
 def _check_archive(path: pathlib.Path, archive: zipfile.ZipFile) -> None:
-    """Refuses names that lead elsewhere or stand twice, and files that swell."""
+    """Refuses files that Keras does not write, or twice, and files that swell."""
     names = archive.namelist()
     for name in names:
         parts = pathlib.PurePosixPath(name.replace("\\", "/")).parts
@@ -158,6 +171,8 @@ def _check_archive(path: pathlib.Path, archive: zipfile.ZipFile) -> None:
             raise _refusal(path, f"it holds a file outside of its folder, {name!r}")
         if names.count(name) > 1:
             raise _refusal(path, f"it holds {name!r} twice")
+        if name not in _MEMBERS and not name.startswith(_ASSETS):
+            raise _refusal(path, f"it holds {_short(name)}, which Keras does not write")
     size = path.stat().st_size
     _check_size(path, sum(info.file_size for info in archive.infolist()), size)
     for name in names:
@@ -207,8 +222,10 @@ class _Check:
 
     def __init__(self, custom: Mapping[str, Any]):
         self._custom = dict(custom)
-        self._classes = {kind.__name__: kind for kind in _keras_classes()}
-        self._functions = set(_keras_functions())
+        self._classes: dict[str, list[Any]] = {}
+        for kind in _keras_classes():
+            self._classes.setdefault(kind.__name__, []).append(kind)
+        self._functions = list(_keras_functions())
 
     def problems(self, config: Any) -> Iterator[tuple[str, str]]:
         """Yields where a configuration does more than compute, and what it does."""
@@ -228,7 +245,7 @@ class _Check:
     def _reason(self, value: dict[str, Any]) -> str | None:
         if any(v == "lambda" for k, v in value.items() if k.endswith("_type")):
             return _BRINGS_CODE
-        for key in ("vocabulary", "idf_weights", "vocabulary_file"):
+        for key in _READS_FILE:
             if isinstance(value.get(key), str):
                 return f"reads the file {_short(value[key])}"
         if "class_name" not in value:
@@ -240,7 +257,11 @@ class _Check:
             return self._spec(value)
         if name == "function":
             return self._function(value.get("config"), value)
-        if isinstance(name, str) and name in _DATA | _TEXTS:
+        if not isinstance(name, str):
+            return self._unknown("class", name, value)
+        if name in _DATA or (name in _ENCODED and "config" not in value):
+            return None
+        if value in _TEXTS:
             return None
         return self._object(name, value)
 
@@ -249,26 +270,52 @@ class _Check:
             return None
         return tf.keras.saving.get_registered_object(name, self._custom)
 
-    def _object(self, name: Any, value: dict[str, Any]) -> str | None:
-        """Returns what is wrong with a class that is to be made."""
-        registered = value.get("registered_name")
-        kind = self._registered(registered)
-        if kind is None and registered in (None, name):
-            kind = self._registered(name) or self._known(name, value.get("module"))
-        if kind is None:
+    def _is_registered(self, found: Any) -> bool:
+        try:
+            name = tf.keras.saving.get_registered_name(found)
+        except (AttributeError, TypeError):  # It has no name, or no hash.
+            return False
+        return self._registered(name) is found
+
+    def _object(self, name: str, value: dict[str, Any]) -> str | None:
+        """Returns what is wrong with a class that is to be made.
+
+        HDF5 files and the functions of Keras's modules look for "class_name" alone,
+        .keras files for "registered_name" and then in "module".
+        """
+        older, newer = self._by_name(name), self._by_module(name, value)
+        if newer is None and ("module" in value or not older):
             return self._unknown("class", name, value)
+        if newer is not None and newer.__name__ != name and newer not in older:
+            return (
+                f"is {_short(name)} by its name and {_short(newer.__name__)} by what "
+                "it is registered as"
+            )
         config = value.get("config")
         if not isinstance(config, dict):
             return None
-        return self._does_more(kind, config)
+        reasons = (self._does_more(kind, config) for kind in (*older, newer))
+        return next((reason for reason in reasons if reason is not None), None)
 
-    def _known(self, name: Any, module: Any) -> type | None:
-        """Returns a class of Keras's, or one that derives from it and is loaded."""
-        kind = self._classes.get(name) if isinstance(name, str) else None
-        if kind is None or module is None or _is_of_keras(module):
-            return kind
-        own = vars(sys.modules.get(str(module), types)).get(name)
-        return own if own in set(_keras_classes()) else None
+    def _by_name(self, name: str) -> list[Any]:
+        """Returns the classes that the older format may make of a name."""
+        registered = self._registered(name)
+        return self._classes.get(name, []) if registered is None else [registered]
+
+    def _by_module(self, name: str, value: dict[str, Any]) -> Any:
+        """Returns the class that the newer format makes, or None where it is unknown.
+
+        It follows Keras's `_retrieve_class_or_fn`, and imports nothing.
+        """
+        registered = value.get("registered_name", name)
+        found = self._registered(registered)
+        if found is None:
+            found = _in_module(value.get("module"), name, registered)
+            if not self._is_registered(found) and not any(
+                found is kind for kind in self._classes.get(_name_of(found), [])
+            ):
+                return None
+        return found if isinstance(_name_of(found), str) else None
 
     @staticmethod
     def _unknown(what: str, name: Any, value: dict[str, Any]) -> str:
@@ -281,27 +328,57 @@ class _Check:
         )
 
     def _spec(self, value: dict[str, Any]) -> str | None:
-        name, module = value.get("spec_name"), str(value.get("module"))
-        known = name in _SPECS and module.startswith("tensorflow.")
-        if known and value.get("registered_name") in (None, name):
-            return None
+        name, module = value.get("spec_name"), value.get("module")
+        registered = value.get("registered_name")
+        if name in _SPECS and registered in (None, name):
+            found = self._registered(registered) or _in_module(module, name, registered)
+            if found is not None and found is getattr(tf, name):
+                return None
         return self._unknown("type", name, value)
 
     def _function(self, name: Any, value: Mapping[str, Any]) -> str | None:
         """Returns what is wrong with a function that is to be found by its name."""
-        if self._registered(name) is not None:
+        module, registered = value.get("module"), value.get("registered_name")
+        found = self._named(name, module, registered)
+        # Functions of Keras's modules look for the registered name first.
+        other = None if module == "builtins" else registered
+        other = self._named(other, module, registered)
+        if self._computes(found) and (other is None or self._computes(other)):
             return None
-        module = value.get("module")
-        if name in self._functions and (
-            module in (None, "builtins") or _is_of_keras(module)
-        ):
-            return None
-        found = vars(sys.modules.get(str(module), types)).get(str(name))
-        if str(module).startswith("tensorflow.") and callable(found):
-            api = tf_export.get_canonical_name_for_symbol(found)
-            if api is not None and _only_computes(api):
-                return None
         return self._unknown("function", name, dict(value))
+
+    def _named(self, name: Any, module: Any, registered: Any) -> Any:
+        """Returns the function that Keras takes for a name, or None."""
+        if not isinstance(name, str):
+            return None
+        found = self._registered(name)
+        if found is None and module is None:
+            found = next((v for k, v in self._functions if k == name), None)
+        if found is None and module == "builtins":
+            found = self._builtin(name)
+        return _in_module(module, name, registered) if found is None else found
+
+    def _computes(self, found: Any) -> bool:
+        if self._is_registered(found):
+            return True
+        if found is None or any(found is function for _, function in self._functions):
+            return found is not None
+        api = callable(found) and tf_export.get_canonical_name_for_symbol(found)
+        return bool(api) and _only_computes(api)
+
+    def _builtin(self, name: str) -> Any:
+        """Returns Keras's function of a name, or one that is registered in a package.
+
+        The latter by the end of its name, and only up to Keras 2.15.
+        """
+        for part in _BUILTIN:
+            found = tf_export.get_symbol_from_name(f"keras.{part}.{name}")
+            if found is not None:
+                return found
+        if _keras_package() != "keras":
+            return None
+        objects = {**self._custom, **tf.keras.saving.get_custom_objects()}
+        return next((v for k, v in objects.items() if k.endswith(name)), None)
 
     def _does_more(self, kind: Any, config: dict[str, Any]) -> str | None:
         """Returns what an object does beyond computing, by its class."""
@@ -351,8 +428,38 @@ def _short(text: Any) -> str:
     return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}...'"
 
 
-def _is_of_keras(module: Any) -> bool:
-    return str(module).split(".")[0] in _KERAS
+def _name_of(found: Any) -> Any:
+    return getattr(found, "__name__", None)
+
+
+def _keras_package() -> str:
+    """Returns where this TensorFlow's Keras lies: keras, from 2.16 on tf_keras."""
+    return str(tf.keras.Model.__module__.split(".")[0])
+
+
+def _in_module(module: Any, name: str, registered: Any) -> Any:
+    """Returns what Keras takes out of a module, or None where it is not loaded.
+
+    Keras would import it, whatever it is.
+    """
+    if not isinstance(module, str):
+        return None
+    package = _keras_package()
+    if module.split(".")[0] in ("keras", package):
+        version = "compat.v1." if "__internal__.legacy" in f"{module}.{name}" else ""
+        found = tf_export.get_symbol_from_name(f"{version}{module}.{name}")
+        if found is not None:
+            return found
+    if module.startswith("keras"):
+        module = module.replace("keras", package, 1)
+    content = getattr(sys.modules.get(module), "__dict__", {})
+    found = content.get(name)
+    if found is None and isinstance(registered, str):
+        found = content.get(registered)
+    if name.count(".") == 1 and name not in content:
+        outer, inner = name.split(".")
+        found = inspect.getattr_static(content.get(outer), inner, None)
+    return found
 
 
 def _only_computes(name: Any) -> bool:
@@ -409,12 +516,25 @@ def _keras_classes() -> Iterator[type]:
     ]
     while waiting:
         kind = waiting.pop()
-        yield kind
+        if not _is_no_part(kind):
+            yield kind
         waiting += type.__subclasses__(kind)
 
 
-def _keras_functions() -> Iterator[str]:
-    """Yields the names of Keras's functions that a configuration may hold."""
+def _is_no_part(kind: type) -> bool:
+    """Returns whether a class or one that it derives from is no part of a model."""
+    start = f"{_keras_package()}.src."
+    for base in kind.__mro__:
+        where = base.__module__
+        if where.startswith(start) and (
+            where.removeprefix(start).startswith(_NO_PART) or base.__name__ in _NO_PARTS
+        ):
+            return True
+    return False
+
+
+def _keras_functions() -> Iterator[tuple[str, Any]]:
+    """Yields Keras's functions that a configuration may hold, by their names."""
     keras = tf.keras
     for module in (
         keras.activations,
@@ -426,4 +546,4 @@ def _keras_functions() -> Iterator[str]:
     ):
         for name, value in vars(module).items():
             if callable(value) and name not in _FINDS_OBJECTS:
-                yield name
+                yield name, value

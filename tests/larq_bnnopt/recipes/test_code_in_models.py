@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import io
 import json
 import os
 import pathlib
@@ -15,6 +16,7 @@ import larq as lq
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.trackable import resource
 
 import zoo_extensions as zx
 from larq_bnnopt import datasets, recipes
@@ -25,6 +27,9 @@ from larq_bnnopt.recipes.losses import Crossentropy
 
 L = tf.keras.layers
 MARKER = "BNNOPT_TEST_MARKER"
+KERAS = tf.keras.Model.__module__.split(".")[0]
+# Modules that stand beside a file, the second as Keras of a newer TensorFlow is called.
+FOREIGN = ("foreign", "tf_keras") if KERAS == "keras" else ("foreign",)
 
 
 @pytest.fixture
@@ -32,16 +37,19 @@ def marker(tmp_path, monkeypatch):
     """A file that is there once a payload has run."""
     path = tmp_path / "marker"
     monkeypatch.setenv(MARKER, str(path))
-    (tmp_path / "foreign.py").write_text(
+    code = (
         "import os, pathlib, tensorflow as tf\n"
         f"pathlib.Path(os.environ[{MARKER!r}]).touch()\n"
         "class Foreign(tf.keras.layers.Layer): pass\n"
         "class Spec: pass\n"
         "def function(x): return x\n"
     )
+    for name in FOREIGN:
+        (tmp_path / f"{name}.py").write_text(code)
     monkeypatch.syspath_prepend(str(tmp_path))
     yield path
-    sys.modules.pop("foreign", None)
+    for name in FOREIGN:
+        sys.modules.pop(name, None)
 
 
 def payload(x, *others):
@@ -244,8 +252,137 @@ def function(name, module):
     }
 
 
+class Pickled:
+    def __reduce__(self):
+        return pathlib.Path.touch, (pathlib.Path(os.environ[MARKER]),)
+
+
+def pickled(folder):
+    """A .keras file whose weights are a pickle."""
+    path, weights = dense(folder), io.BytesIO()
+    np.savez(weights, __root__=np.array([Pickled()], dtype=object))
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    del files["model.weights.h5"]
+    files["model.weights.npz"] = weights.getvalue()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def whole(config):
+    """A .keras file that is one object, no model."""
+    return lambda folder: rewritten(dense(folder), lambda _: config)
+
+
+def two_names(kind, registered="QuantDense", **config):
+    """An HDF5 file with a layer that is also called as a registered class is."""
+    layer = {"class_name": kind, "registered_name": registered}
+    return with_layer({**layer, "config": {"name": "evil", **config}}, "h5")
+
+
+def writing_by_another_name(folder):
+    image = tf.keras.Input((4,))
+    path = saved(tf.keras.Model(image, tf.nn.relu(image)), folder / "m.h5")
+
+    def change(config):
+        layer = config["config"]["layers"][-1]
+        layer["registered_name"] = "QuantDense"
+        layer["config"] |= {"name": "evil", "function": "io.write_file"}
+        content = ["_CONSTANT_VALUE", -1, os.environ[MARKER], {"contents": "x"}]
+        layer["inbound_nodes"] = [content]
+
+    return reworded(path, change)
+
+
+class Writer(resource.TrackableResource):
+    """What a SavedModel makes when it is loaded: it writes a file."""
+
+    def _create_resource(self):
+        return tf.raw_ops.VarHandleOp(dtype=tf.float32, shape=[])
+
+    def _initialize(self):
+        tf.io.write_file(os.environ[MARKER], "x")
+
+
+def reloaded(folder):
+    """A description of Keras's layer around a SavedModel."""
+    module = tf.Module()
+    module.writer = Writer()
+    _ = module.writer.resource_handle
+    module.serve = tf.function(tf.identity, [tf.TensorSpec((None, 4))])
+    tf.saved_model.save(module, str(folder / "saved"))
+    return {
+        "class_name": "ReloadedLayer",
+        "module": f"{KERAS}.src.export.export_lib",
+        "registered_name": None,
+        "config": {"name": "evil", "filepath": str(folder / "saved")}
+        | {"call_endpoint": "serve"},
+    }
+
+
 # Each file, and a word of the line that refuses it.
 RUNS = {
+    "pickle for weights": (pickled, "'model.weights.npz', which Keras does not write"),
+    **{
+        f"{kind.split(',')[0]} of another module": (
+            whole({**foreign(kind, kind), "config": {"x": 1}}),
+            "of the module 'foreign'",
+        )
+        for kind in [
+            "TensorShape",
+            "TypeSpec",
+            "CompositeTensor",
+            "__tuple__",
+            "__ellipsis__",
+            *(text["class_name"] for text in code_in_models._TEXTS),
+        ]
+    },
+    "shape of another module as loss": (
+        with_loss(foreign("TensorShape", None)),
+        "'foreign'",
+    ),
+    "registered name in another module": (
+        whole(foreign("QuantDense", None)),
+        "the class 'QuantDense' of the module 'foreign'",
+    ),
+    "alias in another module": (
+        with_loss(foreign("ste_sign", None)),
+        "the class 'ste_sign' of the module 'foreign'",
+    ),
+    "Keras's name in another module": (
+        whole(foreign("Dense", None)),
+        "the class 'Dense' of the module 'foreign'",
+    ),
+    "function of Keras's name in another module": (
+        with_activation(
+            {**function("relu", "foreign"), "config": "relu"},
+        ),
+        "the function 'relu' of the module 'foreign'",
+    ),
+    "type of Keras's name in another module": (
+        with_loss(
+            {**foreign("__typespec__", None, spec_name="TensorSpec"), "config": []}
+        ),
+        "the type 'TensorSpec'",
+    ),
+    **{
+        f"Keras of a newer TensorFlow, {name}": (make, "'tf_keras'")
+        for name, make in {
+            "class": whole({**foreign("Dense", None), "module": "tf_keras"}),
+            "function": with_activation(function("relu", "tf_keras")),
+        }.items()
+        if KERAS == "keras"
+    },
+    "function under a registered class": (
+        writing_by_another_name,
+        "'evil' (TFOpLambda) is 'TFOpLambda' by its name and 'QuantDense'",
+    ),
+    "SavedModel as loss": (
+        lambda folder: with_loss(reloaded(folder))(folder),
+        "'evil' (ReloadedLayer)",
+    ),
     "lambda": (lambda_h5, "'evil' (Lambda) runs Python code"),
     "lambda in an old .keras": (renamed(lambda_h5, "m.keras"), "'evil' (Lambda)"),
     "lambda by another name": (renamed(lambda_h5, "m.model"), "'evil' (Lambda)"),
@@ -286,6 +423,81 @@ RUNS = {
     ),
 }
 LEADS = {
+    **{
+        f"member {name}": (archive_with(name), f"{name!r}, which Keras does not write")
+        for name in ["model.weights.npz", "x.pkl", "keras_metadata.pb", "assets.npz"]
+    },
+    "SavedModel in a layer": (
+        lambda folder: with_layer(reloaded(folder))(folder),
+        "'evil' (ReloadedLayer)",
+    ),
+    "SavedModel in HDF5": (
+        lambda folder: with_layer(reloaded(folder), "h5")(folder),
+        "'evil' (ReloadedLayer)",
+    ),
+    "path of a layer": (
+        with_layer({"class_name": "Dense", "config": {"filepath": "/etc/x"}}, "h5"),
+        "reads the file '/etc/x'",
+    ),
+    **{
+        f"no part of a model, {name}": (
+            with_loss(
+                {"class_name": name, "module": f"{KERAS}.src.{module}"}
+                | {"registered_name": None, "config": {}}
+            ),
+            f"the class '{name}'",
+        )
+        for name, module in {
+            "ModuleWrapper": "engine.functional",
+            "RestoredOptimizer": "optimizers.optimizer",
+            "Bias": "testing_infra.test_utils",
+        }.items()
+    },
+    "Lambda under a registered class": (
+        two_names("Lambda", function="open", function_type="function"),
+        "is 'Lambda' by its name and 'QuantDense'",
+    ),
+    "Lambda under a class of Keras": (
+        two_names("Lambda", "Custom>Adam", function="open", function_type="function"),
+        "is 'Lambda' by its name and 'Adam'",
+    ),
+    "method under a registered class": (
+        two_names("ClassMethod", cls_symbol="io.gfile.GFile", method_name="write"),
+        "is 'ClassMethod' by its name and 'QuantDense'",
+    ),
+    "operator under a registered function": (
+        two_names("TensorFlowOpLayer", "ste_sign", node_def='{"op": "ReadFile"}'),
+        "is 'TensorFlowOpLayer' by its name",
+    ),
+    "function for a class": (
+        with_layer(
+            {
+                "class_name": "deserialize_keras_object",
+                "registered_name": "QuantDense",
+                "config": {"name": "evil", "config": "x"},
+            }
+        ),
+        "is 'deserialize_keras_object' by its name",
+    ),
+    "second name of a function": (
+        with_activation(
+            {
+                **function("relu", f"{KERAS}.src.utils.generic_utils"),
+                "registered_name": "func_load",
+            }
+        ),
+        "the function 'relu' of the module",
+    ),
+    "function of a class": (
+        with_activation(function("Model.load_weights", f"{KERAS}.src.engine.training")),
+        "'Model.load_weights'",
+    ),
+    "list for a function": (with_activation(function(["open"], "io")), "['open']"),
+    "number for a module": (with_layer(foreign("Dense", None, module=7)), "'7'"),
+    "nothing for a module": (
+        with_layer(foreign("Dense", None, module=None)),
+        "'Dense'",
+    ),
     "shell": (with_activation(function("system", "os")), "'system' of the module 'os'"),
     "builtin": (with_activation(function("eval", "builtins")), "'eval'"),
     "builtin by way of Keras": (
@@ -426,7 +638,7 @@ def test_is_refused_in_one_line(name, tmp_path, marker):
     with pytest.raises(ValueError) as refused:
         recipes.load_model(path)
     assert word in str(refused.value) and "\n" not in str(refused.value)
-    assert not marker.exists() and "foreign" not in sys.modules
+    assert not marker.exists() and not set(FOREIGN) & set(sys.modules)
     if name != "folder":
         assert "safe_mode=False" in str(refused.value)
         assert "--trust" in str(refused.value)
@@ -564,7 +776,38 @@ class Own(tf.keras.layers.Layer):
         return x + 1
 
 
+@tf.keras.saving.register_keras_serializable("test_code_in_models", "Called")
+class CalledOtherwise(Own):
+    """A layer of the user's, under a name of its own."""
+
+
+@tf.keras.saving.register_keras_serializable("test_code_in_models")
+def own_loss(labels, outputs):
+    return tf.reduce_mean(tf.abs(labels - outputs), -1)
+
+
+@tf.keras.saving.register_keras_serializable("test_code_in_models")
+def own_penalty(weights):
+    return tf.reduce_sum(weights**2)
+
+
+@tf.keras.saving.register_keras_serializable("test_code_in_models")
+def own_activation(x):
+    return tf.nn.relu(x) * 2
+
+
+class Unregistered(tf.keras.losses.Loss):
+    """A loss of the user's that Keras finds in its module."""
+
+    def call(self, labels, outputs):
+        return own_loss(labels, outputs)
+
+
 ORDINARY = {
+    "registered otherwise": lambda: model_with(CalledOtherwise()),
+    "functions of a package": lambda: trained(
+        model_with(L.Dense(2)), "sgd", own_loss, [own_loss, "mae"]
+    ),
     "operators": operators,
     "wrappers": wrapped,
     "words": words,
@@ -595,6 +838,31 @@ def test_what_is_ordinary_loads(name, suffix, tmp_path):
         loaded = recipes.load_model(saved(model, tmp_path / f"m.{suffix}"))
     for one, other in zip(model.get_weights(), loaded.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_what_only_keras_files_hold_loads(tmp_path):
+    """HDF5 files lose the package of these functions, and the module of the class."""
+    own = L.Dense(2, own_activation, kernel_regularizer=own_penalty)
+    model = trained(model_with(own), "sgd", Unregistered())
+    loaded = recipes.load_model(saved(model, tmp_path / "m.keras"))
+    assert loaded.layers[0].activation is own_activation
+    if KERAS != "keras":  # Keras 2.15 leaves the name of the function there.
+        assert loaded.layers[0].kernel_regularizer is own_penalty
+    assert type(loaded.loss) is Unregistered
+
+
+def test_the_words_of_an_archive_load(tmp_path):
+    image = tf.keras.Input((1,), dtype="string")
+    words = L.StringLookup(output_mode="multi_hot")
+    words.adapt(["b", "a", "b"])
+    model = tf.keras.Model(image, L.Dense(2)(words(image)))
+    path = saved(model, tmp_path / "m.keras")
+    with zipfile.ZipFile(path) as archive:
+        assert any(name.startswith("assets/") for name in archive.namelist())
+    code_in_models.refuse_code(path)
+    if KERAS == "keras":  # That of Python 3.12 finds an end in the archive.
+        loaded = recipes.load_model(path)
+        assert loaded.layers[-2].get_vocabulary() == words.get_vocabulary()
 
 
 def test_custom_objects_are_trusted(tmp_path):
