@@ -9,13 +9,15 @@ from __future__ import annotations
 import argparse
 import os
 
-from larq_bnnopt.cli.parser import Parser, positive
+from larq_bnnopt.cli.parser import Parser, positive, within
 
 
 def add_arguments(parser: Parser) -> None:
     """Adds the options of the command."""
     parser.add_argument("--epochs", type=positive(int), default=12, help="default: 12")
-    parser.add_argument("--seed", type=int, default=0, help="default: 0")
+    parser.add_argument(
+        "--seed", type=within("seed", int), default=0, help="default: 0"
+    )
     parser.add_argument(
         "--runs", default="runs", metavar="FOLDER", help="where runs go; default: runs"
     )
