@@ -133,10 +133,8 @@ class FrozenModel:
         samples = len(next(iter(feeds.values())))
         if samples == 1 or not fetches:
             return False
-        together = dataclasses.replace(self, alone=None)
-        apart = dataclasses.replace(self, alone={})
-        with together.session() as run, apart.session() as run_each:
-            pairs = zip(run(feeds, fetches), run_each(feeds, fetches))
+        with dataclasses.replace(self, alone=None).session() as run:
+            pairs = zip(run(feeds, fetches), self._each(run, feeds, fetches))
             return any(_is_moved(*pair, samples) for pair in pairs)
 
     def _each(
