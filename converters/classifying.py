@@ -257,7 +257,7 @@ def _preprocessing(content: Mapping[str, Any], folder: pathlib.Path) -> Preproce
         raise ValueError(
             f"{folder} does not say how a photograph becomes its input: it was "
             "packaged without a converters.Preprocessing, or before there was one. "
-            "Package it anew (bnnopt package RUN FOLDER), or run its file with "
+            "Package it again (bnnopt package RUN FOLDER), or run its file with "
             "converters.Interpreter."
         )
     try:

@@ -39,7 +39,7 @@ def culprits(
     return tuple(
         f"{layer}{_kind(layers.get(layer))} has slopes for more than 4 axes, the batch "
         "among them, which PRELU does not take. Reshape what it takes to 4 axes, and "
-        "back behind it, or replace it by LeakyReLU."
+        "back after it, or replace it by LeakyReLU."
         for layer in dict.fromkeys(slopes)
     ) + tuple(
         f"{layer}{_kind(layers.get(layer))} computes with {', '.join(found)}, which "

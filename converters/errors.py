@@ -5,10 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from converters.reports import Report
+from typing import Any
 
 
 class ConversionError(Exception):
@@ -17,10 +14,11 @@ class ConversionError(Exception):
     The message names the layer or the figure at fault and what to do.
 
     Attributes:
-        report: What is known of the file that was not written, or `None`.
+        report: What is known of the file that was not written, a
+            `converters.Report`, or `None`.
     """
 
-    def __init__(self, message: str, report: Report | None = None):
+    def __init__(self, message: str, report: Any = None):
         super().__init__(message)
         self.report = report
 

@@ -25,7 +25,8 @@ class Evidence:
 
     Attributes:
         parity: Layer by layer, signs held equal; `None` where it was not made.
-        steps: Tensor by tensor of an int8 file, its steps held equal; likewise.
+        steps: Tensor by tensor of an int8 file, its steps held equal; `None`
+            where it was not made.
         output_difference: Largest difference of the outputs given equal signs, relative
             to the largest output; `None` where signs cannot be followed.
     """

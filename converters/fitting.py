@@ -12,7 +12,7 @@ from converters.errors import ConversionError
 from converters.model_arrays import Outputs, filled_up, input_names, output_names
 from converters.runtime import Interpreter, TensorInfo, TfliteFile
 
-# Sizes behind the axis of the batch; `None` stands for any.
+# Sizes after the axis of the batch; `None` stands for any.
 _Sizes = tuple[int | None, ...] | None
 
 

@@ -174,7 +174,7 @@ def _is_moved(together: np.ndarray, apart: np.ndarray, samples: int) -> bool:
     if apart.shape != together.shape:
         return True
     scale = np.sqrt(np.square(together, dtype=np.float64).mean())
-    # Rounding turns few signs, and moves few values behind them.
+    # Rounding turns few signs, and moves few values after them.
     far = np.abs(together.astype(np.float64) - apart) > _ROUNDING * scale
     return bool(far.mean() > _FEW_MOVED)
 
@@ -287,7 +287,7 @@ def _find_signs(
     """Finds larq's signs of what depends on the inputs."""
     import tensorflow as tf
 
-    # Read anew, it knows shapes that the traced one does not: behind functions.
+    # Read again, it knows shapes that the traced one does not: after functions.
     graph = tf.Graph()
     with graph.as_default():
         tf.graph_util.import_graph_def(graph_def, name="")

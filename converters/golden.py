@@ -197,7 +197,7 @@ def _arrays_of(
 def _unpacked(
     path: pathlib.Path, shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, np.ndarray]:
-    """Returns arrays of given shapes behind the samples; refuses others unread."""
+    """Returns arrays of given shapes after the samples; refuses others unread."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()

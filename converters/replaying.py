@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from converters.differences import largest_differences
+from converters.evidence import LARGEST_OUTPUT_DIFFERENCE
 from converters.given_signs import CutFile, differing
 from converters.golden import (
     GOLDEN,
@@ -31,7 +32,6 @@ from converters.golden import (
 )
 from converters.parity import LARGEST_TIE_SHARE, TIE, too_many_ties
 from converters.runtime import Interpreter
-from converters.verification import LARGEST_OUTPUT_DIFFERENCE
 
 _LINE = re.compile(r"([0-9a-f]{64}) [ *]([^/\\]+)")
 

@@ -11,7 +11,7 @@ from converters.runtime.contracts import Node, Shape
 def made(node: Node) -> Shape | None:
     """Returns the shape of an operator's first output, `None` where it is not known.
 
-    LiteRT computes shapes anew and takes no notice of those in the file, so that a few
+    LiteRT computes shapes again and takes no notice of those in the file, so that a few
     bytes of a file may ask for any amount of memory.
     """
     rule = _RULES.get(node.name)
