@@ -154,7 +154,7 @@ setup(
             for suffix in ("", ".*")
         ]
     ),
-    py_modules=["_larq_bnnopt_start", "_larq_bnnopt_hook"],
+    py_modules=["_larq_bnnopt_keras", "_larq_bnnopt_hook", "_larq_bnnopt_start"],
     package_data={
         "larq_bnnopt": ["py.typed"],
         "larq_bnnopt.datasets": ["data/*"],

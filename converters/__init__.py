@@ -8,7 +8,7 @@ import importlib
 import importlib.util
 from typing import TYPE_CHECKING, Any
 
-from _larq_bnnopt_start import use_keras_2
+from _larq_bnnopt_keras import use_keras_2
 
 # What runs files needs no Keras, and works beside any.
 _WITHOUT_KERAS = (

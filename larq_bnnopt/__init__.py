@@ -6,7 +6,7 @@
 import importlib
 from types import ModuleType
 
-from _larq_bnnopt_start import use_keras_2
+from _larq_bnnopt_keras import use_keras_2
 
 use_keras_2()
 

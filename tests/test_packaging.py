@@ -34,8 +34,9 @@ def test_nothing_else_is_installed():
         "larq_bnnopt",
         "zoo_extensions",
         "converters",
-        "_larq_bnnopt_start.py",
+        "_larq_bnnopt_keras.py",
         "_larq_bnnopt_hook.py",
+        "_larq_bnnopt_start.py",
         "larq_bnnopt.pth",
         "__pycache__",
         "..",
@@ -67,7 +68,7 @@ def sources(tmp_path_factory):
     ignored = shutil.ignore_patterns("*.so", "__pycache__", "data")
     for name in ("converters", "larq_bnnopt", "zoo_extensions"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
-    shutil.copy(ROOT / "_larq_bnnopt_start.py", folder)
+    shutil.copy(ROOT / "_larq_bnnopt_keras.py", folder)
     return folder
 
 

@@ -129,7 +129,7 @@ def test_a_process_without_larq_is_left_alone(started):
     """Keras stays what it is there, and nothing is imported for it."""
     program = """
 import os, sys
-assert not {"tensorflow", "_larq_bnnopt_start"} & set(sys.modules)
+assert not {"tensorflow", "_larq_bnnopt_keras"} & set(sys.modules)
 import json, larq_of_nobody_knows
 """
     run = started(program)

@@ -1,6 +1,6 @@
 """Binary networks of recent papers, defined as larq-zoo would define them."""
 
-from _larq_bnnopt_start import use_keras_2
+from _larq_bnnopt_keras import use_keras_2
 
 use_keras_2()
 

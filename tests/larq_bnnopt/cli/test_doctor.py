@@ -31,9 +31,14 @@ def bare_environment(folder, *distributions):
     """A virtual environment with this project and empty distributions alone."""
     venv.create(folder, symlinks=True)
     (site,) = folder.glob("lib/python*/site-packages")
-    for name in ("larq_bnnopt", "zoo_extensions", "converters"):
+    for name in (
+        "larq_bnnopt",
+        "zoo_extensions",
+        "converters",
+        "_larq_bnnopt_keras.py",
+        "_larq_bnnopt_start.py",
+    ):
         (site / name).symlink_to(SITE / name)
-    (site / "_larq_bnnopt_start.py").symlink_to(SITE / "_larq_bnnopt_start.py")
     for name, version in distributions:
         info = site / f"{name}-{version}.dist-info"
         info.mkdir()
