@@ -31,7 +31,7 @@ import tensorflow as tf
 
 import larq_bnnopt.cli
 from larq_bnnopt import datasets, recipes
-from larq_bnnopt.datasets import loading
+from larq_bnnopt.datasets import embedded
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [
@@ -112,13 +112,13 @@ def stories():
 @contextlib.contextmanager
 def every_fourth_image():
     """A quarter of the training images of the sample: programs take seconds then."""
-    whole = loading._in_memory
+    whole = embedded.in_memory
 
     def every_fourth(train, *others):
         return whole(tuple(array[::4] for array in train), *others)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loading, "_in_memory", every_fourth)
+        patch.setattr(embedded, "in_memory", every_fourth)
         patch.setenv("COLUMNS", "100")
         yield
 

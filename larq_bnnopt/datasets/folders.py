@@ -1,4 +1,4 @@
-"""One's own images: a folder with a folder for each class."""
+"""Data sets of image files: a folder with a folder for each class."""
 
 from __future__ import annotations
 
@@ -8,11 +8,24 @@ import itertools
 import os
 import pathlib
 import stat
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import NoReturn
 
 import numpy as np
+import tensorflow as tf
 
+from larq_bnnopt.datasets import checking
+from larq_bnnopt.datasets.checking import Progress
+from larq_bnnopt.datasets.dataset import ImageShape, Source
+from larq_bnnopt.datasets.pipelines import (
+    SAMPLES,
+    center_cropped,
+    cropped,
+    crops_for,
+    digest_of,
+    reader,
+)
 from larq_bnnopt.texts import printable
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
@@ -108,6 +121,69 @@ def image_files(folder: pathlib.Path) -> ImageFiles:
             f"{folder} has a class whose name has a line break. Rename it."
         )
     return ImageFiles(shown, *_listed(names, train), *_listed(names, held))
+
+
+def from_folder(name: str, image_shape: ImageShape | None, augment: bool) -> Source:
+    """Returns the source of a folder of images.
+
+    Args:
+        name: The folder, as for `image_files`.
+        image_shape: What the images become, as for `load`.
+        augment: Whether to crop training images at random.
+    """
+    files = image_files(pathlib.Path(name))
+    crops = crops_for(image_shape, len(files.train_paths))
+    labels = tf.constant(files.train_labels)
+    read = reader(files.train_paths)
+
+    def shuffled(seeds: tf.Tensor, batch_size: int) -> tf.data.Dataset:
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(len(files.train_paths), dtype=tf.int64), seeds
+        )
+        examples = tf.data.Dataset.from_tensor_slices(order).map(
+            lambda index: (read(index), labels[index]),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+        return cropped(examples, crops, seeds, augment).batch(batch_size)
+
+    test = tf.data.Dataset.from_tensor_slices(
+        (list(map(os.fsencode, files.test_paths)), files.test_labels)
+    )
+
+    def check(progress: Progress | None, again: bool) -> None:
+        paths = (*files.train_paths, *files.test_paths)
+        _warn_of_unused(pathlib.Path(name))
+        checking.check_files(name, paths, crops.channels, progress, again)
+
+    return Source(
+        input_shape=(*crops.size, crops.channels),
+        class_names=files.class_names,
+        train_size=len(files.train_paths),
+        test_size=len(files.test_paths),
+        test=center_cropped(
+            test.map(lambda path, label: (tf.io.read_file(path), label)),
+            crops,
+            len(files.test_paths),
+        ),
+        shuffled=shuffled,
+        fingerprint=lambda: digest_of(name, (*files.train_paths, *files.test_paths)),
+        is_cropped=True,
+        check=check,
+        samples=lambda: [
+            pathlib.Path(path).read_bytes()
+            for path in files.train_paths[:: -(-len(files.train_paths) // SAMPLES)]
+        ],
+    )
+
+
+def _warn_of_unused(folder: pathlib.Path) -> None:
+    unused = unused_images(folder)
+    if unused:
+        warnings.warn(
+            f"{len(unused):,} images of {folder} are not used, such as {unused[0]}: "
+            "they lie in no folder of a class, or are no JPEG, PNG, GIF or BMP.",
+            stacklevel=5,
+        )
 
 
 def unused_images(folder: pathlib.Path) -> list[pathlib.Path]:

@@ -1,4 +1,4 @@
-"""One's own images in TFRecord files, as large sets are kept."""
+"""Data sets of images in TFRecord files."""
 
 from __future__ import annotations
 
@@ -15,8 +15,19 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from larq_bnnopt.datasets.checking import Entry, check_files, image_problem
+from larq_bnnopt.datasets import checking
+from larq_bnnopt.datasets.checking import Entry, Progress, check_files, image_problem
+from larq_bnnopt.datasets.dataset import ImageShape, Source
 from larq_bnnopt.datasets.folders import image_files
+from larq_bnnopt.datasets.pipelines import (
+    ENCODED_WINDOW,
+    SAMPLES,
+    center_cropped,
+    cropped,
+    crops_for,
+    digest_of,
+    shuffled_in_windows,
+)
 
 IMAGE, LABEL = "image/encoded", "image/class/label"
 _LABELS = "labels.txt"
@@ -94,6 +105,56 @@ def record_files(folder: pathlib.Path) -> RecordFiles:
         sizes[True],
         tuple(map(str, found[False])),
         sizes[False],
+    )
+
+
+def from_records(name: str, image_shape: ImageShape | None, augment: bool) -> Source:
+    """Returns the source of a folder of TFRecord files.
+
+    Args:
+        name: The folder, as for `record_files`.
+        image_shape: What the images become, as for `load`.
+        augment: Whether to crop training images at random.
+    """
+    files = record_files(pathlib.Path(name))
+    crops = crops_for(image_shape, files.train_size)
+    classes = len(files.class_names)
+
+    def shuffled(seeds: tf.Tensor, batch_size: int) -> tf.data.Dataset:
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(len(files.train_files), dtype=tf.int64), seeds
+        )
+        examples = examples_of(files.train_files, order, classes)
+        examples = shuffled_in_windows(examples, seeds, ENCODED_WINDOW)
+        return cropped(examples, crops, seeds, augment).batch(batch_size)
+
+    def check(progress: Progress | None, again: bool) -> None:
+        paths = (*files.train_files, *files.test_files)
+        entries = entries_of(paths, classes, crops.channels)
+        total = files.train_size + files.test_size
+        look = functools.partial(checking.check, name, entries, total, progress)
+        salt = f"{crops.channels} {classes}"
+        look() if again else checking.once(paths, salt, look)
+
+    order = tf.range(len(files.test_files), dtype=tf.int64)
+    return Source(
+        input_shape=(*crops.size, crops.channels),
+        class_names=files.class_names,
+        train_size=files.train_size,
+        test_size=files.test_size,
+        test=center_cropped(
+            examples_of(files.test_files, order, classes), crops, files.test_size
+        ),
+        shuffled=shuffled,
+        fingerprint=lambda: digest_of(name, (*files.train_files, *files.test_files)),
+        is_cropped=True,
+        check=check,
+        samples=lambda: [
+            image.numpy()
+            for image, _ in examples_of(
+                files.train_files[:1], tf.range(1), classes
+            ).take(SAMPLES)
+        ],
     )
 
 

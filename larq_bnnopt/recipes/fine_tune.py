@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from larq_bnnopt import datasets
-from larq_bnnopt.datasets.loading import ImageShape
+from larq_bnnopt.datasets import ImageShape
 from larq_bnnopt.recipes.fields import settle
 from larq_bnnopt.recipes.fitting import image_shape_of
 from larq_bnnopt.recipes.hardening import require_signs

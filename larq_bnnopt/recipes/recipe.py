@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from larq_bnnopt import datasets, field_ranges, schedules
 from larq_bnnopt.callbacks import binary_kernels
-from larq_bnnopt.datasets.loading import ImageShape
+from larq_bnnopt.datasets import ImageShape
 from larq_bnnopt.optimizers import CaseOptimizer, Diode, GradientFilter, memory
 from larq_bnnopt.recipes.fields import settle
 from larq_bnnopt.recipes.fitting import image_shape_of

@@ -15,7 +15,7 @@ import tensorflow as tf
 import converters
 from converters import Classifier, Preprocessing
 from converters.preprocessing import by_pillow, by_tensorflow
-from larq_bnnopt.datasets.photographs import MIDDLE, Photographs
+from larq_bnnopt.datasets.crops import CENTER, Crops
 
 
 def photograph(height, width, channels=3, seed=0):
@@ -41,9 +41,9 @@ SIZES = [(1, 1), (2, 3), (9, 400), (400, 9), (32, 48), (37, 55), (55, 83), (301,
 @pytest.mark.parametrize("channels", [1, 3])
 def test_it_is_what_the_data_sets_do(height, width, channels):
     content = encoded(photograph(height, width, channels))
-    test = Photographs((32, 48), channels).for_test
+    test = Crops((32, 48), channels).center
     (expected,) = tf.data.Dataset.from_tensors(content).map(test)
-    ours = Preprocessing((32, 48), channels, MIDDLE)(by_pillow(content, channels))
+    ours = Preprocessing((32, 48), channels, CENTER)(by_pillow(content, channels))
     assert ours.shape == (32, 48, channels) and ours.dtype == np.float32
     np.testing.assert_allclose(ours, expected / 127.5 - 1, rtol=0, atol=3e-5)
 
@@ -51,11 +51,11 @@ def test_it_is_what_the_data_sets_do(height, width, channels):
 def test_the_middle_is_the_same_to_the_pixel_at_every_size():
     sides = [*range(1, 120), 223, 224, 225, 255, 256, 257, 511, 512, 1023, 4000]
     for aim in ((224, 224), (28, 28), (96, 128)):
-        ours = Preprocessing(aim, 3, MIDDLE)
+        ours = Preprocessing(aim, 3, CENTER)
         shapes = np.array([(a, b) for a in sides for b in (a, 7, 224, 256, 640)])
         given = tf.cast(shapes, tf.float32)
         share = tf.reduce_min(given / tf.constant(aim, tf.float32), axis=1)
-        extents = tf.cast(MIDDLE * share[:, None] * aim, tf.int32)
+        extents = tf.cast(CENTER * share[:, None] * aim, tf.int32)
         expected = np.maximum(extents.numpy(), 1)
         for shape, (rows, columns) in zip(shapes.tolist(), expected):
             part = ours._middle((*shape, 3))
@@ -220,7 +220,7 @@ def packaged(trained, tmp_path_factory):
         inputs=images[:8],
         model=model,
         class_names=[f"class {index}" for index in range(10)],
-        preprocessing=Preprocessing((28, 28), 1, MIDDLE),
+        preprocessing=Preprocessing((28, 28), 1, CENTER),
     )
     return folder
 
@@ -228,7 +228,7 @@ def packaged(trained, tmp_path_factory):
 def test_a_package_predicts_what_the_run_would(packaged, trained, tmp_path):
     model, *_ = trained
     classifier = Classifier.of_package(packaged)
-    test = Photographs((28, 28), 1).for_test
+    test = Crops((28, 28), 1).center
     for index, kind in enumerate(["PNG", "JPEG"] * 6):
         content = encoded(photograph(20 + 9 * index, 90, 3, seed=index), kind)
         path = tmp_path / f"{index}.{kind.lower()}"

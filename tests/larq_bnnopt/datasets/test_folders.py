@@ -1,12 +1,12 @@
-"""One's own images: which are found, and what becomes of each."""
+"""Folders of images: which images are found, and how each is cropped."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from larq_bnnopt import datasets
+from larq_bnnopt.datasets.crops import Crops
 from larq_bnnopt.datasets.folders import image_files
-from larq_bnnopt.datasets.photographs import Photographs
 
 
 def write(path, image):
@@ -73,7 +73,7 @@ def test_what_is_missing_is_named(tmp_path):
         image_files(tmp_path)
 
 
-def test_the_order_and_the_parts_are_functions_of_seed_and_epoch(photographs):
+def test_order_and_crops_are_functions_of_seed_and_epoch(photographs):
     options = {"batch_size": 16, "image_shape": (24, 32, 3)}
     data = datasets.load(str(photographs), seed=1, **options)
     assert data.input_shape == (24, 32, 3) and data.num_classes == 3
@@ -94,7 +94,7 @@ def test_the_order_and_the_parts_are_functions_of_seed_and_epoch(photographs):
         assert order == sorted(order)
 
 
-def test_without_augmentation_training_images_are_the_middle(photographs):
+def test_without_augmentation_training_images_are_center_crops(photographs):
     data = datasets.load(
         str(photographs), augment=False, image_shape=(16, 16, 3), batch_size=8
     )
@@ -105,26 +105,24 @@ def test_without_augmentation_training_images_are_the_middle(photographs):
     assert sorted(one.sum(axis=(1, 2, 3))) == sorted(other.sum(axis=(1, 2, 3)))
 
 
-def test_the_middle_of_a_photograph_is_the_part_of_its_shape():
+def test_a_center_crop_has_the_shape_of_the_result():
     image = np.zeros((80, 200, 3), np.uint8)
     # The largest square is 80 pixels wide; 7/8 of it are 70.
     image[5:75, 65:135] = 200
     encoded = tf.io.encode_png(image)
-    test = Photographs((35, 35)).for_test(encoded).numpy()
+    test = Crops((35, 35)).center(encoded).numpy()
     np.testing.assert_allclose(test, 200, atol=1)
-    assert Photographs((35, 35), channels=1).for_test(encoded).shape == (35, 35, 1)
+    assert Crops((35, 35), channels=1).center(encoded).shape == (35, 35, 1)
 
 
-def test_training_parts_have_the_areas_that_are_asked_for():
+def test_random_crops_have_the_areas_that_are_asked_for():
     height = width = 100
     rows, columns = np.mgrid[:height, :width]
     image = np.stack([rows, columns, rows * 0], axis=-1).astype(np.uint8)
     encoded = tf.io.encode_png(image)
     areas, corners = [], set()
     for number in range(60):
-        part = Photographs((50, 50), least_area=0.3).for_training(
-            encoded, tf.constant([0, number])
-        )
+        part = Crops((50, 50), min_area=0.3).random(encoded, tf.constant([0, number]))
         part = part.numpy()
         tall, wide = (np.ptp(part[..., axis]) + 2 for axis in (0, 1))
         areas.append(tall * wide / 1e4)
@@ -133,10 +131,10 @@ def test_training_parts_have_the_areas_that_are_asked_for():
     assert len(corners) > 10
 
 
-def test_colours_change_within_the_jitter():
+def test_colors_change_within_the_color_jitter():
     encoded = tf.io.encode_png(np.full((8, 8, 3), 100, np.uint8))
     means = [
-        float(tf.reduce_mean(Photographs((8, 8), jitter=0.4).for_training(
+        float(tf.reduce_mean(Crops((8, 8), color_jitter=0.4).random(
             encoded, tf.constant([0, number])
         )))
         for number in range(50)

@@ -162,7 +162,7 @@ class TinyStripes(tfds.core.GeneratorBasedBuilder):
 @pytest.mark.parametrize("in_memory", [True, False])
 def test_data_of_tfds_repeats_exactly(in_memory, tmp_path, monkeypatch):
     if not in_memory:
-        monkeypatch.setattr("larq_bnnopt.datasets.loading._LARGEST_IN_MEMORY", 0)
+        monkeypatch.setattr("larq_bnnopt.datasets.tfds.LARGEST_IN_MEMORY", 0)
 
     def load():
         return datasets.load("tiny_stripes", batch_size=10, seed=3, data_dir=tmp_path)

@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 
 from larq_bnnopt import datasets
-from larq_bnnopt.datasets import loading, photographs
+from larq_bnnopt.datasets import pipelines
+from larq_bnnopt.datasets.crops import Crops
 from larq_bnnopt.datasets.folders import image_files
 from larq_bnnopt.datasets.records import count_records, record_files, write_records
 
@@ -53,19 +54,19 @@ def test_they_hold_the_images_of_the_folder(folder, records):
     assert shades[0] == shades[1] and len(shades[0]) == files.train_size
 
 
-def test_they_are_changed_as_the_folder_is(folder, records, monkeypatch):
+def test_records_are_cropped_as_the_folder_is(folder, records, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        loading,
-        "Photographs",
+        pipelines,
+        "Crops",
         lambda size, channels, **changes: (
-            seen.append(changes) or photographs.Photographs(size, channels, **changes)
+            seen.append(changes) or Crops(size, channels, **changes)
         ),
     )
     for place in (folder, records):
         datasets.load(str(place), image_shape=(9, 12, 3), batch_size=8)
-    small, large = loading._SMALL_SET, loading._LARGE_SET
-    monkeypatch.setattr(loading, "_LARGE", 10)
+    small, large = pipelines.SMALL_SET, pipelines.LARGE_SET
+    monkeypatch.setattr(pipelines, "_LARGE", 10)
     datasets.load(str(records), image_shape=(9, 12, 3), batch_size=8)
     assert seen == [small, small, large]
 

@@ -1,4 +1,7 @@
-"""Photographs of any size: decoding, crops and colours, as functions of a seed."""
+"""Random resized crops and center crops of encoded images of any size.
+
+Crops and color jitter are functions of a seed.
+"""
 
 from __future__ import annotations
 
@@ -8,33 +11,30 @@ import tensorflow as tf
 
 from larq_bnnopt.datasets.checking import decoded
 
-# The part of a test image that is looked at, as in most papers: 224 of 256 pixels.
-MIDDLE = 224 / 256
+# The side of the center crop of a test image, as in most papers: 224 of 256 pixels.
+CENTER = 224 / 256
 
 
 @dataclasses.dataclass(frozen=True)
-class Photographs:
-    """Turns encoded images into arrays of one size.
-
-    For training a part of the image, of random area and shape, is resized to the whole;
-    for a test the middle of it.
+class Crops:
+    """Decodes images and crops them to one size: at random, or their center.
 
     Attributes:
         size: `(height, width)` of the result.
         channels: 1 or 3.
-        least_area: The least share of an image that a training crop keeps, in (0, 1].
+        min_area: The least share of an image that a random crop keeps, in (0, 1].
             Defaults to `0.08`, as for ImageNet; small data sets want more.
-        jitter: How far brightness, contrast and saturation may go, as a share. Defaults
-            to `0.0`, not at all.
+        color_jitter: How far brightness, contrast and saturation may change, as a
+            share. Defaults to `0.0`, not at all.
     """
 
     size: tuple[int, int]
     channels: int = 3
-    least_area: float = 0.08
-    jitter: float = 0.0
+    min_area: float = 0.08
+    color_jitter: float = 0.0
 
-    def for_training(self, encoded: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Returns a random crop of an image.
+    def random(self, encoded: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Returns a random resized crop of an image, with color jitter.
 
         Args:
             encoded: The content of a JPEG, PNG, GIF or BMP file.
@@ -52,28 +52,28 @@ class Photographs:
             tf.zeros((1, 0, 4)),
             crop_seed,
             aspect_ratio_range=(3 / 4, 4 / 3),
-            area_range=(self.least_area, 1.0),
+            area_range=(self.min_area, 1.0),
             use_image_if_no_bounding_boxes=True,
         )
         image = self._resized(tf.slice(image, start, extent))
-        if self.jitter:
+        if self.color_jitter:
             image = self._jittered(image, seeds)
         return image
 
-    def for_test(self, encoded: tf.Tensor) -> tf.Tensor:
-        """Returns the middle of an image.
+    def center(self, encoded: tf.Tensor) -> tf.Tensor:
+        """Returns the resized center crop of an image.
 
         Args:
-            encoded: As for `for_training`.
+            encoded: As for `random`.
 
         Returns:
-            As of `for_training`.
+            As for `random`.
         """
         image = self._decoded(encoded)
         shape = tf.cast(tf.shape(image)[:2], tf.float32)
         aim = tf.constant(self.size, tf.float32)
-        # The largest part with the shape of the result, and 7/8 of it.
-        extent = tf.cast(MIDDLE * tf.reduce_min(shape / aim) * aim, tf.int32)
+        # 7/8 of the largest crop with the aspect ratio of the result.
+        extent = tf.cast(CENTER * tf.reduce_min(shape / aim) * aim, tf.int32)
         extent = tf.maximum(extent, 1)
         start = (tf.shape(image)[:2] - extent) // 2
         image = tf.slice(
@@ -89,7 +89,7 @@ class Photographs:
         return tf.ensure_shape(image, (*self.size, self.channels))
 
     def _jittered(self, image: tf.Tensor, seeds: list[tf.Tensor]) -> tf.Tensor:
-        low, high = 1 - self.jitter, 1 + self.jitter
+        low, high = 1 - self.color_jitter, 1 + self.color_jitter
         factors = [tf.random.stateless_uniform((), seed, low, high) for seed in seeds]
         image *= factors[0]
         mean = tf.reduce_mean(image)
