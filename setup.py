@@ -128,10 +128,10 @@ def requirements(lines: list[str], where: str) -> list[str]:
 
 def version() -> str:
     """Reads the version without importing the package."""
-    source = (HERE / "larq_bnnopt" / "__init__.py").read_text(encoding="utf-8")
+    source = (HERE / "larq_bnnopt" / "_version.py").read_text(encoding="utf-8")
     match = re.search(r'^__version__ = "(.+)"$', source, re.MULTILINE)
     if match is None:
-        raise RuntimeError("larq_bnnopt/__init__.py states no __version__.")
+        raise RuntimeError("larq_bnnopt/_version.py states no __version__.")
     return match[1]
 
 

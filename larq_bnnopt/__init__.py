@@ -7,10 +7,9 @@ import importlib
 from types import ModuleType
 
 from _larq_bnnopt_keras import use_keras_2
+from larq_bnnopt._version import __version__ as __version__
 
 use_keras_2()
-
-__version__ = "0.1.0"
 
 _SUBPACKAGES = (
     "callbacks",

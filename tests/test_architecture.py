@@ -1,16 +1,20 @@
-"""The arrows of docs/architecture.md: who may import whom."""
+"""The arrows of docs/architecture.md: who may import whom, and no circles."""
 
-import ast
+import itertools
 import pathlib
 
 import pytest
 
-import converters
 import larq_bnnopt
-import zoo_extensions
 
-OURS = {"larq_bnnopt", "zoo_extensions", "converters"}
-# Folder -> what of ours it may import, itself aside.
+from .arrows import c_arrows, find_circle, python_arrows
+
+SITE = pathlib.Path(larq_bnnopt.__file__).parent.parent
+SOURCES = pathlib.Path(__file__).parents[1] / "converters" / "runtime" / "src"
+PACKAGES = ("larq_bnnopt", "zoo_extensions", "converters")
+BESIDE = ("_larq_bnnopt_keras", "_larq_bnnopt_hook", "_larq_bnnopt_start")
+
+# Folder -> what of ours it may import, itself and the choice of Keras aside.
 ALLOWED = {
     "larq_bnnopt/optimizers": set(),
     "larq_bnnopt/callbacks": {"larq_bnnopt.texts", "larq_bnnopt.writing"},
@@ -27,6 +31,7 @@ ALLOWED = {
         "zoo_extensions",
     },
     "larq_bnnopt/cli": {
+        "larq_bnnopt._version",
         "larq_bnnopt.recipes",
         "larq_bnnopt.datasets",
         "larq_bnnopt.field_ranges",
@@ -42,41 +47,150 @@ ALLOWED = {
 }
 
 
-def imported(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            if node.module == "larq_bnnopt":
-                yield from (f"larq_bnnopt.{alias.name}" for alias in node.names)
-            else:
-                yield node.module
+@pytest.fixture(scope="module")
+def arrows():
+    return python_arrows(SITE, *PACKAGES, *BESIDE)
+
+
+def is_within(name, package):
+    return f"{name}.".startswith(f"{package}.")
 
 
 @pytest.mark.parametrize("folder", ALLOWED)
-def test_arrows(folder):
-    site = pathlib.Path(larq_bnnopt.__file__).parent.parent
+def test_a_folder_imports_what_it_may(folder, arrows):
     own = folder.replace("/", ".")
-    files = list((site / folder).rglob("*.py"))
-    assert files
-    for path in files:
-        for name in imported(path):
-            if name.split(".")[0] not in OURS or name == "larq_bnnopt.__version__":
-                continue
-            allowed = {own, *ALLOWED[folder]}
-            assert any(name == a or name.startswith(f"{a}.") for a in allowed), (
-                f"{path.relative_to(site)} imports {name}"
-            )
+    allowed = {own, "_larq_bnnopt_keras", *ALLOWED[folder]}
+    inside = [name for name in arrows if is_within(name, own)]
+    assert inside
+    for name in inside:
+        for end in arrows[name]:
+            assert any(is_within(end, one) for one in allowed), f"{name} -> {end}"
 
 
-def test_every_package_has_arrows():
-    site = pathlib.Path(larq_bnnopt.__file__).parent.parent
-    for package in (converters, larq_bnnopt, zoo_extensions):
-        folder = pathlib.Path(package.__file__).parent
-        for inner in folder.rglob("__init__.py"):
-            name = inner.parent.relative_to(site).as_posix()
-            parents = [
-                name,
-                *(p.as_posix() for p in inner.parent.relative_to(site).parents),
-            ]
-            assert name == "larq_bnnopt" or ALLOWED.keys() & set(parents), name
+def test_every_package_is_in_the_table():
+    for inner in SITE.glob("*/**/__init__.py"):
+        folder = inner.parent.relative_to(SITE).as_posix()
+        if folder.split("/")[0] in PACKAGES and folder != "larq_bnnopt":
+            assert any(f"{folder}/".startswith(f"{known}/") for known in ALLOWED)
+
+
+def test_no_circle_of_imports(arrows):
+    assert len(arrows) > 150
+    assert find_circle(arrows) == []
+
+
+def test_no_circle_of_calls_between_c_files():
+    arrows = c_arrows(SOURCES)
+    assert "kernels_portable.c" in arrows["kernels_avx2.c"]
+    assert {"signs.c", "convolution.c", "threads.c"} <= arrows["delegate.c"]
+    assert find_circle(arrows) == []
+
+
+# The reader of arrows, on small trees.
+
+
+def planted(folder, files):
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+PYTHON = {
+    "house/__init__.py": '_HOMES = {"run": "roof"}\n',
+    "house/ground.py": "import os, numpy.linalg\n",
+    "house/inner/__init__.py": "from .deep import dig\n",
+    "house/inner/deep.py": "from house import ground\n",
+    "house/roof.py": "def run():\n    from house.inner import dig\n",
+    "command.py": "def main():\n    import house\n",
+}
+
+
+def test_arrows_of_python(tmp_path):
+    assert python_arrows(planted(tmp_path, PYTHON), "house", "command") == {
+        "house": {"house.roof"},
+        "house.ground": set(),
+        "house.inner": {"house.inner.deep"},
+        "house.inner.deep": {"house.ground"},
+        "house.roof": {"house.inner"},
+        "command": {"house"},
+    }
+
+
+@pytest.mark.parametrize(
+    "planted_import",
+    [
+        "import house.roof",
+        "from house.roof import run",
+        "from house import roof",
+        "from . import roof",
+        "from .roof import run",
+        "from house import run",  # by the lazy table
+        "def late():\n    from house import roof",
+        "class Late:\n    def one(self):\n        import house.roof as top",
+        "import typing\n\nif typing.TYPE_CHECKING:\n    from house import roof",
+        "import importlib\nroof = importlib.import_module('house.roof')",
+        "from command import main",
+    ],
+)
+def test_a_planted_import_closes_a_circle(planted_import, tmp_path):
+    root = planted(tmp_path, {**PYTHON, "house/ground.py": planted_import})
+    circle = find_circle(python_arrows(root, "house", "command"))
+    assert circle[0] == circle[-1] and "house.ground" in circle
+    arrows = python_arrows(root, "house", "command")
+    for start, end in itertools.pairwise(circle):
+        assert end in arrows[start]
+
+
+C = {
+    "ground.h": "#ifndef GROUND_H\nint count(int bits);\nextern const int LARGEST;\n"
+    "typedef struct {\n  int roof;\n  int (*size)(int bits);\n} Sizes;\n#endif\n",
+    "ground.c": '#include "ground.h"\nstatic int inner(int x) { return x; }\n'
+    "const int LARGEST = 3;\n/* roof(1) */\n"
+    'int count(int bits) { return inner(bits) + (int)sizeof "roof(1);"; }\n',
+    "roof.h": '#include "ground.h"\n#define TWICE(x) (2 * count(x))\n',
+    "roof.c": '#include "roof.h"\nstatic int inner(int x) { return LARGEST; }\n'
+    "int roof(int bits) {\n  const Sizes s = {.roof = 1};\n"
+    "  return inner(s.roof) + TWICE(bits);\n}\n",
+}
+
+
+def test_arrows_of_c(tmp_path):
+    assert c_arrows(planted(tmp_path, C)) == {
+        "ground.h": set(),
+        "ground.c": {"ground.h"},
+        "roof.h": {"ground.h", "ground.c"},
+        "roof.c": {"roof.h", "ground.c"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("ground.c", "int other(void) { return roof(1); }\n"),
+        ("ground.c", "static int (*const call)(int) = roof;\n"),
+        ("ground.c", "#define CALL roof(1)\n"),
+        ("ground.h", '#include "roof.h"\n'),
+        ("ground.h", "static inline int other(void) {\n  return roof(1);\n}\n"),
+    ],
+)
+def test_a_planted_call_closes_a_circle(file, text, tmp_path):
+    root = planted(tmp_path, {**C, file: C[file] + text})
+    circle = find_circle(c_arrows(root))
+    assert circle[0] == circle[-1] and len(circle) > 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "static int roof(int x) { return x; }\nint other(void) { return roof(1); }\n",
+        "#define INLINE static inline\nINLINE int roof(int x) { return x; }\n"
+        "int other(void) { return roof(1); }\n",
+        "int other(const Sizes *s, Sizes t) { return s->roof + t.roof; }\n",
+        "int roof(int bits);\n",
+    ],
+)
+def test_a_name_of_ones_own_closes_none(text, tmp_path):
+    root = planted(tmp_path, {**C, "ground.c": C["ground.c"] + text})
+    assert find_circle(c_arrows(root)) == []

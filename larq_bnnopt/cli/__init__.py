@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 import converters
+from larq_bnnopt._version import __version__
 from larq_bnnopt.cli import (
     compare,
     convert,
@@ -95,8 +96,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> Parser:
-    from larq_bnnopt import __version__
-
     parser = Parser(
         prog="bnnopt",
         description="Train binary neural networks and turn them into device files.",
