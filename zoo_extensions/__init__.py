@@ -22,7 +22,7 @@ from zoo_extensions.bnext import (  # noqa: E402
     BNextSmall,
     BNextTiny,
 )
-from zoo_extensions.counting import OpCount, count_ops  # noqa: E402
+from zoo_extensions.counting import count_ops  # noqa: E402
 from zoo_extensions.figures import PublishedFigures, published  # noqa: E402
 from zoo_extensions.latent import to_latent_free  # noqa: E402
 from zoo_extensions.meliusnet import (  # noqa: E402
@@ -34,6 +34,7 @@ from zoo_extensions.meliusnet import (  # noqa: E402
     MeliusNetB,
     MeliusNetC,
 )
+from zoo_extensions.op_count import OpCount  # noqa: E402
 from zoo_extensions.quantizers import (  # noqa: E402
     TemperatureDecay,
     TemperatureSign,

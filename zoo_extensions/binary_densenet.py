@@ -7,8 +7,9 @@ import tensorflow as tf
 from larq_zoo.literature import densenet
 from zookeeper import Field, factory
 
-from zoo_extensions.binary_factory import ModelFunction, StemFactory, model_function
 from zoo_extensions.layers import ChannelShuffle
+from zoo_extensions.model_function import ModelFunction, model_function
+from zoo_extensions.stem_factory import StemFactory
 
 
 @factory

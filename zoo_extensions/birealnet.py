@@ -8,9 +8,9 @@ import tensorflow as tf
 from larq_zoo.literature import birealnet as larq_zoo_birealnet
 from zookeeper import Field, factory
 
-from zoo_extensions.binary_factory import ModelFunction, model_function
 from zoo_extensions.initializers import BernoulliSign
 from zoo_extensions.layers import HardTanh, PadShortcut
+from zoo_extensions.model_function import ModelFunction, model_function
 from zoo_extensions.residual_factory import ResidualFactory
 
 

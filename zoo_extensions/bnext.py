@@ -6,9 +6,10 @@ from typing import Optional
 import tensorflow as tf
 from zookeeper import Field, factory
 
-from zoo_extensions.binary_factory import BinaryFactory, ModelFunction, model_function
+from zoo_extensions.binary_factory import BinaryFactory
 from zoo_extensions.doubling_factory import DoublingFactory
 from zoo_extensions.layers import LearnedMix, Shift
+from zoo_extensions.model_function import ModelFunction, model_function
 from zoo_extensions.quantizers import TemperatureSign
 from zoo_extensions.residual_factory import ResidualFactory
 

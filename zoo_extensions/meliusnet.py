@@ -9,7 +9,7 @@ from larq_zoo.literature.meliusnet import MeliusNet22Factory
 from zookeeper import Field, factory
 
 from zoo_extensions.binary_densenet import BinaryDenseNetFactory
-from zoo_extensions.binary_factory import ModelFunction, model_function
+from zoo_extensions.model_function import ModelFunction, model_function
 
 
 @factory

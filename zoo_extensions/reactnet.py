@@ -7,9 +7,10 @@ import larq as lq
 import tensorflow as tf
 from zookeeper import Field, factory
 
-from zoo_extensions.binary_factory import BinaryFactory, ModelFunction, model_function
+from zoo_extensions.binary_factory import BinaryFactory
 from zoo_extensions.doubling_factory import DoublingFactory
 from zoo_extensions.layers import RPReLU, RSign
+from zoo_extensions.model_function import ModelFunction, model_function
 from zoo_extensions.residual_factory import ResidualFactory
 
 

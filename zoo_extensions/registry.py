@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import fnmatch
 from typing import Any
 
 import tensorflow as tf
@@ -17,8 +17,8 @@ from zoo_extensions import (
     resnet_e,
     tiny_residual,
 )
-from zoo_extensions.binary_factory import ModelFunction
-from zoo_extensions.figures import plain
+from zoo_extensions.model_function import ModelFunction
+from zoo_extensions.names import nearest, plain
 
 _FAMILIES = (
     tiny_residual,
@@ -39,14 +39,24 @@ _MODELS: dict[str, ModelFunction] = {
 }
 
 
-def list_models() -> list[str]:
+def list_models(pattern: str = "*") -> list[str]:
     """Returns the names that `create_model` knows, sorted.
 
+    Args:
+        pattern: A pattern of `fnmatch`, such as `"melius*"`; case does not matter.
+            Defaults to `"*"`, all names.
+
+    Returns:
+        The names that match the whole pattern. If none does, the list is empty, as in
+        timm.
+
     Example:
-        >>> "tiny_residual_bnn" in list_models()
-        True
+        >>> list_models("ReActNet_?")
+        ['reactnet_a', 'reactnet_b', 'reactnet_c']
+        >>> list_models("vgg*")
+        []
     """
-    return sorted(_MODELS)
+    return sorted(fnmatch.filter(_MODELS, pattern.lower()))
 
 
 def create_model(name: str, **kwargs: Any) -> tf.keras.Model:
@@ -69,7 +79,5 @@ def create_model(name: str, **kwargs: Any) -> tf.keras.Model:
     for known, function in _MODELS.items():
         if plain(name) == plain(known):
             return function(**kwargs)
-    near = [known for known in list_models() if name and name.lower() in known]
-    near = near or difflib.get_close_matches(name, _MODELS, cutoff=0.6)
-    hint = f"Nearest: {', '.join(near)}." if near else "`bnnopt models` shows all."
+    hint = nearest(name, list_models(), otherwise="`bnnopt models` shows all.")
     raise ValueError(f"No model {name!r}. {hint}")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 from zookeeper import Field
 
-from zoo_extensions.binary_factory import StemFactory
+from zoo_extensions.stem_factory import StemFactory
 
 
 class ResidualFactory(StemFactory):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 from zookeeper import Field, factory
 
-from zoo_extensions.binary_factory import ModelFunction, model_function
+from zoo_extensions.model_function import ModelFunction, model_function
 from zoo_extensions.residual_factory import ResidualFactory
 
 

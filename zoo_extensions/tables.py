@@ -9,14 +9,16 @@ from typing import Any
 
 import tensorflow as tf
 
-from zoo_extensions.counting import OpCount, count_ops
+from zoo_extensions.counting import count_ops
 from zoo_extensions.figures import (
     COUNTED,
     PUBLISHED,
     Comparison,
     PublishedFigures,
-    plain,
 )
+from zoo_extensions.markdown import markdown_table
+from zoo_extensions.names import plain
+from zoo_extensions.op_count import OpCount
 from zoo_extensions.registry import create_model, list_models
 
 _HEADING = (
@@ -40,12 +42,12 @@ For the default input, the last dense layer included.
 
 ## Published beside counted
 
-A figure stands alone where the count has its digits, by the rule of its table: with or
-without the last dense layer, the other operations of BNext as 8-bit ones, which are an
-eighth of an operation, sizes in 2^20 or 10^6 bytes, rounded or cut off. Where the count
-has others, they follow in brackets, and the remark says why. A `?` marks what was not
-compared: the network is not in this zoo, or the figure is one for several networks, or
-the size is one of 4-bit and 8-bit weights.
+A figure stands alone where counting gives its digits, rounded or truncated, by the
+rule of its table: with or without the last dense layer, the other operations of BNext
+as 8-bit ones (an eighth of an operation), sizes in 2^20 or 10^6 bytes. Where counting
+gives other digits, they follow in brackets, and the remark says why. A `?` marks
+figures that were not compared: the network is not in this zoo, the figure is one for
+several networks, or the size is one of 4-bit and 8-bit weights.
 
 {compared}
 """
@@ -103,8 +105,10 @@ class ModelTable:
 
     def markdown(self) -> str:
         """Returns the table as a page of Markdown."""
-        counted = _markdown(self.count_rows(), "|---|--:|--:|--:|--:|--:|--:|")
-        compared = _markdown(self.rows(), "|---|---|---|--:|--:|--:|--:|--:|--:|---|")
+        heading, *counts = self.count_rows()
+        counted = markdown_table(heading, counts, "lrrrrrr")
+        heading, *rows = self.rows()
+        compared = markdown_table(heading, rows, "lllrrrrrrl")
         return _PAGE.format(counted=counted, compared=compared)
 
     def as_dict(self) -> dict[str, Any]:
@@ -221,8 +225,3 @@ def _cell(row: PublishedFigures, figure: str, found: dict[str, Comparison]) -> s
     if found[figure].reproduced:
         return f"{text}{unit}"
     return f"{text}{unit} ({found[figure].counted})"
-
-
-def _markdown(rows: list[tuple[str, ...]], rule: str) -> str:
-    heading, *body = (f"| {' | '.join(row)} |" for row in rows)
-    return "\n".join([heading, rule, *body])

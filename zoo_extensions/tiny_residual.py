@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import tensorflow as tf
 from zookeeper import Field, factory
 
-from zoo_extensions.binary_factory import BinaryFactory, model_function
+from zoo_extensions.binary_factory import BinaryFactory
+from zoo_extensions.model_function import model_function
 
 
 @factory

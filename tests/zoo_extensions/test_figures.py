@@ -8,7 +8,8 @@ import tensorflow as tf
 
 import zoo_extensions as zx
 from zoo_extensions import figures
-from zoo_extensions.figures import PUBLISHED, Printed, plain
+from zoo_extensions.figures import PUBLISHED, ReportedValue
+from zoo_extensions.names import plain
 
 STEM_7X7 = (("stem", "conv7x7"),)
 # Networks of larq-zoo and Keras that the tables hold. They are counted whether or not
@@ -90,17 +91,17 @@ def test_rows_of_our_models(model, arguments):
 
 
 def test_digits():
-    bops = Printed("4.62", 1e9)
+    bops = ReportedValue("4.62", 1e9)
     assert bops.value == 4.62e9
     assert bops.agreement(4.6242e9) == bops.agreement(4.6150e9) == "rounded"
-    assert bops.agreement(4.6299e9) == "cut off"
+    assert bops.agreement(4.6299e9) == "truncated"
     assert bops.agreement(4.6301e9) is None
     assert bops.agreement(4.6149e9) is None
     # The last digit counts although it is a zero.
-    assert Printed("1.50", 1e8).agreement(1.52e8) is None
-    assert Printed("18.3", 1e9).digits(18.316e9) == "18.3"
-    assert Printed("10", 2**20).agreement(10.103 * 2**20) == "rounded"
-    assert Printed("~2.4", 1e8).value == 2.4e8
+    assert ReportedValue("1.50", 1e8).agreement(1.52e8) is None
+    assert ReportedValue("18.3", 1e9).digits(18.316e9) == "18.3"
+    assert ReportedValue("10", 2**20).agreement(10.103 * 2**20) == "rounded"
+    assert ReportedValue("~2.4", 1e8).value == 2.4e8
 
 
 def test_published():
@@ -113,7 +114,7 @@ def test_published():
     }
     with pytest.raises(ValueError, match=r"of 'meliusnet23'\. Nearest: meliusnet"):
         zx.published("meliusnet23")
-    with pytest.raises(ValueError, match="Nearest: abc_net18, "):
+    with pytest.raises(ValueError, match=r"of 'qqq'\. Known: abc_net18, "):
         zx.published("qqq")
 
 

@@ -372,6 +372,24 @@ def test_functions_are_documented():
         assert doctest.DocTestParser().get_examples(function.__doc__)
 
 
+def test_list_models():
+    names = zx.list_models()
+    assert len(names) == 26 and names == sorted(names)
+    assert zx.list_models("melius*") == zx.list_models("Melius*")
+    assert zx.list_models("melius*") == [
+        name for name in names if name.startswith("melius")
+    ]
+    assert zx.list_models("bnext[_]*") == [
+        "bnext_large",
+        "bnext_middle",
+        "bnext_small",
+        "bnext_tiny",
+    ]
+    assert zx.list_models("*20") == ["birealnet20"]
+    # The whole name is matched.
+    assert zx.list_models("melius") == zx.list_models("") == []
+
+
 def test_names():
     assert zx.create_model("TinyResidualBNN").name == "tiny_residual_bnn"
     with pytest.raises(ValueError, match=r"No model 'meliusnet23'\. Nearest: melius"):

@@ -1,0 +1,167 @@
+"""One row of a published table, and its comparison with a count."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from zoo_extensions.figures.units import ReportedValue
+from zoo_extensions.op_count import BINARY_SPEEDUP, OpCount
+
+COUNTED = ("bops", "flops", "qops", "ops", "size")
+
+
+@dataclasses.dataclass(frozen=True)
+class Correction:
+    """What a printed figure should be.
+
+    Attributes:
+        figure: Which one, such as `"ops"`.
+        right: The digits that counting gives.
+        reason: How it is known.
+        misprint: `False` where the table may follow a rule that nobody wrote down.
+    """
+
+    figure: str
+    right: str
+    reason: str
+    misprint: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class PublishedFigures:
+    """One row of a published table.
+
+    Attributes:
+        model: Name of the network; `create_model` makes those of `list_models()`.
+        label: What the table calls it.
+        source: Paper and table.
+        arguments: Arguments for `create_model`, as pairs.
+        bits: Bits of weights and of activations.
+        data: The data set.
+        bops: Binary multiplications.
+        flops: Float multiplications.
+        qops: Multiplications in 4 or 8 bits.
+        ops: All in the time of float ones.
+        size: Size of the weights in bytes. What a table prints as MB is taken for 2^20
+            bytes where counting shows that it is, and for 10^6 otherwise.
+        top1: Top-1 accuracy in percent.
+        top5: Top-5 accuracy in percent.
+        last_dense: Whether the dense layer in which the network ends is counted.
+        rest_speedup: How many multiplications that are not binary make one of `ops`:
+            1 in float, 8 where they have 8 bits.
+        normalization_in_size: Whether `size` holds two values for each normalized
+            channel.
+        size_is_counted: `False` where the size stands for a group of networks, or
+            for weights of other widths than 1 and 32 bits.
+        corrections: Figures that cannot be right, or that counting does not give.
+        note: What else to know.
+    """
+
+    model: str
+    label: str
+    source: str
+    arguments: tuple[tuple[str, Any], ...] = ()
+    bits: str = "1/1"
+    data: str = "ImageNet"
+    bops: ReportedValue | None = None
+    flops: ReportedValue | None = None
+    qops: ReportedValue | None = None
+    ops: ReportedValue | None = None
+    size: ReportedValue | None = None
+    top1: float | None = None
+    top5: float | None = None
+    last_dense: bool = True
+    rest_speedup: int = 1
+    normalization_in_size: bool = True
+    size_is_counted: bool = True
+    corrections: tuple[Correction, ...] = ()
+    note: str = ""
+
+    @property
+    def right_ops(self) -> float | None:
+        """Operations, the corrected ones where the printed ones are a misprint."""
+        if self.ops is None:
+            return None
+        right = self._correction("ops")
+        if right is not None and right.misprint:
+            return ReportedValue(right.right, self.ops.unit).value
+        return self.ops.value
+
+    def compare(self, count: OpCount) -> tuple[Comparison, ...]:
+        """Compares the row with a count of its network, by the row's own rule.
+
+        Args:
+            count: What `count_ops` says of the network.
+
+        Returns:
+            A comparison for each figure that can be counted.
+        """
+        compared = []
+        for figure, counted in self._counted(count).items():
+            printed = getattr(self, figure)
+            if printed is None or printed.text.startswith("~"):
+                continue
+            verdict = printed.agreement(counted)
+            correction = self._correction(figure)
+            if correction is not None and verdict is None:
+                right = ReportedValue(correction.right, printed.unit)
+                if right.agreement(counted) is not None:
+                    verdict = "misprint" if correction.misprint else "differs"
+            digits = printed.text if verdict == "truncated" else printed.digits(counted)
+            compared.append(
+                Comparison(
+                    figure, printed.text, digits, counted, verdict or "contradicts"
+                )
+            )
+        return tuple(compared)
+
+    def _counted(self, count: OpCount) -> dict[str, float]:
+        rest = count.flops
+        if not self.last_dense and count.last_dense is not None:
+            rest -= count.last_dense.float_macs
+        bits = count.memory_bits
+        if not self.normalization_in_size:
+            bits -= sum(
+                layer.memory_bits
+                for layer in count.layers
+                if layer.kind == "BatchNormalization"
+            )
+        counted: dict[str, float] = {
+            "bops": count.bops,
+            "flops": rest,
+            "qops": rest,
+            "ops": count.bops / BINARY_SPEEDUP + rest / self.rest_speedup,
+        }
+        if self.size_is_counted:
+            counted["size"] = bits / 8
+        return counted
+
+    def _correction(self, figure: str) -> Correction | None:
+        return next((c for c in self.corrections if c.figure == figure), None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """A printed figure beside the counted one.
+
+    Attributes:
+        figure: Which one, such as `"ops"`.
+        printed: The digits of the table.
+        counted: The count with as many digits.
+        value: The count itself.
+        verdict: `"rounded"` or `"truncated"` where the digits agree, `"misprint"` or
+            `"differs"` where they agree with a `Correction`, `"contradicts"` where
+            they agree with neither.
+    """
+
+    figure: str
+    printed: str
+    counted: str
+    value: float
+    verdict: str
+
+    @property
+    def reproduced(self) -> bool:
+        """Whether the count has the printed digits."""
+        return self.verdict in ("rounded", "truncated")

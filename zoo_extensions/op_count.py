@@ -1,0 +1,203 @@
+"""Operations, parameters and memory of a counted network, by layer and in total."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from zoo_extensions.markdown import markdown_table
+
+# Binary multiplications that a processor does in the time of one other (paper 002).
+BINARY_SPEEDUP = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerCount:
+    """What one layer costs, for one input.
+
+    A separable convolution is two of these, one for each kernel.
+
+    Attributes:
+        name: Name of the layer.
+        kind: Its class, such as `"QuantConv2D"`.
+        input_bits: Bits of its inputs, 32 where nothing quantizes them or to 0 and 1,
+            which are no signs; `None` for a layer that multiplies no kernel.
+        kernel_bits: Bits of its kernel, likewise.
+        kernel_shape: Shape of the kernel, or `None`.
+        output_shape: Shape of its output without the batch, or `None` where the model
+            did not call the layer.
+        binary_macs: Multiplications of 1-bit inputs with 1-bit weights.
+        float_macs: All its other multiplications with a kernel.
+        parameters: Number of its weights, as Keras counts them.
+        memory_bits: 1 bit for a 1-bit weight, 32 for each other value.
+    """
+
+    name: str
+    kind: str
+    input_bits: int | None
+    kernel_bits: int | None
+    kernel_shape: tuple[int, ...] | None
+    output_shape: tuple[int | None, ...] | None
+    binary_macs: int
+    float_macs: int
+    parameters: int
+    memory_bits: int
+
+    @property
+    def ops(self) -> float:
+        """Its operations, `binary_macs / 64 + float_macs`."""
+        return self.binary_macs / BINARY_SPEEDUP + self.float_macs
+
+    @property
+    def macs(self) -> int:
+        """All its multiplications."""
+        return self.binary_macs + self.float_macs
+
+    @property
+    def bits(self) -> str:
+        """Bits of inputs and kernel, such as `"1/1"`; `""` without a kernel."""
+        if self.kernel_bits is None:
+            return ""
+        return f"{self.input_bits}/{self.kernel_bits}"
+
+
+@dataclasses.dataclass(frozen=True)
+class OpCount:
+    """What a model costs, by layer and in total.
+
+    Attributes:
+        model: Name of the model.
+        layers: The layers that have weights, in the order in which they are called.
+        uncounted: Names of layers whose multiplications are not in the count, because
+            nothing is known of how they use their weights, or because they multiply
+            their inputs with each other.
+    """
+
+    model: str
+    layers: tuple[LayerCount, ...]
+    uncounted: tuple[str, ...] = ()
+
+    @property
+    def bops(self) -> int:
+        """Binary multiplications."""
+        return sum(layer.binary_macs for layer in self.layers)
+
+    @property
+    def flops(self) -> int:
+        """All other multiplications with a kernel."""
+        return sum(layer.float_macs for layer in self.layers)
+
+    @property
+    def ops(self) -> float:
+        """Operations, `bops / 64 + flops`."""
+        return self.bops / BINARY_SPEEDUP + self.flops
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights, as Keras counts them."""
+        return sum(layer.parameters for layer in self.layers)
+
+    @property
+    def memory_bits(self) -> int:
+        """Bits of all weights."""
+        return sum(layer.memory_bits for layer in self.layers)
+
+    @property
+    def mebibytes(self) -> float:
+        """Size of all weights in 2^20 bytes."""
+        return self.memory_bits / 8 / 2**20
+
+    @property
+    def last_dense(self) -> LayerCount | None:
+        """The dense layer in which the model ends, or `None`.
+
+        Paper 002 leaves it out of FLOPs and OPs, paper 003 does not.
+        """
+        multiplying = [layer for layer in self.layers if layer.macs]
+        if multiplying and multiplying[-1].kind.endswith("Dense"):
+            return multiplying[-1]
+        return None
+
+    def summary(self) -> str:
+        """Returns the totals as one line."""
+        return (
+            f"{self.bops:,} binary MACs / {BINARY_SPEEDUP} + {self.flops:,} others = "
+            f"{self.ops:,.0f} OPs; {self.parameters:,} parameters in "
+            f"{self.mebibytes:.2f} MiB."
+        )
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Returns the layers as texts, with a heading above and the total below.
+
+        Layers without multiplications are one row.
+        """
+        rows: list[tuple[str, ...]] = [
+            (
+                "layer", "kind", "bits", "kernel", "output",
+                "binary MACs", "float MACs", "share of OPs", "KiB",
+            )
+        ]  # fmt: skip
+        others = [layer for layer in self.layers if not layer.macs]
+        for layer in self.layers:
+            if layer.macs:
+                rows.append(
+                    (
+                        layer.name,
+                        layer.kind,
+                        layer.bits,
+                        _times(layer.kernel_shape),
+                        _times(layer.output_shape),
+                        f"{layer.binary_macs:,}",
+                        f"{layer.float_macs:,}",
+                        f"{layer.ops / self.ops:.1%}",
+                        f"{layer.memory_bits / 8 / 1024:,.1f}",
+                    )
+                )
+        if others:
+            kibibytes = sum(layer.memory_bits for layer in others) / 8 / 1024
+            rows.append(
+                (
+                    f"{len(others)} others",
+                    ", ".join(dict.fromkeys(layer.kind for layer in others)),
+                    *[""] * 6,
+                    f"{kibibytes:,.1f}",
+                )
+            )
+        total = f"{self.bops:,}", f"{self.flops:,}", "100.0%" if self.ops else ""
+        size = f"{self.memory_bits / 8 / 1024:,.1f}"
+        rows.append(("total", *[""] * 4, *total, size))
+        return rows
+
+    def markdown(self) -> str:
+        """Returns the count as a page of Markdown."""
+        heading, *rows = self.rows()
+        lines = [
+            f"# Operations of {self.model}",
+            "",
+            self.summary(),
+            "",
+            markdown_table(heading, rows, "lllllrrrr"),
+        ]
+        if self.uncounted:
+            names = ", ".join(self.uncounted)
+            lines += ["", f"Multiplications of these are not in it: {names}."]
+        return "\n".join([*lines, ""])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the count as plain data for JSON."""
+        return {
+            "model": self.model,
+            "bops": self.bops,
+            "flops": self.flops,
+            "ops": self.ops,
+            "parameters": self.parameters,
+            "memory_bits": self.memory_bits,
+            "uncounted": list(self.uncounted),
+            "layers": [
+                {**dataclasses.asdict(layer), "ops": layer.ops} for layer in self.layers
+            ],
+        }
+
+
+def _times(shape: tuple[int | None, ...] | None) -> str:
+    return "" if shape is None else "x".join(map(str, shape))
