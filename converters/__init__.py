@@ -31,40 +31,40 @@ else:
     _wrong_keras = None
 
 if TYPE_CHECKING:
-    from converters.auditing import Audit, audit
-    from converters.classifying import Classifier, Prediction
+    from converters.auditing.audit import Audit, audit
     from converters.conversion import Conversion, convert
     from converters.errors import ConversionError
     from converters.exporting import BinaryWeights, export_binary_weights
-    from converters.packaging import package
-    from converters.preprocessing import Preprocessing
+    from converters.packages.classifying import Classifier, Prediction
+    from converters.packages.packaging import package
+    from converters.packages.preprocessing import Preprocessing
+    from converters.packages.replaying import Replay, is_package, replay
     from converters.profiling import Profile, profile
-    from converters.replaying import Replay, is_package, replay
     from converters.reports import Report
     from converters.runtime import Interpreter
-    from converters.verification import Verification, verify
+    from converters.verification.verify import Verification, verify
 
 _HOMES = {
-    "Audit": "auditing",
+    "Audit": "auditing.audit",
     "BinaryWeights": "exporting",
-    "Classifier": "classifying",
+    "Classifier": "packages.classifying",
     "Conversion": "conversion",
     "ConversionError": "errors",
     "Interpreter": "runtime",
-    "Prediction": "classifying",
-    "Preprocessing": "preprocessing",
+    "Prediction": "packages.classifying",
+    "Preprocessing": "packages.preprocessing",
     "Profile": "profiling",
-    "Replay": "replaying",
+    "Replay": "packages.replaying",
     "Report": "reports",
-    "Verification": "verification",
-    "audit": "auditing",
+    "Verification": "verification.verify",
+    "audit": "auditing.audit",
     "convert": "conversion",
     "export_binary_weights": "exporting",
-    "is_package": "replaying",
-    "package": "packaging",
+    "is_package": "packages.replaying",
+    "package": "packages.packaging",
     "profile": "profiling",
-    "replay": "replaying",
-    "verify": "verification",
+    "replay": "packages.replaying",
+    "verify": "verification.verify",
 }
 
 __all__ = [

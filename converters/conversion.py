@@ -15,18 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from converters.auditing import KNOWN_CUSTOM_OPERATORS
-from converters.culprits import culprits, users
+from converters.auditing.audit import KNOWN_CUSTOM_OPERATORS
+from converters.checks.graph import check_graph
+from converters.checks.model import check, in_float32
 from converters.errors import ConversionError, reported
-from converters.freezing import FrozenModel, freeze
-from converters.hazards import check_graph
-from converters.int8_ends import with_int8_ends
+from converters.graph.frozen import FrozenModel, freeze
+from converters.int8.ends import with_int8_ends
+from converters.int8.insertion import fit_for_conversion, has_ranges, insert_ranges
 from converters.model_arrays import Inputs, checked_inputs, checked_labels
-from converters.preflight import check, in_float32
-from converters.ranges import fit_for_conversion, has_ranges, insert_ranges
 from converters.reports import Report
 from converters.rewrites import REWRITES, checked_names, rewrite
 from converters.runtime import Interpreter, TfliteFile
+from converters.verification.culprits import culprits, users
 from converters.writing import write_synced
 
 # Lines of the converter's log that a user should see.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from converters.auditing import quantized_layers
+from converters.auditing.audit import quantized_layers
 from converters.errors import check_model
 
 _KINDS = ("kernel", "depthwise", "pointwise")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from converters.auditing import audit
+from converters.auditing.audit import audit
 from converters.runtime import Interpreter, TfliteFile, machine
 from converters.runtime.interpreter import Batch
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from converters.auditing import Audit, audit
-from converters.freezing import FrozenModel
-from converters.preflight import RoundedKernel, rounded_kernels
+from converters.auditing.audit import Audit, audit
+from converters.checks.model import RoundedKernel, rounded_kernels
+from converters.graph.frozen import FrozenModel
 from converters.rewrites import Rewrite
 from converters.runtime import TensorInfo
-from converters.verification import Inputs, Verification, verify, verify_graphs
+from converters.verification.verify import Inputs, Verification, verify, verify_graphs
 
 
 @dataclasses.dataclass(frozen=True)

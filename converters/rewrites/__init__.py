@@ -10,9 +10,10 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 
-from converters.editing import Editor
 from converters.errors import ConversionError
-from converters.freezing import FrozenModel
+from converters.graph.editor import Editor
+from converters.graph.frozen import FrozenModel
+from converters.graph.sizes import GraphSize, size_of
 from converters.rewrites import (
     constant_shapes,
     dense_layers,
@@ -32,7 +33,6 @@ from converters.rewrites import (
     twin_convolutions,
     unread_edges,
 )
-from converters.rewrites.sizes import GraphSize, size_of
 
 REWRITES: dict[str, Callable[[Editor], list[str]]] = {
     "dilated_convolutions": dilated_convolutions.rewrite,

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from converters.editing import Editor
-from converters.rewrites.patterns import is_binary
+from converters.graph.editor import Editor
+from converters.graph.patterns import is_binary
 
 
 def rewrite(editor: Editor) -> list[str]:

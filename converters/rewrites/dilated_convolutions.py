@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from converters.editing import Editor, data_inputs
-from converters.rewrites.patterns import is_nhwc, only_user, same_padding
+from converters.graph.editor import Editor, data_inputs
+from converters.graph.patterns import is_nhwc, only_user, same_padding
 
 
 def rewrite(editor: Editor) -> list[str]:

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from converters.editing import Editor, data_inputs
-from converters.rewrites.patterns import (
+from converters.graph.editor import Editor, data_inputs
+from converters.graph.patterns import (
     ACTIVATIONS,
     is_nhwc,
     like,

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from converters.editing import Editor, data_inputs
-from converters.rewrites.patterns import by_channel, channels_of, prelu_of
+from converters.graph.editor import Editor, data_inputs
+from converters.graph.patterns import by_channel, channels_of, prelu_of
 
 
 def rewrite(editor: Editor) -> list[str]:

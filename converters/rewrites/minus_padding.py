@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from converters.editing import Editor, data_inputs
-from converters.rewrites.patterns import (
+from converters.graph.editor import Editor, data_inputs
+from converters.graph.patterns import (
     is_binary,
     like,
     paddings,

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from converters.editing import Editor, data_inputs
-from converters.rewrites.patterns import paddings
+from converters.graph.editor import Editor, data_inputs
+from converters.graph.patterns import paddings
 
 
 def rewrite(editor: Editor) -> list[str]:

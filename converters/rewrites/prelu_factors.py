@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from converters.editing import Editor, canonical, data_inputs
-from converters.rewrites.patterns import (
+from converters.graph.editor import Editor, canonical, data_inputs
+from converters.graph.patterns import (
     Norm,
     by_channel,
     channels_of,

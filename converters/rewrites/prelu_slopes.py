@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from converters.editing import Editor, data_inputs
+from converters.graph.editor import Editor, data_inputs
 
 
 @dataclasses.dataclass(frozen=True)

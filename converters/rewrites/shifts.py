@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from converters.editing import Editor, canonical, data_inputs
-from converters.rewrites.patterns import (
+from converters.graph.editor import Editor, canonical, data_inputs
+from converters.graph.patterns import (
     by_channel,
     channels_of,
     is_nhwc,

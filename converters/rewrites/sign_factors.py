@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from converters.editing import Editor, data_inputs
-from converters.rewrites.patterns import is_binary, is_nhwc, like
+from converters.graph.editor import Editor, data_inputs
+from converters.graph.patterns import is_binary, is_nhwc, like
 
 
 def rewrite(editor: Editor) -> list[str]:

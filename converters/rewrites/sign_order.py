@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from converters.editing import Editor, canonical, data_inputs
-from converters.rewrites.patterns import is_nhwc, padding_of, sign
+from converters.graph.editor import Editor, canonical, data_inputs
+from converters.graph.patterns import is_nhwc, padding_of, sign
 
 _MOVING = (
     "Reshape",

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from converters.editing import Editor, data_inputs
-from converters.rewrites.patterns import ACTIVATIONS, becomes_binary, is_nhwc, like
+from converters.graph.editor import Editor, data_inputs
+from converters.graph.patterns import ACTIVATIONS, becomes_binary, is_nhwc, like
 
 # What a sum of float32 still holds, for signs that do not depend on the input.
 _FAR = 1e30

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from converters.editing import Editor, data_inputs
-from converters.rewrites.patterns import becomes_binary, like, same_padding
+from converters.graph.editor import Editor, data_inputs
+from converters.graph.patterns import becomes_binary, like, same_padding
 
 
 def rewrite(editor: Editor) -> list[str]:

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from converters.editing import Editor, data_inputs
-from converters.rewrites.patterns import becomes_binary, like, padding_of
+from converters.graph.editor import Editor, data_inputs
+from converters.graph.patterns import becomes_binary, like, padding_of
 
 
 def rewrite(editor: Editor) -> list[str]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from converters.editing import Editor, data_inputs
-from converters.rewrites.patterns import becomes_binary, is_nhwc, like
+from converters.graph.editor import Editor, data_inputs
+from converters.graph.patterns import becomes_binary, is_nhwc, like
 
 
 def rewrite(editor: Editor) -> list[str]:

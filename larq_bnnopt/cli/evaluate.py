@@ -117,7 +117,7 @@ def _loaded(source: pathlib.Path, arguments: argparse.Namespace) -> Any:
 def _of_file(path: pathlib.Path, data: Any) -> Any:
     """Evaluates a .tflite."""
     import converters
-    from converters.classifying import image_shape, number_of_classes
+    from converters.packages.classifying import image_shape, number_of_classes
     from larq_bnnopt.cli.silence import quiet
     from larq_bnnopt.recipes import Evaluation
 

@@ -96,7 +96,7 @@ class _Chosen:
 
 def _paths(words: list[str]) -> list[pathlib.Path]:
     """Returns the images that are named, and those of folders."""
-    from converters.preprocessing import SUFFIXES
+    from converters.packages.preprocessing import SUFFIXES
 
     paths: list[pathlib.Path] = []
     for word in words:
@@ -117,7 +117,7 @@ def _paths(words: list[str]) -> list[pathlib.Path]:
 
 def _chosen(source: pathlib.Path) -> _Chosen:
     import converters
-    from converters.replaying import MODEL
+    from converters.packages.replaying import MODEL
     from larq_bnnopt.cli.silence import quiet
 
     folder = source if source.is_dir() else source.parent
@@ -133,7 +133,7 @@ def _chosen(source: pathlib.Path) -> _Chosen:
 def _bare_file(path: pathlib.Path) -> _Chosen:
     """Returns a classifier of a file of which nothing else is known."""
     import converters
-    from converters.classifying import image_shape, number_of_classes
+    from converters.packages.classifying import image_shape, number_of_classes
     from larq_bnnopt.cli.silence import quiet
 
     with quiet():
@@ -171,8 +171,8 @@ def _with_tensorflow(
 
     import_tensorflow()
     import converters
-    from converters.classifying import image_shape, number_of_classes
-    from converters.preprocessing import by_tensorflow
+    from converters.packages.classifying import image_shape, number_of_classes
+    from converters.packages.preprocessing import by_tensorflow
     from larq_bnnopt import recipes
 
     path = source

@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     import pathlib
 
     import converters
-    from converters.replaying import MODEL
+    from converters.packages.replaying import MODEL
     from larq_bnnopt.cli.console import print_line, print_rows, warnings_as_lines
     from larq_bnnopt.cli.silence import import_tensorflow, quiet
 

@@ -5,7 +5,9 @@ import warnings
 import pytest
 
 import converters
-from converters import auditing, conversion, errors, verification
+from converters import conversion, errors
+from converters.auditing import audit as auditing
+from converters.verification import verify as verification
 
 from .conftest import conv, noise, one_layer
 

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 import converters
-from converters.auditing import quantized_layers
+from converters.auditing.audit import quantized_layers
 from converters.model_arrays import input_names, output_names
-from converters.verification import UNDETERMINED
+from converters.verification.verify import UNDETERMINED
 
 from .random_networks import Network, inputs_of
 

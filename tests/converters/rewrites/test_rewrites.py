@@ -10,7 +10,7 @@ import tensorflow as tf
 import converters
 import zoo_extensions as zx
 from converters import conversion
-from converters.freezing import freeze
+from converters.graph.frozen import freeze
 from converters.rewrites import REWRITES, rewrite
 
 layers = tf.keras.layers

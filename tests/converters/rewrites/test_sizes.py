@@ -6,10 +6,10 @@ import pytest
 import tensorflow as tf
 
 import converters
-from converters.editing import Editor
-from converters.freezing import freeze
+from converters.graph.editor import Editor
+from converters.graph.frozen import freeze
+from converters.graph.sizes import GraphSize, size_of
 from converters.rewrites import rewrite
-from converters.rewrites.sizes import GraphSize, size_of
 
 
 def sized(build, shape=(1, 4, 4, 3)):

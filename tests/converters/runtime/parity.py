@@ -14,7 +14,7 @@ import numpy as np
 from flatbuffers import flexbuffers
 
 import converters
-from converters.given_signs import CutFile
+from converters.packages.cut_file import CutFile
 from converters.runtime import TfliteFile, delegate
 
 LCE = ("LceQuantize", "LceDequantize", "LceBMaxPool2d", "LceBconv2d")

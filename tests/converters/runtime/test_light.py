@@ -14,7 +14,7 @@ class Refuse:
 sys.meta_path.insert(0, Refuse())
 import converters
 import converters.profiling
-import converters.replaying
+import converters.packages.replaying
 from converters import Interpreter
 from larq_bnnopt.cli import main
 from larq_bnnopt.cli.console import print_rows

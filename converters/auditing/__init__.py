@@ -1,0 +1,1 @@
+"""Which layers of a .tflite file are binary or int8, and why others are not."""

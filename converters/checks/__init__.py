@@ -1,0 +1,1 @@
+"""Models and graphs that cannot be converted, refused by name."""

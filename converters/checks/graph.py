@@ -1,0 +1,119 @@
+"""What Larq Compute Engine would convert to something else, refused by name.
+
+This is looked for in the graph that goes into the converter: rewrites take most of it
+out before.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from converters.errors import ConversionError
+from converters.graph.editor import Editor, data_inputs
+from converters.graph.frozen import FrozenModel
+from converters.graph.patterns import paddings, same_padding
+from converters.rewrites import (
+    constant_shapes,
+    dilated_convolutions,
+    prelu_slopes,
+    small_images,
+    stride_padding,
+    unread_edges,
+)
+
+
+def check_graph(frozen: FrozenModel) -> None:
+    """Raises a ConversionError for a graph that would be converted wrongly.
+
+    Args:
+        frozen: The graph that goes into the converter.
+
+    Raises:
+        ConversionError: With all reasons, by the names of layers.
+    """
+    editor = Editor(frozen.graph_def, list(frozen.outputs.values()), frozen.layers)
+    reasons = [*_other_signs(editor, frozen)]
+    # Larq Compute Engine puts them together too.
+    dilated_convolutions.rewrite(editor)
+    reasons += [
+        f"{editor.layer(node)} pads an image of {_size(editor, node)} with zeros for a "
+        "kernel that reaches farther, which Larq Compute Engine computes wrongly. Use "
+        "the rewrite 'small_images', pad_values=1.0, or a smaller kernel."
+        for node in small_images.find(editor)
+    ]
+    reasons += [
+        f"{editor.layer(node)} has strides behind explicit padding, which Larq Compute "
+        "Engine takes for that of padding='same', another one. Use the rewrite "
+        "'stride_padding', or padding='same'."
+        for node, pad, *_ in stride_padding.find(editor)
+        if _is_misread(editor, node, pad)
+    ]
+    reasons += [
+        f"{editor.layer(node)} has padding='same' and strides that leave a part of its "
+        "image unread, which the kernels of the interpreter compute wrongly. Use the "
+        "rewrite 'unread_edges', or padding='valid'."
+        for node, *_ in unread_edges.find(editor)
+    ]
+    reasons += [
+        f"{editor.layer(node)} has a constant of the shape {constant.shape} behind a "
+        "binary convolution, for which Larq Compute Engine writes a file that does not "
+        "load. Use the rewrite 'constant_shapes', or one number for each channel."
+        for node, constant, _ in constant_shapes.find(editor)
+    ]
+    reasons += [
+        f"{editor.layer(node)} counts integers ({node.op}), which no interpreter "
+        "knows. Encode them outside of the model, or by tf.one_hot."
+        for node in editor.nodes("Bincount", "DenseBincount")
+    ]
+    reasons += [
+        f"{editor.layer(found.product)} has one slope for {found.shape[-1]} channels, "
+        "beyond which interpreters read. Use the rewrite 'prelu_slopes', or share the "
+        "slopes over all axes but the last."
+        for found in prelu_slopes.find(editor)
+    ]
+    if reasons:
+        raise ConversionError("\n".join(dict.fromkeys(reasons)))
+
+
+def _size(editor: Editor, node: Any) -> str:
+    height, width = editor.inner_shape(node.input[0])[:2]
+    return f"{height}x{width} pixels"
+
+
+def _is_misread(editor: Editor, node: Any, pad: Any) -> bool:
+    """Whether explicit padding is taken for "same", which puts it elsewhere.
+
+    It is where it is balanced and gives outputs of the usual size.
+    """
+    value, kernel = data_inputs(pad)[0], editor.shape(data_inputs(node)[1])
+    sizes, outputs = (editor.inner_shape(t)[:2] for t in (value, node.name))
+    strides, dilations = (node.attr[n].list.i[1:3] for n in ("strides", "dilations"))
+    given = paddings(editor, pad)
+    if given is None:
+        return False
+    amounts = given[0][1:3]
+    same = same_padding(sizes, kernel, strides, dilations)
+    balanced = [before == (before + after) // 2 for before, after in amounts]
+    usual = [math.ceil(size / stride) for size, stride in zip(sizes, strides)]
+    elsewhere = (same[:, 0] != amounts[:, 0]).any()
+    return all(balanced) and list(outputs) == usual and bool(elsewhere)
+
+
+def _other_signs(editor: Editor, frozen: FrozenModel) -> list[str]:
+    """Names what is taken for larq's sign: Sign(Sign(x) + c) with any c."""
+    known = {sign.sign for sign in frozen.signs}
+    reasons = []
+    for node in editor.nodes("Sign"):
+        if f"{node.name}:0" in known or not editor.depends_on_inputs(node.name):
+            continue
+        total = editor.producer(node.input[0])
+        if total.op not in ("Add", "AddV2"):
+            continue
+        if any(editor.producer(part).op == "Sign" for part in data_inputs(total)):
+            reasons.append(
+                f"{editor.layer(node)} computes the sign of a sum with a sign, as "
+                "SteTern does, which Larq Compute Engine takes for the sign alone. Use "
+                "'ste_sign'."
+            )
+    return reasons

@@ -1,0 +1,1 @@
+"""The graph that is converted: frozen, edited, searched, run."""

@@ -1,0 +1,1 @@
+"""Quantization of the real-valued layers to int8."""

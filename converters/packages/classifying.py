@@ -1,0 +1,275 @@
+"""The classes of photographs, by a packaged network or any other one."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from converters.packages.layout import LABELS, METADATA, MODEL
+from converters.packages.preprocessing import Decoder, Preprocessing
+from converters.packages.replaying import check_sums, read_metadata
+from converters.runtime import Interpreter
+
+# How far scores may be from adding up to one, rounding to steps aside.
+_SUM = 0.01
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """The classes of an image, the likeliest first.
+
+    Attributes:
+        classes: Names of the likeliest classes.
+        scores: Their scores, which add up to 1 over all classes.
+        milliseconds: What the network took for it, without reading the image.
+    """
+
+    classes: tuple[str, ...]
+    scores: tuple[float, ...]
+    milliseconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the prediction as plain data for JSON."""
+        pairs = zip(self.classes, self.scores)
+        return {
+            "class": self.classes[0],
+            "score": self.scores[0],
+            "top": [{"class": name, "score": score} for name, score in pairs],
+            "milliseconds": self.milliseconds,
+        }
+
+
+class Classifier:
+    """Tells the classes of photographs.
+
+    Image files are read by Pillow, or TensorFlow where that alone is installed; .npy
+    files need neither.
+
+    Args:
+        answers: A function from inputs (1, h, w, channels) to scores or logits
+            (1, classes).
+        class_names: Names of the classes.
+        preprocessing: How a photograph becomes the input.
+        runner: What computes the answers, in words.
+        steps: What scores are rounded to. Defaults to `0.0`, nothing.
+
+    Example:
+        >>> import numpy as np
+        >>> dark_or_light = Classifier(
+        ...     lambda x: [[-x.sum(), x.sum()]],
+        ...     ["dark", "light"],
+        ...     Preprocessing((2, 2), 1),
+        ...     "NumPy",
+        ... )
+        >>> dark_or_light.predict(np.full((4, 4, 1), 255, np.uint8)).classes
+        ('light',)
+    """
+
+    def __init__(
+        self,
+        answers: Callable[[np.ndarray], Any],
+        class_names: Sequence[str],
+        preprocessing: Preprocessing,
+        runner: str,
+        steps: float = 0.0,
+    ):
+        self.class_names = tuple(class_names)
+        self.preprocessing = preprocessing
+        self.runner = runner
+        self._answers = answers
+        self._steps = steps
+        self._is_warm = False
+
+    @classmethod
+    def of_package(
+        cls, folder: str | os.PathLike[str], num_threads: int = 1
+    ) -> Classifier:
+        """Returns the classifier of a package; it needs NumPy and LiteRT alone.
+
+        Args:
+            folder: A folder of `package`, which must know its classes and how a
+                photograph becomes its input.
+            num_threads: Threads of the interpreter. Defaults to `1`.
+
+        Raises:
+            FileNotFoundError: If the folder, or a file of it, is missing.
+            ValueError: If a file is damaged, or the network classifies no images.
+
+        Example:
+            >>> Classifier.of_package("no_such_folder")
+            Traceback (most recent call last):
+            ...
+            FileNotFoundError: no_such_folder is no folder.
+        """
+        folder = pathlib.Path(folder)
+        check_sums(folder)
+        interpreter = Interpreter(folder / MODEL, num_threads)
+        content = read_metadata(folder)
+        shape = image_shape(interpreter, folder)
+        classes = number_of_classes(interpreter, folder)
+        names = _labels(folder)
+        preprocessing = _preprocessing(content, folder)
+        if preprocessing.shape != shape or len(names) != classes:
+            raise ValueError(
+                f"{METADATA}, {LABELS} and {MODEL} of {folder} do not belong together: "
+                f"the file takes {shape} and tells {classes} classes, they say "
+                f"{preprocessing.shape} and {len(names)}."
+            )
+        return cls.of_file(interpreter, names, preprocessing)
+
+    @classmethod
+    def of_file(
+        cls,
+        interpreter: Interpreter,
+        class_names: Sequence[str],
+        preprocessing: Preprocessing,
+    ) -> Classifier:
+        """Returns the classifier of a .tflite.
+
+        Args:
+            interpreter: What runs it.
+            class_names: Names of the classes.
+            preprocessing: How a photograph becomes its input.
+        """
+        return cls(
+            interpreter.predict,
+            class_names,
+            preprocessing,
+            interpreter.runner,
+            interpreter.outputs[0].scale or 0.0,
+        )
+
+    def predict(
+        self,
+        image: str | os.PathLike[str] | np.ndarray,
+        top: int = 1,
+        decode: Decoder | None = None,
+    ) -> Prediction:
+        """Returns the likeliest classes of an image.
+
+        Args:
+            image: A file, as for `Preprocessing.of_file`, or its uint8 pixels (height,
+                width, channels).
+            top: How many classes. Defaults to `1`.
+            decode: As for `Preprocessing.of_file`.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If it is no image, or of other channels, or the scores are not
+                finite.
+            ImportError: If nothing that decodes images is installed.
+        """
+        if top < 1:
+            raise ValueError(f"top must be at least 1. Received: {top}")
+        if isinstance(image, np.ndarray):
+            batch = self.preprocessing(image)[np.newaxis]
+        else:
+            batch = self.preprocessing.of_file(image, decode)[np.newaxis]
+        if not self._is_warm:  # The first run of a network prepares the others.
+            self._answers(batch)
+            self._is_warm = True
+        start = time.perf_counter()
+        answers = np.asarray(self._answers(batch), np.float64)
+        seconds = time.perf_counter() - start
+        scores = self._scores(answers.reshape(-1))
+        order = np.argsort(-scores, kind="stable")[:top]
+        return Prediction(
+            tuple(self.class_names[index] for index in order),
+            tuple(float(scores[index]) for index in order),
+            1000 * seconds,
+        )
+
+    def _scores(self, answers: np.ndarray) -> np.ndarray:
+        """Returns shares of one: what a softmax made, or that of logits."""
+        if len(answers) != len(self.class_names):
+            raise ValueError(
+                f"The network has {len(answers)} answers, and there are "
+                f"{len(self.class_names)} classes."
+            )
+        if not np.isfinite(answers).all():
+            raise ValueError("The answers of the network are not finite.")
+        rounding = _SUM + len(answers) * self._steps / 2
+        if answers.min() >= 0 and abs(answers.sum() - 1) <= rounding:
+            return answers
+        powers = np.exp(answers - answers.max())
+        return powers / powers.sum()
+
+
+def image_shape(interpreter: Interpreter, name: object) -> tuple[int, int, int]:
+    """Returns the shape of the images that a file takes.
+
+    Args:
+        interpreter: What runs the file.
+        name: What to call it.
+
+    Raises:
+        ValueError: If it is no classifier of images.
+    """
+    _require_one(interpreter, name)
+    shape = interpreter.inputs[0].shape[1:]
+    if len(shape) != 3 or shape[-1] not in (1, 3):
+        raise ValueError(
+            f"{name} is no classifier of images: its input is {shape} and not (height, "
+            "width, 1 or 3)."
+        )
+    return shape
+
+
+def number_of_classes(interpreter: Interpreter, name: object) -> int:
+    """Returns how many classes a file tells.
+
+    Args:
+        interpreter: What runs the file.
+        name: What to call it.
+
+    Raises:
+        ValueError: If it is no classifier.
+    """
+    _require_one(interpreter, name)
+    shape = interpreter.outputs[0].shape[1:]
+    if len(shape) != 1 or shape[0] < 2:
+        raise ValueError(
+            f"{name} is no classifier: its output is {shape} and not one score for "
+            "each of two or more classes."
+        )
+    return shape[0]
+
+
+def _require_one(interpreter: Interpreter, name: object) -> None:
+    for kind in ("input", "output"):
+        tensors = getattr(interpreter, f"{kind}s")
+        if len(tensors) != 1:
+            names = ", ".join(info.name for info in tensors)
+            raise ValueError(
+                f"{name} is no classifier of images: it has {len(tensors)} {kind}s "
+                f"({names})."
+            )
+
+
+def _preprocessing(content: Mapping[str, Any], folder: pathlib.Path) -> Preprocessing:
+    if content.get("image") is None:
+        raise ValueError(
+            f"{folder} does not say how a photograph becomes its input: it was "
+            "packaged without a converters.Preprocessing, or before there was one. "
+            "Package it again (bnnopt package RUN FOLDER), or run its file with "
+            "converters.Interpreter."
+        )
+    try:
+        return Preprocessing.of(content["image"])
+    except ValueError as error:
+        raise ValueError(f"{METADATA} of {folder} is damaged: {error}.") from error
+
+
+def _labels(folder: pathlib.Path) -> list[str]:
+    if not (folder / LABELS).is_file():
+        raise ValueError(
+            f"{folder} was packaged without class_names ({LABELS}), so it is no "
+            "classifier whose classes could be told."
+        )
+    return (folder / LABELS).read_text(encoding="utf-8").splitlines()

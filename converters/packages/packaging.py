@@ -1,0 +1,452 @@
+"""A folder for a device: the file, what it must answer, and how to check that."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pathlib
+import platform
+import shutil
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from importlib import metadata as installed
+from typing import Any
+
+import numpy as np
+
+from converters.checks.model import in_float32
+from converters.conversion import Conversion
+from converters.errors import ConversionError
+from converters.model_arrays import Inputs, checked_inputs, keras_outputs
+from converters.packages.cut_file import CutFile, margin
+from converters.packages.layout import (
+    GOLDEN,
+    LABELS,
+    METADATA,
+    MODEL,
+    README,
+    SUMS,
+    answers,
+)
+from converters.packages.preprocessing import Preprocessing
+from converters.packages.replaying import sha256
+from converters.runtime import Interpreter, TensorInfo
+from converters.verification.verify import verify
+from converters.writing import write_synced
+
+_CLASSIFY = """\
+from converters import Classifier  # of larq-bnnopt, see below
+classifier = Classifier.of_package(".")
+found = classifier.predict("photo.jpg", top=3)  # your own
+for name, score in zip(found.classes, found.scores):
+    print(f"{name}: {score:.1%}")
+"""
+_PREPROCESS = """\
+from converters import Interpreter, Preprocessing  # of larq-bnnopt, see below
+preprocessing = {!r}
+batch = preprocessing.of_file("photo.jpg")[None]  # your own
+print(Interpreter("model.tflite").predict(batch))
+"""
+_VERSIONED = ("larq-bnnopt", "larq-compute-engine", "tensorflow", "larq", "numpy")
+
+
+def package(
+    tflite: Conversion | bytes | str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    *,
+    inputs: Inputs,
+    model: Any = None,
+    class_names: Sequence[str] | None = None,
+    preprocessing: Preprocessing | str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    allow_undetermined: bool = False,
+) -> pathlib.Path:
+    """Writes a folder for a device, with golden inputs and outputs to replay there.
+
+    | file | holds |
+    |---|---|
+    | `model.tflite` | the file |
+    | `golden.npz` | plain arrays: inputs, the file's outputs and signs, Keras's |
+    | `labels.txt` | the classes, one a line, if they are given |
+    | `metadata.json` | names, shapes, types, versions, and what you add |
+    | `README.md` | how to run and how to replay it |
+    | `SHA256SUMS` | what `sha256sum -c` reads |
+
+    On another machine rounding may turn a sign whose value is almost zero, and the
+    outputs move without a fault. So the signs of the golden inputs are packaged, and
+    how near to zero the nearest value in front of one is: see `replay`.
+
+    Args:
+        tflite: A conversion, the content of a .tflite, or its path.
+        folder: Where to write. It must not exist, or be empty.
+        inputs: The golden inputs, a handful of real ones, as for `verify`; without a
+            model a sequence is in the order of the file.
+        model: The Keras model, which is compared with the file then. Defaults to
+            `None`.
+        class_names: Names of the classes. Defaults to `None`.
+        preprocessing: How a photograph becomes the input, which `bnnopt predict` and
+            `Classifier` then do on the device; or what to do with other raw inputs, in
+            words. Defaults to `None`.
+        metadata: Anything else for `metadata.json`, plain data. Defaults to `None`.
+        allow_undetermined: As for `convert`. Defaults to `False`.
+
+    Returns:
+        The folder.
+
+    Raises:
+        FileExistsError: If the folder holds anything.
+        ConversionError: If it cannot be written, or the file does not say what the
+            model says. Nothing is written then.
+        ValueError: If the file is no .tflite, the inputs do not fit, an output is not
+            finite or has another size for each input, or names or metadata are of no
+            use.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> import zoo_extensions as zx
+        >>> from converters import convert, replay
+        >>> model = zx.TinyResidualBNN(latent_weights=False)
+        >>> images = np.random.default_rng(0).random((8, 28, 28, 1), np.float32)
+        >>> conversion = convert(model, inputs=images)
+        >>> folder = package(conversion, tempfile.mkdtemp(), inputs=images)
+        >>> replay(folder).passed
+        True
+    """
+    folder = pathlib.Path(folder)
+    _check_destination(folder)
+    name = tflite.report.model if isinstance(tflite, Conversion) else None
+    interpreter = Interpreter(
+        tflite.content if isinstance(tflite, Conversion) else tflite, backend="lce"
+    )
+    arrays = _golden_inputs(interpreter, model, inputs)
+    content: dict[str, Any] = {
+        "model": name or (model.name if model is not None else None),
+        "inputs": _described(interpreter.inputs, "input"),
+        "outputs": _described(interpreter.outputs, "output"),
+        "classes": None if class_names is None else len(class_names),
+        "preprocessing": _words(preprocessing),
+        "image": _image(preprocessing, interpreter),
+        "samples": len(next(iter(arrays.values()))),
+        "verification": None,
+        "versions": _versions(),
+        "metadata": dict(metadata or {}),
+    }
+    outputs = answers(interpreter, arrays)
+    for output, array in outputs.items():
+        if not np.isfinite(array).all():
+            raise ValueError(
+                f"Output {output!r} of the file is not finite for these inputs, so it "
+                "is no golden one."
+            )
+    golden = {entry["array"]: arrays[entry["name"]] for entry in content["inputs"]}
+    golden.update({e["array"]: outputs[e["name"]] for e in content["outputs"]})
+    if class_names is not None:
+        _check_class_names(class_names, interpreter.outputs)
+    if model is not None:
+        model = in_float32(model)
+        verification = verify(model, interpreter.file.content, arrays)
+        allowed = allow_undetermined and verification.outcome == "undetermined"
+        if not verification.passed and not allowed:
+            raise ConversionError(
+                f"The file does not say what {model.name} says, so no package was "
+                f"written: {verification.verdict}. {verification.cure}".rstrip()
+            )
+        if not verification.passed:
+            warnings.warn(f"{model.name}: {verification.verdict}.", stacklevel=2)
+        content["verification"] = verification.verdict
+        expected = keras_outputs(model, arrays).arrays
+        for entry in content["outputs"]:
+            entry["keras"] = entry["array"].replace("output", "keras")
+            shape = outputs[entry["name"]].shape
+            golden[entry["keras"]] = expected[entry["name"]].reshape(shape)
+    golden.update(_golden_signs(interpreter, arrays))
+    files = {
+        MODEL: interpreter.file.content,
+        METADATA: _json(content),
+        README: _readme(content).encode(),
+    }
+    if class_names is not None:
+        files[LABELS] = "".join(f"{label}\n" for label in class_names).encode()
+    _write(folder, files, golden)
+    return folder
+
+
+def _words(preprocessing: Preprocessing | str | None) -> str | None:
+    is_image = isinstance(preprocessing, Preprocessing)
+    return preprocessing.words() if is_image else preprocessing  # type: ignore
+
+
+def _image(
+    preprocessing: Preprocessing | str | None, interpreter: Interpreter
+) -> dict[str, Any] | None:
+    """Returns how an image becomes the input; refuses what makes another one."""
+    if not isinstance(preprocessing, Preprocessing):
+        return None
+    shapes = [info.shape[1:] for info in interpreter.inputs]
+    if shapes != [preprocessing.shape]:
+        raise ValueError(
+            f"preprocessing makes inputs of {preprocessing.shape}, and the file takes "
+            f"{', '.join(map(str, shapes))}."
+        )
+    return preprocessing.as_dict()
+
+
+def _check_destination(folder: pathlib.Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file; name a folder.")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} is not empty; name another folder.")
+    if not folder.parent.is_dir():
+        raise ConversionError(f"The folder {folder.parent} does not exist.")
+    if not os.access(folder.parent, os.W_OK):
+        raise ConversionError(f"{folder} cannot be written.")
+
+
+def _golden_inputs(
+    interpreter: Interpreter, model: Any, inputs: Inputs
+) -> dict[str, np.ndarray]:
+    """Returns the inputs by the file's names; refuses what does not fit."""
+    names = [info.name for info in interpreter.inputs]
+    if inputs is None:
+        raise ValueError(
+            "A package needs inputs: a handful of real ones, to replay on the device."
+        )
+    if model is not None:
+        arrays = checked_inputs(model, inputs)
+    elif isinstance(inputs, Mapping):
+        arrays = {str(name): np.asarray(array) for name, array in inputs.items()}
+    else:
+        several = isinstance(inputs, (list, tuple))
+        given = [np.asarray(array) for array in (inputs if several else [inputs])]
+        if len(given) != len(names):
+            raise ValueError(f"The inputs are {names}. Received: {len(given)} arrays")
+        arrays = dict(zip(names, given))
+    if model is not None and len(arrays) == len(names) == 1:
+        # Keras numbers the inputs of each model of a process on.
+        arrays = dict(zip(names, arrays.values()))
+    sizes = {array.shape[:1] for array in arrays.values()}
+    if len(sizes) != 1 or sizes & {(), (0,)}:
+        raise ValueError(
+            "The inputs need equally many samples, at least one. Received: "
+            f"{[array.shape for array in arrays.values()]}"
+        )
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"Input {name!r} holds values that are not finite.")
+    return arrays
+
+
+def _golden_signs(
+    interpreter: Interpreter, arrays: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Returns the signs that the file makes, and the margin of each input."""
+    cut = CutFile(interpreter.file, backend="lce")
+    signs: list[list[np.ndarray]] = []
+    margins = []
+    for index in range(len(next(iter(arrays.values())))):
+        one = {name: array[index:] for name, array in arrays.items()}
+        inputs = interpreter.first_of(one)
+        signs.append(cut.signs(inputs))
+        values, _ = cut.run(inputs, signs[-1])
+        margins.append(min(map(margin, values), default=np.inf))
+    golden = {
+        f"signs_{operator}": np.stack([made[place] for made in signs])
+        for place, operator in enumerate(cut.operators)
+    }
+    return {**golden, "margin": np.array(margins)}
+
+
+def _check_class_names(
+    class_names: Sequence[str], outputs: Sequence[TensorInfo]
+) -> None:
+    if not all(
+        isinstance(name, str) and name and name.splitlines() == [name]
+        for name in class_names
+    ):
+        raise ValueError(
+            f"class_names are lines of text. Received: {list(class_names)}"
+        )
+    sizes = [info.shape[-1] if info.shape else 1 for info in outputs]
+    if len(class_names) not in sizes:
+        raise ValueError(
+            f"The outputs have {sizes} values. Received: {len(class_names)} class_names"
+        )
+
+
+def _described(tensors: Sequence[TensorInfo], kind: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": info.name,
+            "shape": list(info.shape),
+            "dtype": info.dtype.name,
+            "scale": info.scale,
+            "zero_point": None if info.scale is None else info.zero_point,
+            "array": f"{kind}_{index}",
+        }
+        for index, info in enumerate(tensors)
+    ]
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in _VERSIONED:
+        try:
+            found[name] = installed.version(name)
+        except installed.PackageNotFoundError:
+            continue
+    return found
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    try:
+        text = json.dumps(content, indent=2, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"metadata must be plain data for JSON: {error}") from error
+    return f"{text}\n".encode()
+
+
+def _readme(content: dict[str, Any]) -> str:
+    inputs, outputs = content["inputs"], content["outputs"]
+    if len(inputs) == 1:
+        batch = f'golden["{inputs[0]["array"]}"]'
+    else:
+        pairs = [f'{entry["name"]!r}: golden["{entry["array"]}"]' for entry in inputs]
+        batch = f"{{{', '.join(pairs)}}}"
+    lines = [
+        f"# {content['model'] or MODEL}",
+        "",
+        *(
+            f"- {kind} `{entry['name']}`: {'x'.join(map(str, entry['shape']))} of "
+            f"{entry['dtype']}{_steps(entry)}"
+            for kind, entries in (("input", inputs), ("output", outputs))
+            for entry in entries
+        ),
+    ]
+    if content["classes"]:
+        lines.append(f"- {content['classes']} classes, a line each in `{LABELS}`")
+    if content["image"]:
+        lines += _photographs(Preprocessing.of(content["image"]), content["classes"])
+    elif content["preprocessing"]:
+        lines += ["", f"Preprocessing: {content['preprocessing']}"]
+    lines += [
+        "",
+        "## Run it",
+        "",
+        "```python",
+        "import numpy as np",
+        "from converters import Interpreter  # of larq-bnnopt, see below",
+        f'golden = np.load("{GOLDEN}")  # or your own inputs',
+        f"batch = {batch}",
+        f'print(Interpreter("{MODEL}").predict(batch))',
+        "```",
+        "",
+        "It needs Python with the wheel of larq-bnnopt for this machine "
+        "(`python tools/build_wheel.py` in its repository makes it), which brings "
+        "NumPy and ai-edge-litert.",
+        "",
+    ]
+    lines += [
+        "Inputs that hold NaN or infinity are refused: a sign makes +1 of NaN, and any "
+        "other interpreter gives a confident answer.",
+        "",
+    ]
+    if any(entry["scale"] for entry in (*inputs, *outputs)):
+        lines += [
+            f"`{GOLDEN}` and `predict` have real numbers: float32 inputs are rounded "
+            "to the steps of the file, and its int8 outputs are returned as float32. "
+            "`predict` takes int8 inputs as they are. Any other interpreter takes "
+            "and returns int8 alone: real = scale * (int8 - zero point).",
+            "",
+        ]
+    lines += [
+        "## Replay it",
+        "",
+        f"`{GOLDEN}` holds {content['samples']} inputs and what the file answered "
+        "where it was packaged. Check the files, then compare:",
+        "",
+        "```",
+        f"sha256sum -c {SUMS}",
+        "bnnopt verify .",
+        "```",
+        "",
+        'or in Python `import converters; print(converters.replay(".").verdict)`.',
+        "",
+        "Machines round differently. Where a value in front of a sign lies within 1e-5 "
+        "of zero, the sign may turn and the output move, which is no fault. So the "
+        "file is also run under the golden signs: there the outputs must be equal, and "
+        "no sign may be another one but by such a tie.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _photographs(preprocessing: Preprocessing, classes: int | None) -> list[str]:
+    """Returns how a photograph becomes the input, and code that does it."""
+    (height, width), middle = preprocessing.size, preprocessing.middle
+    share = "" if middle == 1 else f"{middle:g} * "
+    whole = f" An image of {height}x{width} stays as it is." if middle == 1 else ""
+    order = "red, green, blue" if preprocessing.channels == 3 else "grey alone"
+    program = _CLASSIFY if classes else _PREPROCESS.format(preprocessing)
+    lines = [
+        "",
+        "## From a photograph to its input",
+        "",
+        f"1. Decode it to 8 bits, {order}, as it is stored: a rotation that the camera "
+        "noted (EXIF) is not applied.",
+        f"2. Of H x W pixels keep the middle: with s = {share}min(H / {height}, "
+        f"W / {width}), h = int({height} s) rows from (H - h) // 2 on and "
+        f"w = int({width} s) columns from (W - w) // 2 on.{whole}",
+        f"3. Resize that to {height}x{width}: bilinear with antialiasing, as "
+        "`tf.image.resize(..., antialias=True)`.",
+        f"4. {preprocessing.numbers}, float32, in the order row, column, channel.",
+        "",
+        "All that is done by",
+        "",
+        "```python",
+        *program.splitlines(),
+        "```",
+        "",
+    ]
+    if classes:
+        lines += ["or on the command line", "", "```", "bnnopt predict . photo.jpg"]
+        lines += ["```", ""]
+    return [
+        *lines,
+        "Image files need Pillow (`pip install Pillow`); a .npy file with the uint8 "
+        "pixels of an image, (height, width, channels), needs nothing.",
+    ]
+
+
+def _steps(entry: Mapping[str, Any]) -> str:
+    """Returns what the integers of a quantized tensor are worth, in words."""
+    if entry["scale"] is None:
+        return ""
+    return f", scale {entry['scale']!r}, zero point {entry['zero_point']}"
+
+
+def _write(
+    folder: pathlib.Path, files: Mapping[str, bytes], golden: Mapping[str, np.ndarray]
+) -> None:
+    """Writes all files in a folder beside, and gives it its name last."""
+    temporary = None
+    try:
+        temporary = pathlib.Path(
+            tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent)
+        )
+        temporary.chmod(0o755)
+        packed = io.BytesIO()
+        np.savez_compressed(packed, **golden)
+        files = {**files, GOLDEN: packed.getvalue()}
+        sums = [f"{sha256(files[name])}  {name}\n" for name in sorted(files)]
+        for name, content in {**files, SUMS: "".join(sums).encode()}.items():
+            write_synced(temporary / name, content)
+        # An empty folder of that name is replaced, a full one is not.
+        os.replace(temporary, folder)
+    except OSError as error:
+        raise ConversionError(f"{folder} cannot be written: {error}") from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Comparison of a .tflite file with the model it was made of."""

@@ -1,0 +1,92 @@
+"""Layers that hold what Larq Compute Engine could not convert, and what to change."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+from converters.graph.editor import layer_of
+from converters.graph.frozen import FrozenModel
+
+# So the converter names an operation: its kind, and its name in the graph.
+_OPERATION = re.compile(r'"(\w+):", "([^"@]+)[^"]*"')
+# What is written as one operator, PRELU, though it has more axes than that takes.
+_SLOPES = re.compile("'tfl.prelu' op failed to verify that operands .* rank 4")
+_LOOPS = re.compile("TensorList|TensorArray|While|If$|Case$")
+
+
+def culprits(
+    model: Any, frozen: FrozenModel, messages: Sequence[str]
+) -> tuple[str, ...]:
+    """Returns a sentence for each layer that the converter complained of.
+
+    Args:
+        model: The Keras model.
+        frozen: The graph that was to be converted.
+        messages: What the converter wrote.
+    """
+    kinds: dict[str, list[str]] = {}
+    slopes: list[str] = []
+    for line in "\n".join(messages).splitlines():
+        for kind, name in _OPERATION.findall(line):
+            layer = layer_of(name, frozen.layers)
+            if _SLOPES.search(line):
+                slopes.append(layer)
+            elif kind not in kinds.setdefault(layer, []):
+                kinds[layer].append(kind)
+    layers = {module.name: module for module in model.submodules}
+    return tuple(
+        f"{layer}{_kind(layers.get(layer))} has slopes for more than 4 axes, the batch "
+        "among them, which PRELU does not take. Reshape what it takes to 4 axes, and "
+        "back after it, or replace it by LeakyReLU."
+        for layer in dict.fromkeys(slopes)
+    ) + tuple(
+        f"{layer}{_kind(layers.get(layer))} computes with {', '.join(found)}, which "
+        f"cannot be converted. {_cure(layers.get(layer), found)}"
+        for layer, found in kinds.items()
+        if layer in frozen.layers
+    )
+
+
+def _kind(layer: Any) -> str:
+    return "" if layer is None else f" ({type(layer).__name__})"
+
+
+def _cure(layer: Any, kinds: Sequence[str]) -> str:
+    import tensorflow as tf
+
+    if not any(map(_LOOPS.match, kinds)):
+        return "Replace it."
+    inner = getattr(layer, "forward_layer", None) or getattr(layer, "layer", layer)
+    if not isinstance(inner, tf.keras.layers.RNN):
+        return "Write it without a loop over tensors of unknown number, or replace it."
+    convolutional = (
+        tf.keras.layers.ConvLSTM1D,
+        tf.keras.layers.ConvLSTM2D,
+        tf.keras.layers.ConvLSTM3D,
+    )
+    if isinstance(inner, convolutional):
+        return "Keras cannot unroll it: use convolutions over time instead."
+    return "Build it with unroll=True and load the weights into it."
+
+
+def users(frozen: FrozenModel, kinds: Collection[str]) -> list[str]:
+    """Returns the layers that use operations of some kinds.
+
+    Args:
+        frozen: The graph that was converted.
+        kinds: Kinds of operations, such as `"Erfinv"`.
+    """
+    wanted = {kind.removeprefix("Flex") for kind in kinds}
+
+    def found() -> Iterator[str]:
+        for node in frozen.graph_def.node:
+            if node.op in wanted:
+                yield layer_of(node.name, frozen.layers)
+        for function in frozen.graph_def.library.function:
+            if any(node.op in wanted for node in function.node_def):
+                yield function.signature.name
+
+    names = list(dict.fromkeys(found()))
+    return [name for name in names if name in frozen.layers] or names
