@@ -158,7 +158,7 @@ setup(
     package_data={
         "larq_bnnopt": ["py.typed"],
         "larq_bnnopt.datasets": ["data/*"],
-        "zoo_extensions": ["py.typed"],
+        "zoo_extensions": ["py.typed", "*.pyi"],
         "converters": ["py.typed"],
         "converters.runtime": ["self_test.*"],
     },

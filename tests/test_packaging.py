@@ -174,6 +174,7 @@ def test_a_wheel_without_a_compiler_says_so_in_its_name(compiler, tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     library = "converters/runtime/libbnn.so"
     files = zipfile.ZipFile(wheel).namelist()
+    assert "zoo_extensions/__init__.pyi" in files
     if compiler == "false":
         assert wheel.name.endswith("-0nokernels-py3-none-any.whl")
         assert library not in files and "converters/runtime/delegate.py" in files

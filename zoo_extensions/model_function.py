@@ -4,7 +4,7 @@ import inspect
 import textwrap
 import typing
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Optional, Protocol
 
 import tensorflow as tf
 from zookeeper import Field, factory
@@ -33,6 +33,8 @@ _ARGUMENTS = {
     "batch_norm_momentum": "Momentum of every batch normalization.",
     "batch_norm_epsilon": "Epsilon of every batch normalization.",
 }
+
+_INPUT_SHAPE = Optional[Sequence[Optional[int]]]
 
 _DOCUMENTATION = """{summary}
 
@@ -142,7 +144,8 @@ def model_function(
         `options`; their defaults are the factory's.
     """
     fields = {key: Field(_default(value)) for key, value in architecture.items()}
-    hints = typing.get_type_hints(family)
+    # Any sequence of sizes becomes the tuple that larq-zoo's annotation asks for.
+    hints = {**typing.get_type_hints(family), "input_shape": _INPUT_SHAPE}
     own = factory(
         type(
             f"{function}Factory",
