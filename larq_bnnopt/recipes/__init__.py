@@ -1,5 +1,6 @@
 """Training schemes, and the folders that their runs leave."""
 
+from larq_bnnopt.recipes.checkpoints import trained_epochs
 from larq_bnnopt.recipes.distillation import Distiller
 from larq_bnnopt.recipes.divergence import TrainingDivergedError
 from larq_bnnopt.recipes.evaluation import Evaluation, evaluate
@@ -11,6 +12,7 @@ from larq_bnnopt.recipes.histories import (
     find_runs,
     plot_histories,
 )
+from larq_bnnopt.recipes.kinds import RECIPES, field_names, images_of, recipe_of
 from larq_bnnopt.recipes.locking import RunInUseError
 from larq_bnnopt.recipes.models import load_model, trusted_models
 from larq_bnnopt.recipes.one_step import OneStep
@@ -21,15 +23,7 @@ from larq_bnnopt.recipes.recalibration import Recalibration, recalibrate
 from larq_bnnopt.recipes.recipe import Recipe
 from larq_bnnopt.recipes.runs import Run, next_folder
 from larq_bnnopt.recipes.strategies import STRATEGIES, strategy_of
-from larq_bnnopt.recipes.training import (
-    RECIPES,
-    field_names,
-    images_of,
-    recipe_of,
-    resume,
-    train,
-    trained_epochs,
-)
+from larq_bnnopt.recipes.training import resume, train
 from larq_bnnopt.recipes.two_step import TwoStep
 
 __all__ = [

@@ -11,10 +11,10 @@ from larq_bnnopt import datasets
 from larq_bnnopt.datasets import ImageShape
 from larq_bnnopt.recipes.fields import settle
 from larq_bnnopt.recipes.fitting import image_shape_of
-from larq_bnnopt.recipes.hardening import require_signs
 from larq_bnnopt.recipes.models import load_model
 from larq_bnnopt.recipes.recipe import Recipe
 from larq_bnnopt.recipes.runs import model_file
+from larq_bnnopt.recipes.temperature import require_binarized
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,7 +99,7 @@ class FineTune(Recipe):
         tf.keras.utils.set_random_seed(self.seed)
         if previous is None:
             model = load_model(self.start)
-            require_signs(model, self.start)
+            require_binarized(model, self.start)
             model = with_new_classifier(model, data.num_classes)
             if not self.is_latent and any(_latent(model)):
                 model = zx.to_latent_free(model)
@@ -110,10 +110,10 @@ class FineTune(Recipe):
         optimizer = self.build_optimizer(total, steps, None if last else "adam")
         return self.compile(model, optimizer)
 
-    def hardening(
+    def annealing(
         self, model: tf.keras.Model, stage: int
     ) -> list[tf.keras.callbacks.Callback]:
-        """Returns nothing: the kernels of a trained model are signs."""
+        """Returns an empty list: the kernels of a trained model are signs."""
         return []
 
     def averages(self, steps: int) -> dict[str, Any]:

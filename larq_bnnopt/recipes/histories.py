@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import itertools
 import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from larq_bnnopt.callbacks.plots import percent_axis
 from larq_bnnopt.recipes.runs import Run
@@ -130,6 +132,26 @@ class History:
             "" if self.model_bytes is None else f"{self.model_bytes:,}",
             "" if self.tflite_bytes is None else f"{self.tflite_bytes:,}",
         )
+
+
+class HistoryWriter(tf.keras.callbacks.Callback):
+    """Writes losses and metrics, a row an epoch, whatever the stages have of them."""
+
+    def __init__(self, run: Run):
+        super().__init__()
+        self._run = run
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Adds a row, and columns where there are new ones."""
+        rows: list[dict[str, Any]] = []
+        if self._run.history.exists():
+            with self._run.history.open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+        rows.append({"epoch": epoch, **(logs or {})})
+        columns = dict.fromkeys(itertools.chain.from_iterable(rows))
+        lines = [",".join(columns)]
+        lines += [",".join(str(row.get(name, "")) for name in columns) for row in rows]
+        self._run.write_text("history.csv", "\n".join(lines) + "\n")
 
 
 HEADING = (

@@ -14,7 +14,8 @@ import tensorflow as tf
 
 import larq_bnnopt.optimizers
 import larq_bnnopt.recipes.losses  # noqa: F401  (likewise)
-from larq_bnnopt.recipes.code_in_models import UntrustedModelError, refuse_code
+from larq_bnnopt.recipes.code_in_models import refuse_code
+from larq_bnnopt.recipes.model_files import UntrustedModelError
 from larq_bnnopt.recipes.runs import model_file
 
 _trusted = contextvars.ContextVar("_trusted", default=False)

@@ -17,10 +17,10 @@ from larq_bnnopt.datasets import ImageShape
 from larq_bnnopt.optimizers import CaseOptimizer, Diode, GradientFilter, memory
 from larq_bnnopt.recipes.fields import settle
 from larq_bnnopt.recipes.fitting import image_shape_of
-from larq_bnnopt.recipes.hardening import hardening
 from larq_bnnopt.recipes.losses import Crossentropy
 from larq_bnnopt.recipes.models import load_model
 from larq_bnnopt.recipes.runs import model_file
+from larq_bnnopt.recipes.temperature import annealing
 
 # The constants that fit a run of a number of steps.
 _FITTING: dict[str, Callable[[int], dict[str, float]]] = {
@@ -208,20 +208,20 @@ class Recipe:
             for variable in self.decayed(model, stage):
                 model.add_loss(functools.partial(_decay, variable, self.weight_decay))
 
-    def hardening(
+    def annealing(
         self, model: tf.keras.Model, stage: int
     ) -> list[tf.keras.callbacks.Callback]:
-        """Returns what makes soft kernels signs in a stage, for models that have any.
+        """Returns the temperature callback of a stage, or an empty list.
 
         Args:
             model: The model of the stage.
             stage: The stage, from 0.
 
         Raises:
-            ValueError: If the stage has too few epochs for it.
+            ValueError: If the stage has too few epochs to anneal kernels.
         """
         epochs = self.stage_epochs()
-        return hardening(model, epochs[stage], sum(epochs[:stage]))
+        return annealing(model, epochs[stage], sum(epochs[:stage]))
 
     def decayed(self, model: tf.keras.Model, stage: int) -> list[tf.Variable]:
         """Returns the variables that decay in a stage."""
@@ -334,7 +334,7 @@ class Recipe:
         )
         if self.is_latent:
             # Refuses too few epochs for it before anything is trained.
-            self.hardening(model, len(self.stage_epochs()) - 1)
+            self.annealing(model, len(self.stage_epochs()) - 1)
         return model
 
     def compile(

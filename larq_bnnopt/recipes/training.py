@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import errno
-import itertools
 import json
 import os
 import pathlib
@@ -18,20 +16,27 @@ import tensorflow as tf
 from larq_bnnopt import datasets
 from larq_bnnopt.callbacks import FlipMonitor, binary_kernels, plot_flips
 from larq_bnnopt.callbacks.summaries import drop_epochs
-from larq_bnnopt.recipes.code_in_models import UntrustedModelError
+from larq_bnnopt.recipes.checkpoints import (
+    Checkpoint,
+    epochs_of_stage,
+    model_of_previous_stage,
+    newest_model,
+    save_model,
+    stage_of,
+)
 from larq_bnnopt.recipes.distillation import Distiller
 from larq_bnnopt.recipes.divergence import (
     StopAtNaN,
     TrainingDivergedError,
     first_not_finite,
 )
-from larq_bnnopt.recipes.fine_tune import FineTune
 from larq_bnnopt.recipes.fitting import require_classes
+from larq_bnnopt.recipes.histories import HistoryWriter
+from larq_bnnopt.recipes.kinds import recipe_of
 from larq_bnnopt.recipes.models import load_model
-from larq_bnnopt.recipes.one_step import OneStep
 from larq_bnnopt.recipes.pages import Page, try_to_write_page
 from larq_bnnopt.recipes.recalibration import Recalibration, recalibrate
-from larq_bnnopt.recipes.recipe import Recipe, one_of
+from larq_bnnopt.recipes.recipe import Recipe
 from larq_bnnopt.recipes.runs import Run, digest_of_file
 from larq_bnnopt.recipes.strategies import (
     check_batch_size,
@@ -40,25 +45,9 @@ from larq_bnnopt.recipes.strategies import (
     strategy_of,
     writes,
 )
-from larq_bnnopt.recipes.two_step import TwoStep
 from larq_bnnopt.writing import replacing
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-RECIPES: dict[str, type[Recipe]] = {
-    recipe.kind: recipe for recipe in (OneStep, TwoStep, FineTune)
-}
-
-
-def field_names() -> list[str]:
-    """Returns the names of the fields of all recipes.
-
-    Example:
-        >>> {"epochs", "first_epochs"} <= set(field_names())
-        True
-    """
-    fields = itertools.chain(*map(dataclasses.fields, RECIPES.values()))
-    return list(dict.fromkeys(field.name for field in fields))
 
 
 def train(
@@ -184,19 +173,19 @@ def _resume(
     data = recipe.load_data()
     run.check_unchanged(_facts(recipe, data))
     data.check(progress)
-    stage = _stage(run, recipe)
+    stage = stage_of(run, recipe)
     epochs = recipe.stage_epochs()
     with strategy.scope():
-        model, done = _newest(run), 0
+        model, done = newest_model(run), 0
     if model is not None:
         require_classes(model, data)
-        done = _epochs_of(model, data)
+        done = epochs_of_stage(model, data)
     if stage == len(epochs) - 1 and model is not None and done >= epochs[stage]:
         _complete_pictures(run)
         return _finished(recipe, run, data, model)
     run.warn_of_other_threads()
     with strategy.scope():
-        first = recipe.build(stage, data, _previous(run, stage))
+        first = recipe.build(stage, data, model_of_previous_stage(run, stage))
         teacher = recipe.load_teacher()
     start = _start(first)
     if model is None:
@@ -233,61 +222,6 @@ def _complete_pictures(run: Run) -> None:
     try_to_write_page(run)
 
 
-def recipe_of(run: Run) -> Recipe:
-    """Returns the recipe of an earlier run.
-
-    Raises:
-        FileNotFoundError: If the folder holds no run.
-        ValueError: If its configuration is damaged or of another version.
-    """
-    content = dict(run.read_recipe())
-    # The first version had one scheme.
-    kind = str(content.pop("kind", OneStep.kind))
-    try:
-        one_of("recipe", kind, tuple(RECIPES))
-        return RECIPES[kind](**content)
-    except TypeError as error:
-        raise ValueError(f"{run.config} is of another version: {error}") from error
-    except ValueError as error:
-        raise ValueError(f"{run.config} cannot be used: {error}") from error
-
-
-def images_of(run: Run) -> tuple[tuple[str, ...], float]:
-    """Returns the classes of a run, and what of its test images is looked at.
-
-    The data need not be there any more, but of runs of earlier versions.
-
-    Args:
-        run: The run.
-
-    Returns:
-        The names of the classes, and the attribute `middle` of the data set.
-
-    Raises:
-        FileNotFoundError: If the folder holds no run.
-        ValueError: If its configuration is damaged.
-    """
-    recipe, facts = recipe_of(run), run.read_facts()
-    if {"classes", "middle"} <= set(facts):
-        return tuple(facts["classes"]), float(facts["middle"])
-    data = recipe.load_data(load_model(run.model))
-    return data.class_names, data.middle
-
-
-def trained_epochs(
-    run: Run, recipe: Recipe, model: tf.keras.Model, data: datasets.Dataset
-) -> int:
-    """Returns how many epochs a run has trained, of all its stages.
-
-    Args:
-        run: The run.
-        recipe: Its recipe.
-        model: Its model.
-        data: Its data set.
-    """
-    return sum(recipe.stage_epochs()[: _stage(run, recipe)]) + _epochs_of(model, data)
-
-
 def trainer_of(
     recipe: Recipe, model: tf.keras.Model, teacher: tf.keras.Model | None
 ) -> tf.keras.Model:
@@ -308,54 +242,6 @@ def trainer_of(
     )
     trainer.compile(model.optimizer, metrics=["accuracy"])
     return trainer
-
-
-def _stage(run: Run, recipe: Recipe) -> int:
-    """Returns the stage that a run is in: those before it left their models."""
-    stages = len(recipe.stage_epochs())
-    return sum(run.step(number).exists() for number in range(1, stages))
-
-
-def _previous(run: Run, stage: int) -> tf.keras.Model | None:
-    return load_model(run.step(stage)) if stage else None
-
-
-def _newest(run: Run) -> tf.keras.Model | None:
-    """Loads the model of the last complete epoch, of the one before if it is damaged.
-
-    The one before then takes its place.
-
-    Raises:
-        ValueError: If there are models, all of them damaged.
-    """
-    if not run.model.exists() and not run.previous.exists():
-        return None
-    try:
-        return load_model(run.model)
-    except UntrustedModelError:
-        raise
-    except (FileNotFoundError, ValueError) as error:
-        if not run.previous.exists():
-            raise
-        earlier = load_model(run.previous)
-        warnings.warn(
-            f"{error} Going on from {run.previous}, which was saved before it.",
-            stacklevel=3,
-        )
-    os.replace(run.previous, run.model)
-    # It was that of the model that is damaged.
-    run.recalibration.unlink(missing_ok=True)
-    return earlier
-
-
-def _epochs_of(model: tf.keras.Model, data: datasets.Dataset) -> int:
-    optimizer = model.optimizer
-    batches = int(optimizer.iterations.numpy())
-    together = getattr(optimizer, "accumulate_steps", 1)
-    if together > 1:
-        # A group of batches may run on over the end of an epoch.
-        batches = together * batches + int(optimizer.accumulator.count.numpy())
-    return batches // data.steps_per_epoch
 
 
 def _facts(recipe: Recipe, data: datasets.Dataset) -> dict[str, Any]:
@@ -391,14 +277,6 @@ def _finished(
 
 def _accuracy(model: tf.keras.Model, data: datasets.Dataset) -> float:
     return float(model.evaluate(data.test, verbose=0, return_dict=True)["accuracy"])
-
-
-def save_model(run: Run, model: tf.keras.Model) -> None:
-    """Replaces the model of a run, and keeps the one before."""
-    with replacing(run.model) as temporary:
-        model.save(temporary)
-        if run.model.exists():
-            os.replace(run.model, run.previous)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -472,12 +350,12 @@ class _Training:
                 callbacks=[
                     # First: of weights that are NaN nothing else is worth saying.
                     watch,
-                    *self.recipe.hardening(model, stage),
+                    *self.recipe.annealing(model, stage),
                     *flips,
-                    _History(run),
+                    HistoryWriter(run),
                     *self.callbacks,
                     # Behind all that: what it leaves counts as a complete epoch.
-                    _Checkpoint(run, model),
+                    Checkpoint(run, model),
                     Page(run),
                 ],
             )
@@ -519,7 +397,7 @@ class _Training:
         if kept:
             model = load_model(run.model)
         else:
-            model = recipe.build(stage, data, _previous(run, stage))
+            model = recipe.build(stage, data, model_of_previous_stage(run, stage))
         recipe.prepare(model, stage)
         batches = data.train_from(epoch).take(data.steps_per_epoch)
         first = first_not_finite(trainer_of(recipe, model, self.teacher), batches)
@@ -528,36 +406,3 @@ class _Training:
         return TrainingDivergedError(
             f"{text} {good}Train with a lower learning rate, or a warm-up."
         )
-
-
-class _History(tf.keras.callbacks.Callback):
-    """Writes losses and metrics, a row an epoch, whatever the stages have of them."""
-
-    def __init__(self, run: Run):
-        super().__init__()
-        self._run = run
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Adds a row, and columns where there are new ones."""
-        rows: list[dict[str, Any]] = []
-        if self._run.history.exists():
-            with self._run.history.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
-        rows.append({"epoch": epoch, **(logs or {})})
-        columns = dict.fromkeys(itertools.chain.from_iterable(rows))
-        lines = [",".join(columns)]
-        lines += [",".join(str(row.get(name, "")) for name in columns) for row in rows]
-        self._run.write_text("history.csv", "\n".join(lines) + "\n")
-
-
-class _Checkpoint(tf.keras.callbacks.Callback):
-    """Keeps the model of the last complete epoch, whatever happens meanwhile."""
-
-    def __init__(self, run: Run, model: tf.keras.Model):
-        super().__init__()
-        self._run = run
-        self._kept = model
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Replaces the model of the run."""
-        save_model(self._run, self._kept)

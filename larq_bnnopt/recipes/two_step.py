@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from larq_bnnopt import datasets
-from larq_bnnopt.recipes.hardening import copy_weights, with_signs
 from larq_bnnopt.recipes.recipe import Recipe
+from larq_bnnopt.recipes.temperature import binarized, copy_weights
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,7 @@ class TwoStep(Recipe):
         if previous is None:
             raise ValueError("Step 2 starts from the model of step 1.")
         copy_weights(previous, latent)
-        model = latent if self.is_latent else zx.to_latent_free(with_signs(latent))
+        model = latent if self.is_latent else zx.to_latent_free(binarized(latent))
         return self.compile(model, self.build_optimizer(total, steps))
 
     def decayed(self, model: tf.keras.Model, stage: int) -> list[tf.Variable]:

@@ -115,7 +115,7 @@ def test_a_run_is_recalibrated_once(images, tmp_path):
     assert run.model.read_bytes() == content
     # A damaged file is replaced by the model before it, and that recalibrated.
     run.model.write_bytes(content[:2000])
-    with pytest.warns(UserWarning, match=r"Going on from .*previous\.keras"):
+    with pytest.warns(UserWarning, match=r"Resuming from .*previous\.keras"):
         mended = recipes.resume(run)
     for network in (mended, recipes.load_model(run.model)):
         for ours, expected in zip(network.get_weights(), model.get_weights()):

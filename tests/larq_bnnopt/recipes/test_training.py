@@ -79,7 +79,7 @@ def test_a_damaged_checkpoint_costs_an_epoch(uninterrupted, tmp_path):
         recipes.train(recipe, run.folder, [StopAfter(2, 3)])
     content = run.model.read_bytes()
     run.model.write_bytes(content[: len(content) // 2])
-    with pytest.warns(UserWarning, match=r"Going on from .*previous\.keras"):
+    with pytest.warns(UserWarning, match=r"Resuming from .*previous\.keras"):
         resumed = recipes.resume(run)
     for ours, expected in zip(resumed.weights, straight.weights):
         np.testing.assert_array_equal(ours.numpy(), expected.numpy(), expected.name)

@@ -1,4 +1,4 @@
-"""Kernels of BNext are signs when a recipe ends."""
+"""Temperature annealing: kernels of BNext are signs when a recipe ends."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ import tensorflow as tf
 import zoo_extensions as zx
 from larq_bnnopt import recipes
 from larq_bnnopt.recipes import FineTune, OneStep, TwoStep
-from larq_bnnopt.recipes.hardening import copy_weights, hardening
+from larq_bnnopt.recipes.temperature import annealing, copy_weights
 from larq_bnnopt.recipes.two_step import with_real_kernels
 
 SMALL = {"filters": (8, 16), "blocks": (1, 1), "input_shape": (32, 32, 3)}
@@ -26,7 +26,7 @@ def quantizers(model):
 
 @pytest.mark.parametrize("epochs", [2, 3, 4, 7, 12, 100, 200, 512])
 def test_kernels_are_signs_in_the_last_quarter(epochs):
-    (callback,) = hardening(small(), epochs, first_epoch=5)
+    (callback,) = annealing(small(), epochs, first_epoch=5)
     threshold = np.float32(1e-5)
     temperatures = [
         np.float32(callback.decay ** (epoch - callback.first_epoch))
@@ -40,11 +40,11 @@ def test_kernels_are_signs_in_the_last_quarter(epochs):
     assert callback.decay == 0.9 or epochs < 4 or temperatures[epochs // 2] >= threshold
 
 
-def test_only_soft_kernels_need_it():
-    assert hardening(small(latent_weights=False), 9) == []
-    assert hardening(zx.TinyResidualBNN(), 1) == []
+def test_only_kernels_with_a_temperature_are_annealed():
+    assert annealing(small(latent_weights=False), 9) == []
+    assert annealing(zx.TinyResidualBNN(), 1) == []
     with pytest.raises(ValueError, match=r"at least 2 epochs\. Received: 1"):
-        hardening(small(), 1)
+        annealing(small(), 1)
 
 
 def test_temperatures_begin_with_a_stage():
@@ -65,19 +65,19 @@ def test_temperatures_begin_with_a_stage():
         model.fit(images, labels, epochs=1, verbose=0, **options)
 
 
-def test_weights_move_between_soft_and_real_kernels():
-    soft = small()
-    real = with_real_kernels(soft)
-    assert quantizers(soft) and not quantizers(real)
+def test_weights_are_copied_between_annealed_and_real_kernels():
+    annealed = small()
+    real = with_real_kernels(annealed)
+    assert quantizers(annealed) and not quantizers(real)
     images = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype(np.float32)
     # At temperature 1 a kernel inside [-1, 1] is what it is.
-    np.testing.assert_allclose(real(images), soft(images), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(real(images), annealed(images), rtol=1e-5, atol=1e-6)
     for variable in real.trainable_variables:
         variable.assign(variable + 0.01)
-    quantizers(soft)[0].temperature.assign(0.25)
-    copy_weights(real, soft)
-    assert float(quantizers(soft)[0].temperature) == 0.25
-    for one, other in zip(real.trainable_variables, soft.trainable_variables):
+    quantizers(annealed)[0].temperature.assign(0.25)
+    copy_weights(real, annealed)
+    assert float(quantizers(annealed)[0].temperature) == 0.25
+    for one, other in zip(real.trainable_variables, annealed.trainable_variables):
         np.testing.assert_array_equal(one, other)
 
 
@@ -115,7 +115,7 @@ def test_a_run_ends_with_signs(kind, images, create_small, tmp_path):
 
 
 @pytest.mark.slow
-def test_step_2_by_diode_has_signs(images, create_small):
+def test_stage_2_by_diode_has_signs(images, create_small):
     recipe = TwoStep(
         model="bnext18", dataset=images, image_size=32, optimizer="diode", epochs=1
     )
@@ -131,7 +131,7 @@ def test_step_2_by_diode_has_signs(images, create_small):
 
 
 @pytest.mark.slow
-def test_fine_tuning_wants_signs(images, tmp_path):
+def test_fine_tuning_needs_binarized_kernels(images, tmp_path):
     model = small()
     path = str(tmp_path / "half.keras")
     quantizers(model)[0].temperature.assign(0.25)
@@ -142,5 +142,5 @@ def test_fine_tuning_wants_signs(images, tmp_path):
         recipe.build(0, data)
     zx.force_sign(model).save(path)
     tuned = recipe.build(0, data)
-    assert recipe.hardening(tuned, 1) == []
+    assert recipe.annealing(tuned, 1) == []
     assert all(float(q.temperature) == 0 for q in quantizers(tuned))

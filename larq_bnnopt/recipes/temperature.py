@@ -1,4 +1,8 @@
-"""Kernels that turn from real values into signs while they are trained (BNext)."""
+"""Temperature annealing: real-valued kernels of BNext become signs in training.
+
+At temperature 1 a `zoo_extensions.TemperatureSign` passes values inside [-1, 1]; as the
+temperature falls it becomes the sign.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +13,18 @@ import tensorflow as tf
 
 # What the authors' code of BNext multiplies the temperature by in each epoch.
 _DECAY = 0.9
-# The share of the epochs behind which kernels are signs, where 0.9 is too slow for it.
-_SOFT = 0.75
+# The share of the epochs after which kernels are signs, where 0.9 is too slow for it.
+_ANNEALED = 0.75
 
 
-def hardening(
+def annealing(
     model: tf.keras.Model, epochs: int, first_epoch: int = 0
 ) -> list[tf.keras.callbacks.Callback]:
-    """Returns the callback that makes the kernels of a model signs, if it needs one.
+    """Returns the callback that anneals the kernels of a model, if any are annealed.
 
-    The temperature is multiplied by 0.9 in each epoch, as the authors of BNext do it,
-    or by less where its kernels would not be signs in the last quarter of the epochs.
+    The temperature is multiplied by 0.9 in each epoch, as in the code of BNext's
+    authors, or by less if kernels would otherwise not be signs in the last quarter of
+    the epochs.
 
     Args:
         model: The model.
@@ -27,7 +32,7 @@ def hardening(
         first_epoch: The first of them. Defaults to `0`.
 
     Returns:
-        A list of a `zoo_extensions.TemperatureDecay`, or an empty one.
+        A list with a `zoo_extensions.TemperatureDecay`, or an empty list.
 
     Raises:
         ValueError: If there are too few epochs: kernels are real in the first one.
@@ -36,17 +41,17 @@ def hardening(
         >>> import zoo_extensions as zx
         >>> factory = zx.BNext18.factory(
         ...     filters=(8, 16), blocks=(1, 1), input_shape=(32, 32, 3))
-        >>> [decay.decay for decay in hardening(factory.build(), epochs=200)]
+        >>> [decay.decay for decay in annealing(factory.build(), epochs=200)]
         [0.9]
-        >>> hardening(zx.TinyResidualBNN(), epochs=200)
+        >>> annealing(zx.TinyResidualBNN(), epochs=200)
         []
 
     References:
-        [BNext](https://arxiv.org/abs/2211.12933); the decay is that of its code.
+        [BNext](https://arxiv.org/abs/2211.12933); the decay is from its code.
     """
     import zoo_extensions as zx
 
-    thresholds = [quantizer.threshold for quantizer in _soft(model)]
+    thresholds = [quantizer.threshold for quantizer in _annealed(model)]
     if not thresholds:
         return []
     if epochs < 2:
@@ -54,14 +59,14 @@ def hardening(
             f"{model.name} has kernels that are real in the first epoch and become "
             f"signs after it, so it needs at least 2 epochs. Received: {epochs}"
         )
-    soft = max(1, int(_SOFT * epochs))
+    annealed = max(1, int(_ANNEALED * epochs))
     # Half of it, so that rounding does not keep a kernel real.
-    decay = min(_DECAY, (min(thresholds) / 2) ** (1 / soft))
+    decay = min(_DECAY, (min(thresholds) / 2) ** (1 / annealed))
     return [zx.TemperatureDecay(decay, first_epoch)]
 
 
-def require_signs(model: tf.keras.Model, path: str) -> None:
-    """Raises a ValueError for a trained model whose kernels are not signs yet.
+def require_binarized(model: tf.keras.Model, path: str) -> None:
+    """Raises a ValueError if kernels of a trained model are not signs yet.
 
     Args:
         model: The model.
@@ -69,41 +74,45 @@ def require_signs(model: tf.keras.Model, path: str) -> None:
     """
     temperatures = [
         float(quantizer.temperature)
-        for quantizer in _soft(model)
+        for quantizer in _annealed(model)
         if float(quantizer.temperature) >= quantizer.threshold
     ]
     if temperatures:
         raise ValueError(
             f"{path} has kernels that are still real (temperature "
-            f"{max(temperatures):.3g}): it was not trained to its end. Train it on, or "
-            "save zoo_extensions.force_sign(model) and start from that."
+            f"{max(temperatures):.3g}): its training did not end. Resume it, or save "
+            " zoo_extensions.force_sign(model) and start from that."
         )
 
 
-def with_signs(model: tf.keras.Model) -> tf.keras.Model:
-    """Returns a model whose kernels are signs: itself, unless it has soft ones.
+def binarized(model: tf.keras.Model) -> tf.keras.Model:
+    """Returns a model whose kernels are signs: itself, unless some are annealed.
 
     Args:
         model: The model.
     """
     import zoo_extensions as zx
 
-    return zx.force_sign(model) if any(_soft(model)) else model
+    return zx.force_sign(model) if any(_annealed(model)) else model
 
 
 def copy_weights(source: tf.keras.Model, target: tf.keras.Model) -> None:
-    """Copies all weights but temperatures, which only soft kernels have.
+    """Copies all weights but temperatures, which only annealed kernels have.
 
     Args:
         source: A model.
         target: A model of the same layers; their kernels may have other quantizers.
     """
-    values, variables = list(_lasting(source)), list(_lasting(target))
+    values, variables = (
+        list(_without_temperatures(source)),
+        list(_without_temperatures(target)),
+    )
     for value, variable in zip(values, variables, strict=True):
         variable.assign(value)
 
 
-def _soft(model: tf.keras.Model) -> Iterator[Any]:
+def _annealed(model: tf.keras.Model) -> Iterator[Any]:
+    """Yields the quantizers of a model that have a temperature."""
     import zoo_extensions as zx
 
     for part in model.submodules:
@@ -111,8 +120,8 @@ def _soft(model: tf.keras.Model) -> Iterator[Any]:
             yield part
 
 
-def _lasting(model: tf.keras.Model) -> Iterator[tf.Variable]:
-    temperatures = {id(quantizer.temperature) for quantizer in _soft(model)}
+def _without_temperatures(model: tf.keras.Model) -> Iterator[tf.Variable]:
+    temperatures = {id(quantizer.temperature) for quantizer in _annealed(model)}
     for variable in model.weights:
         if id(variable) not in temperatures:
             yield variable

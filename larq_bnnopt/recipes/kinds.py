@@ -1,0 +1,69 @@
+"""The kinds of recipes by name, and the recipe of an earlier run."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+from larq_bnnopt.recipes.fine_tune import FineTune
+from larq_bnnopt.recipes.models import load_model
+from larq_bnnopt.recipes.one_step import OneStep
+from larq_bnnopt.recipes.recipe import Recipe, one_of
+from larq_bnnopt.recipes.runs import Run
+from larq_bnnopt.recipes.two_step import TwoStep
+
+RECIPES: dict[str, type[Recipe]] = {
+    recipe.kind: recipe for recipe in (OneStep, TwoStep, FineTune)
+}
+
+
+def field_names() -> list[str]:
+    """Returns the names of the fields of all recipes.
+
+    Example:
+        >>> {"epochs", "first_epochs"} <= set(field_names())
+        True
+    """
+    fields = itertools.chain(*map(dataclasses.fields, RECIPES.values()))
+    return list(dict.fromkeys(field.name for field in fields))
+
+
+def recipe_of(run: Run) -> Recipe:
+    """Returns the recipe of an earlier run.
+
+    Raises:
+        FileNotFoundError: If the folder holds no run.
+        ValueError: If its configuration is damaged or of another version.
+    """
+    content = dict(run.read_recipe())
+    # The first version had one scheme.
+    kind = str(content.pop("kind", OneStep.kind))
+    try:
+        one_of("recipe", kind, tuple(RECIPES))
+        return RECIPES[kind](**content)
+    except TypeError as error:
+        raise ValueError(f"{run.config} is of another version: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{run.config} cannot be used: {error}") from error
+
+
+def images_of(run: Run) -> tuple[tuple[str, ...], float]:
+    """Returns the classes of a run, and what of its test images is looked at.
+
+    The data need not be there any more, but of runs of earlier versions.
+
+    Args:
+        run: The run.
+
+    Returns:
+        The names of the classes, and the attribute `middle` of the data set.
+
+    Raises:
+        FileNotFoundError: If the folder holds no run.
+        ValueError: If its configuration is damaged.
+    """
+    recipe, facts = recipe_of(run), run.read_facts()
+    if {"classes", "middle"} <= set(facts):
+        return tuple(facts["classes"]), float(facts["middle"])
+    data = recipe.load_data(load_model(run.model))
+    return data.class_names, data.middle
