@@ -12,13 +12,18 @@ from _larq_bnnopt_keras import use_keras_2
 
 # What runs files needs no Keras, and works beside any.
 _WITHOUT_KERAS = (
+    "IMAGE_SUFFIXES",
     "Classifier",
     "Interpreter",
     "Prediction",
     "Preprocessing",
     "Profile",
     "Replay",
+    "decode_by_tensorflow",
+    "image_shape",
     "is_package",
+    "number_of_classes",
+    "package_model",
     "profile",
     "replay",
 )
@@ -35,10 +40,24 @@ if TYPE_CHECKING:
     from converters.conversion import Conversion, convert
     from converters.errors import ConversionError
     from converters.exporting import BinaryWeights, export_binary_weights
-    from converters.packages.classifying import Classifier, Prediction
+    from converters.packages.classifying import (
+        Classifier,
+        Prediction,
+        image_shape,
+        number_of_classes,
+    )
     from converters.packages.packaging import package
-    from converters.packages.preprocessing import Preprocessing
-    from converters.packages.replaying import Replay, is_package, replay
+    from converters.packages.preprocessing import (
+        IMAGE_SUFFIXES,
+        Preprocessing,
+        decode_by_tensorflow,
+    )
+    from converters.packages.replaying import (
+        Replay,
+        is_package,
+        package_model,
+        replay,
+    )
     from converters.profiling import Profile, profile
     from converters.reports import Report
     from converters.runtime import Interpreter
@@ -50,6 +69,7 @@ _HOMES = {
     "Classifier": "packages.classifying",
     "Conversion": "conversion",
     "ConversionError": "errors",
+    "IMAGE_SUFFIXES": "packages.preprocessing",
     "Interpreter": "runtime",
     "Prediction": "packages.classifying",
     "Preprocessing": "packages.preprocessing",
@@ -59,15 +79,20 @@ _HOMES = {
     "Verification": "verification.verify",
     "audit": "auditing.audit",
     "convert": "conversion",
+    "decode_by_tensorflow": "packages.preprocessing",
     "export_binary_weights": "exporting",
+    "image_shape": "packages.classifying",
     "is_package": "packages.replaying",
+    "number_of_classes": "packages.classifying",
     "package": "packages.packaging",
+    "package_model": "packages.replaying",
     "profile": "profiling",
     "replay": "packages.replaying",
     "verify": "verification.verify",
 }
 
 __all__ = [
+    "IMAGE_SUFFIXES",
     "Audit",
     "BinaryWeights",
     "Classifier",
@@ -82,9 +107,13 @@ __all__ = [
     "Verification",
     "audit",
     "convert",
+    "decode_by_tensorflow",
     "export_binary_weights",
+    "image_shape",
     "is_package",
+    "number_of_classes",
     "package",
+    "package_model",
     "profile",
     "replay",
     "verify",

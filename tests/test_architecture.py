@@ -194,3 +194,26 @@ def test_a_planted_call_closes_a_circle(file, text, tmp_path):
 def test_a_name_of_ones_own_closes_none(text, tmp_path):
     root = planted(tmp_path, {**C, "ground.c": C["ground.c"] + text})
     assert find_circle(c_arrows(root)) == []
+
+
+# The commands.
+
+
+def imported_names(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+def test_commands_import_public_faces_alone():
+    """A deep import would tie a command to where a package keeps its files."""
+    faces = ("converters", "zoo_extensions", "larq_bnnopt.datasets")
+    faces += ("larq_bnnopt.recipes",)
+    files = list((SITE / "larq_bnnopt" / "cli").rglob("*.py"))
+    assert files
+    for path in files:
+        for name in imported_names(path):
+            deep = any(name.startswith(f"{face}.") for face in faces)
+            assert not deep, f"{path.name} imports {name}"

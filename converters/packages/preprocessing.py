@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".npy")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".npy")
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP")
 # Turns the content of an image file into pixels, uint8 (height, width, channels).
 Decoder = Callable[[bytes, int], np.ndarray]
@@ -258,11 +258,11 @@ def _decoded(content: bytes, channels: int) -> np.ndarray:
                 "install Pillow), or give .npy files, each the uint8 pixels of an "
                 "image (height, width, channels)."
             ) from error
-        return by_tensorflow(content, channels)
-    return by_pillow(content, channels)
+        return decode_by_tensorflow(content, channels)
+    return decode_by_pillow(content, channels)
 
 
-def by_pillow(content: bytes, channels: int) -> np.ndarray:
+def decode_by_pillow(content: bytes, channels: int) -> np.ndarray:
     """Decodes an image by Pillow.
 
     A rotation that a camera noted (EXIF) is not applied: TensorFlow does not either.
@@ -306,7 +306,7 @@ def _of_mode(image: Any, mode: str) -> np.ndarray:
     return np.asarray(image.convert(mode))
 
 
-def by_tensorflow(content: bytes, channels: int) -> np.ndarray:
+def decode_by_tensorflow(content: bytes, channels: int) -> np.ndarray:
     """Decodes an image by TensorFlow, as the data sets do.
 
     Args:

@@ -182,6 +182,11 @@ def is_package(folder: str | os.PathLike[str]) -> bool:
     return any((folder / name).is_file() for name in (SUMS, GOLDEN))
 
 
+def package_model(folder: str | os.PathLike[str]) -> pathlib.Path:
+    """Returns the path of the .tflite in the folder of a package."""
+    return pathlib.Path(folder, MODEL)
+
+
 def replay(folder: str | os.PathLike[str], *, num_threads: int = 1) -> Replay:
     """Runs the golden inputs of a package and compares the outputs.
 

@@ -50,7 +50,7 @@ def write_samples(run: Any, data: Any, evaluation: Any) -> None:
         data: Its data set.
         evaluation: What its model says of the test images.
     """
-    from larq_bnnopt.recipes.samples import Samples
+    from larq_bnnopt.recipes import Samples
 
     images, labels = data.test_arrays()
     scores, names = evaluation.scores, evaluation.class_names
@@ -67,8 +67,7 @@ def _try_to_plot(evaluation: Any, path: Any) -> None:
 
 
 def _write_report(run: Any, evaluation: Any, report: Any) -> None:
-    from larq_bnnopt.recipes.pages import try_to_write_page
-    from larq_bnnopt.recipes.runs import versions
+    from larq_bnnopt.recipes import try_to_write_page, versions
 
     content = {
         "recipe": run.read_recipe(),

@@ -117,14 +117,13 @@ def _loaded(source: pathlib.Path, arguments: argparse.Namespace) -> Any:
 def _of_file(path: pathlib.Path, data: Any) -> Any:
     """Evaluates a .tflite."""
     import converters
-    from converters.packages.classifying import image_shape, number_of_classes
     from larq_bnnopt.cli.silence import quiet
     from larq_bnnopt.recipes import Evaluation
 
     with quiet():
         interpreter = converters.Interpreter(path)
-        shape = image_shape(interpreter, path)
-        classes = number_of_classes(interpreter, path)
+        shape = converters.image_shape(interpreter, path)
+        classes = converters.number_of_classes(interpreter, path)
         if shape != data.input_shape or classes != data.num_classes:
             raise ValueError(
                 f"{path} takes images of {shape} and tells {classes} classes; "

@@ -96,7 +96,7 @@ class _Chosen:
 
 def _paths(words: list[str]) -> list[pathlib.Path]:
     """Returns the images that are named, and those of folders."""
-    from converters.packages.preprocessing import SUFFIXES
+    import converters
 
     paths: list[pathlib.Path] = []
     for word in words:
@@ -107,21 +107,22 @@ def _paths(words: list[str]) -> list[pathlib.Path]:
         found = [
             inner
             for inner in sorted(path.rglob("*"))
-            if inner.suffix.lower() in SUFFIXES and inner.is_file()
+            if inner.suffix.lower() in converters.IMAGE_SUFFIXES and inner.is_file()
         ]
         if not found:
-            raise ValueError(f"{path} holds no image ({', '.join(SUFFIXES)}).")
+            suffixes = ", ".join(converters.IMAGE_SUFFIXES)
+            raise ValueError(f"{path} holds no image ({suffixes}).")
         paths += found
     return paths
 
 
 def _chosen(source: pathlib.Path) -> _Chosen:
     import converters
-    from converters.packages.replaying import MODEL
     from larq_bnnopt.cli.silence import quiet
 
     folder = source if source.is_dir() else source.parent
-    if converters.is_package(folder) and source in (folder, folder / MODEL):
+    names_package = source in (folder, converters.package_model(folder))
+    if converters.is_package(folder) and names_package:
         with quiet():
             return _Chosen(folder, converters.Classifier.of_package(folder))
     is_run = (folder / "config.json").is_file()
@@ -133,13 +134,12 @@ def _chosen(source: pathlib.Path) -> _Chosen:
 def _bare_file(path: pathlib.Path) -> _Chosen:
     """Returns a classifier of a file of which nothing else is known."""
     import converters
-    from converters.packages.classifying import image_shape, number_of_classes
     from larq_bnnopt.cli.silence import quiet
 
     with quiet():
         interpreter = converters.Interpreter(path)
-    shape = image_shape(interpreter, path)
-    classes = number_of_classes(interpreter, path)
+    shape = converters.image_shape(interpreter, path)
+    classes = converters.number_of_classes(interpreter, path)
     names, preprocessing = _unknown(path, shape, classes)
     return _Chosen(
         path, converters.Classifier.of_file(interpreter, names, preprocessing)
@@ -171,8 +171,6 @@ def _with_tensorflow(
 
     import_tensorflow()
     import converters
-    from converters.packages.classifying import image_shape, number_of_classes
-    from converters.packages.preprocessing import by_tensorflow
     from larq_bnnopt import recipes
 
     path = source
@@ -183,8 +181,8 @@ def _with_tensorflow(
     if path.suffix == ".tflite":
         with quiet():
             interpreter = converters.Interpreter(path)
-        shape = image_shape(interpreter, path)
-        classes = number_of_classes(interpreter, path)
+        shape = converters.image_shape(interpreter, path)
+        classes = converters.number_of_classes(interpreter, path)
     else:
         model = recipes.load_model(path)
         shape, classes = _sizes(model, path)
@@ -205,7 +203,7 @@ def _with_tensorflow(
         made = converters.Classifier(
             model.predict_on_batch, class_names, preprocessing, "Keras"
         )
-    return _Chosen(path, made, by_tensorflow)
+    return _Chosen(path, made, converters.decode_by_tensorflow)
 
 
 def _sizes(model: Any, path: pathlib.Path) -> tuple[tuple[int, int, int], int]:

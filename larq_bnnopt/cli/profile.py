@@ -35,7 +35,6 @@ def run(arguments: argparse.Namespace) -> int:
     import pathlib
 
     import converters
-    from converters.packages.replaying import MODEL
     from larq_bnnopt.cli.console import print_line, print_rows, warnings_as_lines
     from larq_bnnopt.cli.silence import import_tensorflow, quiet
 
@@ -44,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise FileNotFoundError(f"{source} does not exist.")
     model = None
     if source.is_dir() and converters.is_package(source):
-        source = source / MODEL
+        source = converters.package_model(source)
     elif source.is_dir():
         import_tensorflow()
         from larq_bnnopt import recipes

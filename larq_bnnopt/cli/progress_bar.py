@@ -12,7 +12,7 @@ import tensorflow as tf
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from larq_bnnopt.cli.console import console
-from larq_bnnopt.recipes.words import percent
+from larq_bnnopt.recipes import percent
 
 
 class ProgressBar(tf.keras.callbacks.Callback):

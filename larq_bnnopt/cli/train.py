@@ -314,10 +314,10 @@ def _callbacks(arguments: argparse.Namespace, folder: Any, strategy: Any) -> lis
     """Returns the callbacks that were asked for."""
     import tensorflow as tf
 
-    from larq_bnnopt.recipes.strategies import writes
+    from larq_bnnopt.recipes import is_chief
 
     # Of several machines one writes.
-    if not arguments.tensorboard or not writes(strategy):
+    if not arguments.tensorboard or not is_chief(strategy):
         return []
     return [tf.keras.callbacks.TensorBoard(folder / "tensorboard", histogram_freq=1)]
 
@@ -358,12 +358,11 @@ def _dry_run(recipe: Any) -> int:
     from larq_bnnopt import datasets, recipes
     from larq_bnnopt.cli.console import print_table
     from larq_bnnopt.cli.silence import quiet
-    from larq_bnnopt.recipes.planning import given
 
     try:
         with quiet():
             rows = recipes.plan(recipe).rows()
     except datasets.NotDownloadedError as error:
-        rows = [*given(recipe), ("not measured", str(error))]
+        rows = [*recipes.settings_of(recipe), ("not measured", str(error))]
     print_table("Nothing was trained", rows)
     return 0

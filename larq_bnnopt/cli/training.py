@@ -36,8 +36,7 @@ class Beginning:
 
     def warn_of_guessing(self, folder: str | os.PathLike[str]) -> None:
         """Says in a line what helps where the model of a run learned little."""
-        from larq_bnnopt.recipes import History, Run
-        from larq_bnnopt.recipes.guessing import doubt
+        from larq_bnnopt.recipes import History, Run, doubt
 
         data, recipe = self._data, self._recipe
         if data is None:

@@ -6,6 +6,7 @@ from larq_bnnopt.recipes.divergence import TrainingDivergedError
 from larq_bnnopt.recipes.evaluation import Evaluation, evaluate
 from larq_bnnopt.recipes.fine_tune import FineTune
 from larq_bnnopt.recipes.fitting import load_data_for
+from larq_bnnopt.recipes.guessing import doubt
 from larq_bnnopt.recipes.histories import (
     HEADING,
     History,
@@ -16,15 +17,17 @@ from larq_bnnopt.recipes.kinds import RECIPES, field_names, images_of, recipe_of
 from larq_bnnopt.recipes.locking import RunInUseError
 from larq_bnnopt.recipes.models import load_model, trusted_models
 from larq_bnnopt.recipes.one_step import OneStep
-from larq_bnnopt.recipes.pages import write_page
-from larq_bnnopt.recipes.planning import Plan, plan
+from larq_bnnopt.recipes.pages import try_to_write_page, write_page
+from larq_bnnopt.recipes.planning import Plan, plan, settings_of
 from larq_bnnopt.recipes.presets import PRESETS, Preset
 from larq_bnnopt.recipes.recalibration import Recalibration, recalibrate
 from larq_bnnopt.recipes.recipe import Recipe
-from larq_bnnopt.recipes.runs import Run, next_folder
-from larq_bnnopt.recipes.strategies import STRATEGIES, strategy_of
+from larq_bnnopt.recipes.runs import Run, next_folder, versions
+from larq_bnnopt.recipes.samples import Samples
+from larq_bnnopt.recipes.strategies import STRATEGIES, is_chief, strategy_of
 from larq_bnnopt.recipes.training import resume, train
 from larq_bnnopt.recipes.two_step import TwoStep
+from larq_bnnopt.recipes.words import percent
 
 __all__ = [
     "HEADING",
@@ -42,23 +45,30 @@ __all__ = [
     "Recipe",
     "Run",
     "RunInUseError",
+    "Samples",
     "TrainingDivergedError",
     "TwoStep",
+    "doubt",
     "evaluate",
     "field_names",
     "find_runs",
     "images_of",
+    "is_chief",
     "load_data_for",
     "load_model",
     "next_folder",
+    "percent",
     "plan",
     "plot_histories",
     "recalibrate",
     "recipe_of",
     "resume",
+    "settings_of",
     "strategy_of",
     "train",
     "trained_epochs",
     "trusted_models",
+    "try_to_write_page",
+    "versions",
     "write_page",
 ]

@@ -54,7 +54,7 @@ class Plan:
         """Returns recipe and figures as pairs of a label and a text."""
         hours, rest = divmod(self.steps * self.seconds_per_step, 3600)
         return [
-            *given(self.recipe, "image_size"),
+            *settings_of(self.recipe, "image_size"),
             ("images", self._images()),
             ("training images", f"{self.images:,}"),
             ("test images", f"{self.test_images:,}"),
@@ -85,12 +85,12 @@ class Plan:
         )
 
 
-def given(recipe: Recipe, *others: str) -> list[tuple[str, str]]:
-    """Returns what a recipe says as pairs of a label and a text.
+def settings_of(recipe: Recipe, *others: str) -> list[tuple[str, str]]:
+    """Returns the fields of a recipe that are set, as pairs of a name and a text.
 
     Args:
         recipe: The recipe.
-        *others: Fields that are told in another way.
+        *others: Fields to leave out.
     """
     return [
         (name, str(value))

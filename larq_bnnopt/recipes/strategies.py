@@ -50,8 +50,8 @@ def strategy_of(name: str | None) -> tf.distribute.Strategy:
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
-def writes(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process writes the files of a run: the chief, or the only one."""
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process writes the files of a run: it is the chief, or alone."""
     resolver = strategy.cluster_resolver
     if resolver is None or not resolver.cluster_spec().as_dict():
         return True
@@ -75,7 +75,7 @@ def own_folder(
         strategy: The strategy.
         folder: The folder of the run, on a disk that all machines see.
     """
-    if writes(strategy):
+    if is_chief(strategy):
         _wait_for_all(strategy)
         yield folder
         return

@@ -40,10 +40,10 @@ from larq_bnnopt.recipes.recipe import Recipe
 from larq_bnnopt.recipes.runs import Run, digest_of_file
 from larq_bnnopt.recipes.strategies import (
     check_batch_size,
+    is_chief,
     own_folder,
     shared_out,
     strategy_of,
-    writes,
 )
 from larq_bnnopt.writing import replacing
 
@@ -98,7 +98,7 @@ def train(
     """
     strategy = strategy or strategy_of(None)
     check_batch_size(strategy, recipe.batch_size)
-    if writes(strategy):
+    if is_chief(strategy):
         Run.refuse_existing(folder)
     data = recipe.load_data()
     data.check(progress)
@@ -207,7 +207,7 @@ def _tell(
     strategy: tf.distribute.Strategy,
 ) -> None:
     """Tells the one who asked, by one process of several, what is trained on."""
-    if begin is not None and writes(strategy):
+    if begin is not None and is_chief(strategy):
         begin(data)
 
 

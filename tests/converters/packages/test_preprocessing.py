@@ -14,7 +14,7 @@ import tensorflow as tf
 
 import converters
 from converters import Classifier, Preprocessing
-from converters.packages.preprocessing import by_pillow, by_tensorflow
+from converters.packages.preprocessing import decode_by_pillow, decode_by_tensorflow
 from larq_bnnopt.datasets.crops import CENTER, Crops
 
 
@@ -43,7 +43,9 @@ def test_it_is_what_the_data_sets_do(height, width, channels):
     content = encoded(photograph(height, width, channels))
     test = Crops((32, 48), channels).center
     (expected,) = tf.data.Dataset.from_tensors(content).map(test)
-    ours = Preprocessing((32, 48), channels, CENTER)(by_pillow(content, channels))
+    ours = Preprocessing((32, 48), channels, CENTER)(
+        decode_by_pillow(content, channels)
+    )
     assert ours.shape == (32, 48, channels) and ours.dtype == np.float32
     np.testing.assert_allclose(ours, expected / 127.5 - 1, rtol=0, atol=3e-5)
 
@@ -100,11 +102,11 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_both_decoders_give_the_same_pixels(kind, channels):
-    ours = by_pillow(KINDS[kind], channels)
+    ours = decode_by_pillow(KINDS[kind], channels)
     assert ours.shape == (61, 83, channels) and ours.dtype == np.uint8
     if channels == 1 and kind in ("gif", "bmp"):
         return  # TensorFlow does not make them grey.
-    np.testing.assert_array_equal(ours, by_tensorflow(KINDS[kind], channels))
+    np.testing.assert_array_equal(ours, decode_by_tensorflow(KINDS[kind], channels))
 
 
 def test_of_16_bits_the_upper_ones_are_kept():
@@ -112,16 +114,20 @@ def test_of_16_bits_the_upper_ones_are_kept():
     content = io.BytesIO()
     PIL.Image.fromarray(image).save(content, "PNG")
     for channels in (1, 3):
-        ours = by_pillow(content.getvalue(), channels)
+        ours = decode_by_pillow(content.getvalue(), channels)
         np.testing.assert_array_equal(ours[..., 0].ravel(), np.arange(256))
-        assert (ours == by_tensorflow(content.getvalue(), channels)).all()
+        assert (ours == decode_by_tensorflow(content.getvalue(), channels)).all()
 
 
 def test_a_rotation_that_a_camera_noted_is_not_applied():
     exif = PIL.Image.Exif()
     exif[0x0112] = 6
     content = encoded(photograph(40, 60), "JPEG", exif=exif)
-    assert by_pillow(content, 3).shape == by_tensorflow(content, 3).shape == (40, 60, 3)
+    assert (
+        decode_by_pillow(content, 3).shape
+        == decode_by_tensorflow(content, 3).shape
+        == (40, 60, 3)
+    )
 
 
 BROKEN = {
@@ -139,7 +145,7 @@ BROKEN = {
 def test_what_is_no_image_is_one_line(name, tmp_path):
     path = tmp_path / "x.png"
     path.write_bytes(BROKEN[name])
-    for decode in (by_pillow, by_tensorflow):
+    for decode in (decode_by_pillow, decode_by_tensorflow):
         with pytest.raises(ValueError, match=r"x\.png is no ") as error:
             Preprocessing((8, 8), 3).of_file(path, decode)
         assert "\n" not in str(error.value)

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from larq_bnnopt import recipes
 from larq_bnnopt.recipes import OneStep, Run, strategy_of
-from larq_bnnopt.recipes.strategies import writes
+from larq_bnnopt.recipes.strategies import is_chief
 
 SCRIPT = pathlib.Path(__file__).with_name("two_workers.py")
 
@@ -98,8 +98,8 @@ def test_replicas_of_one_process_train_what_one_trains(images, two_replicas, tmp
     assert not (tmp_path / "new").exists()
 
 
-def test_who_writes(two_replicas):
-    assert writes(strategy_of(None)) and writes(two_replicas)
+def test_who_is_chief(two_replicas):
+    assert is_chief(strategy_of(None)) and is_chief(two_replicas)
 
     class Cluster:
         def __init__(self, kind, index, jobs):
@@ -113,11 +113,11 @@ def test_who_writes(two_replicas):
             return self.jobs
 
     workers = {"worker": ["a", "b"]}
-    assert writes(Cluster("worker", 0, workers))
-    assert not writes(Cluster("worker", 1, workers))
+    assert is_chief(Cluster("worker", 0, workers))
+    assert not is_chief(Cluster("worker", 1, workers))
     both = {"chief": ["a"], "worker": ["b"]}
-    assert writes(Cluster("chief", 0, both))
-    assert not writes(Cluster("worker", 0, both))
+    assert is_chief(Cluster("chief", 0, both))
+    assert not is_chief(Cluster("worker", 0, both))
 
 
 def test_wrong_strategies_are_refused(monkeypatch):
