@@ -1,5 +1,6 @@
 """The arrows of docs/architecture.md: who may import whom, and no circles."""
 
+import ast
 import itertools
 import pathlib
 
