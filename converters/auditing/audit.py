@@ -130,8 +130,8 @@ def audit(model: Any, tflite: bytes | str | os.PathLike[str]) -> Audit:
 
     A layer is matched by its weights: the bits of the filter equal the signs of the
     Keras kernel, up to one sign for each output channel, which the converter may turn,
-    and for each input channel, which the rewrite "sign_thresholds" may. Layers that the
-    rewrite "twin_convolutions" merged share an operator.
+    and for each input channel, which the rewrite "fuse_batchnorm_into_sign" may flip.
+    Layers that the rewrite "merge_parallel_convs" merged share an operator.
 
     Args:
         model: The Keras model that was converted, or `None` to look at the file alone.
@@ -418,7 +418,7 @@ def why_float(layer: Any) -> tuple[str, str]:
     if dense:
         return (
             "Larq Compute Engine has no binary dense operator",
-            "convert it with the rewrite 'dense_layers'",
+            "convert it with the rewrite 'dense_to_conv'",
         )
     if over_time and (layer.groups > 1 or max(layer.dilation_rate) > 1):
         kind = "grouped" if layer.groups > 1 else "dilated"
@@ -430,7 +430,7 @@ def why_float(layer: Any) -> tuple[str, str]:
     if over_time:
         return (
             "Larq Compute Engine looks for binary convolutions of images",
-            "use the rewrites 'padding_over_time' and 'sign_order'",
+            "use the rewrites 'pad_conv1d_as_conv2d' and 'sink_sign'",
         )
     return (
         _NO_PATTERN,
@@ -448,7 +448,7 @@ def _why_unlike(layer: Any) -> tuple[str, str] | None:
     if layer.padding == "same" and layer.pad_values not in (0.0, 1.0):
         return (
             f"it pads with {layer.pad_values}",
-            "use pad_values=1.0, or for -1 the rewrite 'minus_padding'",
+            "use pad_values=1.0, or for -1 the rewrite 'replace_negative_padding'",
         )
     if layer.padding == "causal":
         return (

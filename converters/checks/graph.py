@@ -14,12 +14,12 @@ from converters.graph.editor import Editor, data_inputs
 from converters.graph.frozen import FrozenModel
 from converters.graph.patterns import paddings, same_padding
 from converters.rewrites import (
-    constant_shapes,
-    dilated_convolutions,
-    prelu_slopes,
-    small_images,
-    stride_padding,
-    unread_edges,
+    broadcast_constants,
+    broadcast_prelu_slopes,
+    crop_strided_input,
+    fuse_dilated_conv,
+    replace_zero_padding,
+    trim_explicit_padding,
 )
 
 
@@ -35,31 +35,31 @@ def check_graph(frozen: FrozenModel) -> None:
     editor = Editor(frozen.graph_def, list(frozen.outputs.values()), frozen.layers)
     reasons = [*_other_signs(editor, frozen)]
     # Larq Compute Engine puts them together too.
-    dilated_convolutions.rewrite(editor)
+    fuse_dilated_conv.rewrite(editor)
     reasons += [
         f"{editor.layer(node)} pads an image of {_size(editor, node)} with zeros for a "
         "kernel that reaches farther, which Larq Compute Engine computes wrongly. Use "
-        "the rewrite 'small_images', pad_values=1.0, or a smaller kernel."
-        for node in small_images.find(editor)
+        "the rewrite 'replace_zero_padding', pad_values=1.0, or a smaller kernel."
+        for node in replace_zero_padding.find(editor)
     ]
     reasons += [
         f"{editor.layer(node)} has strides behind explicit padding, which Larq Compute "
         "Engine takes for that of padding='same', another one. Use the rewrite "
-        "'stride_padding', or padding='same'."
-        for node, pad, *_ in stride_padding.find(editor)
+        "'trim_explicit_padding', or padding='same'."
+        for node, pad, *_ in trim_explicit_padding.find(editor)
         if _is_misread(editor, node, pad)
     ]
     reasons += [
         f"{editor.layer(node)} has padding='same' and strides that leave a part of its "
         "image unread, which the kernels of the interpreter compute wrongly. Use the "
-        "rewrite 'unread_edges', or padding='valid'."
-        for node, *_ in unread_edges.find(editor)
+        "rewrite 'crop_strided_input', or padding='valid'."
+        for node, *_ in crop_strided_input.find(editor)
     ]
     reasons += [
         f"{editor.layer(node)} has a constant of the shape {constant.shape} behind a "
         "binary convolution, for which Larq Compute Engine writes a file that does not "
-        "load. Use the rewrite 'constant_shapes', or one number for each channel."
-        for node, constant, _ in constant_shapes.find(editor)
+        "load. Use the rewrite 'broadcast_constants', or one number for each channel."
+        for node, constant, _ in broadcast_constants.find(editor)
     ]
     reasons += [
         f"{editor.layer(node)} counts integers ({node.op}), which no interpreter "
@@ -68,9 +68,9 @@ def check_graph(frozen: FrozenModel) -> None:
     ]
     reasons += [
         f"{editor.layer(found.product)} has one slope for {found.shape[-1]} channels, "
-        "beyond which interpreters read. Use the rewrite 'prelu_slopes', or share the "
-        "slopes over all axes but the last."
-        for found in prelu_slopes.find(editor)
+        "beyond which interpreters read. Use the rewrite 'broadcast_prelu_slopes', or "
+        "share the slopes over all axes but the last."
+        for found in broadcast_prelu_slopes.find(editor)
     ]
     if reasons:
         raise ConversionError("\n".join(dict.fromkeys(reasons)))

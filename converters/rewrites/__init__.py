@@ -15,44 +15,47 @@ from converters.graph.editor import Editor
 from converters.graph.frozen import FrozenModel
 from converters.graph.sizes import GraphSize, size_of
 from converters.rewrites import (
-    constant_shapes,
-    dense_layers,
-    dilated_convolutions,
-    grouped_convolutions,
-    image_means,
-    minus_padding,
-    padding_over_time,
-    prelu_factors,
-    prelu_slopes,
-    shifts,
-    sign_factors,
-    sign_order,
-    sign_thresholds,
-    small_images,
-    stride_padding,
-    twin_convolutions,
-    unread_edges,
+    broadcast_constants,
+    broadcast_prelu_slopes,
+    crop_strided_input,
+    dense_to_conv,
+    fuse_batchnorm_into_sign,
+    fuse_constant_adds,
+    fuse_dilated_conv,
+    fuse_scale_through_prelu,
+    fuse_sign_scale,
+    hoist_global_pooling,
+    merge_parallel_convs,
+    pad_conv1d_as_conv2d,
+    replace_negative_padding,
+    replace_zero_padding,
+    sink_sign,
+    split_grouped_convs,
+    trim_explicit_padding,
 )
+from converters.rewrites.old_names import current_names, with_old_names
 
-REWRITES: dict[str, Callable[[Editor], list[str]]] = {
-    "dilated_convolutions": dilated_convolutions.rewrite,
-    "stride_padding": stride_padding.rewrite,
-    "unread_edges": unread_edges.rewrite,
-    "sign_factors": sign_factors.rewrite,
-    "grouped_convolutions": grouped_convolutions.rewrite,
-    "dense_layers": dense_layers.rewrite,
-    "padding_over_time": padding_over_time.rewrite,
-    "sign_order": sign_order.rewrite,
-    "minus_padding": minus_padding.rewrite,
-    "twin_convolutions": twin_convolutions.rewrite,
-    "shifts": shifts.rewrite,
-    "sign_thresholds": sign_thresholds.rewrite,
-    "prelu_factors": prelu_factors.rewrite,
-    "image_means": image_means.rewrite,
-    "small_images": small_images.rewrite,
-    "constant_shapes": constant_shapes.rewrite,
-    "prelu_slopes": prelu_slopes.rewrite,
-}
+REWRITES: dict[str, Callable[[Editor], list[str]]] = with_old_names(
+    {
+        "fuse_dilated_conv": fuse_dilated_conv.rewrite,
+        "trim_explicit_padding": trim_explicit_padding.rewrite,
+        "crop_strided_input": crop_strided_input.rewrite,
+        "fuse_sign_scale": fuse_sign_scale.rewrite,
+        "split_grouped_convs": split_grouped_convs.rewrite,
+        "dense_to_conv": dense_to_conv.rewrite,
+        "pad_conv1d_as_conv2d": pad_conv1d_as_conv2d.rewrite,
+        "sink_sign": sink_sign.rewrite,
+        "replace_negative_padding": replace_negative_padding.rewrite,
+        "merge_parallel_convs": merge_parallel_convs.rewrite,
+        "fuse_constant_adds": fuse_constant_adds.rewrite,
+        "fuse_batchnorm_into_sign": fuse_batchnorm_into_sign.rewrite,
+        "fuse_scale_through_prelu": fuse_scale_through_prelu.rewrite,
+        "hoist_global_pooling": hoist_global_pooling.rewrite,
+        "replace_zero_padding": replace_zero_padding.rewrite,
+        "broadcast_constants": broadcast_constants.rewrite,
+        "broadcast_prelu_slopes": broadcast_prelu_slopes.rewrite,
+    }
+)
 
 
 @contextlib.contextmanager
@@ -99,6 +102,7 @@ def checked_names(names: Sequence[str] | None) -> tuple[str, ...]:
         ValueError: If there is no rewrite of a name.
     """
     names = (names,) if isinstance(names, str) else tuple(names or ())
+    names = current_names(names)
     unknown = [name for name in names if name not in REWRITES]
     if unknown:
         raise ValueError(

@@ -48,8 +48,8 @@ def test_a_conversion_names_the_stage(model, place, stage, monkeypatch, tmp_path
 def test_the_operation_of_a_rewrite_is_named(model, monkeypatch):
     from converters.rewrites import REWRITES
 
-    monkeypatch.setitem(REWRITES, "shifts", broken)
-    with pytest.raises(converters.ConversionError, match="shifts"):
+    monkeypatch.setitem(REWRITES, "fuse_constant_adds", broken)
+    with pytest.raises(converters.ConversionError, match="fuse_constant_adds"):
         converters.convert(model, inputs=None)
 
 

@@ -539,14 +539,14 @@ def test_what_nobody_foresaw_is_refused_by_its_place(monkeypatch):
 
     from converters import rewrites
 
-    monkeypatch.setitem(rewrites.REWRITES, "shifts", broken)
+    monkeypatch.setitem(rewrites.REWRITES, "fuse_constant_adds", broken)
     i = image()
     model = built(i, pooled(binary(i)))
-    said = "'shifts' failed at Conv2D .* of the layer quant_conv2d.*KeyError: 'of noth"
+    said = "'fuse_constant_adds' failed at Conv2D .* quant_conv2d.*KeyError: 'of noth"
     with pytest.raises(converters.ConversionError, match=said) as caught:
         converters.convert(model, inputs=noise())
     assert isinstance(caught.value.__cause__, KeyError)
-    rest = [name for name in rewrites.REWRITES if name != "shifts"]
+    rest = [name for name in rewrites.REWRITES if name != "fuse_constant_adds"]
     assert converters.convert(model, inputs=noise(), rewrites=rest).content
 
 

@@ -237,7 +237,7 @@ def test_a_dense_layer_behind_a_layer_of_signs_needs_the_rewrite_alone(before):
             dense(input_quantizer=None),
         ]
     )
-    with pytest.warns(UserWarning, match="no binary dense operator.*'dense_layers'"):
+    with pytest.warns(UserWarning, match="no binary dense operator.*'dense_to_conv'"):
         converters.convert(model, inputs=noise(model), rewrites=None)
     report = converters.convert(model, inputs=noise(model)).report
     assert not report.audit.stayed_float

@@ -172,37 +172,37 @@ def by_place(channels):
 # What changes it, input, network, layers that are binary with and without, or what is
 # said of a model that would be converted wrongly.
 CASES = {
-    "dense": ("dense_layers", (4, 4, 32), dense, 2, 0),
+    "dense": ("dense_to_conv", (4, 4, 32), dense, 2, 0),
     "dense_of_a_vector": (
-        "dense_layers",
+        "dense_to_conv",
         (48,),
         lambda x: norm(lq.layers.QuantDense(32, **binary())(norm(x))),
         1,
         0,
     ),
     "dense_of_a_sequence": (
-        "dense_layers",
+        "dense_to_conv",
         (5, 64),
         lambda x: norm(lq.layers.QuantDense(32, **binary())(norm(x))),
         1,
         0,
     ),
     "conv_over_time": (
-        "sign_order",
+        "sink_sign",
         (16, 64),
         lambda x: norm(lq.layers.QuantConv1D(32, 3, **binary())(norm(x))),
         1,
         0,
     ),
     "padding_of_minus_one": (
-        "minus_padding",
+        "replace_negative_padding",
         (8, 8, 64),
         lambda x: norm(conv(pad_values=-1.0)(norm(x))),
         1,
         0,
     ),
     "padding_of_minus_one_on_even_sums": (
-        "minus_padding",
+        "replace_negative_padding",
         (8, 8, 64),
         lambda x: conv(pad_values=-1.0)(
             layers.BatchNormalization(
@@ -213,22 +213,22 @@ CASES = {
         1,
     ),
     "padding_of_minus_one_stride_2": (
-        "minus_padding",
+        "replace_negative_padding",
         (9, 9, 64),
         lambda x: norm(conv(pad_values=-1.0, strides=2)(norm(x))),
         1,
         0,
     ),
     "shuffle_behind_the_sign": (
-        "sign_order",
+        "sink_sign",
         (8, 8, 64),
         lambda x: norm(conv(**NO_OP)(shuffled(norm(x)))),
         1,
         0,
     ),
-    "signs_joined": ("sign_order", (8, 8, 32), joined, 1, 0),
+    "signs_joined": ("sink_sign", (8, 8, 32), joined, 1, 0),
     "reshaped_signs": (
-        "sign_order",
+        "sink_sign",
         (8, 8, 64),
         lambda x: conv(**NO_OP)(
             layers.Reshape((4, 16, 64))(lq.quantizers.SteSign()(x))
@@ -237,21 +237,21 @@ CASES = {
         0,
     ),
     "stem_of_pytorch": (
-        "stride_padding",
+        "trim_explicit_padding",
         (16, 16, 3),
         lambda x: conv()(padded(x, layers.Conv2D(32, 3, strides=2, use_bias=False))),
         1,
         "has strides behind explicit padding",
     ),
     "stem_of_pytorch_7x7": (
-        "stride_padding",
+        "trim_explicit_padding",
         (32, 32, 3),
         lambda x: conv()(padded(x, layers.Conv2D(32, 7, strides=2), by=3)),
         1,
         "has strides behind explicit padding",
     ),
     "pooled_signs": (
-        "sign_order",
+        "sink_sign",
         (8, 8, 64),
         lambda x: norm(
             conv(**NO_OP)(layers.MaxPool2D(3, 2)(lq.quantizers.SteSign()(norm(x))))
@@ -260,14 +260,14 @@ CASES = {
         0,
     ),
     "dilated_padding_of_minus_one": (
-        "dilated_convolutions",
+        "fuse_dilated_conv",
         (8, 8, 64),
         lambda x: norm(conv(pad_values=-1.0, dilation_rate=(2, 3))(norm(x))),
         1,
         0,
     ),
     "sequence_padded_with_ones": (
-        "padding_over_time",
+        "pad_conv1d_as_conv2d",
         (9, 64),
         lambda x: norm(
             lq.layers.QuantConv1D(
@@ -278,49 +278,49 @@ CASES = {
         0,
     ),
     "small_image": (
-        "small_images",
+        "replace_zero_padding",
         (2, 5, 64),
         lambda x: norm(conv(pad_values=0.0)(norm(x))),
         1,
         "pads an image of 2x5 pixels with zeros",
     ),
     "image_of_one_pixel": (
-        "small_images",
+        "replace_zero_padding",
         (1, 1, 33),
         lambda x: norm(conv(pad_values=0.0, groups=1)(norm(x))),
         1,
         "pads an image of 1x1 pixels with zeros",
     ),
     "small_image_dilation": (
-        "small_images",
+        "replace_zero_padding",
         (4, 5, 64),
         lambda x: conv(pad_values=0.0, dilation_rate=2)(norm(x)),
         1,
         "pads an image of 4x5 pixels with zeros",
     ),
     "kernel_smaller_than_the_stride": (
-        "unread_edges",
+        "crop_strided_input",
         (6, 7, 3),
         lambda x: conv()(layers.Conv2D(32, 2, strides=3, padding="same")(x)),
         1,
         "conv2d has padding='same' and strides that leave a part",
     ),
     "kernel_smaller_than_the_stride_both_ways": (
-        "unread_edges",
+        "crop_strided_input",
         (6, 6, 3),
         lambda x: conv()(layers.DepthwiseConv2D(2, strides=3, padding="same")(x)),
         1,
         "depthwise_conv2d has padding='same' and strides that leave a part",
     ),
     "constants_by_place": (
-        "constant_shapes",
+        "broadcast_constants",
         (3, 4, 64),
         lambda x: by_place(1) * norm(conv()(norm(x))) - by_place(32),
         1,
         r"has a constant of the shape \(3, 4, 1\)",
     ),
     "constants_with_ones_in_front": (
-        "constant_shapes",
+        "broadcast_constants",
         (3, 4, 64),
         lambda x: layers.Normalization(mean=[1.0] * 32, variance=[4.0] * 32)(
             conv()(norm(x))
@@ -329,14 +329,14 @@ CASES = {
         r"has a constant of the shape \(1, 1, 1, 32\)",
     ),
     "norm_before_signs": (
-        "sign_thresholds",
+        "fuse_batchnorm_into_sign",
         (8, 8, 64),
         lambda x: norm(conv(pad_values=0.0)(norm(x))),
         1,
         1,
     ),
     "norm_behind_a_pool": (
-        "sign_thresholds",
+        "fuse_batchnorm_into_sign",
         (8, 8, 64),
         lambda x: norm(
             conv(padding="valid")(
@@ -347,16 +347,22 @@ CASES = {
         2,
     ),
     "norm_with_a_factor_of_zero": (
-        "sign_thresholds",
+        "fuse_batchnorm_into_sign",
         (8, 8, 64),
         lambda x: conv(pad_values=0.0)(flat_norm(x)),
         1,
         1,
     ),
-    "shifts_of_reactnet": ("shifts", (8, 8, 32), reactnet_blocks, 2, 2),
-    "shift_behind_a_pool_and_a_concatenation": ("shifts", (8, 8, 32), pooled, 1, 1),
+    "shifts_of_reactnet": ("fuse_constant_adds", (8, 8, 32), reactnet_blocks, 2, 2),
+    "shift_behind_a_pool_and_a_concatenation": (
+        "fuse_constant_adds",
+        (8, 8, 32),
+        pooled,
+        1,
+        1,
+    ),
     "shift_before_dense": (
-        "shifts",
+        "fuse_constant_adds",
         (4, 4, 32),
         lambda x: layers.Dense(5, bias_initializer="normal")(
             layers.Flatten()(
@@ -367,21 +373,21 @@ CASES = {
         1,
     ),
     "shift_before_norm": (
-        "shifts",
+        "fuse_constant_adds",
         (8, 8, 32),
         lambda x: norm(layers.ReLU()(norm(conv()(x))) + shift_of(32)),
         1,
         1,
     ),
     "factor_on_signs": (
-        "sign_factors",
+        "fuse_sign_scale",
         (8, 8, 64),
         lambda x: norm(conv(pad_values=0.0, **NO_OP)(0.3 * lq.quantizers.SteSign()(x))),
         1,
         0,
     ),
     "zeros_and_ones": (
-        "sign_factors",
+        "fuse_sign_scale",
         (5, 6, 64),
         lambda x: norm(
             conv(pad_values=0.0, **NO_OP)((lq.quantizers.SteSign()(x) + 1) / 2)
@@ -390,7 +396,7 @@ CASES = {
         0,
     ),
     "zeros_and_ones_without_edge": (
-        "sign_factors",
+        "fuse_sign_scale",
         (5, 6, 64),
         lambda x: norm(
             conv(padding="valid", groups=2, **NO_OP)(
@@ -400,25 +406,25 @@ CASES = {
         1,
         0,
     ),
-    "twins": ("twin_convolutions", (8, 8, 32), twins, 1, 2),
-    "twins_of_unequal_width": ("twin_convolutions", (8, 8, 64), unequal_twins, 1, 3),
-    "factor_behind_prelu": ("prelu_factors", (8, 8, 32), bnext, 1, 1),
+    "twins": ("merge_parallel_convs", (8, 8, 32), twins, 1, 2),
+    "twins_of_unequal_width": ("merge_parallel_convs", (8, 8, 64), unequal_twins, 1, 3),
+    "factor_behind_prelu": ("fuse_scale_through_prelu", (8, 8, 32), bnext, 1, 1),
     "norm_behind_prelu": (
-        "prelu_factors",
+        "fuse_scale_through_prelu",
         (8, 8, 32),
         lambda x: norm(prelu(norm(conv()(x)))),
         1,
         1,
     ),
     "mean_of_a_mix": (
-        "image_means",
+        "hoist_global_pooling",
         (8, 8, 32),
         lambda x: excited(layers.ReLU()(x), norm(conv()(x))),
         1,
         1,
     ),
     "mean_of_a_sum": (
-        "image_means",
+        "hoist_global_pooling",
         (8, 8, 32),
         lambda x: layers.GlobalAveragePooling2D()(
             2.0 * layers.Add()([layers.ReLU()(x), norm(conv()(x))]) - shift_of(32)
@@ -427,7 +433,7 @@ CASES = {
         1,
     ),
     "grouped_stem": (
-        "grouped_convolutions",
+        "split_grouped_convs",
         (16, 16, 32),
         lambda x: conv()(
             layers.ReLU()(
@@ -612,7 +618,7 @@ def test_a_turned_sign_of_zero_stays_plus_one():
     images = np.where(images < 1, -1, 1).astype(np.float32)
     frozen = freeze(model)
     changed, done = rewrite(frozen)
-    assert [entry.name for entry in done] == ["sign_thresholds"]
+    assert [entry.name for entry in done] == ["fuse_batchnorm_into_sign"]
     with changed.session() as run:
         (tensor,) = frozen.inputs.values()
         (result,) = run({tensor: images}, frozen.outputs.values())
@@ -660,7 +666,10 @@ def test_does_not_without_it(name, monkeypatch):
     with pytest.warns(UserWarning) if without < with_it else contextlib.nullcontext():
         report = converters.convert(model, inputs=images, rewrites=others).report
     assert report.audit.operators.get("LceBconv2d", 0) == without
-    if without == with_it and kind not in ("grouped_convolutions", "image_means"):
+    if without == with_it and kind not in (
+        "split_grouped_convs",
+        "hoist_global_pooling",
+    ):
         # It is as binary as before, but takes more operators.
         ours = converters.convert(model, inputs=images).report
         assert sum(ours.audit.operators.values()) < sum(report.audit.operators.values())
@@ -707,7 +716,7 @@ def test_padding_shared_by_two_strides_is_cut_for_one():
 
     model = functional((16, 16, 3), build)
     _, done = rewrite(freeze(model))
-    assert done[0].name == "stride_padding" and done[0].changed == ("two",)
+    assert done[0].name == "trim_explicit_padding" and done[0].changed == ("two",)
     images = np.random.default_rng(2).normal(size=(8, 16, 16, 3)).astype(np.float32)
     assert converters.convert(model, inputs=images).report.verification.passed
 
@@ -750,12 +759,12 @@ def test_a_plain_file_is_verified_where_a_rewrite_would_turn_few_channels():
     gamma[17] = -1
     layer.set_weights([gamma, *others])
     images = np.random.default_rng(2).normal(size=(8, 8, 8, 256)).astype(np.float32)
-    for rewrites in (None, ["sign_thresholds"]):
+    for rewrites in (None, ["fuse_batchnorm_into_sign"]):
         content = converters.convert(model, inputs=images, rewrites=rewrites).content
         assert converters.verify(model, content, images).passed
 
 
 def test_unknown_rewrites_are_named():
     _, model, *_ = case("dense_of_a_vector")
-    with pytest.raises(ValueError, match=r"No rewrite .dense.\. There are: dilated"):
+    with pytest.raises(ValueError, match=r"No rewrite .dense.\. There are: fuse_dilated_conv, "):
         converters.convert(model, inputs=None, rewrites=["dense"])

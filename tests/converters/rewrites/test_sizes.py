@@ -58,16 +58,16 @@ def test_a_binary_dense_layer_saves_31_of_32_parts():
         32, input_quantizer="ste_sign", kernel_quantizer="ste_sign", use_bias=False
     )
     model = tf.keras.Sequential([tf.keras.Input((48,)), layer])
-    _, (entry,) = rewrite(freeze(model), "dense_layers")
+    _, (entry,) = rewrite(freeze(model), "dense_to_conv")
     # A reshaping to an image and one back, with 4 and 2 sizes.
     assert entry.after.operations == entry.before.operations + 2
     saved = entry.before.constant_bytes - entry.after.constant_bytes
     assert saved == 48 * 32 * 4 - 48 * 32 // 8 - 4 * (4 + 2)
     with pytest.warns(UserWarning, match="stayed float"):
-        report = converters.convert(model, inputs=None, rewrites="dense_layers").report
+        report = converters.convert(model, inputs=None, rewrites="dense_to_conv").report
     before, after = entry.before, entry.after
     assert (
-        f"| dense_layers | {layer.name} "
+        f"| dense_to_conv | {layer.name} "
         f"| {before.operations} → {after.operations} "
         f"| {before.constant_bytes:,} → {after.constant_bytes} |"
     ) in report.markdown()
