@@ -101,6 +101,15 @@ def c_arrows(folder: pathlib.Path) -> Arrows:
     }
 
 
+def c_definitions(folder: pathlib.Path) -> list[tuple[str, str]]:
+    """Returns the name and file of each C function and variable that is defined."""
+    return [
+        (name, path.name)
+        for path in sorted(folder.glob("*.c"))
+        for name in _CFile(path.read_text(encoding="utf-8")).own
+    ]
+
+
 class _CFile:
     """What a C file includes, defines and uses."""
 

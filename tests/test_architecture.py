@@ -8,7 +8,7 @@ import pytest
 
 import larq_bnnopt
 
-from .arrows import c_arrows, find_circle, python_arrows
+from .arrows import c_arrows, c_definitions, find_circle, python_arrows
 
 SITE = pathlib.Path(larq_bnnopt.__file__).parent.parent
 SOURCES = pathlib.Path(__file__).parents[1] / "converters" / "runtime" / "src"
@@ -85,6 +85,14 @@ def test_no_circle_of_calls_between_c_files():
     assert "kernels_portable.c" in arrows["kernels_avx2.c"]
     assert {"signs.c", "convolution.c", "threads.c"} <= arrows["delegate.c"]
     assert find_circle(arrows) == []
+
+
+def test_every_c_function_has_a_name_of_its_own():
+    homes: dict[str, set[str]] = {}
+    for name, file in c_definitions(SOURCES):
+        homes.setdefault(name, set()).add(file)
+    assert homes["avx512_xor_popcount"] == {"kernels_avx512.c"}
+    assert {name: files for name, files in homes.items() if len(files) > 1} == {}
 
 
 # The reader of arrows, on small trees.

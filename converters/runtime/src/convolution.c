@@ -1,3 +1,40 @@
+/* The arithmetic of a binary convolution.
+ *
+ * Signs are bits: +1 is 0, -1 is 1. A product of two signs is -1 where their bits differ.
+ * A window has K = filter_height * filter_width * channels_in / groups products. Of these,
+ * p = popcount(input ^ weights) are -1 and K - p are +1, so the dot product is
+ *
+ *     dot = (K - p) - p = K - 2 * p.
+ *
+ * Channels that are no multiple of 32: the last word of a pixel has unused bits. They are 0
+ * in the input and in the weights, so they never differ and add nothing to p. K counts real
+ * channels only, and the formula holds unchanged.
+ *
+ * Zero padding: the padded input can hold +1 (bit 0) outside of the image, but no 0. A tap
+ * outside contributes the sum of its weights, channels - 2 * popcount(weights), where it
+ * should contribute 0. That depends on the weights and on which taps lie outside, not on
+ * the image. So the sum over these taps, `correction`, is computed once for each set of
+ * outside taps that occurs at a border, and
+ *
+ *     dot = K - 2 * p - correction = K - a    with    a = 2 * p + correction.
+ *
+ * The accumulators hold a. It contains 2 * p and not p, because `correction` can be odd if
+ * the number of channels is. Without padding, and for padding with ones, it is 0.
+ *
+ * Output transform: a fused activation clamps dot to [least, most]. As dot = K - a, that
+ * clamps a to [K - most, K - least]. All of this is exact in integers. With the operator's
+ * multiplier and bias, the output is
+ *
+ *     (K - clamp(a)) * multiplier + bias = clamp(a) * (-multiplier) + (K * multiplier + bias),
+ *
+ * one multiplication and one addition. An int8 output is this value / scale + zero_point,
+ * so both constants are divided by scale and zero_point is added to the second one; the
+ * result is rounded half away from zero and saturated.
+ *
+ * Bit-packed output: the converter folds multiplier, bias and the sign that follows into an
+ * integer threshold for each channel. The output is -1 (bit 1) if (K - dot) / 2, which is p
+ * without padding, exceeds it: a > 2 * threshold, without a float.
+ */
 #include "convolution.h"
 
 #include <limits.h>
@@ -6,42 +43,42 @@
 
 /* One direction of the image: rows or columns. */
 typedef struct {
-  int size, out, before; /* Taps `before` the image where it is padded. */
-  int padded;            /* Size with the padding that windows reach. */
+  int size, out, before; /* `before`: pixels of padding before the image. */
+  int padded;            /* Size of the padded image, as far as windows reach. */
   int num_classes;
-  int *classes; /* For each output: which set of its taps lies inside. */
-  int *first, *end; /* Of each class: the taps from `first` to before `end`. */
+  int *classes;     /* For each output: which set of its taps lies inside. */
+  int *first, *end; /* Of each class: its taps inside, [first, end). */
 } Axis;
 
 struct Convolution {
   ConvolutionOptions options;
   const Kernels *kernels;
   int group_words, group_out, group_blocks;
-  int area;              /* Taps of one output, channels included. */
+  int reduction_size;    /* K: the products of one output. */
   size_t block_size;     /* Bytes of a block of weights. */
-  uint8_t *weights;      /* (groups, blocks, block_size) */
+  uint8_t *packed_weights; /* (groups, blocks, block_size) */
   float *multiplier, *bias;
-  int32_t *thresholds;   /* Doubled; (groups, blocks, BLOCK) */
-  int32_t *tap_values;   /* (taps, groups, blocks, BLOCK): what a +1 there adds. */
-  int32_t low, high;
-  /* What depends on the size of the image. */
+  int32_t *thresholds;      /* 2 * threshold; (groups, blocks, BLOCK) */
+  int32_t *tap_corrections; /* (taps, groups, blocks, BLOCK) */
+  int32_t low, high;        /* Clamp of the accumulators. */
+  /* Set by convolution_resize. */
   int batch;
   Axis y, x;
-  /* The input as kernels take it, (batch, y.padded, x.padded, words), zeros around; NULL
-   * where the input itself will do. */
-  uint8_t *frame;
+  /* (batch, y.padded, x.padded, words), as wide as the kernels read them, zeros around
+   * the image; NULL where the kernels read the input itself. */
+  uint8_t *padded_input;
   int32_t *corrections;  /* (y classes, x classes, groups, blocks, BLOCK) */
   int32_t *offsets;
-  Window window;
+  Indirection indirection;
 };
 
-enum { INPUT_WORDS_MOST = INT32_MAX / 4 };
+enum { MAX_WORDS = INT32_MAX / 4 };
 
-static int smaller(int a, int b) { return a < b ? a : b; }
+static int min_int(int a, int b) { return a < b ? a : b; }
 
 static int words_in(const Convolution *c) { return words_of(c->options.channels_in); }
 
-static int window_words(const Convolution *c) {
+static int words_of_window(const Convolution *c) {
   return c->options.filter_height * c->options.filter_width * c->group_words;
 }
 
@@ -70,21 +107,20 @@ static const char *check(const ConvolutionOptions *o) {
   return NULL;
 }
 
-/* The filter in the order in which kernels read it. */
+/* Writes the filter in the order in which the kernels read it. */
 static void pack_weights(Convolution *c, const uint32_t *filter) {
-  int words = window_words(c);
-  uint8_t *to = c->weights;
+  int words = words_of_window(c);
+  uint8_t *to = c->packed_weights;
   for (int g = 0; g < c->options.groups; ++g)
     for (int first = 0; first < c->group_out; first += BLOCK, to += c->block_size) {
-      int channels = smaller(BLOCK, c->group_out - first);
+      int channels = min_int(BLOCK, c->group_out - first);
       c->kernels->pack_weights(filter, channels, words, to);
       filter += (size_t)channels * words;
     }
 }
 
-/* A tap outside is computed as if the image went on with +1. That adds to the dot
- * product what is subtracted here: channels - 2 * (bits of the weights). */
-static void sum_taps(Convolution *c, const uint32_t *filter) {
+/* Computes what each tap contributes where padding is read as +1. */
+static void set_tap_corrections(Convolution *c, const uint32_t *filter) {
   int taps = c->options.filter_height * c->options.filter_width;
   int channels = c->options.channels_in / c->options.groups;
   for (int g = 0; g < c->options.groups; ++g)
@@ -93,29 +129,31 @@ static void sum_taps(Convolution *c, const uint32_t *filter) {
         int bits = 0;
         for (int k = 0; k < c->group_words; ++k) bits += __builtin_popcount(*filter++);
         int at = (g * c->group_blocks + o / BLOCK) * BLOCK + o % BLOCK;
-        c->tap_values[(size_t)t * padded_channels(c) + at] = channels - 2 * bits;
+        c->tap_corrections[(size_t)t * padded_channels(c) + at] = channels - 2 * bits;
       }
 }
 
 static void set_clamp(Convolution *c) {
-  int area = c->area, least = -area, most = area;
+  int reduction_size = c->reduction_size, least = -reduction_size,
+      most = reduction_size;
   if (c->options.activation != ACTIVATION_NONE)
     least = c->options.activation == RELU_N1_TO_1 ? -1 : 0;
   if (c->options.activation == RELU_N1_TO_1 && most > 1) most = 1;
   if (c->options.activation == RELU6 && most > 6) most = 6;
-  c->low = area - most;
-  c->high = area - least;
+  c->low = reduction_size - most;
+  c->high = reduction_size - least;
 }
 
-/* dot * multiplier + bias, as a function of the doubled count. */
-static void set_transform(Convolution *c, const ConvolutionConstants *constants) {
+/* Sets multiplier and bias of the accumulators from those of the dot product. */
+static void set_output_transform(Convolution *c,
+                                 const ConvolutionConstants *constants) {
   bool integers = c->options.output == TO_INT8;
   double scale = integers ? c->options.scale : 1.0;
   double zero = integers ? c->options.zero_point : 0.0;
   for (int o = 0; o < c->options.channels_out; ++o) {
     double multiplier = constants->multiplier[o], bias = constants->bias[o];
     c->multiplier[o] = (float)(-multiplier / scale);
-    c->bias[o] = (float)((bias + c->area * multiplier) / scale + zero);
+    c->bias[o] = (float)((bias + c->reduction_size * multiplier) / scale + zero);
   }
 }
 
@@ -143,12 +181,12 @@ Convolution *convolution_create(const ConvolutionOptions *options,
   c->group_out = options->channels_out / options->groups;
   c->group_blocks = (c->group_out + BLOCK - 1) / BLOCK;
   int taps = options->filter_height * options->filter_width;
-  c->area = taps * (options->channels_in / options->groups);
+  c->reduction_size = taps * (options->channels_in / options->groups);
   size_t channels = (size_t)options->groups * (size_t)c->group_blocks * BLOCK;
-  c->block_size = kernels->size_of_weights(window_words(c));
-  c->weights = calloc(channels / BLOCK, c->block_size);
+  c->block_size = kernels->packed_size(words_of_window(c));
+  c->packed_weights = calloc(channels / BLOCK, c->block_size);
   c->offsets = calloc((size_t)taps, sizeof *c->offsets);
-  bool complete = c->weights != NULL && c->offsets != NULL;
+  bool complete = c->packed_weights != NULL && c->offsets != NULL;
   if (options->output == TO_BITS) {
     c->thresholds = malloc(channels * sizeof *c->thresholds);
     complete = complete && c->thresholds != NULL;
@@ -159,22 +197,22 @@ Convolution *convolution_create(const ConvolutionOptions *options,
   }
   bool corrects = options->same && !options->pad_ones && taps > 1;
   if (corrects) {
-    c->tap_values = calloc(channels * (size_t)taps, sizeof *c->tap_values);
-    complete = complete && c->tap_values != NULL;
+    c->tap_corrections = calloc(channels * (size_t)taps, sizeof *c->tap_corrections);
+    complete = complete && c->tap_corrections != NULL;
   }
   if (!complete) {
     convolution_destroy(c);
     return NULL;
   }
   pack_weights(c, constants->filter);
-  if (corrects) sum_taps(c, constants->filter);
+  if (corrects) set_tap_corrections(c, constants->filter);
   set_clamp(c);
   if (options->output == TO_BITS) {
-    /* Channels that fill up a block give the bit 0. */
+    /* Channels that only fill up a block give the bit 0. */
     for (size_t i = 0; i < channels; ++i) c->thresholds[i] = INT32_MAX;
     set_thresholds(c, constants->thresholds);
   } else {
-    set_transform(c, constants);
+    set_output_transform(c, constants);
   }
   *error = NULL;
   return c;
@@ -190,26 +228,26 @@ static void free_axis(Axis *axis) {
 static void free_sizes(Convolution *c) {
   free_axis(&c->y);
   free_axis(&c->x);
-  free(c->frame);
+  free(c->padded_input);
   free(c->corrections);
-  c->frame = NULL;
+  c->padded_input = NULL;
   c->corrections = NULL;
 }
 
 void convolution_destroy(Convolution *c) {
   if (c == NULL) return;
   free_sizes(c);
-  free(c->weights);
+  free(c->packed_weights);
   free(c->multiplier);
   free(c->bias);
   free(c->thresholds);
-  free(c->tap_values);
+  free(c->tap_corrections);
   free(c->offsets);
   free(c);
 }
 
-static const char *lay_out(Axis *axis, int size, int filter, int stride, int dilation,
-                           bool same) {
+static const char *set_axis(Axis *axis, int size, int filter, int stride, int dilation,
+                            bool same) {
   int64_t reach = (int64_t)(filter - 1) * dilation + 1;
   int64_t out = same ? ((int64_t)size + stride - 1) / stride
                      : ((int64_t)size - reach + stride) / stride;
@@ -223,8 +261,8 @@ static const char *lay_out(Axis *axis, int size, int filter, int stride, int dil
   return NULL;
 }
 
-/* Puts outputs of which the same taps lie inside into one class. */
-static bool classify(Axis *axis, int filter, int stride, int dilation) {
+/* Puts outputs with the same taps inside of the image into one class. */
+static bool classify_outputs(Axis *axis, int filter, int stride, int dilation) {
   axis->classes = malloc((size_t)axis->out * sizeof *axis->classes);
   axis->first = malloc((size_t)axis->out * sizeof *axis->first);
   axis->end = malloc((size_t)axis->out * sizeof *axis->end);
@@ -252,10 +290,11 @@ static bool is_inside(const Convolution *c, int y_class, int x_class) {
          c->x.first[x_class] == 0 && c->x.end[x_class] == c->options.filter_width;
 }
 
-static const char *set_corrections(Convolution *c) {
+static const char *set_zero_padding_corrections(Convolution *c) {
   const ConvolutionOptions *o = &c->options;
-  if (!classify(&c->y, o->filter_height, o->stride_height, o->dilation_height) ||
-      !classify(&c->x, o->filter_width, o->stride_width, o->dilation_width))
+  if (!classify_outputs(&c->y, o->filter_height, o->stride_height,
+                        o->dilation_height) ||
+      !classify_outputs(&c->x, o->filter_width, o->stride_width, o->dilation_width))
     return "there is not enough memory";
   size_t channels = (size_t)padded_channels(c);
   double classes = (double)c->y.num_classes * c->x.num_classes;
@@ -272,16 +311,16 @@ static const char *set_corrections(Convolution *c) {
                         kx >= c->x.first[x] && kx < c->x.end[x];
           if (inside) continue;
           size_t tap = (size_t)ky * o->filter_width + kx;
-          const int32_t *value = c->tap_values + tap * channels;
+          const int32_t *value = c->tap_corrections + tap * channels;
           for (size_t i = 0; i < channels; ++i) to[i] += value[i];
         }
     }
   return NULL;
 }
 
-/* Where a window's words lie relative to its first one. Taps that lie side by side are
- * one run. */
-static void set_window(Convolution *c, int row_words) {
+/* Computes where the words of a window lie relative to its first one. Taps without a
+ * gap between them are one segment. */
+static void set_indirection(Convolution *c, int row_words) {
   const ConvolutionOptions *o = &c->options;
   bool joined = o->groups == 1 && (o->dilation_width == 1 || o->filter_width == 1);
   int across = joined ? 1 : o->filter_width;
@@ -289,9 +328,10 @@ static void set_window(Convolution *c, int row_words) {
     for (int x = 0; x < across; ++x)
       c->offsets[y * across + x] =
           y * o->dilation_height * row_words + x * o->dilation_width * words_in(c);
-  c->window.offsets = c->offsets;
-  c->window.num_runs = o->filter_height * across;
-  c->window.run_words = joined ? o->filter_width * c->group_words : c->group_words;
+  c->indirection.offsets = c->offsets;
+  c->indirection.num_segments = o->filter_height * across;
+  c->indirection.segment_words =
+      joined ? o->filter_width * c->group_words : c->group_words;
 }
 
 static bool needs_padding(const Convolution *c) {
@@ -304,26 +344,25 @@ const char *convolution_resize(Convolution *c, int batch, int height, int width,
   const ConvolutionOptions *o = &c->options;
   free_sizes(c);
   if (batch < 1) return "its batch is empty";
-  const char *error =
-      lay_out(&c->y, height, o->filter_height, o->stride_height, o->dilation_height,
-              o->same);
+  const char *error = set_axis(&c->y, height, o->filter_height, o->stride_height,
+                               o->dilation_height, o->same);
   if (error == NULL)
-    error = lay_out(&c->x, width, o->filter_width, o->stride_width, o->dilation_width,
-                    o->same);
+    error = set_axis(&c->x, width, o->filter_width, o->stride_width, o->dilation_width,
+                     o->same);
   if (error != NULL) return error;
   double out_words = (double)batch * c->y.out * c->x.out * o->channels_out;
   double words = (double)batch * c->y.padded * c->x.padded * words_in(c);
   double unpadded = (double)batch * height * width * words_in(c);
-  if (words > INPUT_WORDS_MOST || out_words > INPUT_WORDS_MOST ||
-      unpadded > INPUT_WORDS_MOST)
+  if (words > MAX_WORDS || out_words > MAX_WORDS || unpadded > MAX_WORDS)
     return "its image is too large";
   c->batch = batch;
-  if (needs_padding(c) || c->kernels->spread != NULL) {
-    c->frame = calloc((size_t)words, c->kernels->word_size);
-    if (c->frame == NULL) return "there is not enough memory";
-    if (c->tap_values != NULL && (error = set_corrections(c)) != NULL) return error;
+  if (needs_padding(c) || c->kernels->widen != NULL) {
+    c->padded_input = calloc((size_t)words, c->kernels->word_size);
+    if (c->padded_input == NULL) return "there is not enough memory";
+    if (c->tap_corrections != NULL && (error = set_zero_padding_corrections(c)) != NULL)
+      return error;
   }
-  set_window(c, (c->frame != NULL ? c->x.padded : width) * words_in(c));
+  set_indirection(c, (c->padded_input != NULL ? c->x.padded : width) * words_in(c));
   *out_height = c->y.out;
   *out_width = c->x.out;
   return NULL;
@@ -336,37 +375,37 @@ typedef struct {
   int tiles, slices; /* Tiles of an image; slices of a group's blocks. */
 } Run;
 
-/* Rows of an image that windows reach. */
-static int rows_in_frame(const Convolution *c) {
-  return smaller(c->y.size, c->y.padded - c->y.before);
+/* Rows of an image that windows read. */
+static int rows_in_padded_input(const Convolution *c) {
+  return min_int(c->y.size, c->y.padded - c->y.before);
 }
 
-/* Puts a row of an image into its frame of zeros, which are +1. */
-static void fill_row(void *data, int index) {
+/* Copies a row of an image into the padded input, between zeros, which are +1. */
+static void pad_row(void *data, int index) {
   const Run *run = data;
   const Convolution *c = run->c;
   const Kernels *kernels = c->kernels;
   size_t words = (size_t)words_in(c);
-  size_t row = (size_t)smaller(c->x.size, c->x.padded - c->x.before) * words;
-  size_t image = (size_t)(index / rows_in_frame(c));
-  size_t y = (size_t)(index % rows_in_frame(c));
+  size_t row = (size_t)min_int(c->x.size, c->x.padded - c->x.before) * words;
+  size_t image = (size_t)(index / rows_in_padded_input(c));
+  size_t y = (size_t)(index % rows_in_padded_input(c));
   size_t at = (image * c->y.padded + c->y.before + y) * c->x.padded + c->x.before;
-  uint8_t *to = c->frame + at * words * kernels->word_size;
+  uint8_t *to = c->padded_input + at * words * kernels->word_size;
   const uint32_t *from = run->input + (image * c->y.size + y) * c->x.size * words;
-  if (kernels->spread != NULL)
-    kernels->spread(from, row, to);
+  if (kernels->widen != NULL)
+    kernels->widen(from, row, to);
   else
     memcpy(to, from, row * sizeof *from);
 }
 
-/* Bits of a group that does not fill words are put between those of its neighbours. */
+/* Puts the bits of a group that fills no whole words between its neighbours' bits. */
 static void insert_bits(uint32_t word, int first_bit, uint32_t *words, bool more) {
   words[first_bit / 32] |= word << first_bit % 32;
   if (first_bit % 32 && more) words[first_bit / 32 + 1] |= word >> (32 - first_bit % 32);
 }
 
-static void write_bits(const Run *run, const int32_t *doubled, size_t pixel, int number,
-                       int group, int block) {
+static void write_bits(const Run *run, const int32_t *accumulators, size_t pixel,
+                       int number, int group, int block) {
   const Convolution *c = run->c;
   int words = words_of(c->options.channels_out);
   int first = group * c->group_out + block * BLOCK;
@@ -374,53 +413,56 @@ static void write_bits(const Run *run, const int32_t *doubled, size_t pixel, int
       c->thresholds + (size_t)(group * c->group_blocks + block) * BLOCK;
   uint32_t *out = (uint32_t *)run->output + pixel * (size_t)words;
   if (first % 32 == 0 && (c->options.groups == 1 || c->group_out % 32 == 0)) {
-    c->kernels->to_bits(doubled, number, thresholds, out + first / 32, (size_t)words);
+    c->kernels->to_bits(accumulators, number, thresholds, out + first / 32,
+                        (size_t)words);
     return;
   }
   uint32_t found[TILE];
-  c->kernels->to_bits(doubled, number, thresholds, found, 1);
+  c->kernels->to_bits(accumulators, number, thresholds, found, 1);
   for (int p = 0; p < number; ++p)
     insert_bits(found[p], first, out + (size_t)p * words, first / 32 + 1 < words);
 }
 
-static void write_block(const Run *run, const int32_t *doubled, size_t pixel,
+static void write_block(const Run *run, const int32_t *accumulators, size_t pixel,
                         int number, int group, int block) {
   const Convolution *c = run->c;
   if (c->options.output == TO_BITS) {
-    write_bits(run, doubled, pixel, number, group, block);
+    write_bits(run, accumulators, pixel, number, group, block);
     return;
   }
   int first = group * c->group_out + block * BLOCK;
-  int channels = smaller(BLOCK, c->group_out - block * BLOCK);
+  int channels = min_int(BLOCK, c->group_out - block * BLOCK);
   size_t stride = (size_t)c->options.channels_out;
   size_t at = pixel * stride + first;
-  Transform transform = {c->low, c->high, c->multiplier + first, c->bias + first};
+  OutputTransform output_transform = {c->low, c->high, c->multiplier + first,
+                                      c->bias + first};
   if (c->options.output == TO_FLOATS)
-    c->kernels->to_floats(doubled, number, channels, &transform,
+    c->kernels->to_floats(accumulators, number, channels, &output_transform,
                           (float *)run->output + at, stride);
   else
-    c->kernels->to_int8(doubled, number, channels, &transform,
+    c->kernels->to_int8(accumulators, number, channels, &output_transform,
                         (int8_t *)run->output + at, stride);
 }
 
-/* Computes one slice of the channels of one tile. */
-static void run_part(void *data, int index) {
+/* Computes one tile of pixels for one slice of a group's channels. */
+static void run_tile(void *data, int index) {
   const Run *run = data;
   const Convolution *c = run->c;
   int slice = index % run->slices, group = index / run->slices % c->options.groups;
   int tile = index / run->slices / c->options.groups % run->tiles;
   int image = index / run->slices / c->options.groups / run->tiles;
   int out_pixels = c->y.out * c->x.out;
-  int first = tile * TILE, number = smaller(TILE, out_pixels - first);
+  int first = tile * TILE, number = min_int(TILE, out_pixels - first);
 
   const void *pixels[TILE];
   const int32_t *corrections[TILE];
   bool corrected = false;
-  int width = c->frame != NULL ? c->x.padded : c->x.size;
-  int height = c->frame != NULL ? c->y.padded : c->y.size;
+  int width = c->padded_input != NULL ? c->x.padded : c->x.size;
+  int height = c->padded_input != NULL ? c->y.padded : c->y.size;
   size_t words = (size_t)words_in(c);
   size_t channels = (size_t)padded_channels(c);
-  const uint8_t *input = c->frame != NULL ? c->frame : (const uint8_t *)run->input;
+  const uint8_t *input =
+      c->padded_input != NULL ? c->padded_input : (const uint8_t *)run->input;
   size_t word_size = c->kernels->word_size;
   input += ((size_t)image * height * width * words + (size_t)group * c->group_words) *
            word_size;
@@ -443,20 +485,20 @@ static void run_part(void *data, int index) {
   }
 
   int blocks = (c->group_blocks + run->slices - 1) / run->slices;
-  int end = smaller((slice + 1) * blocks, c->group_blocks);
+  int end = min_int((slice + 1) * blocks, c->group_blocks);
   size_t pixel = (size_t)image * out_pixels + first;
   for (int block = slice * blocks; block < end; ++block) {
-    _Alignas(64) int32_t doubled[TILE * BLOCK];
+    _Alignas(64) int32_t accumulators[TILE * BLOCK];
     size_t packed = (size_t)group * c->group_blocks + block;
-    c->kernels->count(pixels, number, &c->window, c->weights + packed * c->block_size,
-                      doubled);
+    c->kernels->xor_popcount(pixels, number, &c->indirection,
+                             c->packed_weights + packed * c->block_size, accumulators);
     if (corrected)
       for (int p = 0; p < number; ++p) {
         if (corrections[p] == NULL) continue;
         const int32_t *correction = corrections[p] + packed * BLOCK;
-        for (int i = 0; i < BLOCK; ++i) doubled[p * BLOCK + i] += correction[i];
+        for (int i = 0; i < BLOCK; ++i) accumulators[p * BLOCK + i] += correction[i];
       }
-    write_block(run, doubled, pixel, number, group, block);
+    write_block(run, accumulators, pixel, number, group, block);
   }
 }
 
@@ -464,8 +506,9 @@ void convolution_run(Convolution *c, Threads *threads, int num_threads,
                      const uint32_t *input, void *output) {
   int out_pixels = c->y.out * c->x.out;
   Run run = {c, input, output, (out_pixels + TILE - 1) / TILE, 1};
-  if (c->frame != NULL)
-    threads_run(threads, num_threads, c->batch * rows_in_frame(c), fill_row, &run);
+  if (c->padded_input != NULL)
+    threads_run(threads, num_threads, c->batch * rows_in_padded_input(c), pad_row,
+                &run);
   bool shares_words = c->options.output == TO_BITS && c->options.groups > 1 &&
                       c->group_out % 32 != 0;
   if (shares_words) {
@@ -474,10 +517,10 @@ void convolution_run(Convolution *c, Threads *threads, int num_threads,
     num_threads = 1;
   }
   int parts = c->batch * run.tiles * c->options.groups;
-  /* A small image is shared out by its channels. */
+  /* Small images have too few tiles for all threads: split the channels, too. */
   if (num_threads > 1 && parts < 4 * num_threads) {
-    run.slices = smaller(num_threads, c->group_blocks);
+    run.slices = min_int(num_threads, c->group_blocks);
     parts *= run.slices;
   }
-  threads_run(threads, num_threads, parts, run_part, &run);
+  threads_run(threads, num_threads, parts, run_tile, &run);
 }

@@ -1,8 +1,9 @@
 /* A LiteRT delegate for the four custom operators of Larq Compute Engine.
  *
- * Each operator becomes a kernel of its own, so that LiteRT keeps all tensors between
- * them in its arena and other delegates take what is left. The interpreter finds this
- * library's two functions by name: tflite_plugin_create_delegate and its counterpart.
+ * Each operator is replaced alone, so that all tensors between them stay in LiteRT's
+ * arena and other delegates, such as XNNPACK, take the remaining operators. LiteRT
+ * finds this library's functions by name: tflite_plugin_create_delegate and its
+ * counterpart.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -21,26 +22,26 @@ static const char *const names[NUM_KINDS] = {
     "LceQuantize", "LceDequantize", "LceBMaxPool2d", "LceBconv2d"};
 
 typedef struct Delegate {
-  TfLiteDelegate base; /* First, so that a pointer to it is one to the whole. */
+  TfLiteDelegate base; /* First, so that a pointer to it can be cast to Delegate. */
   const Kernels *kernels;
   Threads *threads;
-  struct Node *nodes; /* All that are alive, for their times. */
+  struct Node *nodes; /* All live ones, for bnn_times. */
 } Delegate;
 
-enum { MOST_INPUTS = 5 };
+enum { MAX_INPUTS = 5 };
 
 typedef struct Node {
   Kind kind;
   Delegate *delegate;
   struct Node *next;
   int index;
-  int num_inputs, inputs[MOST_INPUTS], output;
+  int num_inputs, inputs[MAX_INPUTS], output;
   int64_t started, ended; /* Nanoseconds of the last run. */
   union {
     ConvolutionOptions convolution;
     Pooling pooling;
   } options;
-  const char *error; /* What is wrong with the options. */
+  const char *error; /* An error in the options. */
   Convolution *convolution;
   int out_height, out_width;
 } Node;
@@ -77,15 +78,21 @@ static int option(Options *options, const char *key, const char *error, int leas
 }
 
 static void read_convolution(Node *node, Options *options) {
-  enum { MOST = 1 << 20 };
+  enum { MAX_OPTION = 1 << 20 };
   node->options.convolution = (ConvolutionOptions){
-      .channels_in = option(options, "channels_in", "its channels_in is missing or out of range", 1, MOST),
-      .stride_height = option(options, "stride_height", "its stride is missing or out of range", 1, MOST),
-      .stride_width = option(options, "stride_width", "its stride is missing or out of range", 1, MOST),
+      .channels_in =
+          option(options, "channels_in", "its channels_in is missing or out of range",
+                 1, MAX_OPTION),
+      .stride_height = option(options, "stride_height",
+                              "its stride is missing or out of range", 1, MAX_OPTION),
+      .stride_width = option(options, "stride_width",
+                             "its stride is missing or out of range", 1, MAX_OPTION),
       .dilation_height =
-          option(options, "dilation_height_factor", "its dilation is missing or out of range", 1, MOST),
+          option(options, "dilation_height_factor",
+                 "its dilation is missing or out of range", 1, MAX_OPTION),
       .dilation_width =
-          option(options, "dilation_width_factor", "its dilation is missing or out of range", 1, MOST),
+          option(options, "dilation_width_factor",
+                 "its dilation is missing or out of range", 1, MAX_OPTION),
       .same = option(options, "padding", "its padding is unknown", 0, 1) == 0,
       .pad_ones = option(options, "pad_values", "its pad_values is unknown", 0, 1) == 1,
       .activation = (Activation)option(options, "fused_activation_function",
@@ -94,12 +101,16 @@ static void read_convolution(Node *node, Options *options) {
 }
 
 static void read_pooling(Node *node, Options *options) {
-  enum { MOST = 1 << 20 };
+  enum { MAX_OPTION = 1 << 20 };
   node->options.pooling = (Pooling){
-      .filter_height = option(options, "filter_height", "its window is missing or out of range", 1, MOST),
-      .filter_width = option(options, "filter_width", "its window is missing or out of range", 1, MOST),
-      .stride_height = option(options, "stride_height", "its stride is missing or out of range", 1, MOST),
-      .stride_width = option(options, "stride_width", "its stride is missing or out of range", 1, MOST),
+      .filter_height = option(options, "filter_height",
+                              "its window is missing or out of range", 1, MAX_OPTION),
+      .filter_width = option(options, "filter_width",
+                             "its window is missing or out of range", 1, MAX_OPTION),
+      .stride_height = option(options, "stride_height",
+                              "its stride is missing or out of range", 1, MAX_OPTION),
+      .stride_width = option(options, "stride_width",
+                             "its stride is missing or out of range", 1, MAX_OPTION),
       .same = option(options, "padding", "its padding is unknown", 0, 1) == 0,
   };
 }
@@ -122,19 +133,19 @@ static bool has_dims(const TfLiteTensor *t, int number) {
   return true;
 }
 
-/* At least one dimension. */
+/* Has at least one dimension. */
 static bool has_rows(const TfLiteTensor *t) {
   return t != NULL && t->dims != NULL && t->dims->size > 0 &&
          has_dims(t, t->dims->size);
 }
 
-/* Constant, of this type, and at least this long. */
+/* Is constant, of this type, and long enough. */
 static bool is_constant(const TfLiteTensor *t, int type, size_t elements) {
   return t != NULL && t->type == type && t->allocation_type == kTfLiteMmapRo &&
          t->data != NULL && t->bytes / 4 >= elements;
 }
 
-/* Sets the shape of the output: the input's up to the last dimension, or four. */
+/* Sets the shape of the output. */
 static TfLiteStatus resize(TfLiteContext *context, const Node *node, int number,
                            const int *sizes) {
   TfLiteTensor *output = tensor(context, node->output);
@@ -150,9 +161,10 @@ static TfLiteStatus resize(TfLiteContext *context, const Node *node, int number,
 
 static TfLiteStatus resize_last(TfLiteContext *context, const Node *node,
                                 const TfLiteTensor *like, int last) {
-  enum { MOST_DIMS = 16 };
-  int sizes[MOST_DIMS], number = like->dims->size;
-  if (number > MOST_DIMS) return fail(context, node, "its input has too many dimensions");
+  enum { MAX_DIMS = 16 };
+  int sizes[MAX_DIMS], number = like->dims->size;
+  if (number > MAX_DIMS)
+    return fail(context, node, "its input has too many dimensions");
   memcpy(sizes, like->dims->data, (size_t)number * sizeof *sizes);
   sizes[number - 1] = last;
   return resize(context, node, number, sizes);
@@ -167,7 +179,7 @@ static Rows rows_of(TfLiteContext *context, const Node *node, const TfLiteTensor
   return rows;
 }
 
-/* Before a run: shapes */
+/* Prepare: checks, shapes and packed weights */
 
 static TfLiteStatus prepare_quantize(TfLiteContext *context, Node *node) {
   const TfLiteTensor *in = input(context, node, 0), *out = tensor(context, node->output);
@@ -208,7 +220,7 @@ static TfLiteStatus prepare_pooling(TfLiteContext *context, Node *node) {
   return resize(context, node, 4, sizes);
 }
 
-/* Packs the constants; they stay for all sizes of the image. */
+/* Packs the constants, once for all sizes of the image. */
 static TfLiteStatus create_convolution(TfLiteContext *context, Node *node) {
   ConvolutionOptions *options = &node->options.convolution;
   const TfLiteTensor *filter = input(context, node, 1);
@@ -221,7 +233,9 @@ static TfLiteStatus create_convolution(TfLiteContext *context, Node *node) {
   options->filter_height = filter->dims->data[1];
   options->filter_width = filter->dims->data[2];
   int words = filter->dims->data[3], all = words_of(options->channels_in);
-  if (words < 1 || all % words) return fail(context, node, "the words of its filter do not divide those of its input");
+  if (words < 1 || all % words)
+    return fail(context, node,
+                "the words of its filter do not divide the words of its input");
   options->groups = all / words;
   double elements = (double)options->channels_out * options->filter_height *
                     options->filter_width * words;
@@ -289,7 +303,7 @@ static TfLiteStatus prepare(TfLiteContext *context, TfLiteNode *litert_node) {
   }
 }
 
-/* A run */
+/* Invoke */
 
 static void run_quantize(TfLiteContext *context, const Node *node,
                          const TfLiteTensor *in, TfLiteTensor *out) {
@@ -335,7 +349,7 @@ static TfLiteStatus invoke(TfLiteContext *context, TfLiteNode *litert_node) {
   return kTfLiteOk;
 }
 
-/* Taking operators over */
+/* Partition: init, free, and the choice of operators */
 
 static int kind_of(const TfLiteRegistration *registration) {
   if (registration->custom_name != NULL)
@@ -361,9 +375,9 @@ static void *init(TfLiteContext *context, const char *buffer, size_t length) {
   node->delegate = (Delegate *)params->delegate;
   node->next = node->delegate->nodes;
   node->delegate->nodes = node;
-  /* The kernel's own list of inputs is sorted and holds no gaps. */
+  /* Not the delegate kernel's own list: it is sorted and omits optional inputs. */
   node->num_inputs = original->inputs->size;
-  if (node->num_inputs < 1 || node->num_inputs > MOST_INPUTS ||
+  if (node->num_inputs < 1 || node->num_inputs > MAX_INPUTS ||
       original->outputs->size != 1) {
     node->num_inputs = 0;
     node->error = "it has another number of inputs or outputs";
@@ -391,10 +405,10 @@ static void free_node(TfLiteContext *context, void *buffer) {
   free(node);
 }
 
-static TfLiteStatus take_over(TfLiteContext *context, TfLiteDelegate *delegate) {
+static TfLiteStatus partition_graph(TfLiteContext *context, TfLiteDelegate *delegate) {
   TfLiteIntArray *plan;
   if (context->GetExecutionPlan(context, &plan) != kTfLiteOk) return kTfLiteError;
-  /* The plan is LiteRT's and changes with every operator that is taken. */
+  /* LiteRT owns the plan and changes it with every operator that is replaced. */
   int number = plan->size;
   int *indices = malloc(((size_t)number + 1) * sizeof *indices);
   TfLiteIntArray *one = malloc(sizeof *one + sizeof *one->data);
@@ -425,7 +439,7 @@ static TfLiteStatus take_over(TfLiteContext *context, TfLiteDelegate *delegate) 
   return status;
 }
 
-/* What the library exports */
+/* Exported functions */
 
 EXPORT TfLiteDelegate *tflite_plugin_create_delegate(char **keys, char **values,
                                                      size_t number,
@@ -447,7 +461,7 @@ EXPORT TfLiteDelegate *tflite_plugin_create_delegate(char **keys, char **values,
     return NULL;
   }
   delegate->base.data_ = delegate;
-  delegate->base.Prepare = take_over;
+  delegate->base.Prepare = partition_graph;
   delegate->base.flags = kTfLiteDelegateFlagsAllowDynamicTensors;
   delegate->kernels = found;
   return &delegate->base;
@@ -460,7 +474,7 @@ EXPORT void tflite_plugin_destroy_delegate(TfLiteDelegate *base) {
   free(delegate);
 }
 
-/* Returns the name of the kernels that run here where none are asked for. */
+/* Returns the name of the fastest kernels for this processor. */
 EXPORT const char *bnn_default_kernels(void) { return kernels_by_name(NULL)->name; }
 
 /* Returns whether this processor runs the kernels of this name. */
@@ -469,8 +483,8 @@ EXPORT int bnn_has_kernels(const char *name) { return kernels_by_name(name) != N
 /* Returns the names of all kernels of this build, separated by spaces. */
 EXPORT const char *bnn_known_kernels(void) { return kernels_known(); }
 
-/* Writes operator, start and end of the last run in nanoseconds of the monotonic clock
- * of up to `most` operators. Returns how many there are. */
+/* Writes the last run of up to `most` operators: index, start and end in nanoseconds of
+ * the monotonic clock. Returns the number of operators. */
 EXPORT int bnn_times(const TfLiteDelegate *base, int most, int64_t (*times)[3]) {
   int number = 0;
   for (const Node *node = ((const Delegate *)base)->nodes; node; node = node->next) {

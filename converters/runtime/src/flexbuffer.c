@@ -1,9 +1,10 @@
-/* A reader of FlexBuffers that trusts no offset.
+/* A bounds-checked reader of FlexBuffers that trusts no offset.
  *
- * Form: values come before what refers to them, offsets are subtracted. A packed type is
- * (type << 2) | log2(width). A map at m, with elements of w bytes, has at m - 3w the
- * offset of its vector of keys, at m - 2w the width of that vector's elements, at m - w
- * the number of elements, at m the elements and behind them a packed type for each.
+ * Format: values come before references to them, so offsets are subtracted. A packed
+ * type is (type << 2) | log2(width). A map at m, with elements of w bytes, has at m -
+ * 3w the offset of its vector of keys, at m - 2w the width of that vector's elements,
+ * at m - w the number of elements, at m the elements, and after them a packed type for
+ * each.
  */
 #include "flexbuffer.h"
 
@@ -32,7 +33,7 @@ static int64_t extend_sign(uint64_t value, size_t width) {
   return (int64_t)(value << unused) >> unused;
 }
 
-/* Follows the offset that stands at `at`. */
+/* Follows the offset stored at `at`. */
 static bool follow(Buffer buffer, size_t at, size_t width, size_t *target) {
   uint64_t offset;
   if (!read_unsigned(buffer, at, width, &offset) || offset > at) return false;
@@ -41,7 +42,7 @@ static bool follow(Buffer buffer, size_t at, size_t width, size_t *target) {
 }
 
 static bool key_is(Buffer buffer, size_t at, const char *key) {
-  size_t size = strlen(key) + 1; /* The zero belongs to it. */
+  size_t size = strlen(key) + 1; /* The terminating zero is part of it. */
   return at <= buffer.length && size <= buffer.length - at &&
          memcmp(buffer.bytes + at, key, size) == 0;
 }

@@ -1,4 +1,4 @@
-/* Integers out of a FlexBuffer map, the form of a custom operator's options. */
+/* Integers from a FlexBuffer map, the format of a custom operator's options. */
 #ifndef BNN_FLEXBUFFER_H
 #define BNN_FLEXBUFFER_H
 
@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Reads the integer under `key`. Returns false where the bytes are no map, are damaged,
- * or hold no integer under this key; never reads outside of them. */
+/* Reads the integer stored under `key`. Returns false if the bytes are no map, are
+ * damaged, or have no integer under this key. Never reads out of bounds. */
 bool flexbuffer_integer(const uint8_t *bytes, size_t length, const char *key,
                         int64_t *value);
 

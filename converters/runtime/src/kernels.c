@@ -1,4 +1,4 @@
-/* Which kernels this processor runs. */
+/* Choice of the kernels: the fastest that this processor runs. */
 #include "kernels.h"
 
 #include <stdbool.h>

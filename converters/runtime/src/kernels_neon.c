@@ -1,4 +1,4 @@
-/* NEON, for every aarch64: the processor counts the bits of 16 bytes at once. */
+/* NEON kernels, for every aarch64: CNT is the popcount of 16 bytes. */
 #include "kernels_portable.h"
 
 #if defined(__aarch64__)
@@ -6,12 +6,13 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* Registers hold the counts of 4 pixels times 16 channels. */
-enum { PIXELS = 4, HALF = 16, WORDS_TO_A_FLUSH = 31 };
+/* Registers hold the popcounts of 4 pixels x 16 channels, as bytes, which are added to
+ * 32-bit sums before they overflow. */
+enum { PIXELS = 4, HALF = 16, WORDS_PER_FLUSH = 31 };
 
-INLINE void count_part(const int n, const void *const *pixels,
-                       const Window *window, const uint32_t *weights,
-                       int32_t *doubled) {
+INLINE void neon_xor_popcount_part(const int n, const void *const *pixels,
+                                   const Indirection *indirection,
+                                   const uint32_t *weights, int32_t *accumulators) {
   uint8x16_t bytes[PIXELS][4];
   uint32x4_t sums[PIXELS][4];
   for (int p = 0; p < n; ++p)
@@ -19,17 +20,19 @@ INLINE void count_part(const int n, const void *const *pixels,
       bytes[p][q] = vdupq_n_u8(0);
       sums[p][q] = vdupq_n_u32(0);
     }
-  int left = WORDS_TO_A_FLUSH;
-  for (int r = 0; r < window->num_runs; ++r) {
+  int left = WORDS_PER_FLUSH;
+  for (int r = 0; r < indirection->num_segments; ++r) {
     int k = 0;
-    while (k < window->run_words) {
-      int end = window->run_words - k < left ? window->run_words : k + left;
+    while (k < indirection->segment_words) {
+      int end =
+          indirection->segment_words - k < left ? indirection->segment_words : k + left;
       left -= end - k;
       for (; k < end; ++k, weights += BLOCK) {
         uint32x4_t w[4];
         for (int q = 0; q < 4; ++q) w[q] = vld1q_u32(weights + 4 * q);
         for (int p = 0; p < n; ++p) {
-          uint32x4_t v = vld1q_dup_u32((const uint32_t *)pixels[p] + window->offsets[r] + k);
+          uint32x4_t v =
+              vld1q_dup_u32((const uint32_t *)pixels[p] + indirection->offsets[r] + k);
           for (int q = 0; q < 4; ++q) {
             uint8x16_t x = vreinterpretq_u8_u32(veorq_u32(v, w[q]));
             bytes[p][q] = vaddq_u8(bytes[p][q], vcntq_u8(x));
@@ -42,55 +45,60 @@ INLINE void count_part(const int n, const void *const *pixels,
             sums[p][q] = vpadalq_u16(sums[p][q], vpaddlq_u8(bytes[p][q]));
             bytes[p][q] = vdupq_n_u8(0);
           }
-        left = WORDS_TO_A_FLUSH;
+        left = WORDS_PER_FLUSH;
       }
     }
   }
   for (int p = 0; p < n; ++p)
     for (int q = 0; q < 4; ++q) {
       uint32x4_t sum = vpadalq_u16(sums[p][q], vpaddlq_u8(bytes[p][q]));
-      vst1q_s32(doubled + p * BLOCK + 4 * q,
+      vst1q_s32(accumulators + p * BLOCK + 4 * q,
                 vreinterpretq_s32_u32(vshlq_n_u32(sum, 1)));
     }
 }
 
-static void count(const void *const *pixels, int num_pixels, const Window *window,
-                  const void *weights, int32_t *doubled) {
+static void neon_xor_popcount(const void *const *pixels, int num_pixels,
+                              const Indirection *indirection, const void *weights,
+                              int32_t *accumulators) {
   for (int done = 0; done < num_pixels;) {
     int n = next_part(num_pixels - done, PIXELS);
     for (int h = 0; h < BLOCK; h += HALF) {
       const uint32_t *half = (const uint32_t *)weights + h;
-      int32_t *out = doubled + done * BLOCK + h;
-      switch (n) { /* A constant number keeps the counts in registers. */
-        case 4: count_part(4, pixels + done, window, half, out); break;
-        case 3: count_part(3, pixels + done, window, half, out); break;
-        case 2: count_part(2, pixels + done, window, half, out); break;
-        default: count_part(1, pixels + done, window, half, out); break;
+      int32_t *out = accumulators + done * BLOCK + h;
+      switch (n) { /* A constant n keeps the sums in registers. */
+        case 4: neon_xor_popcount_part(4, pixels + done, indirection, half, out); break;
+        case 3: neon_xor_popcount_part(3, pixels + done, indirection, half, out); break;
+        case 2: neon_xor_popcount_part(2, pixels + done, indirection, half, out); break;
+        default:
+          neon_xor_popcount_part(1, pixels + done, indirection, half, out);
+          break;
       }
     }
     done += n;
   }
 }
 
-static void to_floats(const int32_t *doubled, int num_pixels, int channels,
-                      const Transform *transform, float *out, size_t stride) {
+static void neon_to_floats(const int32_t *accumulators, int num_pixels, int channels,
+                           const OutputTransform *transform, float *out,
+                           size_t stride) {
   int32x4_t low = vdupq_n_s32(transform->low), high = vdupq_n_s32(transform->high);
   int whole = channels & ~3;
   for (int c = 0; c < whole; c += 4) {
     float32x4_t multiplier = vld1q_f32(transform->multiplier + c);
     float32x4_t bias = vld1q_f32(transform->bias + c);
     for (int p = 0; p < num_pixels; ++p) {
-      int32x4_t x = vld1q_s32(doubled + p * BLOCK + c);
+      int32x4_t x = vld1q_s32(accumulators + p * BLOCK + c);
       x = vmaxq_s32(vminq_s32(x, high), low);
       float32x4_t y = vmulq_f32(vcvtq_f32_s32(x), multiplier);
       vst1q_f32(out + (size_t)p * stride + c, vaddq_f32(y, bias));
     }
   }
-  portable_tail_to_floats(doubled, num_pixels, whole, channels, transform, out, stride);
+  portable_tail_to_floats(accumulators, num_pixels, whole, channels, transform, out,
+                          stride);
 }
 
-/* The word of 32 lanes that are all zeros or all ones. */
-INLINE uint32_t signs(const uint32x4_t lanes[8]) {
+/* One bit for each of 32 lanes that are all zeros or all ones. */
+INLINE uint32_t neon_sign_bits(const uint32x4_t lanes[8]) {
   static const uint8_t powers[16] = {1, 2, 4, 8, 16, 32, 64, 128,
                                      1, 2, 4, 8, 16, 32, 64, 128};
   const uint8x16_t bits = vld1q_u8(powers);
@@ -107,29 +115,29 @@ INLINE uint32_t signs(const uint32x4_t lanes[8]) {
   return vgetq_lane_u32(vreinterpretq_u32_u8(sums), 0);
 }
 
-static void to_bits(const int32_t *doubled, int num_pixels, const int32_t *thresholds,
-                    uint32_t *out, size_t stride) {
+static void neon_to_bits(const int32_t *accumulators, int num_pixels,
+                         const int32_t *thresholds, uint32_t *out, size_t stride) {
   int32x4_t limits[8];
   uint32x4_t more[8];
   for (int i = 0; i < 8; ++i) limits[i] = vld1q_s32(thresholds + 4 * i);
-  for (int p = 0; p < num_pixels; ++p, doubled += BLOCK, out += stride) {
+  for (int p = 0; p < num_pixels; ++p, accumulators += BLOCK, out += stride) {
     for (int i = 0; i < 8; ++i)
-      more[i] = vcgtq_s32(vld1q_s32(doubled + 4 * i), limits[i]);
-    *out = signs(more);
+      more[i] = vcgtq_s32(vld1q_s32(accumulators + 4 * i), limits[i]);
+    *out = neon_sign_bits(more);
   }
 }
 
-static void pack_floats(const float *values, size_t channels, uint32_t *words) {
+static void neon_pack_floats(const float *values, size_t channels, uint32_t *words) {
   size_t c = 0;
   for (; c + 32 <= channels; c += 32, values += 32) {
     uint32x4_t less[8];
     for (int i = 0; i < 8; ++i) less[i] = vcltzq_f32(vld1q_f32(values + 4 * i));
-    *words++ = signs(less);
+    *words++ = neon_sign_bits(less);
   }
   if (c < channels) portable_pack_floats(values, channels - c, words);
 }
 
-static void unpack_floats(const uint32_t *words, size_t channels, float *values) {
+static void neon_unpack_floats(const uint32_t *words, size_t channels, float *values) {
   static const uint32_t powers[4] = {1, 2, 4, 8};
   const uint32x4_t bits = vld1q_u32(powers);
   const float32x4_t one = vdupq_n_f32(1.0f), minus = vdupq_n_f32(-1.0f);
@@ -144,14 +152,14 @@ static void unpack_floats(const uint32_t *words, size_t channels, float *values)
 const Kernels kernels_neon = {
     .name = "neon",
     .word_size = sizeof(uint32_t),
-    .size_of_weights = portable_size_of_weights,
+    .packed_size = portable_packed_size,
     .pack_weights = portable_pack_weights,
-    .count = count,
-    .to_floats = to_floats,
+    .xor_popcount = neon_xor_popcount,
+    .to_floats = neon_to_floats,
     .to_int8 = portable_to_int8,
-    .to_bits = to_bits,
-    .pack_floats = pack_floats,
+    .to_bits = neon_to_bits,
+    .pack_floats = neon_pack_floats,
     .pack_int8 = portable_pack_int8,
-    .unpack_floats = unpack_floats,
+    .unpack_floats = neon_unpack_floats,
 };
 #endif

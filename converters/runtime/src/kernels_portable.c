@@ -1,22 +1,22 @@
-/* Plain C, for every processor. Loops run over 32 channels so that compilers turn them
- * into vector instructions. */
+/* Kernels in plain C, for every processor. Loops run over 32 channels so that compilers
+ * vectorize them. */
 #include "kernels_portable.h"
 
 #include <math.h>
 #include <string.h>
 
-/* Counts of bytes fit in a byte for so many words. */
-enum { WORDS_TO_A_FLUSH = 31 };
+/* After this many words a count of 8 bits a word may overflow its byte. */
+enum { WORDS_PER_FLUSH = 31 };
 
-static inline void flush(uint32_t *bytes, int32_t *doubled) {
+static inline void flush(uint32_t *bytes, int32_t *accumulators) {
   for (int c = 0; c < BLOCK; ++c) {
     uint32_t pairs = (bytes[c] & 0x00ff00ff) + ((bytes[c] >> 8) & 0x00ff00ff);
-    doubled[c] += (int32_t)(2 * ((pairs & 0xffff) + (pairs >> 16)));
+    accumulators[c] += (int32_t)(2 * ((pairs & 0xffff) + (pairs >> 16)));
     bytes[c] = 0;
   }
 }
 
-size_t portable_size_of_weights(int words) {
+size_t portable_packed_size(int words) {
   return (size_t)words * BLOCK * sizeof(uint32_t);
 }
 
@@ -27,16 +27,17 @@ void portable_pack_weights(const uint32_t *filter, int channels, int words,
     for (int k = 0; k < words; ++k) packed[(size_t)k * BLOCK + c] = filter[k];
 }
 
-static void count(const void *const *pixels, int num_pixels, const Window *window,
-                  const void *weights, int32_t *doubled) {
-  memset(doubled, 0, sizeof *doubled * BLOCK * (size_t)num_pixels);
+static void portable_xor_popcount(const void *const *pixels, int num_pixels,
+                                  const Indirection *indirection, const void *weights,
+                                  int32_t *accumulators) {
+  memset(accumulators, 0, sizeof *accumulators * BLOCK * (size_t)num_pixels);
   for (int p = 0; p < num_pixels; ++p) {
     uint32_t bytes[BLOCK] = {0};
     const uint32_t *weight = weights;
-    int left = WORDS_TO_A_FLUSH;
-    for (int r = 0; r < window->num_runs; ++r) {
-      const uint32_t *words = (const uint32_t *)pixels[p] + window->offsets[r];
-      for (int k = 0; k < window->run_words; ++k, weight += BLOCK) {
+    int left = WORDS_PER_FLUSH;
+    for (int r = 0; r < indirection->num_segments; ++r) {
+      const uint32_t *words = (const uint32_t *)pixels[p] + indirection->offsets[r];
+      for (int k = 0; k < indirection->segment_words; ++k, weight += BLOCK) {
         uint32_t word = words[k];
         for (int c = 0; c < BLOCK; ++c) {
           uint32_t v = word ^ weight[c];
@@ -45,49 +46,53 @@ static void count(const void *const *pixels, int num_pixels, const Window *windo
           bytes[c] += (v + (v >> 4)) & 0x0f0f0f0f;
         }
         if (--left == 0) {
-          flush(bytes, doubled + p * BLOCK);
-          left = WORDS_TO_A_FLUSH;
+          flush(bytes, accumulators + p * BLOCK);
+          left = WORDS_PER_FLUSH;
         }
       }
     }
-    flush(bytes, doubled + p * BLOCK);
+    flush(bytes, accumulators + p * BLOCK);
   }
 }
 
-static inline float transformed(int32_t x, const Transform *transform, int c) {
+static inline float apply_transform(int32_t x, const OutputTransform *transform,
+                                    int c) {
   x = x < transform->low ? transform->low : x > transform->high ? transform->high : x;
   float product = (float)x * transform->multiplier[c];
   return product + transform->bias[c];
 }
 
-void portable_tail_to_floats(const int32_t *doubled, int num_pixels, int first,
-                             int channels, const Transform *transform, float *out,
+void portable_tail_to_floats(const int32_t *accumulators, int num_pixels, int first,
+                             int channels, const OutputTransform *transform, float *out,
                              size_t stride) {
-  for (int p = 0; p < num_pixels; ++p, doubled += BLOCK, out += stride)
+  for (int p = 0; p < num_pixels; ++p, accumulators += BLOCK, out += stride)
     for (int c = first; c < channels; ++c)
-      out[c] = transformed(doubled[c], transform, c);
+      out[c] = apply_transform(accumulators[c], transform, c);
 }
 
-static void to_floats(const int32_t *doubled, int num_pixels, int channels,
-                      const Transform *transform, float *out, size_t stride) {
-  portable_tail_to_floats(doubled, num_pixels, 0, channels, transform, out, stride);
+static void portable_to_floats(const int32_t *accumulators, int num_pixels,
+                               int channels, const OutputTransform *transform,
+                               float *out, size_t stride) {
+  portable_tail_to_floats(accumulators, num_pixels, 0, channels, transform, out,
+                          stride);
 }
 
-void portable_to_int8(const int32_t *doubled, int num_pixels, int channels,
-                      const Transform *transform, int8_t *out, size_t stride) {
-  for (int p = 0; p < num_pixels; ++p, doubled += BLOCK, out += stride)
+void portable_to_int8(const int32_t *accumulators, int num_pixels, int channels,
+                      const OutputTransform *transform, int8_t *out, size_t stride) {
+  for (int p = 0; p < num_pixels; ++p, accumulators += BLOCK, out += stride)
     for (int c = 0; c < channels; ++c) {
       /* Halves away from zero, as LiteRT rounds. */
-      float y = roundf(transformed(doubled[c], transform, c));
+      float y = roundf(apply_transform(accumulators[c], transform, c));
       out[c] = (int8_t)(y > 127 ? 127 : y > -128 ? y : -128);
     }
 }
 
-static void to_bits(const int32_t *doubled, int num_pixels, const int32_t *thresholds,
-                    uint32_t *out, size_t stride) {
-  for (int p = 0; p < num_pixels; ++p, doubled += BLOCK, out += stride) {
+static void portable_to_bits(const int32_t *accumulators, int num_pixels,
+                             const int32_t *thresholds, uint32_t *out, size_t stride) {
+  for (int p = 0; p < num_pixels; ++p, accumulators += BLOCK, out += stride) {
     uint32_t word = 0;
-    for (int c = 0; c < BLOCK; ++c) word |= (uint32_t)(doubled[c] > thresholds[c]) << c;
+    for (int c = 0; c < BLOCK; ++c)
+      word |= (uint32_t)(accumulators[c] > thresholds[c]) << c;
     *out = word;
   }
 }
@@ -119,20 +124,21 @@ void portable_tail_unpack_floats(const uint32_t *words, size_t first, size_t cha
     values[c] = words[c / 32] >> c % 32 & 1 ? -1.0f : 1.0f;
 }
 
-static void unpack_floats(const uint32_t *words, size_t channels, float *values) {
+static void portable_unpack_floats(const uint32_t *words, size_t channels,
+                                   float *values) {
   portable_tail_unpack_floats(words, 0, channels, values);
 }
 
 const Kernels kernels_portable = {
     .name = "portable",
     .word_size = sizeof(uint32_t),
-    .size_of_weights = portable_size_of_weights,
+    .packed_size = portable_packed_size,
     .pack_weights = portable_pack_weights,
-    .count = count,
-    .to_floats = to_floats,
+    .xor_popcount = portable_xor_popcount,
+    .to_floats = portable_to_floats,
     .to_int8 = portable_to_int8,
-    .to_bits = to_bits,
+    .to_bits = portable_to_bits,
     .pack_floats = portable_pack_floats,
     .pack_int8 = portable_pack_int8,
-    .unpack_floats = unpack_floats,
+    .unpack_floats = portable_unpack_floats,
 };

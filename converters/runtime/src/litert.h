@@ -1,9 +1,9 @@
-/* The part of LiteRT's C structures that a delegate sees.
+/* The part of LiteRT's C structures that a delegate uses.
  *
- * LiteRT's wheels carry no headers. Their authors promise for these structures that
- * fields are appended only; the self-test of converters/runtime/delegate.py runs a small
- * network over most of them when the library is loaded. Names are those of LiteRT's
- * tensorflow/lite/core/c/common.h, so that they can be looked up there.
+ * LiteRT's wheels contain no headers. Its authors promise that fields are only appended
+ * to these structures; the self-test of converters/runtime/delegate.py exercises most
+ * of them when the library is loaded. Names are those of
+ * tensorflow/lite/core/c/common.h.
  */
 #ifndef BNN_LITERT_H
 #define BNN_LITERT_H
@@ -79,8 +79,8 @@ typedef struct {
 
 typedef struct TfLiteContext TfLiteContext;
 
-/* Passed by value. The ABIs of x86-64 and aarch64 let a callee that knows fewer fields
- * read the beginning. */
+/* Passed by value. In the ABIs of x86-64 and aarch64 a callee that knows fewer fields
+ * can read the first ones. */
 typedef struct {
   void *(*init)(TfLiteContext *context, const char *buffer, size_t length);
   void (*free)(TfLiteContext *context, void *buffer);
@@ -93,7 +93,7 @@ typedef struct {
   void *registration_external;
   void *async_kernel;
   uint64_t inplace_operator;
-  void *reserved[8]; /* Zeros, for fields that a newer LiteRT reads. */
+  void *reserved[8]; /* Zeros, for fields that newer versions of LiteRT read. */
 } TfLiteRegistration;
 
 struct TfLiteContext {
@@ -112,7 +112,7 @@ struct TfLiteContext {
       TfLiteContext *context, TfLiteRegistration registration,
       const TfLiteIntArray *nodes, struct TfLiteDelegate *delegate);
   int recommended_num_threads;
-  /* What follows is not used. */
+  /* Further fields are not used. */
 };
 
 typedef struct TfLiteDelegate {
@@ -123,7 +123,7 @@ typedef struct TfLiteDelegate {
   void *FreeBufferHandle;
   int64_t flags;
   void *opaque_delegate_builder;
-  void *reserved[8]; /* Likewise. */
+  void *reserved[8]; /* Zeros, as above. */
 } TfLiteDelegate;
 
 #endif

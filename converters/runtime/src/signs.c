@@ -22,7 +22,7 @@ static void run_rows(void *data, int index) {
   if (end > job->rows->rows) end = job->rows->rows;
   const char *from = (const char *)job->from + row * job->from_size;
   char *to = (char *)job->to + row * job->to_size;
-  if (job->rows->channels % 32 == 0) { /* No gaps: all rows are one. */
+  if (job->rows->channels % 32 == 0) { /* No unused bits: all rows are one. */
     job->convert(job->rows->kernels, from, (end - row) * job->rows->channels,
                  job->zero_point, to);
     return;
@@ -31,7 +31,7 @@ static void run_rows(void *data, int index) {
     job->convert(job->rows->kernels, from, job->rows->channels, job->zero_point, to);
 }
 
-static void share_out(Job job) {
+static void run_parallel(Job job) {
   const Rows *rows = job.rows;
   if (rows->rows == 0 || rows->channels == 0) return;
   job.rows_of_a_part = VALUES_OF_A_PART / rows->channels;
@@ -62,23 +62,23 @@ static void row_to_floats(const Kernels *kernels, const void *from, size_t chann
 }
 
 void pack_floats(const Rows *rows, const float *values, uint32_t *words) {
-  share_out((Job){.rows = rows,
-                  .from = values,
-                  .to = words,
-                  .convert = row_of_floats,
-                  .from_size = rows->channels * sizeof *values,
-                  .to_size = size_of_words(rows)});
+  run_parallel((Job){.rows = rows,
+                     .from = values,
+                     .to = words,
+                     .convert = row_of_floats,
+                     .from_size = rows->channels * sizeof *values,
+                     .to_size = size_of_words(rows)});
 }
 
 void pack_int8(const Rows *rows, const int8_t *values, int zero_point,
                uint32_t *words) {
-  share_out((Job){.rows = rows,
-                  .from = values,
-                  .to = words,
-                  .zero_point = zero_point,
-                  .convert = row_of_int8,
-                  .from_size = rows->channels,
-                  .to_size = size_of_words(rows)});
+  run_parallel((Job){.rows = rows,
+                     .from = values,
+                     .to = words,
+                     .zero_point = zero_point,
+                     .convert = row_of_int8,
+                     .from_size = rows->channels,
+                     .to_size = size_of_words(rows)});
 }
 
 void pack_bools(const Rows *rows, const bool *values, uint32_t *words) {
@@ -87,12 +87,12 @@ void pack_bools(const Rows *rows, const bool *values, uint32_t *words) {
 }
 
 void unpack_floats(const Rows *rows, const uint32_t *words, float *values) {
-  share_out((Job){.rows = rows,
-                  .from = words,
-                  .to = values,
-                  .convert = row_to_floats,
-                  .from_size = size_of_words(rows),
-                  .to_size = rows->channels * sizeof *values});
+  run_parallel((Job){.rows = rows,
+                     .from = words,
+                     .to = values,
+                     .convert = row_to_floats,
+                     .from_size = size_of_words(rows),
+                     .to_size = rows->channels * sizeof *values});
 }
 
 static void unpack_bytes(const Rows *rows, const uint32_t *words, int8_t plus,
@@ -130,7 +130,7 @@ const char *pooling_size(const Pooling *p, int *out_height, int *out_width) {
   return size_along(p->width, p->filter_width, p->stride_width, p->same, out_width);
 }
 
-/* First and end of the window's part that lies inside. */
+/* The part of a window that lies inside of the image, [first, end). */
 static void window(int out, int out_size, int size, int filter, int stride, bool same,
                    int *first, int *end) {
   int64_t total = same ? (int64_t)(out_size - 1) * stride + filter - size : 0;

@@ -1,4 +1,4 @@
-/* What is done with packed signs beside convolutions. */
+/* Packing, unpacking and max pooling of bit-packed signs. */
 #ifndef BNN_SIGNS_H
 #define BNN_SIGNS_H
 
@@ -9,7 +9,7 @@
 #include "kernels.h"
 #include "threads.h"
 
-/* Rows of `channels` values become rows of words, each threads a share. */
+/* Rows of `channels` values, or of their words, shared by threads. */
 typedef struct {
   const Kernels *kernels;
   Threads *threads;
@@ -20,11 +20,11 @@ typedef struct {
 
 void pack_floats(const Rows *rows, const float *values, uint32_t *words);
 void pack_int8(const Rows *rows, const int8_t *values, int zero_point, uint32_t *words);
-/* false is -1. */
+/* false is -1, true is +1. */
 void pack_bools(const Rows *rows, const bool *values, uint32_t *words);
 
 void unpack_floats(const Rows *rows, const uint32_t *words, float *values);
-/* +1 and -1 as integers of this scale and zero point, cut off at 8 bits. */
+/* +1 and -1, quantized with this scale and zero point and saturated to int8. */
 void unpack_int8(const Rows *rows, const uint32_t *words, float scale, int zero_point,
                  int8_t *values);
 void unpack_bools(const Rows *rows, const uint32_t *words, bool *values);
@@ -35,9 +35,9 @@ typedef struct {
   bool same;
 } Pooling;
 
-/* Sets the size of the output. Returns what is wrong, or NULL. */
+/* Sets the size of the output. Returns an error message, or NULL. */
 const char *pooling_size(const Pooling *pooling, int *out_height, int *out_width);
-/* The largest sign of each window: -1 where all are -1. */
+/* The maximum of each window: -1 only where all signs are -1. */
 void pool(const Pooling *pooling, int out_height, int out_width, const uint32_t *input,
           uint32_t *output);
 

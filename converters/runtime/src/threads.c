@@ -1,5 +1,5 @@
-/* Waiting threads spin for a moment, since the next operator follows at once, and sleep
- * then. */
+/* Idle threads spin for a moment, since the next operator usually follows at once, and
+ * then sleep. */
 #include "threads.h"
 
 #include <pthread.h>
@@ -8,27 +8,27 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { MOST = 64, SPINS = 4000 };
+enum { MAX_THREADS = 64, SPINS = 4000 };
 
 struct Threads {
-  pthread_t workers[MOST];
+  pthread_t workers[MAX_THREADS];
   int num_workers;
-  pid_t process; /* Where the workers live: a forked process has none. */
-  pthread_mutex_t busy; /* Held by who computes. */
+  pid_t process;        /* The process of the workers; a forked child has none. */
+  pthread_mutex_t busy; /* Held by the thread that called threads_run. */
   pthread_mutex_t lock;
   pthread_cond_t wake;
   bool stop;
-  /* A computation; `round` is raised when it stands here. */
+  /* The current loop; `round` is incremented once its fields are set. */
   atomic_uint round;
   atomic_int next;
-  atomic_int joined; /* How many workers may still take part. */
-  atomic_int inside; /* How many are at it. */
+  atomic_int joined; /* How many workers may still join. */
+  atomic_int inside; /* How many workers are in it. */
   int parts;
   Part part;
   void *data;
 };
 
-static inline void rest(void) {
+static inline void relax_cpu(void) {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
 #elif defined(__aarch64__)
@@ -36,7 +36,7 @@ static inline void rest(void) {
 #endif
 }
 
-static void take_parts(Threads *threads) {
+static void run_parts(Threads *threads) {
   int index;
   while ((index = atomic_fetch_add(&threads->next, 1)) < threads->parts)
     threads->part(threads->data, index);
@@ -46,7 +46,7 @@ static unsigned wait_for_round(Threads *threads, unsigned seen) {
   for (int i = 0; i < SPINS; ++i) {
     unsigned round = atomic_load(&threads->round);
     if (round != seen) return round;
-    rest();
+    relax_cpu();
   }
   pthread_mutex_lock(&threads->lock);
   while (atomic_load(&threads->round) == seen && !threads->stop)
@@ -55,17 +55,17 @@ static unsigned wait_for_round(Threads *threads, unsigned seen) {
   return atomic_load(&threads->round);
 }
 
-static void *work(void *argument) {
+static void *worker_main(void *argument) {
   Threads *threads = argument;
   unsigned seen = 0;
   for (;;) {
     unsigned round = wait_for_round(threads, seen);
-    if (round == seen) return NULL; /* Nothing new: it is over. */
+    if (round == seen) return NULL; /* No new loop: the pool stops. */
     seen = round;
-    /* Who comes in is counted before the place is taken, so that the caller never
-     * leaves a computation that somebody still enters. */
+    /* A worker counts itself before it takes a place, so that the caller never leaves a
+     * loop that a worker is about to enter. */
     atomic_fetch_add(&threads->inside, 1);
-    if (atomic_fetch_sub(&threads->joined, 1) > 0) take_parts(threads);
+    if (atomic_fetch_sub(&threads->joined, 1) > 0) run_parts(threads);
     atomic_fetch_sub(&threads->inside, 1);
   }
 }
@@ -82,7 +82,8 @@ Threads *threads_create(void) {
 
 void threads_destroy(Threads *threads) {
   if (threads == NULL) return;
-  if (threads->process != getpid()) { /* Its locks may be held by who is not here. */
+  if (threads->process !=
+      getpid()) { /* Its locks may be held by threads of the parent. */
     free(threads);
     return;
   }
@@ -100,19 +101,19 @@ void threads_destroy(Threads *threads) {
 
 void threads_run(Threads *threads, int number, int parts, Part part, void *data) {
   if (number > parts) number = parts;
-  if (number > MOST) number = MOST;
+  if (number > MAX_THREADS) number = MAX_THREADS;
   if (number < 2 || threads == NULL || threads->process != getpid() ||
       pthread_mutex_trylock(&threads->busy) != 0) {
     for (int i = 0; i < parts; ++i) part(data, i);
     return;
   }
-  /* No worker is inside here. One that comes late to the last round finds no place. */
+  /* No worker is inside now. One that is late for the previous round finds no place. */
   threads->parts = parts;
   threads->part = part;
   threads->data = data;
   while (threads->num_workers < number - 1 &&
-         pthread_create(&threads->workers[threads->num_workers], NULL, work, threads) ==
-             0)
+         pthread_create(&threads->workers[threads->num_workers], NULL, worker_main,
+                        threads) == 0)
     ++threads->num_workers;
   atomic_store(&threads->next, 0);
   atomic_store(&threads->joined, number - 1);
@@ -120,8 +121,8 @@ void threads_run(Threads *threads, int number, int parts, Part part, void *data)
   atomic_fetch_add(&threads->round, 1);
   pthread_cond_broadcast(&threads->wake);
   pthread_mutex_unlock(&threads->lock);
-  take_parts(threads);
+  run_parts(threads);
   atomic_store(&threads->joined, 0);
-  while (atomic_load(&threads->inside) > 0) rest();
+  while (atomic_load(&threads->inside) > 0) relax_cpu();
   pthread_mutex_unlock(&threads->busy);
 }

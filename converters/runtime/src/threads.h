@@ -1,17 +1,17 @@
-/* Threads that share out the parts of one computation after the other. */
+/* A thread pool for parallel loops. */
 #ifndef BNN_THREADS_H
 #define BNN_THREADS_H
 
 typedef struct Threads Threads;
 typedef void (*Part)(void *data, int index);
 
-/* Returns NULL where there is no memory. Threads start when they are first needed. */
+/* Returns NULL if memory is exhausted. Threads start when they are first needed. */
 Threads *threads_create(void);
 void threads_destroy(Threads *threads);
 
-/* Calls part(data, i) for i from 0 to parts - 1, on up to `number` threads, the calling
- * one among them, and 64 at most. Returns when all are done. Where the threads are busy with another
- * computation, or cannot be started, the calling one does it all. */
+/* Calls part(data, i) for i from 0 to parts - 1 on up to `number` threads, at most 64,
+ * the calling one included, and returns when all are done. If the pool is busy with
+ * another loop, or no thread can be started, the calling thread does all the work. */
 void threads_run(Threads *threads, int number, int parts, Part part, void *data);
 
 #endif
