@@ -6,8 +6,8 @@
 
 Every network is trained twice from the same seed: by Diode on kernels in {-1, +1}, and
 by Adam on latent kernels. Reported is the accuracy after the last epoch on the 10,000
-test images. What the file of results holds is not trained again, so an interrupted run
-goes on.
+test images. Rows in the file of results are not trained again, so an interrupted run
+can be resumed.
 """
 
 from __future__ import annotations
@@ -61,25 +61,25 @@ CPU: without latent weights by Diode, and with latent weights by Adam.
 {models}
 
 - Each row is one training from one seed, {seed}: differences of a few points between
-  rows say nothing about a family or an optimizer.
-- Accuracy is that after the last epoch on all {test_images:,} test images; a standard
-  error is 0.5 points. Nothing was chosen on them: widths and epochs follow from the
-  time of a step. Trained is on all 50,000 images, not augmented, in batches of
+  rows are no evidence about a family or an optimizer.
+- Accuracy is measured after the last epoch on all {test_images:,} test images, with a
+  standard error of 0.5 points. They chose nothing: widths and epochs follow from the
+  time of a step. Training uses all 50,000 images, not augmented, in batches of
   {batch_size}.
-- Diode: `Diode.for_steps(steps)` with a learning rate of 1 that falls to 0 along a
-  cosine, Adam for all other parameters. Adam: 0.01, likewise along a cosine, in both.
+- Diode: `Diode.for_steps(steps)` with a cosine decay of the learning rate from 1
+  to 0, and Adam for all other parameters. Adam: from 0.01, also with a cosine decay.
 - The latent kernels of BNext are real at first: each epoch divides their temperature by
   1,000 (`zx.TemperatureDecay(1e-3)`), and in the last one, below 1e-5, they are signs.
 - Operations are those of `zx.count_ops` for one image: BOPs are binary
   multiplications, and OPs = BOPs / 64 + FLOPs.
-- Seconds include the test after each epoch. Other work ran on the machine meanwhile, so
-  those of the CPU say more than those on the wall; these also include that `fit` at
+- Seconds include the test after each epoch. Other work ran on the host meanwhile, so
+  CPU seconds are more reliable than wall seconds, which also include that `fit` at
   times waits up to a minute, without work, before it returns.
 - {machine}; {versions}.
 
 ## Fields
 
-What makes the networks narrow, as arguments of the factories (such as
+The arguments that make the networks narrow, for the factories (such as
 `zx.MeliusNet22.factory`). No feature map is smaller than 3x3 pixels, so `pad_values` is
 the default of each: 0, and 1 for TinyResidualBNN.
 
@@ -87,8 +87,8 @@ the default of each: 0, and 1 for TinyResidualBNN.
 
 ## Logs
 
-The flip ratio is the share of the binary weights that change their sign in a step, mean
-of an epoch's steps (`FlipMonitor`).
+The flip ratio is the share of the binary weights that flip in a step, averaged over the
+steps of an epoch (`FlipMonitor`).
 
 {logs}
 """
@@ -99,12 +99,12 @@ class Family:
     """One network of the table.
 
     Attributes:
-        label: What the table calls it.
+        label: Its name in the table.
         model: The function of `zoo_extensions` whose factory makes it.
-        fields: What makes it narrow.
+        fields: Arguments of the factory that make it narrow.
         epochs: Number of epochs.
-        decay: What the temperature of latent kernels falls by in each epoch, if they
-            have one.
+        decay: Ratio of the temperatures of successive epochs, if the latent kernels
+            have a temperature.
     """
 
     label: str

@@ -14,9 +14,9 @@ from zoo_extensions.model_function import model_function
 class AudioMLPFactory(BinaryFactory):
     """A real-valued dense layer and three binary ones, each with batch normalization.
 
-    Paper 001 says no more of it than that: 4 layers with batch normalization, of which
-    the first is not binarized. The number of features, the width, the sign as the
-    activation and its gradient are chosen here, and that the last layer is binary too.
+    Paper 001 defines only that it has 4 layers with batch normalization, the first of
+    them not binarized. The number of features, the width, the sign as the activation,
+    its gradient and the binary last layer are chosen here.
     Binary dense layers are written as 1x1 convolutions, because Larq Compute Engine has
     no binary dense operator.
     """
@@ -36,11 +36,11 @@ class AudioMLPFactory(BinaryFactory):
         "[AudioMNIST](https://arxiv.org/abs/1807.03418)",
     )
 
-    # Larq-zoo's annotation is that of an image.
+    # Larq-zoo's annotation is for images.
     input_shape: Optional[Sequence[Optional[int]]] = Field(None)
     units: int = Field(1024)
     default_input_shape: Sequence[int] = Field((1024,))
-    # With ones Larq Compute Engine keeps bits between the layers.
+    # With ones, Larq Compute Engine passes bits between the layers.
     pad_values: float = Field(1.0)
 
     def check_input_shape(self, argument: str, shape: Sequence[Optional[int]]) -> None:
@@ -60,7 +60,7 @@ class AudioMLPFactory(BinaryFactory):
 
     def binary_dense(self, x: tf.Tensor, units: int, name: str) -> tf.Tensor:
         """Binary dense layer and batch normalization."""
-        # The converter drops every pair of a flattening and a reshaping in between.
+        # The converter removes each pair of flattening and reshaping between layers.
         x = tf.keras.layers.Reshape((1, 1, x.shape[-1]), name=f"{name}_reshape")(x)
         x = self.binary_conv(x, units, 1, f"{name}_bindense")
         x = tf.keras.layers.Flatten(name=f"{name}_flatten")(x)

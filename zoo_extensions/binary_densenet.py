@@ -1,4 +1,4 @@
-"""BinaryDenseNet: each binary convolution adds channels and changes no older one."""
+"""BinaryDenseNet: each binary convolution appends channels to its input."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -43,7 +43,7 @@ class BinaryDenseNetFactory(StemFactory):
 
     @property
     def downsampling(self) -> int:
-        """How many pixels of the input one pixel of the last feature map stands for."""
+        """Downsampling from the input to the last feature map."""
         return self.stem_stride * 2 ** len(self.transitions)
 
     def check(self) -> None:

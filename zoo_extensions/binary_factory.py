@@ -1,4 +1,4 @@
-"""What the networks share: binary convolutions, stems, the top, files, bad input."""
+"""The factory from which all networks derive: binary layers, top, weights, checks."""
 
 import os
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ from zoo_extensions.initializers import BernoulliSign
 
 
 class BinaryFactory(ModelFactory):
-    """The part of a network that is not its body.
+    """Everything of a network but its body.
 
-    A family overrides `body`, and whatever of the rest its paper does otherwise. Every
+    A family overrides `body`, and whatever else its paper defines differently. Every
     `Field` can be set through zookeeper.
     """
 
-    # What the function of a model takes besides the arguments that all take, with its
-    # documentation; what it says otherwise of those, and which of them it leaves out.
+    # Arguments of the model's function besides the common ones, and common arguments
+    # with another documentation, by name; then common arguments that it does not take.
     options: dict[str, str] = {}  # noqa: RUF012 (zookeeper wants no ClassVar)
     argument_texts: dict[str, str] = {}  # noqa: RUF012
     withdrawn: Sequence[str] = ()
@@ -44,8 +44,8 @@ class BinaryFactory(ModelFactory):
 
     @Field
     def num_classes(self) -> int:
-        """Those of the data set, where the factory is part of an experiment."""
-        # A factory that nobody configured has no data set, not even `None`.
+        """Number of classes: the data set's if the factory is part of an experiment."""
+        # A factory that is not configured has no attribute `dataset`.
         dataset = getattr(self, "dataset", None)
         return self.default_num_classes if dataset is None else dataset.num_classes
 
@@ -56,49 +56,49 @@ class BinaryFactory(ModelFactory):
 
     @property
     def latent_quantizer(self):
-        """What makes latent kernels binary."""
+        """Quantizer of latent kernels."""
         return lq.quantizers.SteSign(self.clip_value)
 
     @property
     def latent_constraint(self):
-        """Keeps latent kernels where their gradient is not zero."""
+        """Constraint of latent kernels: clipping where their gradient becomes zero."""
         return lq.constraints.WeightClip(self.clip_value)
 
     @property
     def latent_initializer(self):
-        """The start of latent kernels."""
+        """Initializer of latent kernels."""
         return self.float_initializer
 
     @property
     def float_initializer(self):
-        """The start of the kernels that stay real."""
+        """Initializer of real-valued kernels."""
         return "glorot_normal"
 
     @property
     def kernel_quantizer(self):
-        """Sign of a latent kernel, or nothing where the kernel is binary itself."""
+        """Quantizer of binary kernels: none if the kernel itself is in {-1, +1}."""
         if self.latent_weights:
             return self.latent_quantizer
         return lq.quantizers.NoOp(precision=1)
 
     @property
     def kernel_constraint(self):
-        """The constraint of latent kernels."""
+        """Constraint of binary kernels: none if they are in {-1, +1} themselves."""
         return self.latent_constraint if self.latent_weights else None
 
     @property
     def kernel_initializer(self):
-        """The start of binary kernels."""
+        """Initializer of binary kernels."""
         return self.latent_initializer if self.latent_weights else BernoulliSign()
 
     @property
     def downsampling(self) -> int:
-        """How many pixels of the input one pixel of the last feature map stands for."""
+        """Downsampling from the input to the last feature map."""
         raise NotImplementedError
 
     @property
-    def image_input(self) -> Any:
-        """The input, which unlike larq-zoo's may have an unknown size under a top."""
+    def image_input(self) -> tf.Tensor:
+        """The input, whose size may be unknown with a top too, unlike in larq-zoo."""
         if not hasattr(self, "_image_input"):
             if self.input_tensor is not None:
                 self.check_input_shape("input_tensor", self.input_tensor.shape[1:])
@@ -206,7 +206,7 @@ class BinaryFactory(ModelFactory):
         raise NotImplementedError
 
     def top(self, x: tf.Tensor) -> tf.Tensor:
-        """Average over the image, a dense layer, the classifier's activation."""
+        """Global average pooling, a dense layer, the classifier's activation."""
         # Larq-zoo's average pool is faster on devices than Keras's global one.
         x = utils.global_pool(x, name="top")
         x = tf.keras.layers.Dense(
@@ -246,7 +246,7 @@ class BinaryFactory(ModelFactory):
             ) from error
 
     def load(self, model: tf.keras.Model) -> None:
-        """Fills the model with the weights that the arguments ask for."""
+        """Loads the weights that the argument `weights` names."""
         if self.weights is None:
             return
         if self.weights == "imagenet":
@@ -277,7 +277,7 @@ class BinaryFactory(ModelFactory):
     def larq_zoo_weights(
         self, source: tf.keras.Model, layers: list[tf.keras.layers.Layer]
     ) -> list[list[np.ndarray]]:
-        """Returns what larq-zoo's network holds for each of our layers."""
+        """Returns the weights of larq-zoo's network for each of our layers."""
         return [layer.get_weights() for layer in source.layers if layer.weights]
 
     def build(self) -> tf.keras.Model:

@@ -1,4 +1,4 @@
-"""Bi-Real Net: real values flow past every binary convolution."""
+"""Bi-Real Net: a real-valued shortcut around every binary convolution."""
 
 from collections.abc import Sequence
 from typing import Any, Optional
@@ -31,8 +31,8 @@ class BiRealNetFactory(ResidualFactory):
         'convolution and batch normalization, or `"pad"`: every other pixel and zeros '
         "as the new channels.",
         "activation": 'What follows each block and the stem, `None` or `"hardtanh"`.',
-        "magnitude_independent": "Whether latent kernels train without clipping and "
-        "scaling from zero, where chance gives the sign: setting (c) of Figure 4 in "
+        "magnitude_independent": "Whether latent kernels start at zero with random "
+        "signs and train without clipping and scaling: setting (c) of Figure 4 in "
         "paper 001.",
     }
     references: Sequence[str] = (
@@ -40,7 +40,7 @@ class BiRealNetFactory(ResidualFactory):
         "Paper 001, sections 3 and 4.",
     )
     argument_texts = {  # noqa: RUF012
-        "clip_value": "Latent weights stay in [-clip_value, clip_value].",
+        "clip_value": "Latent weights are clipped to [-clip_value, clip_value].",
         "weights": "Path of a file of weights, `None` for random ones, or for "
         'BiRealNet18 with latent weights `"imagenet"`: larq-zoo downloads its own '
         "(57.47 % top-1).",
@@ -56,7 +56,7 @@ class BiRealNetFactory(ResidualFactory):
 
     @property
     def latent_quantizer(self):
-        """Scaled sign, or without a scale and clipping the plain one."""
+        """Scaled sign, or the plain one without clipping."""
         if self.magnitude_independent:
             return lq.quantizers.SteSign(clip_value=None)
         return lq.quantizers.MagnitudeAwareSign(self.clip_value)
@@ -68,7 +68,7 @@ class BiRealNetFactory(ResidualFactory):
 
     @property
     def latent_initializer(self):
-        """Zero with a random sign, if magnitudes shall mean nothing."""
+        """Zero with a random sign, for `magnitude_independent`."""
         if self.magnitude_independent:
             return BernoulliSign(magnitude=1e-30)
         return super().latent_initializer
@@ -80,7 +80,7 @@ class BiRealNetFactory(ResidualFactory):
         known = self.activation in (None, "hardtanh")
         self.require("activation", known, "None or 'hardtanh'")
         if self.weights == "imagenet":
-            # Their scales are part of the function and have no place in {-1, +1}.
+            # Their kernels have scales, which kernels in {-1, +1} cannot hold.
             latent = self.latent_weights and not self.magnitude_independent
             valid = "True, and magnitude_independent=False, for weights='imagenet'"
             self.require("latent_weights", latent, valid)

@@ -13,12 +13,12 @@ from zoo_extensions.model_function import ModelFunction, model_function
 from zoo_extensions.quantizers import TemperatureSign
 from zoo_extensions.residual_factory import ResidualFactory
 
-# Channels for one that squeeze-and-excitation squeezes them into.
+# Reduction ratio of squeeze-and-excitation.
 _SQUEEZE = 8
 
 
 class _BNextFactory(BinaryFactory):
-    """What both kinds of BNext share: their two parts, attention and feed-forward."""
+    """The common part of both kinds of BNext: attention and feed-forward."""
 
     options = {  # noqa: RUF012
         "squeeze_excite": "Whether squeeze-and-excitation scales the channels of each "
@@ -32,8 +32,8 @@ class _BNextFactory(BinaryFactory):
         "`TemperatureSign`: lower its temperature with `TemperatureDecay`, and convert "
         "`force_sign(model)`. With `False` the kernels are {{-1, +1}} themselves, for "
         "Diode, the gradient filter and Bop.",
-        "clip_value": "The gradient of the sign of activations passes inside "
-        "[-clip_value, clip_value], and latent weights stay there.",
+        "clip_value": "The gradient of the sign of activations is zero outside "
+        "[-clip_value, clip_value], and latent weights are clipped to that interval.",
     }
     references: Sequence[str] = (
         "[BNext](https://arxiv.org/abs/2211.12933)",
@@ -47,12 +47,12 @@ class _BNextFactory(BinaryFactory):
 
     @property
     def latent_quantizer(self):
-        """Sign that hardens from epoch to epoch."""
+        """Sign whose temperature is annealed from epoch to epoch."""
         return TemperatureSign(self.threshold)
 
     @property
     def latent_initializer(self):
-        """Small values, which stay what they are at the first temperature, 1."""
+        """Small values, which the first temperature, 1, leaves unchanged."""
         return tf.keras.initializers.RandomNormal(stddev=1e-3)
 
     def check(self) -> None:
@@ -70,7 +70,7 @@ class _BNextFactory(BinaryFactory):
         )(x)
 
     def pool(self, x: tf.Tensor, name: str) -> tf.Tensor:
-        """Average that halves the image."""
+        """Average pooling that halves the image."""
         return tf.keras.layers.AveragePooling2D(2, padding="same", name=name)(x)
 
     def branch(
@@ -83,7 +83,7 @@ class _BNextFactory(BinaryFactory):
         return self.prelu(x, f"{name}_prelu")
 
     def excite(self, y: tf.Tensor, other: tf.Tensor, name: str) -> tf.Tensor:
-        """Scales the channels by what a small network makes of their mean in a mix."""
+        """Squeeze-and-excitation: scales the channels by a function of their means."""
         filters = y.shape[-1]
         x = LearnedMix(name=f"{name}_mix")([other, y])
         x = tf.keras.layers.GlobalAveragePooling2D(
@@ -167,7 +167,7 @@ class BNextResidualFactory(_BNextFactory, ResidualFactory):
 
 @factory
 class BNextFactory(_BNextFactory, DoublingFactory):
-    """Blocks of a binary 3x3 and a binary 1x1 layer, the first by turns attention.
+    """Blocks of a binary 3x3 and a binary 1x1 layer, with attention in every other one.
 
     Each layer is y = PReLU(BN(conv(sign(x + b)))) with a shortcut r, a mix
     m = a x + (1 - a) y with a learned a in [0, 1], and y' = SE(m) y, where x is pooled
@@ -192,7 +192,7 @@ class BNextFactory(_BNextFactory, DoublingFactory):
         )
 
     def attention_block(self, x: tf.Tensor, strides: int, name: str) -> tf.Tensor:
-        """Attention whose mix is with its own input, not with the PReLU of it."""
+        """Attention that mixes with its own input, not with the PReLU of its input."""
         part = f"{name}_attention"
         shortcut = self.prelu(x, f"{part}_shortcut_prelu")
         mixed = x
@@ -236,7 +236,7 @@ BNext18 = model_function(
     name="bnext18",
 )
 # The authors' README calls Large what their code calls super: its published operations
-# are those of this width, and not those of the narrower one that the code calls large.
+# fit this width, not the narrower one that the code calls large.
 BNextTiny = _model("Tiny", 32, (2, 2, 6, 2))
 BNextSmall = _model("Small", 48, (2, 2, 6, 2))
 BNextMiddle = _model("Middle", 48, (4, 4, 8, 4))

@@ -1,4 +1,4 @@
-"""Operations, parameters and memory of a network, by the rule of the papers."""
+"""Counting of operations, parameters and memory, by the rule of the papers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import functools
 import inspect
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import larq as lq
@@ -36,7 +36,7 @@ _ELEMENTWISE = (
     _layers.PReLU,
     _layers.Embedding,
 )
-# They run what they hold several times, and tracing sees one of them.
+# They run the layers in them several times, but tracing sees one run.
 _REPEATING = (_layers.RNN, _layers.TimeDistributed, _layers.Bidirectional)
 # They multiply their inputs with each other.
 _ATTENTIONS = (
@@ -44,7 +44,7 @@ _ATTENTIONS = (
     _layers.Attention,
     _layers.AdditiveAttention,
 )
-# What they return holds no value that was not in their inputs.
+# All values of their outputs are values of their inputs.
 _KEEP_BITS = (
     _layers.MaxPooling1D,
     _layers.MaxPooling2D,
@@ -68,20 +68,20 @@ def count_ops(
       count; biases, normalizations, activations, pooling and additions do not, as in
       papers 002 and 003.
     - A multiplication is binary only if both its input and its kernel have 1 bit. The
-      input has where the layer's `input_quantizer` says so, or where the tensor comes
-      out of a quantizer of 1 bit through pooling, reshaping or concatenation at most.
-      The kernel has where its quantizer says so; a latent-free kernel under
-      `NoOp(precision=1)` does. Values of 0 and 1, as those of `SteHeaviside` and of
-      `DoReFa(1)` in its mode for activations, are no signs and count as float. A binary
-      kernel on float inputs counts as float. The second kernel of a separable
-      convolution works on sums and so counts as float.
-    - A 1-bit weight takes 1 bit, each other value 32. Of a batch normalization only
-      the factor and the offset are stored, two values a channel.
-    - A layer of a class that is not known here counts no multiplications. If its
-      weights are scalars and vectors, it is taken for elementwise. Otherwise a warning
-      names it, and `uncounted` does.
-    - Of an attention the dense layers in it are counted; what it multiplies with each
-      other are no weights: a warning names it.
+      input has 1 bit if the layer's `input_quantizer` says so, or if the tensor is the
+      output of a 1-bit quantizer with only pooling, reshaping or concatenation after
+      it. The kernel has 1 bit if its quantizer says so, as `NoOp(precision=1)` of a
+      latent-free kernel does. Values of 0 and 1, such as those of `SteHeaviside` and of
+      `DoReFa(1)` for activations, count as float, and so does a binary kernel on float
+      inputs. The second kernel of a separable convolution multiplies sums, so it counts
+      as float.
+    - A 1-bit weight takes 1 bit, each other value 32. A batch normalization stores two
+      values a channel, its scale and its offset.
+    - A layer of an unknown class counts no multiplications. If its weights are scalars
+      and vectors, it counts as elementwise. Otherwise it is in `uncounted`, and a
+      warning names it.
+    - In an attention layer the dense layers are counted, but not the products of its
+      inputs, which have no weights: a warning names it.
     - A transposed convolution multiplies its kernel at each of its input positions.
 
     Args:
@@ -151,17 +151,17 @@ class _Call:
 
 
 class _Recorder:
-    """Sees every call of the layers of a model."""
+    """Records every call of the layers of a model."""
 
     def __init__(self) -> None:
         self.calls: dict[int, list[_Call]] = {}
         self._order: dict[int, int] = {}
-        # The tensors themselves: an id alone may come again.
-        self._binary: dict[int, Any] = {}
+        # It holds the tensors too: the id of a deleted one may be used again.
+        self._binary: dict[int, tf.Tensor] = {}
 
     @contextlib.contextmanager
-    def watching(self, model: Any) -> Iterator[None]:
-        """Replaces the `call` of every layer, and puts it back."""
+    def watching(self, model: tf.keras.Model) -> Iterator[None]:
+        """Replaces the `call` of every layer, and restores it."""
         watched = _all_layers(model)
         own = {id(layer): vars(layer).get("call") for layer in watched}
         try:
@@ -175,12 +175,16 @@ class _Recorder:
                 elif "call" in vars(layer):
                     del layer.call
 
-    def called_first(self, layers: list[Any]) -> list[Any]:
+    def called_first(
+        self, layers: list[tf.keras.layers.Layer]
+    ) -> list[tf.keras.layers.Layer]:
         """Returns layers in the order of their first call, uncalled ones last."""
         last = len(self._order)
         return sorted(layers, key=lambda layer: self._order.get(id(layer), last))
 
-    def _recording(self, layer: Any, call: Callable[..., Any]) -> Callable[..., Any]:
+    def _recording(
+        self, layer: tf.keras.layers.Layer, call: Callable[..., Any]
+    ) -> Callable[..., Any]:
         @functools.wraps(call)
         def recorded(*args: Any, **kwargs: Any) -> Any:
             inputs = tf.nest.flatten(args[0] if args else kwargs.get("inputs"))
@@ -191,7 +195,12 @@ class _Recorder:
 
         return recorded
 
-    def _record(self, layer: Any, inputs: list[Any], outputs: list[Any]) -> None:
+    def _record(
+        self,
+        layer: tf.keras.layers.Layer,
+        inputs: list[tf.Tensor],
+        outputs: list[tf.Tensor],
+    ) -> None:
         if not inputs or not outputs:
             return
         binary = all(id(tensor) in self._binary for tensor in inputs)
@@ -208,15 +217,15 @@ class _Recorder:
             )
 
 
-def _makes_bits(layer: Any) -> bool:
+def _makes_bits(layer: tf.keras.layers.Layer) -> bool:
     """Tells whether the values that a layer returns have 1 bit."""
     return _bits(getattr(layer, "activation", None)) == 1 or _bits(layer) == 1
 
 
-def _bits(quantizer: Any) -> int | None:
-    """Returns the bits of what a quantizer makes, `None` where they are not known.
+def _bits(quantizer: object) -> int | None:
+    """Returns the bits of the outputs of a quantizer, `None` if they are not known.
 
-    What is 0 or 1 takes one bit and is no sign: no binary operator computes with it.
+    Outputs of 0 and 1 count as float: no binary operator computes with them.
     """
     zero_or_one = isinstance(quantizer, lq.quantizers.SteHeaviside) or (
         isinstance(quantizer, lq.quantizers.DoReFa) and quantizer.mode == "activations"
@@ -225,7 +234,7 @@ def _bits(quantizer: Any) -> int | None:
     return _FLOAT_BITS if bits == 1 and zero_or_one else bits
 
 
-def _signature(model: Any, input_shape: Sequence[int] | None) -> Any:
+def _signature(model: tf.keras.Model, input_shape: Sequence[int] | None) -> Any:
     """Returns the specification of one input, in the structure of the model's."""
     inputs = getattr(model, "input", None) if model.inputs else None
     if input_shape is not None:
@@ -257,7 +266,7 @@ def _signature(model: Any, input_shape: Sequence[int] | None) -> Any:
     )
 
 
-def _trace(model: Any, signature: Any) -> None:
+def _trace(model: tf.keras.Model, signature: Any) -> None:
     """Runs the model once on tensors without values."""
     options = {}
     if "training" in inspect.signature(model.call).parameters:
@@ -273,14 +282,14 @@ def _trace(model: Any, signature: Any) -> None:
         tf.function(run).get_concrete_function(signature)
 
 
-def _all_layers(model: Any) -> list[Any]:
+def _all_layers(model: tf.keras.Model) -> list[tf.keras.layers.Layer]:
     """Returns the model and all layers in it, each once."""
     inner = [part for part in model.submodules if isinstance(part, _layers.Layer)]
     return list({id(layer): layer for layer in (model, *inner)}.values())
 
 
-def _paths(model: Any) -> dict[int, str]:
-    """Returns names of layers whose own say little, behind those of the outer ones."""
+def _paths(model: tf.keras.Model) -> dict[int, str]:
+    """Returns names of layers in attention and repeating layers, as "outer/inner"."""
     paths: dict[int, str] = {}
     for layer in _all_layers(model):
         if isinstance(layer, (*_ATTENTIONS, *_REPEATING)):
@@ -290,8 +299,8 @@ def _paths(model: Any) -> dict[int, str]:
     return paths
 
 
-def _own_weights(layer: Any) -> list[Any]:
-    """Returns the weights of a layer that belong to no layer in it."""
+def _own_weights(layer: tf.keras.layers.Layer) -> list[tf.Variable]:
+    """Returns the weights of a layer, without the weights of the layers in it."""
     theirs = {
         id(weight)
         for part in layer.submodules
@@ -301,12 +310,12 @@ def _own_weights(layer: Any) -> list[Any]:
     return [weight for weight in layer.weights if id(weight) not in theirs]
 
 
-def _with_weights(model: Any) -> list[Any]:
+def _with_weights(model: tf.keras.Model) -> list[tf.keras.layers.Layer]:
     return [layer for layer in _all_layers(model) if _own_weights(layer)]
 
 
-def _count(layer: Any, calls: list[_Call]) -> list[LayerCount] | None:
-    """Returns the counts of a layer, `None` where nothing is known of its kernel."""
+def _count(layer: tf.keras.layers.Layer, calls: list[_Call]) -> list[LayerCount] | None:
+    """Returns the counts of a layer, `None` if the use of its kernel is not known."""
     if isinstance(layer, _SEPARABLE):
         return _separable(layer, calls)
     if isinstance(layer, _DEPTHWISE):
@@ -334,12 +343,12 @@ def _count(layer: Any, calls: list[_Call]) -> list[LayerCount] | None:
 
 
 def _with_kernel(
-    layer: Any,
+    layer: tf.keras.layers.Layer,
     calls: list[_Call],
     kind: str,
     positions: Callable[[_Call], int],
 ) -> LayerCount:
-    """Counts a layer with one kernel, which each position multiplies once."""
+    """Counts a layer whose kernel is multiplied once at each position."""
     kernel = getattr(layer, "kernel" if kind == "kernel" else f"{kind}_kernel")
     kernel_bits = _kernel_bits(layer, kernel, kind)
     size = _size(kernel.shape)
@@ -361,7 +370,7 @@ def _with_kernel(
     )
 
 
-def _separable(layer: Any, calls: list[_Call]) -> list[LayerCount]:
+def _separable(layer: tf.keras.layers.Layer, calls: list[_Call]) -> list[LayerCount]:
     """Counts the two kernels of a separable convolution; the second has the bias."""
     first = _with_kernel(layer, calls, "depthwise", _pixels(layer, "output"))
     sums = [dataclasses.replace(call, input_bits=_FLOAT_BITS) for call in calls]
@@ -385,7 +394,7 @@ def _separable(layer: Any, calls: list[_Call]) -> list[LayerCount]:
     ]
 
 
-def _without_kernel(layer: Any, calls: list[_Call]) -> LayerCount:
+def _without_kernel(layer: tf.keras.layers.Layer, calls: list[_Call]) -> LayerCount:
     weights = _own_weights(layer)
     parameters = sum(_size(weight.shape) for weight in weights)
     memory = sum(
@@ -407,26 +416,26 @@ def _without_kernel(layer: Any, calls: list[_Call]) -> LayerCount:
     )
 
 
-def _kernel_bits(layer: Any, kernel: Any, kind: str) -> int:
+def _kernel_bits(layer: tf.keras.layers.Layer, kernel: tf.Variable, kind: str) -> int:
     quantizer = getattr(layer, f"{kind}_quantizer", None)
     if isinstance(layer, lq.layers.QuantDepthwiseConv2D):
         quantizer = layer.depthwise_quantizer
     return _bits(quantizer) or _weight_bits(kernel) or _FLOAT_BITS
 
 
-def _weight_bits(weight: Any) -> int | None:
+def _weight_bits(weight: tf.Variable) -> int | None:
     """Returns the bits of a weight of larq, by its quantizer if it has one."""
     bits = getattr(weight, "precision", None)
     return _bits(getattr(weight, "quantizer", None)) if bits == 1 else bits
 
 
 def _stored(bits: int | None) -> int:
-    """Returns what a weight takes: Larq Compute Engine packs 1 bit and nothing else."""
+    """Returns the stored bits of a weight: only 1-bit weights are packed."""
     return 1 if bits == 1 else _FLOAT_BITS
 
 
-def _pixels(layer: Any, side: str) -> Callable[[_Call], int]:
-    """Returns a function to the number of positions of an image, batch included."""
+def _pixels(layer: tf.keras.layers.Layer, side: str) -> Callable[[_Call], int]:
+    """Returns a function that counts the positions of an image, batch included."""
     first = layer.data_format == "channels_first"
 
     def count(call: _Call) -> int:
@@ -436,8 +445,8 @@ def _pixels(layer: Any, side: str) -> Callable[[_Call], int]:
     return count
 
 
-def _einsum_positions(layer: Any) -> Callable[[_Call], int]:
-    """Returns a function to how often each weight of an EinsumDense multiplies."""
+def _einsum_positions(layer: tf.keras.layers.EinsumDense) -> Callable[[_Call], int]:
+    """Returns a function that counts the multiplications of each EinsumDense weight."""
     inputs, kernel = layer.equation.split("->")[0].split(",")
     sizes = dict(zip(kernel, layer.kernel.shape))
     shared = _size(size for label, size in sizes.items() if label in inputs)
@@ -448,5 +457,5 @@ def _output(calls: list[_Call]) -> tuple[int | None, ...] | None:
     return calls[0].output_shape[1:] if calls else None
 
 
-def _size(shape: Any) -> int:
+def _size(shape: Iterable[Any]) -> int:
     return math.prod(shape)

@@ -1,4 +1,4 @@
-"""What ReActNet and BNext share: blocks that keep or double the channels."""
+"""The factory of ReActNet and BNext: blocks that keep or double the channels."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from zoo_extensions.binary_factory import BinaryFactory
 class DoublingFactory(BinaryFactory):
     """A stem of one 3x3 convolution, and blocks that keep or double the channels.
 
-    Where a block doubles the channels it halves the image, but for the first block.
+    A block that doubles the channels halves the image, except the first one.
     """
 
     options = {  # noqa: RUF012
@@ -31,7 +31,7 @@ class DoublingFactory(BinaryFactory):
 
     @property
     def downsampling(self) -> int:
-        """How many pixels of the input one pixel of the last feature map stands for."""
+        """Downsampling from the input to the last feature map."""
         product = 1 if self.stem == "cifar" else 2
         for inputs, outputs in zip(self.filters, self.filters[1:]):
             product *= self.strides(inputs, outputs)

@@ -1,7 +1,8 @@
-"""Initial values of binary kernels."""
+"""Initializers of binary kernels."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -11,13 +12,12 @@ from zoo_extensions.registration import register
 
 @register
 class BernoulliSign(tf.keras.initializers.Initializer):
-    """Draws each weight from {-1, +1} with equal chances.
+    """Draws each weight from {-1, +1} with equal probability.
 
-    The start of kernels without latent weights, which Diode, the gradient filter and
-    Bop train.
+    For kernels without latent weights, which Diode, the gradient filter and Bop train.
 
     Args:
-        seed: Integer for equal draws in every layer call, or `None` to follow
+        seed: Integer for the same values in every call, or `None` to follow
             `tf.keras.utils.set_random_seed`. Defaults to `None`.
         magnitude: Draws from {-magnitude, +magnitude} instead. A tiny one starts latent
             weights at zero with a random sign, as paper 001 proposes below equation 7.
@@ -43,11 +43,16 @@ class BernoulliSign(tf.keras.initializers.Initializer):
         self.seed = seed
         self.magnitude = magnitude
 
-    def __call__(self, shape: Any, dtype: Any = None, **kwargs: Any) -> tf.Tensor:
+    def __call__(
+        self,
+        shape: Sequence[int],
+        dtype: tf.DType | str | None = None,
+        **kwargs: Any,
+    ) -> tf.Tensor:
         """Returns a tensor of the shape with values in {-1, +1}."""
         dtype = tf.as_dtype(dtype or tf.keras.backend.floatx())
-        # Keras's own initializer owns the seeding, also under its global seed. A new
-        # one each time: without a seed one object would repeat its first draw.
+        # Keras's own initializer handles seeds, the global one included. It is made
+        # again in each call: without a seed one object would repeat its first draw.
         uniform = tf.keras.initializers.RandomUniform(-1.0, 1.0, seed=self.seed)
         draw = uniform(shape, dtype=tf.float32, **kwargs)
         magnitude = tf.constant(self.magnitude, dtype)

@@ -1,7 +1,8 @@
-"""Layers of the networks that neither Keras nor Larq has."""
+"""Keras layers of the networks that neither Keras nor Larq provides."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import larq as lq
@@ -18,7 +19,7 @@ class ChannelShuffle(tf.keras.layers.Layer):
     i * (C / groups) + j.
 
     Args:
-        groups: How many runs of channels are interleaved.
+        groups: Number of groups of neighbouring channels that are interleaved.
         **kwargs: Arguments of `tf.keras.layers.Layer`.
 
     Raises:
@@ -63,10 +64,10 @@ class ChannelShuffle(tf.keras.layers.Layer):
 
 @register
 class Shift(tf.keras.layers.Layer):
-    """Adds an offset that each channel learns.
+    """Adds a learned offset to each channel.
 
-    y = x + b, where b starts at 0. In front of a binary convolution whose input
-    quantizer is a sign, -b is the threshold of the sign.
+    y = x + b, where b starts at 0. Before a binary convolution whose input quantizer is
+    a sign, -b is the threshold of the sign.
 
     Args:
         **kwargs: Arguments of `tf.keras.layers.Layer`.
@@ -93,11 +94,11 @@ class Shift(tf.keras.layers.Layer):
 
 @register
 class RSign(Shift):
-    """Sign with a threshold that each channel learns.
+    """Sign with a learned threshold for each channel.
 
-    y = +1 where x + b >= 0, else -1; the gradient is that of `larq`'s `approx_sign`. A
-    binary convolution behind it needs no input quantizer of its own, but one of
-    `NoOp(precision=1)`, so that its operations count as binary.
+    y = +1 where x + b >= 0, else -1; the gradient is that of `larq`'s `approx_sign`.
+    The input quantizer of a binary convolution after it is `NoOp(precision=1)`, so
+    that its operations count as binary.
 
     Args:
         **kwargs: Arguments of `tf.keras.layers.Layer`.
@@ -117,7 +118,7 @@ class RSign(Shift):
 
 @register
 class RPReLU(tf.keras.layers.PReLU):
-    """PReLU whose input and output each channel shifts.
+    """PReLU with a learned shift of its input and of its output for each channel.
 
     y = PReLU(x + b1) + b2 with a slope for each channel, which starts at 0.25.
 
@@ -134,8 +135,8 @@ class RPReLU(tf.keras.layers.PReLU):
 
     def __init__(
         self,
-        alpha_initializer: Any = 0.25,
-        shared_axes: Any = (1, 2),
+        alpha_initializer: float | str | tf.keras.initializers.Initializer = 0.25,
+        shared_axes: Sequence[int] | None = (1, 2),
         **kwargs: Any,
     ):
         if isinstance(alpha_initializer, float):
@@ -160,11 +161,11 @@ class RPReLU(tf.keras.layers.PReLU):
 
 @register
 class PadShortcut(tf.keras.layers.Layer):
-    """Shortcut without parameters: every other pixel, zeros as the new channels.
+    """Parameter-free shortcut: every other pixel, with zeros as the new channels.
 
     Args:
         filters: Channels of the output; half of the new ones come before the input's.
-        strides: Distance of the pixels that are kept. Defaults to `2`.
+        strides: Distance between the pixels that are kept. Defaults to `2`.
         **kwargs: Arguments of `tf.keras.layers.Layer`.
 
     Raises:
@@ -224,10 +225,10 @@ class HardTanh(tf.keras.layers.Layer):
 
 @register
 class ChannelScale(tf.keras.layers.Layer):
-    """Multiplies each channel by a number that is learned.
+    """Multiplies each channel by a learned scale.
 
-    y = activation(s * x + b). Behind a layer with binary kernels it is what a scale of
-    the kernels would be, and takes over what that layer did to the scaled sums.
+    y = activation(s * x + b). After a layer with binary kernels it has the effect of a
+    scale of the kernels; the bias and the activation of that layer belong here then.
 
     Args:
         axis: Axis of the channels. Defaults to `-1`.
@@ -254,7 +255,7 @@ class ChannelScale(tf.keras.layers.Layer):
         self,
         axis: int = -1,
         use_bias: bool = False,
-        activation: Any = None,
+        activation: str | Callable[[tf.Tensor], tf.Tensor] | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -289,7 +290,7 @@ class ChannelScale(tf.keras.layers.Layer):
 
     def _by_channel(self, values: tf.Tensor, rank: int) -> tf.Tensor:
         if self.axis in (-1, rank - 1):
-            # Larq Compute Engine joins vectors with a convolution, and nothing else.
+            # Larq Compute Engine fuses vectors into a convolution, and nothing else.
             return tf.convert_to_tensor(values)
         shape = [1] * rank
         shape[self.axis] = -1
@@ -311,16 +312,16 @@ def _to_unit_interval(weight: tf.Tensor) -> tf.Tensor:
 
 @register
 class LearnedMix(tf.keras.layers.Layer):
-    """Mixes two tensors in a proportion that each channel learns.
+    """Mixes two tensors in a learned proportion for each channel.
 
     y = a * first + (1 - a) * second, where a starts at 0.5. A constraint keeps a in
-    [0, 1] after each step of an optimizer, so that its gradient is never cut off.
+    [0, 1] after each step of an optimizer, so that clipping never stops its gradient.
 
     Args:
         **kwargs: Arguments of `tf.keras.layers.Layer`.
 
     Raises:
-        ValueError: If the inputs are not two tensors with as many channels.
+        ValueError: If the inputs are not two tensors with the same number of channels.
 
     Example:
         >>> LearnedMix()([tf.constant([[1.0, 4.0]]), tf.constant([[3.0, 0.0]])]).numpy()
@@ -333,11 +334,12 @@ class LearnedMix(tf.keras.layers.Layer):
     def build(self, input_shape: list[tf.TensorShape]) -> None:
         """Checks the inputs and creates a."""
         if not isinstance(input_shape, (list, tuple)) or len(input_shape) != 2:
-            raise ValueError(f"The inputs must be two tensors, not {input_shape}.")
+            raise ValueError(f"The inputs must be two tensors. Received: {input_shape}")
         channels, others = (shape[-1] for shape in input_shape)
         if channels is None or channels != others:
             raise ValueError(
-                f"The inputs must have as many channels, not {channels} and {others}."
+                "The inputs must have the same number of channels. Received: "
+                f"{channels} and {others}"
             )
         self.proportion = self.add_weight(
             name="proportion",

@@ -1,4 +1,4 @@
-"""MeliusNet (paper 002): dense blocks add channels, improvement blocks mend them."""
+"""MeliusNet (paper 002): dense blocks add channels, improvement blocks improve them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ class MeliusNetFactory(BinaryDenseNetFactory):
     """Sections of dense and improvement blocks with transitions between them.
 
     A dense block appends 64 channels that a binary 3x3 convolution computes; the
-    improvement block behind it adds the output of a second one to these 64 channels
+    improvement block after it adds the output of a second one to these 64 channels
     alone. A transition halves the image by max pooling and reduces the channels by a
     real 1x1 convolution; where that has groups, a shuffle of 16 groups comes before it.
     Figure 1 and Table 1 of paper 002; the third transition of MeliusNet-C has 288
@@ -49,20 +49,20 @@ class MeliusNetFactory(BinaryDenseNetFactory):
         new = self.binary_features(x, f"{name}_dense")
         y = tf.keras.layers.Concatenate(name=f"{name}_dense_concat")([x, new])
         improvement = self.binary_features(y, f"{name}_improve")
-        # Not a slice of y: the new channels are still at hand.
+        # The new channels are available as a tensor, so y needs no slice.
         new = tf.keras.layers.Add(name=f"{name}_improve_add")([new, improvement])
         return tf.keras.layers.Concatenate(name=f"{name}_improve_concat")([x, new])
 
     def larq_zoo_weights(
         self, source: tf.keras.Model, layers: list[tf.keras.layers.Layer]
     ) -> list[list[np.ndarray]]:
-        """Returns what larq-zoo's network holds for each of our layers."""
+        """Returns the weights of larq-zoo's network for each of our layers."""
         theirs = {layer.name: layer.get_weights() for layer in source.layers}
         found = []
         for layer in layers:
             name = layer.name.replace("top_dense", "head_dense")
             groups = getattr(layer, "groups", 1)
-            if groups > 1:  # There, a layer for each group.
+            if groups > 1:  # Larq-zoo has a layer for each group.
                 name = name.replace("_conv", "_groupconv_conv")
                 kernels = [theirs[f"{name}{group}"][0] for group in range(groups)]
                 found.append([np.concatenate(kernels, axis=-1)])

@@ -11,8 +11,8 @@ from zookeeper import Field, factory
 
 from zoo_extensions.binary_factory import BinaryFactory
 
-# What the functions of all networks take, in this order. The texts of other arguments,
-# and of some of these, are the factories'.
+# Common arguments of the functions of all networks, in this order. Factories document
+# other arguments, and some of these differently.
 _ARGUMENTS = {
     "input_shape": "`(height, width, channels)`, where height and width may be `None`, "
     "or `None` for {default_input_shape}.",
@@ -25,11 +25,11 @@ _ARGUMENTS = {
     "larq-zoo does; with `False` the kernels are {{-1, +1}} themselves, for Diode, the "
     "gradient filter and Bop.",
     "classifier_activation": "Activation of the last layer, `None` for logits.",
-    "pad_values": "What the binary convolutions pad with: 0, 1 or -1. Larq Compute "
-    "Engine keeps layers binary with 0 and 1 only, and computes 0 wrongly where a "
-    "feature map is smaller than 3x3 pixels.",
-    "clip_value": "The gradient of a sign passes inside [-clip_value, clip_value], and "
-    "latent weights stay there.",
+    "pad_values": "Padding value of the binary convolutions: 0, 1 or -1. Larq Compute "
+    "Engine keeps layers binary with 0 and 1 only, and computes wrong values with 0 "
+    "where a feature map is smaller than 3x3 pixels.",
+    "clip_value": "The gradient of a sign is zero outside [-clip_value, clip_value], "
+    "and latent weights are clipped to that interval.",
     "batch_norm_momentum": "Momentum of every batch normalization.",
     "batch_norm_epsilon": "Epsilon of every batch normalization.",
 }
@@ -61,11 +61,11 @@ References:
 
 
 class ModelFunction(Protocol):
-    """A function that makes a model, such as `MeliusNet22`.
+    """The function of a model, such as `MeliusNet22`.
 
     Attributes:
         factory: Its zookeeper factory, for a `ComponentField`.
-        architecture: What it sets in the factory of its family.
+        architecture: Fields that it sets in the factory of its family.
     """
 
     factory: type[BinaryFactory]
@@ -119,7 +119,7 @@ def _documentation(
 
 
 def _default(value: Any) -> Any:
-    """Returns what a `Field` takes as a default for the value, a class among others."""
+    """Returns the value as a default of a `Field`, which would call a class."""
     return (lambda: value) if isinstance(value, type) else value
 
 

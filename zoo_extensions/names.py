@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 
 def plain(name: str) -> str:
-    """Returns a name without case, `_` and `-`, in which names are compared.
+    """Returns a name in lower case without `_` and `-`, for comparisons.
 
     Example:
         >>> plain("MeliusNet_A") == plain("meliusnet-a")

@@ -13,15 +13,15 @@ BINARY_SPEEDUP = 64
 
 @dataclasses.dataclass(frozen=True)
 class LayerCount:
-    """What one layer costs, for one input.
+    """Operations, parameters and memory of one layer, for one input.
 
-    A separable convolution is two of these, one for each kernel.
+    A separable convolution has two of them, one for each kernel.
 
     Attributes:
         name: Name of the layer.
         kind: Its class, such as `"QuantConv2D"`.
-        input_bits: Bits of its inputs, 32 where nothing quantizes them or to 0 and 1,
-            which are no signs; `None` for a layer that multiplies no kernel.
+        input_bits: Bits of its inputs: 32 if they are not quantized, or quantized to 0
+            and 1; `None` for a layer that multiplies no kernel.
         kernel_bits: Bits of its kernel, likewise.
         kernel_shape: Shape of the kernel, or `None`.
         output_shape: Shape of its output without the batch, or `None` where the model
@@ -63,14 +63,14 @@ class LayerCount:
 
 @dataclasses.dataclass(frozen=True)
 class OpCount:
-    """What a model costs, by layer and in total.
+    """Operations, parameters and memory of a model, by layer and in total.
 
     Attributes:
         model: Name of the model.
         layers: The layers that have weights, in the order in which they are called.
-        uncounted: Names of layers whose multiplications are not in the count, because
-            nothing is known of how they use their weights, or because they multiply
-            their inputs with each other.
+        uncounted: Names of layers whose multiplications are not counted: it is not
+            known how they use their weights, or they multiply their inputs with each
+            other.
     """
 
     model: str
@@ -180,7 +180,7 @@ class OpCount:
         ]
         if self.uncounted:
             names = ", ".join(self.uncounted)
-            lines += ["", f"Multiplications of these are not in it: {names}."]
+            lines += ["", f"Multiplications of these are not counted: {names}."]
         return "\n".join([*lines, ""])
 
     def as_dict(self) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""A sign that hardens while a network trains, its schedule, and its end."""
+"""The temperature-annealed sign of BNext, its schedule, and the sign at its end."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import larq as lq
@@ -13,7 +14,7 @@ from zoo_extensions.registration import register
 def temperature_sign(
     x: tf.Tensor, temperature: tf.Tensor | float, threshold: float = 1e-5
 ) -> tf.Tensor:
-    """Returns the sign of a tensor, or what comes before it at a higher temperature.
+    """Returns the sign of a tensor, annealed while the temperature is high.
 
     With x divided by the temperature T, the value is clip(x / T, -1, 1) where
     T >= threshold, and below it larq's sign(x), where sign(0) = +1. The gradient is
@@ -22,7 +23,7 @@ def temperature_sign(
     Args:
         x: Tensor of floats.
         temperature: The temperature, a scalar.
-        threshold: The first temperature that is not taken for zero. Defaults to `1e-5`.
+        threshold: Lower temperatures count as zero. Defaults to `1e-5`.
 
     Returns:
         A tensor like `x`.
@@ -43,7 +44,9 @@ def temperature_sign(
     threshold = tf.constant(threshold, wide)
 
     @tf.custom_gradient
-    def straight_through(x: tf.Tensor) -> Any:
+    def straight_through(
+        x: tf.Tensor,
+    ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
         ratio = tf.cast(x, wide) / tf.maximum(temperature, threshold)
         soft = tf.cast(tf.clip_by_value(ratio, -1.0, 1.0), x.dtype)
         # A choice between two tensors is constant in a frozen graph, where the
@@ -56,25 +59,26 @@ def temperature_sign(
 
 @register
 class TemperatureSign(lq.quantizers.Quantizer):
-    """Quantizer of latent kernels that turns from real values into signs.
+    """Quantizer of latent kernels that is annealed from real values to signs.
 
     While its temperature T is at least `threshold`, the kernel is clip(w / T, -1, 1);
-    below it is sign(w). The gradient is that of the identity, so a latent weight moves
-    wherever it is: clip it with `larq.constraints.WeightClip(1.5)`.
+    below it is sign(w). The gradient is that of the identity, so latent
+    weights of any magnitude are trained: clip them with
+    `larq.constraints.WeightClip(1.5)`.
 
-    The temperature is a weight that is not trained, and starts at 1. Each layer needs a
+    The temperature is a non-trainable weight that starts at 1. Each layer needs a
     quantizer of its own, which saves the temperature with the layer in every format of
     Keras. `TemperatureDecay` lowers it from epoch to epoch.
 
-    A kernel counts as binary from the start, since it is going to be: operations and
-    sizes are those of the end. A converted model is binary only if the temperature is
+    A kernel counts as binary from the start: operations and sizes are those of the
+    trained network. A converted model is binary only if the temperature is
     below the threshold, which takes 110 epochs at a decay of 0.9 and a threshold of
     1e-5. Otherwise Larq Compute Engine keeps the layer in float without an error;
     `force_sign` prevents that.
 
     Args:
-        threshold: The first temperature that is not taken for zero. Defaults to `1e-5`,
-            as the authors' code of BNext-18 has it; that of the others has 1e-7.
+        threshold: Lower temperatures count as zero. Defaults to `1e-5`, as in the
+            authors' code of BNext-18; that of the other networks has 1e-7.
         **kwargs: Arguments of `tf.keras.layers.Layer`.
 
     Raises:
@@ -128,12 +132,12 @@ class TemperatureDecay(tf.keras.callbacks.Callback):
     """Lowers the temperature of every `TemperatureSign` of a model.
 
     T = decay ** (epoch - first_epoch), set when an epoch begins. It follows from the
-    number of the epoch alone, so a run that is resumed with `initial_epoch` goes on as
-    if it had not been interrupted.
+    number of the epoch alone, so a run that is resumed with `initial_epoch`
+    continues as if it had not been interrupted.
 
     Args:
-        decay: What the temperature is multiplied by in each epoch. Defaults to `0.9`.
-        first_epoch: The epoch, from 0, of temperature 1. Defaults to `0`.
+        decay: Ratio of the temperatures of successive epochs. Defaults to `0.9`.
+        first_epoch: The epoch, from 0, whose temperature is 1. Defaults to `0`.
 
     Raises:
         ValueError: If `decay` is not between 0 and 1, or when training starts, if the
@@ -151,7 +155,7 @@ class TemperatureDecay(tf.keras.callbacks.Callback):
         0.125
 
     References:
-        [BNext](https://arxiv.org/abs/2211.12933); the decay is that of its code.
+        [BNext](https://arxiv.org/abs/2211.12933); the decay is the one of its code.
     """
 
     def __init__(self, decay: float = 0.9, first_epoch: int = 0):
@@ -161,11 +165,11 @@ class TemperatureDecay(tf.keras.callbacks.Callback):
         self.decay = decay
         self.first_epoch = first_epoch
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Checks that there is something to do."""
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Raises a ValueError if the model has no quantizer with a temperature."""
         _quantizers(self.model)
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Sets the temperature of the epoch."""
         if epoch < self.first_epoch:
             raise ValueError(
@@ -177,7 +181,7 @@ class TemperatureDecay(tf.keras.callbacks.Callback):
 
 
 def force_sign(model: tf.keras.Model) -> tf.keras.Model:
-    """Returns a copy of a model whose kernels are signs, whatever their temperature.
+    """Returns a copy of a model whose kernels are signs at any temperature.
 
     The temperature of every `TemperatureSign` is 0 in the copy, so that its kernels are
     sign(w). Larq Compute Engine needs this: it keeps layers with other kernels in
@@ -221,6 +225,6 @@ def _quantizers(model: tf.keras.Model) -> list[TemperatureSign]:
         raise ValueError(
             f"The model {model.name!r} has no layer with "
             "kernel_quantizer=TemperatureSign(), so there is no temperature to set. "
-            "BNext has with latent_weights=True."
+            "BNext has it with latent_weights=True."
         )
     return found

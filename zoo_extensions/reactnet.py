@@ -1,4 +1,4 @@
-"""ReActNet: signs and PReLUs whose thresholds and shifts each channel learns."""
+"""ReActNet: signs and PReLUs with learned thresholds and shifts for each channel."""
 
 from collections.abc import Sequence
 from typing import Any, Optional
@@ -15,19 +15,19 @@ from zoo_extensions.residual_factory import ResidualFactory
 
 
 class _ReActFactory(BinaryFactory):
-    """What both kinds of ReActNet share."""
+    """The common part of both kinds of ReActNet."""
 
     references: Sequence[str] = (
         "[ReActNet](https://arxiv.org/abs/2003.03488)",
         "Paper 001, Table 3, and paper 003, Table 1, train ReActNet-A.",
     )
     argument_texts = {  # noqa: RUF012
-        "clip_value": "Latent weights stay in [-clip_value, clip_value]."
+        "clip_value": "Latent weights are clipped to [-clip_value, clip_value]."
     }
 
     @property
     def input_quantizer(self):
-        """Nothing but the word that the inputs are binary: RSign made them so."""
+        """No operation: declares that the inputs are binary, which RSign made them."""
         return lq.quantizers.NoOp(precision=1)
 
     @property
@@ -45,7 +45,7 @@ class _ReActFactory(BinaryFactory):
 class ReActNetFactory(_ReActFactory, DoublingFactory):
     """Blocks of a binary 3x3 and a binary 1x1 convolution, each with a shortcut.
 
-    Every binary convolution has an RSign before it, and an RPReLU behind its shortcut.
+    Every binary convolution has an RSign before it, and an RPReLU after its shortcut.
     Where a block doubles the channels, two 1x1 convolutions of the same input are
     concatenated. ReActNet-B and C make these real-valued, with 4 groups and without: a
     reconstruction from their published numbers of operations, for the authors published
@@ -108,7 +108,7 @@ class ReActNetFactory(_ReActFactory, DoublingFactory):
 
 @factory
 class ReActNetBiRealFactory(_ReActFactory, ResidualFactory):
-    """The stages of Bi-Real Net with RSign before and RPReLU behind each block.
+    """The stages of Bi-Real Net with RSign before and RPReLU after each block.
 
     A block is RSign, a binary 3x3 convolution and batch normalization with a shortcut
     around them, then RPReLU.

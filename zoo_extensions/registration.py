@@ -1,4 +1,4 @@
-"""How files find the classes of this package."""
+"""Registration with Keras, so that saved files load without `custom_objects`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _Class = TypeVar("_Class", bound=type)
 
 
 def register(cls: _Class) -> _Class:
-    """Makes files with an object of the class load without `custom_objects`.
+    """Registers a class, so that files with its objects load without `custom_objects`.
 
     HDF5 files name classes without their package, under which larq's are found too.
 

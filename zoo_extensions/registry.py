@@ -1,4 +1,4 @@
-"""The models by name."""
+"""Lookup of models by name."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def create_model(name: str, **kwargs: Any) -> tf.keras.Model:
         A Keras model.
 
     Raises:
-        ValueError: If there is no such model; the message names near ones.
+        ValueError: If there is no such model; the message names the nearest ones.
 
     Example:
         >>> create_model("tiny_residual_bnn", num_classes=5).output_shape

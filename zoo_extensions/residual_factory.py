@@ -1,4 +1,4 @@
-"""What ResNetE, Bi-Real Net and ReActNet on its backbone share."""
+"""The factory of networks with residual stages: ResNetE, Bi-Real Net, ReActNet."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ class ResidualFactory(StemFactory):
 
     @property
     def downsampling(self) -> int:
-        """How many pixels of the input one pixel of the last feature map stands for."""
+        """Downsampling from the input to the last feature map."""
         return self.stem_stride * 2 ** (len(self.filters) - 1)
 
     def check(self) -> None:
@@ -49,11 +49,11 @@ class ResidualFactory(StemFactory):
         return self.norm(x, f"{name}_shortcut_bn")
 
     def before_conv(self, x: tf.Tensor, name: str) -> tf.Tensor:
-        """What comes between a block's input and its convolution."""
+        """Layers between the input of a block and its convolution: none here."""
         return x
 
     def after_add(self, x: tf.Tensor, name: str) -> tf.Tensor:
-        """What comes behind the shortcut's addition."""
+        """Layers after the addition of the shortcut: none here."""
         return x
 
     def block(self, x: tf.Tensor, filters: int, strides: int, name: str) -> tf.Tensor:

@@ -30,7 +30,7 @@ class StemFactory(BinaryFactory):
 
     @property
     def stem_stride(self) -> int:
-        """How much smaller the stem makes the image."""
+        """Downsampling of the stem."""
         return 1 if self.stem == "cifar" else 4
 
     def check(self) -> None:

@@ -1,4 +1,4 @@
-"""What is published beside what is counted, as one table."""
+"""The table of published figures beside counted ones."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class ModelTable:
         return [_HEADING, *(_row(row, compared) for row, compared in self.lines)]
 
     def remarks(self) -> list[str]:
-        """Returns what there is to say of a row, one text for each."""
+        """Returns the remarks of all rows that have one."""
         return [
             f"{row.label}, {row.source}: {_remark(row)}"
             for row, _ in self.lines
@@ -137,7 +137,7 @@ def model_table(
     create: Callable[..., tf.keras.Model] = create_model,
     progress: Callable[[str], None] | None = None,
 ) -> ModelTable:
-    """Makes and counts models, and puts the counts beside what is published.
+    """Makes and counts models, and puts the counts beside the published figures.
 
     Args:
         names: The models to count. Defaults to `None`, all of `list_models()`.
@@ -146,7 +146,7 @@ def model_table(
             `None`.
 
     Returns:
-        The table: all published rows, those of the counted models compared.
+        The table: all published rows, with a comparison where the model was counted.
 
     Raises:
         ValueError: If there is no such model; the message names the nearest ones.

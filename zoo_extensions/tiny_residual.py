@@ -15,7 +15,7 @@ class TinyResidualBNNFactory(BinaryFactory):
 
     A real-valued stem and binary convolutions of 32, 64 and 128 channels, each with
     batch normalization and a shortcut around it, as in Bi-Real Net. Padding with ones
-    lets Larq Compute Engine join more of it. It comes from no paper.
+    lets Larq Compute Engine fuse more of it. It comes from no paper.
     """
 
     references: Sequence[str] = ("[Bi-Real Net](https://arxiv.org/abs/1808.00278)",)
@@ -27,17 +27,17 @@ class TinyResidualBNNFactory(BinaryFactory):
 
     @property
     def float_initializer(self):
-        """Keras's own."""
+        """Keras's default initializer."""
         return "glorot_uniform"
 
     @property
     def latent_initializer(self):
-        """Larq-zoo's."""
+        """Larq-zoo's initializer of latent kernels."""
         return "glorot_normal"
 
     @property
     def downsampling(self) -> int:
-        """How many pixels of the input one pixel of the last feature map stands for."""
+        """Downsampling from the input to the last feature map."""
         return 2 ** len(self.filters)
 
     def shortcut(self, x: tf.Tensor, filters: int, name: str) -> tf.Tensor:
@@ -66,7 +66,7 @@ class TinyResidualBNNFactory(BinaryFactory):
         return x
 
     def top(self, x: tf.Tensor) -> tf.Tensor:
-        """Activation, average, dense layer, by Keras's own layers."""
+        """Activation, global average pooling and dense layer, all Keras's own."""
         x = self.activate(x, "relu", "top_relu")
         x = tf.keras.layers.GlobalAveragePooling2D(name="top_pool")(x)
         x = tf.keras.layers.Dense(self.num_classes, name="top_dense")(x)

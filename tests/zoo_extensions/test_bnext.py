@@ -72,7 +72,7 @@ class Reference:
         return y + shortcut
 
     def residual_block(self, x, strides):
-        """BNext-18: the shortcut that is mixed is the one behind PReLU."""
+        """BNext-18: the mixed shortcut is the output of the PReLU."""
         shortcut = self.prelu(x, "b_attention_shortcut_prelu")
         if strides == 2:
             (kernel,) = self.of("b_attention_shortcut_conv")
@@ -396,7 +396,9 @@ def test_bad_input_is_named():
     one = tf.ones((1, 3))
     with pytest.raises(ValueError, match="must be two tensors"):
         zx.layers.LearnedMix()(one)
-    with pytest.raises(ValueError, match="as many channels, not 3 and 2"):
+    with pytest.raises(
+        ValueError, match=r"same number of channels\. Received: 3 and 2"
+    ):
         zx.layers.LearnedMix()([one, tf.ones((1, 2))])
     with pytest.raises(ValueError, match=r"\(4, 8\) must be at least 8 each for sq"):
         zx.BNext18.factory(filters=(4, 8), blocks=(1, 1)).build()

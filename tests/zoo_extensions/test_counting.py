@@ -1,4 +1,4 @@
-"""What a layer costs, against numbers worked out here and against larq's summary."""
+"""Counts of layers, against numbers worked out here and against larq's summary."""
 
 import larq as lq
 import larq_zoo as lqz
@@ -390,7 +390,7 @@ def test_unknown_layers_are_named():
     assert counted.uncounted == ("mixing",)
     assert counted.flops == 12
     assert counted.parameters == 12 + 4 + 16
-    assert "not in it: mixing." in counted.markdown()
+    assert "not counted: mixing." in counted.markdown()
     with pytest.warns(UserWarning, match="multiplications of again/lstm_cell.*, again"):
         count(layers.LSTM(2, name="again"), shape=(5, 3))
     with pytest.warns(UserWarning, match="multiplications of each are not counted"):

@@ -69,5 +69,5 @@ def test_the_folded_norm_computes_the_same(scale, options, bias, epsilon):
         ((3.0, 1.0, 1.0), {"gamma": False, "variance": (0.0, 1.0, 1.0)}),
     ],
 )
-def test_what_no_norm_computes(scale, options):
+def test_what_no_batch_normalization_can_compute(scale, options):
     assert fold(a_norm(**options), np.array(scale), None, 0.5, 1e19) is None

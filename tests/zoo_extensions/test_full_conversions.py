@@ -58,7 +58,7 @@ def test_rewrites_save_operators(name):
         assert not report.audit.stayed_float and not report.verification.untraced
         assert report.verification.output_difference < 1e-5
     assert sum(ours.audit.operators.values()) < sum(plain.audit.operators.values())
-    # Batch normalization in front of signs; shifts around them.
+    # Batch normalization before signs; shifts around them.
     fewer = "ADD" if name == "reactnet_a" else "MUL"
     assert ours.audit.operators[fewer] < plain.audit.operators[fewer] / 2
 

@@ -335,7 +335,7 @@ def test_a_normalization_of_another_axis(axis):
     assert ("binary_scale" in names(convert(model))) == (axis == 1)
 
 
-def test_larqs_metric_of_flips_is_left_alone():
+def test_the_flip_metric_of_larq_is_unchanged():
     with lq.context.metrics_scope(["flip_ratio"]):
         model = one("QuantDense", "magnitude_aware_sign", (9,), units=4)
     metric = model.layers[0].kernel_quantizer.flip_ratio
@@ -516,7 +516,7 @@ def test_several_inputs_and_masks():
     assert free.input.keys() == {"left", "right"}
 
 
-def test_what_is_trained_stays_so():
+def test_trainable_is_copied():
     model = build(nested)
     inner = model.get_layer("outer").get_layer("inner")
     model.trainable = False
@@ -542,7 +542,7 @@ def test_what_is_trained_stays_so():
     assert copy.get_layer("b_scale").get_weights()[0].shape == (8,)
 
 
-def test_a_name_that_is_taken():
+def test_a_scale_gets_an_unused_name():
     def graph(x):
         return layers.ReLU(name="binary_scale")(scaled()(x))
 
@@ -574,7 +574,7 @@ def test_classes_of_models():
     assert not isinstance(convert(Sized(3)), Sized)
 
 
-# --- What stays ----------------------------------------------------------------------
+# --- What is skipped -----------------------------------------------------------------
 
 
 class Temperature(lq.quantizers.Quantizer):
@@ -814,7 +814,7 @@ def test_our_networks_become_what_they_are_without_latent_weights(name, fields, 
     assert zx.count_ops(free) == zx.count_ops(built)
 
 
-def goes_on_with_diode(model):
+def trains_with_diode(model):
     free = zx.to_latent_free(model)
     free.compile(
         CaseOptimizer(
@@ -836,14 +836,14 @@ def goes_on_with_diode(model):
         assert (new == old).all() == (id(weight) in binary), weight.name
 
 
-def test_diode_goes_on_from_them():
-    goes_on_with_diode(build(lambda x: layers.Softmax()(called_twice(x))))
+def test_diode_trains_them():
+    trains_with_diode(build(lambda x: layers.Softmax()(called_twice(x))))
 
 
 @pytest.mark.slow
-def test_diode_goes_on_from_a_network():
+def test_diode_trains_a_converted_network():
     fields = {"input_shape": (12, 12, 1)}
-    goes_on_with_diode(trained_looking(narrow("tiny_residual_bnn", **fields)))
+    trains_with_diode(trained_looking(narrow("tiny_residual_bnn", **fields)))
 
 
 def test_counts_of_a_scale():
@@ -903,6 +903,6 @@ def test_larq_zoo(module, name, inserted, exact):
     free = zx.to_latent_free(model)
     check_binary(free)
     assert len(scales(free)) == inserted
-    # Behind a softmax everything may be equal.
+    # After a softmax all outputs may be equal.
     logits = (tf.keras.Model(m.input, m.layers[-1].input) for m in (model, free))
     check_equal(*logits, exact=exact)

@@ -137,7 +137,7 @@ def make_trained_looking(model):
 def check_gradients(model):
     inputs = images_for(model, 8)
     with tf.GradientTape() as tape:
-        # Equal shares would cancel out behind a batch normalization.
+        # A batch normalization after them would cancel equal shares.
         loss = tf.tensordot(tf.range(8.0), model(inputs, training=True), 1)[0]
     variables = model.trainable_variables
     for variable, gradient in zip(variables, tape.gradient(loss, variables)):
@@ -577,7 +577,7 @@ def check_larq_zoo_weights(monkeypatch, tmp_path, function, theirs, **fields):
     ],
     ids=lambda failure: type(failure).__name__,
 )
-def test_weights_that_cannot_be_downloaded_are_told_in_one_line(monkeypatch, failure):
+def test_a_failed_download_of_weights_is_an_error_of_one_line(monkeypatch, failure):
     def download(**arguments):
         raise failure
 
@@ -649,7 +649,7 @@ def test_the_experiment_of_the_example(run_experiment, tmp_path, capfd):
 
 
 @pytest.mark.slow
-def test_the_experiment_goes_on(run_experiment, tmp_path, capfd):
+def test_the_experiment_resumes(run_experiment, tmp_path, capfd):
     models = [
         run_experiment(tmp_path, f"epochs={epochs}", "batch_size=1000")
         for epochs in (1, 2)

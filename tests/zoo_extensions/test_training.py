@@ -54,7 +54,7 @@ def check_learns(name, fields, optimizer, data):
     losses = []
     for step, batch in enumerate(data.train.take(STEPS)):
         if name == "bnext18" and latent and step == STEPS // 2:
-            harden(model)
+            anneal(model)
         losses.append(model.train_on_batch(*batch, reset_metrics=True)[0])
     assert len(losses) == STEPS
     assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:5])
@@ -65,7 +65,7 @@ def check_learns(name, fields, optimizer, data):
         assert latent or set(np.unique(kernel.numpy())) == {-1.0, 1.0}
 
 
-def harden(model):
+def anneal(model):
     """Makes signs of kernels that were real."""
     callback = zx.TemperatureDecay(1e-6)
     callback.set_model(model)

@@ -1,4 +1,4 @@
-"""The papers' published figures as data, with what is known to be misprinted.
+"""Published figures of the papers as data, with their known misprints.
 
 Sources, as named in `PublishedFigures.source`:
 

@@ -1,4 +1,4 @@
-"""All published rows, and those of one network."""
+"""Lookup of published rows by network."""
 
 from __future__ import annotations
 

@@ -65,8 +65,8 @@ _DENSENET37 = Correction(
 
 
 def _table_2() -> Iterator[PublishedFigures]:
-    # The sizes, about 4.0 and 5.1 MB, are those of groups of rows. 1.93 is reached with
-    # the last dense layer only; the wiki of the authors prints 1.92.
+    # The sizes, about 4.0 and 5.1 MB, are printed for groups of rows. 1.93 includes the
+    # last dense layer; the wiki of the authors prints 1.92.
     e34 = "By the logs of its runs, this is a ResNetE34."
     for name, label, arguments, ops, top1, last_dense, corrections, note in (
         ("resnet_e18", "ResNetE18, original training", _STEM_7X7,
@@ -112,8 +112,8 @@ def _table_2() -> Iterator[PublishedFigures]:
 
 
 def _table_3() -> Iterator[PublishedFigures]:
-    # Each method has two columns, for networks of about 4 and 5.1 MB. What stands in
-    # tables 1 and 2 as well is left out.
+    # Each method has two columns, for networks of about 4 and 5.1 MB. Rows
+    # of tables 1 and 2 are left out.
     for name, label, bits, top1, size, ops in (
         ("bwn18", "BWN", "1/32", 60.8, "4", "18.1"),
         ("ttq18", "TTQ", "2/32", 66.6, "5.3", "18.1"),

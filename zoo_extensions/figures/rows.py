@@ -13,13 +13,13 @@ COUNTED = ("bops", "flops", "qops", "ops", "size")
 
 @dataclasses.dataclass(frozen=True)
 class Correction:
-    """What a printed figure should be.
+    """The right value of a printed figure.
 
     Attributes:
         figure: Which one, such as `"ops"`.
         right: The digits that counting gives.
-        reason: How it is known.
-        misprint: `False` where the table may follow a rule that nobody wrote down.
+        reason: Why it is right.
+        misprint: `False` if the table may follow an unpublished rule.
     """
 
     figure: str
@@ -33,8 +33,8 @@ class PublishedFigures:
     """One row of a published table.
 
     Attributes:
-        model: Name of the network; `create_model` makes those of `list_models()`.
-        label: What the table calls it.
+        model: Name of the network, which may not be one of `list_models()`.
+        label: Its name in the table.
         source: Paper and table.
         arguments: Arguments for `create_model`, as pairs.
         bits: Bits of weights and of activations.
@@ -42,20 +42,20 @@ class PublishedFigures:
         bops: Binary multiplications.
         flops: Float multiplications.
         qops: Multiplications in 4 or 8 bits.
-        ops: All in the time of float ones.
-        size: Size of the weights in bytes. What a table prints as MB is taken for 2^20
-            bytes where counting shows that it is, and for 10^6 otherwise.
+        ops: Operations: all multiplications, in units of a float one.
+        size: Size of the weights in bytes. MB of a table are 2^20 bytes where counting
+            confirms it, and 10^6 otherwise.
         top1: Top-1 accuracy in percent.
         top5: Top-5 accuracy in percent.
         last_dense: Whether the dense layer in which the network ends is counted.
-        rest_speedup: How many multiplications that are not binary make one of `ops`:
-            1 in float, 8 where they have 8 bits.
+        rest_speedup: Number of multiplications that are not binary in one of `ops`: 1
+            in float, 8 in 8 bits.
         normalization_in_size: Whether `size` holds two values for each normalized
             channel.
         size_is_counted: `False` where the size stands for a group of networks, or
             for weights of other widths than 1 and 32 bits.
-        corrections: Figures that cannot be right, or that counting does not give.
-        note: What else to know.
+        corrections: Figures that are wrong, or that counting does not reproduce.
+        note: A remark.
     """
 
     model: str
@@ -92,7 +92,7 @@ class PublishedFigures:
         """Compares the row with a count of its network, by the row's own rule.
 
         Args:
-            count: What `count_ops` says of the network.
+            count: The result of `count_ops` for the network.
 
         Returns:
             A comparison for each figure that can be counted.
