@@ -179,7 +179,7 @@ setup(
     ],
     extras_require={
         "train": TRAINING,
-        "test": ["pytest>=8", "pytest-xdist", "scipy", "hypothesis"],
+        "test": ["pytest>=8", "pytest-xdist", "scipy", "hypothesis", "coverage>=7.10"],
         "dev": ["ruff", "mypy", "pre-commit"],
     },
     entry_points={"console_scripts": ["bnnopt = _larq_bnnopt_start:main"]},
