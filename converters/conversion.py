@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from converters.auditing.audit import KNOWN_CUSTOM_OPERATORS
 from converters.checks.graph import check_graph
 from converters.checks.model import check, in_float32
 from converters.errors import ConversionError, reported
@@ -26,6 +25,7 @@ from converters.model_arrays import Inputs, checked_inputs, checked_labels
 from converters.reports import Report
 from converters.rewrites import REWRITES, checked_names, rewrite
 from converters.runtime import Interpreter, TfliteFile
+from converters.runtime.bits import KNOWN_CUSTOM_OPERATORS
 from converters.verification.culprits import culprits, users
 from converters.writing import write_synced
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from converters.auditing.audit import quantized_layers
 from converters.errors import check_model
+from converters.graph.kernels import quantized_layers
 
 _KINDS = ("kernel", "depthwise", "pointwise")
 

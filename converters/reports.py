@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from converters.auditing.audit import Audit, audit
-from converters.checks.model import RoundedKernel, rounded_kernels
 from converters.graph.frozen import FrozenModel
+from converters.graph.kernels import RoundedKernel, rounded_kernels
 from converters.rewrites import Rewrite
 from converters.runtime import TensorInfo
 from converters.verification.verify import Inputs, Verification, verify, verify_graphs

@@ -44,7 +44,38 @@ ALLOWED = {
     },
     "zoo_extensions": set(),
     "converters": set(),
+    # The floors of converters: each may import those before it.
     "converters/runtime": set(),
+    "converters/graph": {"converters.errors", "converters.model_arrays"},
+    "converters/rewrites": {"converters.graph", "converters.errors"},
+    "converters/int8": {"converters.graph", "converters.runtime"},
+    "converters/checks": {
+        "converters.graph",
+        "converters.rewrites",
+        "converters.errors",
+        "converters.model_arrays",
+    },
+    "converters/auditing": {
+        "converters.graph",
+        "converters.runtime",
+        "converters.errors",
+    },
+    "converters/verification": {
+        "converters.graph",
+        "converters.rewrites",
+        "converters.int8",
+        "converters.runtime",
+        "converters.comparison",
+        "converters.errors",
+        "converters.model_arrays",
+    },
+}
+# Files of converters that its floors stand on -> what of ours they may import.
+GROUND = {
+    "comparison": set(),
+    "errors": set(),
+    "writing": set(),
+    "model_arrays": {"converters.errors", "converters.comparison"},
 }
 
 
@@ -66,6 +97,11 @@ def test_a_folder_imports_what_it_may(folder, arrows):
     for name in inside:
         for end in arrows[name]:
             assert any(is_within(end, one) for one in allowed), f"{name} -> {end}"
+
+
+@pytest.mark.parametrize("file", GROUND)
+def test_the_floors_of_converters_stand_on_files_that_import_little(file, arrows):
+    assert arrows[f"converters.{file}"] <= GROUND[file]
 
 
 def test_every_package_is_in_the_table():

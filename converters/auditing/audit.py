@@ -12,31 +12,22 @@ import numpy as np
 
 from converters.auditing.int8 import RealOperator, real_valued_operators
 from converters.errors import check_model_and_file, reported
-from converters.graph.frozen import layer_names
-from converters.runtime import TensorInfo, TfliteFile, tensor_info
-from converters.runtime.bits import WORD, is_negative
-
-BINARY_CONVOLUTION = "LceBconv2d"
-KNOWN_CUSTOM_OPERATORS = (
-    BINARY_CONVOLUTION,
-    "LceQuantize",
-    "LceDequantize",
-    "LceBMaxPool2d",
+from converters.graph.kernels import (
+    BINARIZATION_TOLERANCE,
+    deviation,
+    layer_names,
+    quantized_layers,
+    sign_quantizers,
 )
-# The converter takes a weight for +-c that is off by so much at most.
-SNAPPED = 0.005
+from converters.runtime import TensorInfo, TfliteFile, tensor_info
+from converters.runtime.bits import BINARY_CONVOLUTION, WORD, filter_is_negative
+
 _FOREIGN = (
     "no operator of the file holds its kernel, though one has the shape of it",
     "give the model that this file was made of; if it was trained since, convert it "
     "once more",
 )
 _NO_PATTERN = "no pattern of Larq Compute Engine matched it"
-_QUANTIZERS = (
-    "input_quantizer",
-    "kernel_quantizer",
-    "depthwise_quantizer",
-    "pointwise_quantizer",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -237,63 +228,6 @@ def _predicted_bytes(kernel: Any, has_bits: bool) -> int:
     return 4 * filters * (words + (1 if has_bits else 2))
 
 
-def quantized_layers(model: Any) -> list[Any]:
-    """Returns the layers of a Keras model that have a quantizer, nested ones too.
-
-    There are none in `None`.
-    """
-    found: dict[int, Any] = {}
-
-    def visit(module: Any) -> None:
-        if any(getattr(module, name, None) is not None for name in _QUANTIZERS):
-            found.setdefault(id(module), module)
-        # A model knows the order of its layers, a wrapper layer only what it holds.
-        for inner in getattr(module, "layers", None) or module.submodules:
-            visit(inner)
-
-    if model is not None:
-        visit(model)
-    return list(found.values())
-
-
-def signs() -> tuple[type, ...]:
-    """Returns larq's quantizers whose values are the signs of their inputs."""
-    import larq as lq
-
-    return (lq.quantizers.SteSign, lq.quantizers.ApproxSign, lq.quantizers.SwishSign)
-
-
-def filter_is_negative(file: TfliteFile, tensor: int) -> np.ndarray:
-    """Unpacks the filter of an `LceBconv2d`.
-
-    Channel c is bit c % 32 of word c // 32, and 1 stands for -1. The bits behind the
-    last channel are 0.
-
-    Args:
-        file: The file.
-        tensor: Index of the filter, int32 (out, height, width, words).
-
-    Returns:
-        Booleans, (out, height, width, 32 * words).
-    """
-    words = file.data(tensor)
-    if words is None:
-        words = _fill(file, tensor)
-    return is_negative(words)
-
-
-def _fill(file: TfliteFile, tensor: int) -> np.ndarray:
-    """Returns a constant that a file describes by its one value."""
-    for operator in file.operators:
-        if tensor in operator.outputs and operator.name == "FILL":
-            value = file.data(operator.inputs[1])
-            if value is not None:
-                return np.full(file.shape(tensor), value)
-    raise ValueError(
-        f"The filter {file.name(tensor)} of a binary convolution is no constant."
-    )
-
-
 def _kernel(layer: Any) -> np.ndarray | None:
     """Returns the kernel of a layer, (height, width, in, out), or `None`.
 
@@ -470,7 +404,7 @@ def _why_inputs(layer: Any) -> tuple[str, str] | None:
 
     quantizer = layer.input_quantizer
     passes = quantizer is None or isinstance(quantizer, lq.quantizers.NoOp)
-    if isinstance(quantizer, signs()) or (passes and _reads_signs(layer)):
+    if isinstance(quantizer, sign_quantizers()) or (passes and _reads_signs(layer)):
         return None
     return (
         f"its inputs are not binary (input_quantizer is {_name_of(quantizer)})",
@@ -493,9 +427,9 @@ def _reads_signs(layer: Any) -> bool:
     tensor = _input_of(layer)
     while tensor is not None:
         maker = tensor.node.layer
-        if isinstance(maker, signs()):
+        if isinstance(maker, sign_quantizers()):
             return True
-        if isinstance(getattr(maker, "activation", None), signs()):
+        if isinstance(getattr(maker, "activation", None), sign_quantizers()):
             return True
         if not isinstance(maker, moving):
             return False
@@ -523,7 +457,7 @@ def _why_kernel(layer: Any) -> tuple[str, str] | None:
             "use kernel_quantizer='ste_sign', or NoOp(precision=1) with Diode",
         )
     kernel = np.asarray(quantizer(layer.kernel.numpy()))
-    off = int((deviation(kernel) > SNAPPED).sum())
+    off = int((deviation(kernel) > BINARIZATION_TOLERANCE).sum())
     if not off:
         return None
     if isinstance(quantizer, lq.quantizers.NoOp):
@@ -544,16 +478,3 @@ def _name_of(quantizer: Any) -> str:
     if quantizer is None:
         return "None"
     return getattr(quantizer, "__name__", type(quantizer).__name__)
-
-
-def deviation(kernel: np.ndarray) -> np.ndarray:
-    """Returns how far each weight is from +-c of its output channel, the last axis.
-
-    Relative to c, the median magnitude of the channel; infinite where that is zero.
-    """
-    magnitude = np.abs(kernel)
-    axes = tuple(range(kernel.ndim - 1))
-    scale = np.median(magnitude, axis=axes, keepdims=True)
-    return np.where(
-        scale > 0, np.abs(magnitude - scale) / (scale + (scale == 0)), np.inf
-    )

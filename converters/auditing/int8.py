@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection
 
-from converters.graph.editor import layer_of
+from converters.graph.nodes import layer_of
 from converters.runtime import Operator, TfliteFile
 
 # They only change the type of what they read.

@@ -10,8 +10,9 @@ import math
 from typing import Any
 
 from converters.errors import ConversionError
-from converters.graph.editor import Editor, data_inputs
+from converters.graph.editor import Editor
 from converters.graph.frozen import FrozenModel
+from converters.graph.nodes import data_inputs
 from converters.graph.patterns import paddings, same_padding
 from converters.rewrites import (
     broadcast_constants,

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from converters.auditing.audit import SNAPPED, deviation, quantized_layers
 from converters.errors import ConversionError, check_model
-from converters.graph.patterns import is_binary
+from converters.graph.kernels import (
+    BINARIZATION_TOLERANCE,
+    ROUNDING,
+    deviations,
+    quantized_layers,
+)
 from converters.model_arrays import input_names, output_names
 
-_ROUNDING = 1e-6
 # Types of inputs that a file cannot have.
 _UNKNOWN = ("bfloat16", "uint64")
-
-
-@dataclasses.dataclass(frozen=True)
-class RoundedKernel:
-    """A kernel that is +-c of each output channel but for the rounding of floats.
-
-    Attributes:
-        layer: Name of its layer.
-        weights: How many of its weights are not exactly that.
-        farthest: How far they are off at most, relative to c.
-    """
-
-    layer: str
-    weights: int
-    farthest: float
 
 
 def check(model: Any) -> None:
@@ -173,41 +159,13 @@ def _not_finite(model: Any) -> list[str]:
 def _kernels(model: Any) -> list[str]:
     """Names kernels that the converter would round to signs."""
     return [
-        f"{layer.name} has {int((off > _ROUNDING).sum())} weights that are not "
+        f"{layer.name} has {int((off > ROUNDING).sum())} weights that are not "
         f"+-c of their output channel, but so nearly (to {off.max():.1e}) that "
         "Larq Compute Engine would take them for it. Was it trained by an "
         "optimizer for real weights? Use Diode, or round its kernel to signs."
-        for layer, off in _deviations(model)
-        if _ROUNDING < off.max() <= SNAPPED
+        for layer, off in deviations(model)
+        if ROUNDING < off.max() <= BINARIZATION_TOLERANCE
     ]
-
-
-def rounded_kernels(model: Any) -> tuple[RoundedKernel, ...]:
-    """Returns the kernels that become signs by a change within float rounding.
-
-    Args:
-        model: A Keras model.
-
-    Returns:
-        Those that are off by at most 1e-6 of their magnitude, and not exact.
-    """
-    return tuple(
-        RoundedKernel(layer.name, int((off > 0).sum()), float(off.max()))
-        for layer, off in _deviations(model)
-        if 0 < off.max() <= _ROUNDING
-    )
-
-
-def _deviations(model: Any) -> Iterator[tuple[Any, np.ndarray]]:
-    """Yields the layers whose kernels are not exactly +-c, and by how much each is."""
-    for layer in quantized_layers(model):
-        kernel = getattr(layer, "kernel", None)
-        quantizer = getattr(layer, "kernel_quantizer", None)
-        if kernel is None or quantizer is None:
-            continue
-        kernel = np.asarray(quantizer(kernel.numpy()))
-        if not is_binary(kernel):
-            yield layer, deviation(kernel.astype(np.float64))
 
 
 def in_float32(model: Any) -> Any:

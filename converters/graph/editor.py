@@ -10,17 +10,17 @@ from typing import Any, Optional
 
 import numpy as np
 
-from converters.graph.sessions import session_of
-
-# What passes its first input on. The gradient functions of larq's quantizers leave
-# nodes of the second kind.
-_PASSING = (
-    "Identity",
-    "IdentityN",
-    "StopGradient",
-    "PreventGradient",
-    "EnsureShape",
+from converters.graph.nodes import (
+    PASSING,
+    canonical,
+    data_inputs,
+    layer_of,
+    literal,
+    node_name,
+    signed_value,
+    source_of,
 )
+from converters.graph.sessions import session_of
 
 # Shape and type of a tensor; no shape if not even the rank is known.
 _Fact = tuple[Optional[tuple[Optional[int], ...]], Any]
@@ -165,7 +165,7 @@ class Editor:
         """Returns the nodes that use a tensor, behind nodes that change nothing."""
         found: dict[str, Any] = {}
         for node in self._users[canonical(tensor)]:
-            if node.op in _PASSING:
+            if node.op in PASSING:
                 index = [canonical(i) for i in data_inputs(node)].index(
                     canonical(tensor)
                 )
@@ -218,7 +218,7 @@ class Editor:
         """Returns the value of a tensor that does not depend on the inputs."""
         tensor = self.source(tensor)
         if tensor not in self._constants:
-            value = _literal(self._nodes[node_name(tensor)])
+            value = literal(self._nodes[node_name(tensor)])
             if value is None and not self.depends_on_inputs(tensor):
                 value = self._compute(tensor, {})
             self._constants[tensor] = value
@@ -397,73 +397,6 @@ def _facts_of(graph: Any) -> dict[str, _Fact]:
         for operation in graph.get_operations()
         for tensor in operation.outputs
     }
-
-
-def source_of(nodes: Mapping[str, Any], tensor: str) -> str:
-    """Returns the tensor that nodes which change nothing pass on as another one."""
-    tensor = canonical(tensor)
-    name, _, index = tensor.partition(":")
-    node = nodes[name]
-    if node.op not in _PASSING:
-        return tensor
-    passed = data_inputs(node)[int(index) if node.op == "IdentityN" else 0]
-    return source_of(nodes, passed)
-
-
-def signed_value(nodes: Mapping[str, Any], tensor: str) -> str | None:
-    """Returns the tensor of which another one is larq's sign, or `None`.
-
-    That is Sign(Sign(x) + 0.1), which is +1 at zero.
-    """
-
-    def producer(tensor: str) -> Any:
-        return nodes[node_name(source_of(nodes, tensor))]
-
-    outer = producer(tensor)
-    if outer.op != "Sign":
-        return None
-    shifted = producer(outer.input[0])
-    if shifted.op not in ("Add", "AddV2"):
-        return None
-    for first, second in (shifted.input[:2], shifted.input[1::-1]):
-        inner, shift = producer(first), _literal(producer(second))
-        if inner.op == "Sign" and shift is not None:
-            if shift.size == 1 and 0 < shift.item() < 1:
-                return source_of(nodes, inner.input[0])
-    return None
-
-
-def _literal(node: Any) -> np.ndarray | None:
-    """Returns the value of a constant node, `None` of another one."""
-    import tensorflow as tf
-
-    if node.op != "Const":
-        return None
-    return tf.make_ndarray(node.attr["value"].tensor)
-
-
-def data_inputs(node: Any) -> list[str]:
-    """Returns the inputs of a node that are tensors."""
-    return [source for source in node.input if not source.startswith("^")]
-
-
-def layer_of(name: str, layers: Collection[str]) -> str:
-    """Returns the outermost layer among the scopes of a node.
-
-    Inside of it may be its quantizer, which is a layer too.
-    """
-    scopes = name.split("/")
-    return next((scope for scope in scopes if scope in layers), scopes[0])
-
-
-def node_name(source: str) -> str:
-    """Returns the node of an input such as `"node:1"` or `"^node"`."""
-    return source.lstrip("^").partition(":")[0]
-
-
-def canonical(tensor: str) -> str:
-    """Returns the name of a tensor with its number: `"node"` is `"node:0"`."""
-    return tensor if ":" in tensor else f"{tensor}:0"
 
 
 def _has_one_output(node: Any) -> bool:

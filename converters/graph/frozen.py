@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import dataclasses
 import functools
@@ -12,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from converters.errors import ConversionError
-from converters.graph.editor import (
-    Equivalent,
+from converters.graph.editor import Equivalent
+from converters.graph.kernels import layer_names
+from converters.graph.nodes import (
     canonical,
+    execution_order,
     layer_of,
     node_name,
     signed_value,
@@ -269,18 +270,6 @@ def _refuse_tables(model: Any, graph_def: Any, layers: frozenset[str]) -> None:
         )
 
 
-def layer_names(model: Any) -> frozenset[str]:
-    """Returns the names of all layers that are no models themselves."""
-    import tensorflow as tf
-
-    return frozenset(
-        module.name
-        for module in model.submodules
-        if isinstance(module, tf.keras.layers.Layer)
-        and not isinstance(module, tf.keras.Model)
-    )
-
-
 def _find_signs(
     graph_def: Any, inputs: Sequence[str], layers: frozenset[str]
 ) -> tuple[Sign, ...]:
@@ -307,23 +296,3 @@ def _find_signs(
             layer = layer_of(name, layers)
             signs.append(Sign(layer, value, canonical(name), shape[-1]))
     return tuple(signs)
-
-
-def execution_order(nodes: Mapping[str, Any]) -> list[str]:
-    """Returns the names of nodes so that each comes behind its inputs."""
-    waiting = {}
-    users = collections.defaultdict(list)
-    for name, node in nodes.items():
-        sources = {node_name(source) for source in node.input} & nodes.keys()
-        waiting[name] = len(sources)
-        for source in sources:
-            users[source].append(name)
-    ready = collections.deque(name for name, count in waiting.items() if not count)
-    order = []
-    while ready:
-        order.append(ready.popleft())
-        for user in users[order[-1]]:
-            waiting[user] -= 1
-            if not waiting[user]:
-                ready.append(user)
-    return order

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from converters.auditing.audit import SNAPPED, deviation
-from converters.graph.editor import Editor, data_inputs
+from converters.graph.editor import Editor
+from converters.graph.kernels import is_taken_for_binary
+from converters.graph.nodes import data_inputs
 
 # Those without a parameter; they are functions of tf.nn.
 ACTIVATIONS = ("Relu", "Relu6", "Elu", "Tanh", "Sigmoid")
@@ -20,19 +21,6 @@ def sign(x: Any) -> Any:
     import tensorflow as tf
 
     return tf.sign(tf.sign(x) + 0.1)
-
-
-def is_binary(kernel: np.ndarray | None) -> bool:
-    """Tells whether a kernel is +c and -c in each output channel, its last axis."""
-    if kernel is None or not kernel.size or not kernel.ndim:
-        return False
-    magnitude = np.abs(kernel.reshape(-1, kernel.shape[-1]))
-    return bool((magnitude == magnitude[:1]).all() and (magnitude[0] > 0).all())
-
-
-def is_taken_for_binary(kernel: np.ndarray) -> bool:
-    """Tells whether Larq Compute Engine rounds a kernel to signs."""
-    return bool(kernel.size and deviation(kernel).max() <= SNAPPED)
 
 
 def becomes_binary(editor: Editor, node: Any) -> bool:

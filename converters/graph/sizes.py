@@ -7,8 +7,9 @@ import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from converters.graph.editor import Editor, canonical, data_inputs, node_name
-from converters.graph.patterns import is_binary
+from converters.graph.editor import Editor
+from converters.graph.kernels import is_binary
+from converters.graph.nodes import canonical, data_inputs, node_name
 
 
 @dataclasses.dataclass(frozen=True)

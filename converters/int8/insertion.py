@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from converters.graph.editor import Editor, canonical, data_inputs, node_name
+from converters.graph.editor import Editor
 from converters.graph.frozen import FrozenModel
-from converters.graph.patterns import is_binary
+from converters.graph.kernels import is_binary
+from converters.graph.nodes import canonical, data_inputs, node_name
 from converters.graph.sessions import session_of
 
 _FAKE_QUANT = (

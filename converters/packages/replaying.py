@@ -17,7 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from converters.comparison import largest_differences
+from converters.comparison import (
+    LARGEST_OUTPUT_DIFFERENCE,
+    LARGEST_SHARE_FLIPPED,
+    SIGN_TOLERANCE,
+    largest_differences,
+    too_many_flipped,
+)
 from converters.packages.cut_file import CutFile, differing
 from converters.packages.layout import (
     GOLDEN,
@@ -30,8 +36,6 @@ from converters.packages.layout import (
     read_golden,
 )
 from converters.runtime import Interpreter
-from converters.verification.evidence import LARGEST_OUTPUT_DIFFERENCE
-from converters.verification.signs import LARGEST_TIE_SHARE, TIE, too_many_ties
 
 _LINE = re.compile(r"([0-9a-f]{64}) [ *]([^/\\]+)")
 
@@ -124,8 +128,9 @@ class Replay:
         if self.undetermined is not None:
             return (
                 f"undetermined: rounding turned {self.ties:,} of {self.signs:,} signs, "
-                f"of operator {self.undetermined} more than {LARGEST_TIE_SHARE:.1%}, "
-                "which no chance explains: its answers depend on the machine"
+                f"of operator {self.undetermined} more than "
+                f"{LARGEST_SHARE_FLIPPED:.1%}, which no chance explains: its answers "
+                "depend on the machine"
             )
         if self.moved:
             return (
@@ -221,7 +226,7 @@ def replay(folder: str | os.PathLike[str], *, num_threads: int = 1) -> Replay:
     start = time.perf_counter()
     outputs = answers(interpreter, arrays)
     seconds = time.perf_counter() - start
-    tied = margins <= TIE
+    tied = margins <= SIGN_TOLERANCE
     turned: list[list[np.ndarray]] = [[] for _ in cut.operators]
     parts: list[list[np.ndarray]] = []
     sizes = [0] * len(cut.operators)
@@ -241,7 +246,7 @@ def replay(folder: str | os.PathLike[str], *, num_threads: int = 1) -> Replay:
         for info, arrays in zip(interpreter.outputs, zip(*parts))
     }
     # A comparison with nan is false.
-    wrong = [int((~(np.concatenate(d) <= TIE)).sum()) for d in turned]
+    wrong = [int((~(np.concatenate(d) <= SIGN_TOLERANCE)).sum()) for d in turned]
     ties = [sum(map(len, d)) - number for d, number in zip(turned, wrong)]
     moved = ~(largest_differences(expected, outputs) <= LARGEST_OUTPUT_DIFFERENCE)
     return Replay(
@@ -265,7 +270,7 @@ def replay(folder: str | os.PathLike[str], *, num_threads: int = 1) -> Replay:
             (
                 index
                 for index, number, values in zip(cut.operators, ties, sizes)
-                if too_many_ties(number, values)
+                if too_many_flipped(number, values)
             ),
             None,
         ),

@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from converters.graph.editor import Editor, canonical, data_inputs
-from converters.graph.patterns import is_nhwc, is_taken_for_binary
+from converters.graph.editor import Editor
+from converters.graph.kernels import is_taken_for_binary
+from converters.graph.nodes import canonical, data_inputs
+from converters.graph.patterns import is_nhwc
 
 _JOINED = ("Add", "AddV2", "Sub", "Mul", "RealDiv")
 _BETWEEN = ("BiasAdd", "FusedBatchNormV3", "Relu", "Relu6", *_JOINED)

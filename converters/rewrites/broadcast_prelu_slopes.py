@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from converters.graph.editor import Editor, data_inputs
+from converters.graph.editor import Editor
+from converters.graph.nodes import data_inputs
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from converters.graph.editor import Editor, data_inputs
+from converters.graph.editor import Editor
+from converters.graph.nodes import data_inputs
 from converters.graph.patterns import becomes_binary, is_nhwc, like
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from converters.graph.editor import Editor
-from converters.graph.patterns import is_binary
+from converters.graph.kernels import is_binary
 
 
 def rewrite(editor: Editor) -> list[str]:

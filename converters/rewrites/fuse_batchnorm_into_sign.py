@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from converters.graph.editor import Editor, data_inputs
+from converters.graph.editor import Editor
+from converters.graph.nodes import data_inputs
 from converters.graph.patterns import ACTIVATIONS, becomes_binary, is_nhwc, like
 
 # What a sum of float32 still holds, for signs that do not depend on the input.

@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from converters.graph.editor import Editor, canonical, data_inputs
+from converters.graph.editor import Editor
+from converters.graph.nodes import canonical, data_inputs
 from converters.graph.patterns import (
     by_channel,
     channels_of,

@@ -17,14 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from converters.graph.editor import Editor, canonical, data_inputs
-from converters.graph.patterns import (
-    Norm,
-    by_channel,
-    channels_of,
-    norm_of,
-    prelu_of,
-)
+from converters.graph.editor import Editor
+from converters.graph.nodes import canonical, data_inputs
+from converters.graph.patterns import Norm, by_channel, channels_of, norm_of, prelu_of
 
 # Beyond it or below its inverse, products of a few such factors leave float32.
 _ROOM = 2.0**40

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from converters.graph.editor import Editor, data_inputs
-from converters.graph.patterns import is_binary, is_nhwc, like
+from converters.graph.editor import Editor
+from converters.graph.kernels import is_binary
+from converters.graph.nodes import data_inputs
+from converters.graph.patterns import is_nhwc, like
 
 
 def rewrite(editor: Editor) -> list[str]:

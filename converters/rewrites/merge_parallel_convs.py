@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from converters.graph.editor import Editor, data_inputs
+from converters.graph.editor import Editor
+from converters.graph.nodes import data_inputs
 from converters.graph.patterns import becomes_binary, like, padding_of
 
 

@@ -13,13 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from converters.graph.editor import Editor, data_inputs
-from converters.graph.patterns import (
-    is_binary,
-    like,
-    paddings,
-    sign,
-)
+from converters.graph.editor import Editor
+from converters.graph.kernels import is_binary
+from converters.graph.nodes import data_inputs
+from converters.graph.patterns import like, paddings, sign
 
 
 def rewrite(editor: Editor) -> list[str]:

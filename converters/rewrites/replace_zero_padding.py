@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from converters.graph.editor import Editor, data_inputs
+from converters.graph.editor import Editor
+from converters.graph.nodes import data_inputs
 from converters.graph.patterns import becomes_binary, like, same_padding
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from converters.graph.editor import Editor, canonical, data_inputs
+from converters.graph.editor import Editor
+from converters.graph.nodes import canonical, data_inputs
 from converters.graph.patterns import is_nhwc, padding_of, sign
 
 _MOVING = (

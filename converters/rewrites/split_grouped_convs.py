@@ -14,14 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from converters.graph.editor import Editor, data_inputs
-from converters.graph.patterns import (
-    ACTIVATIONS,
-    is_nhwc,
-    like,
-    only_user,
-    padding_of,
-)
+from converters.graph.editor import Editor
+from converters.graph.nodes import data_inputs
+from converters.graph.patterns import ACTIVATIONS, is_nhwc, like, only_user, padding_of
 
 
 def rewrite(editor: Editor) -> list[str]:

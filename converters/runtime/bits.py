@@ -1,10 +1,19 @@
-"""How binary tensors lie in a file: 32 channels a word, the first one lowest."""
+"""Binary operators and tensors of a file: 32 channels a word, the first one lowest."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from converters.runtime.tflite_file import TfliteFile
+
 WORD = 32
+BINARY_CONVOLUTION = "LceBconv2d"
+KNOWN_CUSTOM_OPERATORS = (
+    BINARY_CONVOLUTION,
+    "LceQuantize",
+    "LceDequantize",
+    "LceBMaxPool2d",
+)
 
 
 def packed_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -38,3 +47,34 @@ def is_negative(words: np.ndarray, channels: int | None = None) -> np.ndarray:
     little = np.ascontiguousarray(words, "<i4").view(np.uint8)
     bits = np.unpackbits(little, axis=-1, bitorder="little", count=channels)
     return bits.astype(bool)
+
+
+def filter_is_negative(file: TfliteFile, tensor: int) -> np.ndarray:
+    """Unpacks the filter of an `LceBconv2d`.
+
+    Channel c is bit c % 32 of word c // 32, and 1 stands for -1. The bits behind the
+    last channel are 0.
+
+    Args:
+        file: The file.
+        tensor: Index of the filter, int32 (out, height, width, words).
+
+    Returns:
+        Booleans, (out, height, width, 32 * words).
+    """
+    words = file.data(tensor)
+    if words is None:
+        words = _fill(file, tensor)
+    return is_negative(words)
+
+
+def _fill(file: TfliteFile, tensor: int) -> np.ndarray:
+    """Returns a constant that a file describes by its one value."""
+    for operator in file.operators:
+        if tensor in operator.outputs and operator.name == "FILL":
+            value = file.data(operator.inputs[1])
+            if value is not None:
+                return np.full(file.shape(tensor), value)
+    raise ValueError(
+        f"The filter {file.name(tensor)} of a binary convolution is no constant."
+    )

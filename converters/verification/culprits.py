@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from converters.graph.editor import layer_of
 from converters.graph.frozen import FrozenModel
+from converters.graph.nodes import layer_of
 
 # So the converter names an operation: its kind, and its name in the graph.
 _OPERATION = re.compile(r'"(\w+):", "([^"@]+)[^"]*"')

@@ -15,20 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from converters.auditing.audit import BINARY_CONVOLUTION
+from converters.comparison import SIGN_TOLERANCE, too_many_flipped
 from converters.graph.editor import Equivalent
 from converters.graph.frozen import FrozenModel, Sign
 from converters.runtime import Interpreter
-from converters.runtime.bits import WORD, is_negative, packed_shape
+from converters.runtime.bits import (
+    BINARY_CONVOLUTION,
+    WORD,
+    is_negative,
+    packed_shape,
+)
 
-TIE = 1e-5
-# Rounding turns one sign in millions of a network whose values in front of signs are
-# spread (4e-8 to 3e-7 were seen). Where it turns thousands of times as many, values are
-# zero but for rounding, and their signs mean nothing.
-LARGEST_TIE_SHARE = 1e-3
-# A layer of few signs may have as many by chance: values before a sign are sums of
-# integers, so that one near zero stands in several places.
-_FEW_TIES = 8
 # A sign tensor of the file that differs in more places is another one: places that are
 # no ties, and all of them.
 _SAME = 0.01
@@ -60,21 +57,7 @@ class LayerParity:
     @property
     def undetermined(self) -> bool:
         """Whether rounding decides more of its signs than chance explains."""
-        return too_many_ties(self.ties, self.values)
-
-
-def too_many_ties(ties: int, values: int) -> bool:
-    """Returns whether more signs hang on rounding than values near zero explain.
-
-    Args:
-        ties: Signs of a layer that differ by rounding.
-        values: All of its signs.
-
-    Example:
-        >>> too_many_ties(8, 100), too_many_ties(9, 100), too_many_ties(9, 10000)
-        (False, True, False)
-    """
-    return ties > max(_FEW_TIES, LARGEST_TIE_SHARE * values)
+        return too_many_flipped(self.ties, self.values)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +156,7 @@ def compare_layers(
                 value = values[sign.sign]
                 differs = (value < 0) != is_negative(words[tensor], sign.channels)
                 tied[part] |= tallies[sign].add(value, differs, len(tied[part]))
-                near[part] |= _nearest(value, len(near[part])) <= TIE
+                near[part] |= _nearest(value, len(near[part])) <= SIGN_TOLERANCE
             parts.append(outputs)
     traced = {sign.sign for sign in pairs}
     signs = (rewritten or frozen).signs
@@ -216,9 +199,9 @@ class _Tally:
         scale = np.sqrt(np.square(flat, dtype=np.float64).mean(axis=1, keepdims=True))
         distance = np.abs(flat) / np.maximum(scale, np.finfo(np.float32).tiny)
         distance = distance[differs]
-        self.ties += int((distance <= TIE).sum())
+        self.ties += int((distance <= SIGN_TOLERANCE).sum())
         # A comparison with nan is false.
-        self.wrong += int((~(distance <= TIE)).sum())
+        self.wrong += int((~(distance <= SIGN_TOLERANCE)).sum())
         self.farthest = max(self.farthest, float(distance.max()))
         return differs.any(axis=1)
 
@@ -335,7 +318,8 @@ def _mismatch(value: np.ndarray, words: np.ndarray) -> float:
         # Another tensor: bits behind the last channel are 0.
         return 1
     differs = (value < 0) != is_negative(words, channels)
-    clear = np.abs(value) > TIE * np.sqrt(np.square(value, dtype=np.float64).mean())
+    scale = np.sqrt(np.square(value, dtype=np.float64).mean())
+    clear = np.abs(value) > SIGN_TOLERANCE * scale
     if not clear.any():
         clear[:] = True
     return 1 if differs[clear].mean() > _SAME else float(differs.mean())

@@ -13,13 +13,14 @@ from typing import Any, Union
 
 import numpy as np
 
+from converters.comparison import SIGN_TOLERANCE, too_many_flipped
 from converters.graph.frozen import FrozenModel, Sign
+from converters.graph.nodes import execution_order
 from converters.int8.insertion import Range, ranges_of
 from converters.model_arrays import Outputs
 from converters.runtime import Interpreter
 from converters.runtime.bits import is_negative, packed_shape
 from converters.verification.fitting import file_outputs
-from converters.verification.signs import TIE, too_many_ties
 
 # A fault shows in every input, and each holds many values.
 _MOST_SAMPLES = 64
@@ -137,15 +138,13 @@ def compare_steps(
         undetermined=tuple(
             place.layer
             for place, found in distances.items()
-            if isinstance(place, Sign) and too_many_ties(apart[place], found.size)
+            if isinstance(place, Sign) and too_many_flipped(apart[place], found.size)
         ),
     )
 
 
 def _in_order(frozen: FrozenModel) -> list[Place]:
     """Returns ranges and signs in the order of execution."""
-    from converters.graph.frozen import execution_order
-
     nodes = {node.name: node for node in frozen.graph_def.node}
     position = {name: index for index, name in enumerate(execution_order(nodes))}
     places: list[Place] = [*ranges_of(frozen), *frozen.signs]
@@ -321,7 +320,7 @@ def _distance(place: Place, value: np.ndarray, held: np.ndarray) -> np.ndarray:
         return np.abs(ours.ravel() - held.ravel().astype(np.int16))
     differs = (value < 0) != is_negative(held, place.channels)
     scale = np.sqrt(np.square(value, dtype=np.float64).mean())
-    tie = np.abs(value) <= TIE * scale
+    tie = np.abs(value) <= SIGN_TOLERANCE * scale
     return np.where(differs, np.where(tie, 1, 2), 0)
 
 

@@ -11,7 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from converters.comparison import largest_differences
+from converters.comparison import (
+    LARGEST_INT8_LOSS,
+    LARGEST_MEDIAN_DIFFERENCE,
+    LARGEST_OUTPUT_DIFFERENCE,
+    LARGEST_SHARE_FLIPPED,
+    LEAST_AGREEMENT,
+    LEAST_INT8_AGREEMENT,
+    largest_differences,
+)
 from converters.errors import ConversionError, check_model_and_file, reported
 from converters.graph.frozen import FrozenModel, freeze
 from converters.model_arrays import (
@@ -28,19 +36,12 @@ from converters.verification.answers import (
     is_classification,
     similar_answers,
 )
-from converters.verification.evidence import LARGEST_OUTPUT_DIFFERENCE, gather, is_int8
+from converters.verification.evidence import gather, is_int8
 from converters.verification.fitting import check_fit, file_outputs, with_names_of
-from converters.verification.signs import LARGEST_TIE_SHARE, LayerParity
+from converters.verification.signs import LayerParity
 from converters.verification.steps import StepParity
 from converters.verification.witness import Witness, call_witness, timed
 
-# Where signs cannot be followed.
-LARGEST_MEDIAN_DIFFERENCE = 1e-4
-LEAST_AGREEMENT = 0.995
-# In int8 a model is another one: signs turn where values are near zero. Figures that
-# these limits leave room for are in `docs/int8.md`.
-LEAST_INT8_AGREEMENT = 0.9
-LARGEST_INT8_LOSS = 0.02
 # A sign that rounding turns moves all that lies behind it. Of a network of millions of
 # signs that changes a prediction in a hundred, which is no fault; where it changes more
 # than these, the answers hang on rounding.
@@ -292,8 +293,8 @@ class Verification:
             counts = f" {ties:,} of {values:,} ({ties / values:.2%})"
         return (
             f"rounding decides{counts} of the signs in front of {text}, of which "
-            f"{LARGEST_TIE_SHARE:.1%} may be near zero by chance: sums there are zero "
-            "but for rounding, so Keras's own answer is an accident"
+            f"{LARGEST_SHARE_FLIPPED:.1%} may be near zero by chance: sums there are "
+            "zero but for rounding, so Keras's own answer is an accident"
         )
 
     @property

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from converters.comparison import largest_differences
+from converters.comparison import LARGEST_OUTPUT_DIFFERENCE, largest_differences
 from converters.runtime import Interpreter
 from converters.verification.answers import similar_answers
-from converters.verification.evidence import LARGEST_OUTPUT_DIFFERENCE, Evidence
+from converters.verification.evidence import Evidence
 
 _BACKEND = "lce"
 # Answers that differ are judged layer by layer; a fault shows in the first ones.

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 import converters
-from converters.auditing.audit import quantized_layers
+from converters.graph.kernels import quantized_layers
 from converters.model_arrays import input_names, output_names
 from converters.verification.verify import UNDETERMINED
 

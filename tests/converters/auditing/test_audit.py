@@ -324,8 +324,8 @@ def test_nested_models_are_audited():
 
 
 def test_filter_bits_are_the_signs_of_the_kernel():
-    from converters.auditing.audit import filter_is_negative
     from converters.runtime import TfliteFile
+    from converters.runtime.bits import filter_is_negative
 
     model = tf.keras.Sequential([tf.keras.Input((8, 8, 40)), conv()])
     file = TfliteFile(converters.convert(model, inputs=noise(model)).content)
