@@ -22,15 +22,6 @@ def find_circle(arrows: Arrows) -> list[str]:
     return []
 
 
-def grouped(arrows: Arrows, group_of) -> Arrows:
-    """Returns the arrows between groups of files."""
-    groups: Arrows = {}
-    for start, ends in arrows.items():
-        found = groups.setdefault(group_of(start), set())
-        found |= {group_of(end) for end in ends} - {group_of(start)}
-    return groups
-
-
 # Python
 
 

@@ -3,6 +3,8 @@
 import ast
 import itertools
 import pathlib
+import subprocess
+import sys
 
 import pytest
 
@@ -78,6 +80,39 @@ GROUND = {
     "model_arrays": {"converters.errors", "converters.comparison"},
 }
 
+# Files and folders of converters, from the ground up: each imports what is below it.
+FLOORS = (
+    ("errors", "comparison", "writing", "runtime"),
+    ("model_arrays",),
+    ("graph",),
+    ("rewrites",),
+    ("int8", "checks", "auditing"),
+    ("verification",),
+    ("reports", "profiling", "exporting"),
+    ("conversion",),
+    ("packages",),
+    ("__init__",),
+)
+# What still leads upwards or aside. Whoever cuts an arrow takes its line out.
+UPWARDS = {
+    # The patterns of rewrites ask the audit whether a kernel is binary.
+    ("converters.graph.patterns", "converters.auditing.audit"),
+    # So do the checks; graph/kernels is the place.
+    ("converters.checks.model", "converters.auditing.audit"),
+}
+
+# On a board a file is run, and no graph of a model is looked at.
+NOT_FOR_BOARDS = {"graph", "rewrites", "int8", "checks"}
+# Import -> which of them it still loads. Whoever cuts the arrow takes the name out.
+LOADED = {
+    "from converters import Interpreter": set(),
+    # For the limits of a comparison, which stand in verification.
+    "import converters.packages.replaying": {"graph", "int8"},
+    "from converters import replay": {"graph", "int8"},
+    # For the audit, which is asked with `model=` alone.
+    "from converters import profile": {"graph"},
+}
+
 
 @pytest.fixture(scope="module")
 def arrows():
@@ -129,6 +164,51 @@ def test_every_c_function_has_a_name_of_its_own():
         homes.setdefault(name, set()).add(file)
     assert homes["avx512_xor_popcount"] == {"kernels_avx512.c"}
     assert {name: files for name, files in homes.items() if len(files) > 1} == {}
+
+
+def room(module):
+    """The file or folder of converters that a module lies in."""
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+def upward(arrows, floors):
+    """The arrows between rooms that do not lead to a lower floor."""
+    floor = {name: level for level, names in enumerate(floors) for name in names}
+    return {
+        (start, end)
+        for start, ends in arrows.items()
+        for end in ends
+        if room(start) != room(end) and floor[room(start)] <= floor[room(end)]
+    }
+
+
+@pytest.fixture(scope="module")
+def converters_alone():
+    return python_arrows(SITE, "converters")
+
+
+def test_each_file_of_converters_stands_on_a_floor(converters_alone):
+    rooms = [name for names in FLOORS for name in names]
+    assert sorted(rooms) == sorted({room(name) for name in converters_alone})
+
+
+def test_floors_of_converters_rest_on_lower_ones(converters_alone):
+    assert upward(converters_alone, FLOORS) == UPWARDS
+
+
+@pytest.mark.parametrize("program", LOADED)
+def test_a_board_loads_no_graphs(program, tmp_path):
+    run = subprocess.run(
+        [sys.executable, "-c", f"{program}; import sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=True,
+    )
+    loaded = run.stdout.split()
+    assert not {"tensorflow", "larq", "larq_compute_engine"} & set(loaded)
+    rooms = {room(name) for name in loaded if is_within(name, "converters")}
+    assert rooms & NOT_FOR_BOARDS == LOADED[program]
 
 
 # The reader of arrows, on small trees.
@@ -186,6 +266,41 @@ def test_a_planted_import_closes_a_circle(planted_import, tmp_path):
     arrows = python_arrows(root, "house", "command")
     for start, end in itertools.pairwise(circle):
         assert end in arrows[start]
+
+
+HOUSE = {
+    "house/__init__.py": "from house.roof import run\n",
+    "house/ground.py": "",
+    "house/inner/__init__.py": "",
+    "house/inner/deep.py": "from house import ground\n",
+    "house/roof.py": "from house.inner.deep import dig\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "wrong"),
+    [
+        ("ground.py", "", set()),
+        (
+            "ground.py",
+            "def late():\n    from house.inner import deep\n",
+            {("house.ground", "house.inner.deep")},
+        ),
+        ("inner/deep.py", "import house.roof\n", {("house.inner.deep", "house.roof")}),
+        ("roof.py", "from house import run\n", {("house.roof", "house")}),
+    ],
+)
+def test_a_planted_import_leads_upwards(file, text, wrong, tmp_path):
+    root = planted(tmp_path, {**HOUSE, f"house/{file}": text})
+    floors = (("ground",), ("inner",), ("roof",), ("__init__",))
+    assert upward(python_arrows(root, "house"), floors) == wrong
+
+
+def test_two_rooms_of_one_floor_import_neither_each_other(tmp_path):
+    root = planted(tmp_path, HOUSE)
+    floors = (("ground", "inner"), ("roof",), ("__init__",))
+    wrong = {("house.inner.deep", "house.ground")}
+    assert upward(python_arrows(root, "house"), floors) == wrong
 
 
 C = {
