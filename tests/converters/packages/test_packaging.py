@@ -126,6 +126,28 @@ def test_the_replay_loads_nothing_of_keras(tmp_path):
     assert run.stdout == "set()\n", run.stderr
 
 
+def test_commands_on_a_package_load_no_graphs(packaged, tmp_path):
+    """They are what a board has; test_architecture.py says which folders are not."""
+    program = f"""
+import contextlib, io, sys
+from larq_bnnopt.cli import main
+
+with contextlib.redirect_stdout(io.StringIO()):
+    codes = [main(["verify", {str(packaged)!r}])]
+    codes += [main(["profile", {str(packaged / "model.tflite")!r}, "--brief"])]
+print(*codes, *sorted(name for name in sys.modules if name.startswith("converters.")))
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True
+    )
+    words = run.stdout.split()
+    assert words[:2] == ["0", "0"], run.stderr
+    folders = {name.split(".")[1] for name in words[2:]}
+    assert {"packages", "profiling", "runtime"} <= folders
+    # Arrows of verification lead to the last two, and are to be cut.
+    assert folders & {"graph", "rewrites", "int8", "checks"} <= {"graph", "int8"}
+
+
 @pytest.mark.parametrize("name", sorted(FILES - {"SHA256SUMS"}))
 def test_a_damaged_file_is_named(name, copy):
     content = bytearray((copy / name).read_bytes())
