@@ -10,8 +10,8 @@ import math
 from typing import Any
 
 from converters.errors import ConversionError
-from converters.graph.editor import Editor
 from converters.graph.frozen import FrozenModel
+from converters.graph.graph import Graph
 from converters.graph.nodes import data_inputs
 from converters.graph.patterns import paddings, same_padding
 from converters.rewrites import (
@@ -33,7 +33,7 @@ def check_graph(frozen: FrozenModel) -> None:
     Raises:
         ConversionError: With all reasons, by the names of layers.
     """
-    editor = Editor(frozen.graph_def, list(frozen.outputs.values()), frozen.layers)
+    editor = Graph(frozen.graph_def, list(frozen.outputs.values()), frozen.layers)
     reasons = [*_other_signs(editor, frozen)]
     # Larq Compute Engine puts them together too.
     fuse_dilated_conv.rewrite(editor)
@@ -77,12 +77,12 @@ def check_graph(frozen: FrozenModel) -> None:
         raise ConversionError("\n".join(dict.fromkeys(reasons)))
 
 
-def _size(editor: Editor, node: Any) -> str:
+def _size(editor: Graph, node: Any) -> str:
     height, width = editor.inner_shape(node.input[0])[:2]
     return f"{height}x{width} pixels"
 
 
-def _is_misread(editor: Editor, node: Any, pad: Any) -> bool:
+def _is_misread(editor: Graph, node: Any, pad: Any) -> bool:
     """Whether explicit padding is taken for "same", which puts it elsewhere.
 
     It is where it is balanced and gives outputs of the usual size.
@@ -101,7 +101,7 @@ def _is_misread(editor: Editor, node: Any, pad: Any) -> bool:
     return all(balanced) and list(outputs) == usual and bool(elsewhere)
 
 
-def _other_signs(editor: Editor, frozen: FrozenModel) -> list[str]:
+def _other_signs(editor: Graph, frozen: FrozenModel) -> list[str]:
     """Names what is taken for larq's sign: Sign(Sign(x) + c) with any c."""
     known = {sign.sign for sign in frozen.signs}
     reasons = []

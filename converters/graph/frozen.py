@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from converters.errors import ConversionError
-from converters.graph.editor import Equivalent
+from converters.graph.graph import Alias
 from converters.graph.kernels import layer_names
 from converters.graph.nodes import (
     canonical,
     execution_order,
     layer_of,
     node_name,
-    signed_value,
+    pre_sign,
     source_of,
 )
 from converters.graph.sessions import session_of
@@ -42,13 +42,13 @@ class Sign:
 
     Attributes:
         layer: Name of the layer it belongs to.
-        value: Name of the tensor in front of the sign.
+        pre_sign: Name of the tensor before the sign.
         sign: Name of the tensor of -1 and +1.
         channels: Size of its last axis, `None` where the graph does not know it.
     """
 
     layer: str
-    value: str
+    pre_sign: str
     sign: str
     channels: int | None
 
@@ -65,7 +65,7 @@ class FrozenModel:
         outputs: Names of the output tensors by the model's names.
         signs: The signs that depend on the inputs, in the order of execution.
         layers: Names of the model's layers.
-        equivalents: In a rewritten graph, what new signs are in the one before.
+        aliases: In a rewritten graph, what new signs are in the one before.
         alone: Where samples are to be computed one at a time, the shapes of outputs
             that have no axis for the batch, by the model's names; else `None`. Smaller
             ones end with zeros.
@@ -78,16 +78,14 @@ class FrozenModel:
     outputs: dict[str, str]
     signs: tuple[Sign, ...]
     layers: frozenset[str]
-    equivalents: Mapping[str, Equivalent] = dataclasses.field(default_factory=dict)
+    aliases: Mapping[str, Alias] = dataclasses.field(default_factory=dict)
     alone: Mapping[str, tuple[int, ...]] | None = None
 
-    def with_graph(
-        self, graph_def: Any, equivalents: Mapping[str, Equivalent]
-    ) -> FrozenModel:
+    def with_graph(self, graph_def: Any, aliases: Mapping[str, Alias]) -> FrozenModel:
         """Returns the same model with another graph between inputs and outputs."""
         signs = _find_signs(graph_def, list(self.inputs.values()), self.layers)
         return dataclasses.replace(
-            self, graph_def=graph_def, signs=signs, equivalents=equivalents
+            self, graph_def=graph_def, signs=signs, aliases=aliases
         )
 
     @contextlib.contextmanager
@@ -124,7 +122,7 @@ class FrozenModel:
         Args:
             arrays: The inputs by the model's names, (samples, ...).
         """
-        fetches = [sign.value for sign in self.signs]
+        fetches = [sign.pre_sign for sign in self.signs]
         fetches += [
             canonical(node.input[0])
             for node in self.graph_def.node
@@ -288,7 +286,7 @@ def _find_signs(
             live.add(name)
         if nodes[name].op != "Sign" or name not in live:
             continue
-        value = signed_value(nodes, name)
+        value = pre_sign(nodes, name)
         if value is not None:
             shape = graph.get_tensor_by_name(canonical(name)).shape
             if shape.rank == 0:  # One number is never bits in a file.

@@ -30,7 +30,7 @@ def source_of(nodes: Mapping[str, Any], tensor: str) -> str:
     return source_of(nodes, passed)
 
 
-def signed_value(nodes: Mapping[str, Any], tensor: str) -> str | None:
+def pre_sign(nodes: Mapping[str, Any], tensor: str) -> str | None:
     """Returns the tensor of which another one is larq's sign, or `None`.
 
     That is Sign(Sign(x) + 0.1), which is +1 at zero.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from converters.graph.editor import Editor
+from converters.graph.graph import Graph
 from converters.graph.kernels import is_taken_for_binary
 from converters.graph.nodes import data_inputs
 
@@ -23,30 +23,30 @@ def sign(x: Any) -> Any:
     return tf.sign(tf.sign(x) + 0.1)
 
 
-def becomes_binary(editor: Editor, node: Any) -> bool:
+def becomes_binary(graph: Graph, node: Any) -> bool:
     """Tells whether Larq Compute Engine makes a convolution binary.
 
     Its inputs must be signs, and groups of whole words.
     """
-    kernel = editor.constant(node.input[1])
+    kernel = graph.constant(node.input[1])
     if kernel is None or not is_nhwc(node) or not is_taken_for_binary(kernel):
         return False
-    channels = editor.inner_shape(node.input[0])[-1]
+    channels = graph.inner_shape(node.input[0])[-1]
     whole = kernel.shape[2] in (channels, *range(32, channels, 32))
-    return whole and editor.signed_value(node.input[0]) is not None
+    return whole and graph.pre_sign(node.input[0]) is not None
 
 
-def only_user(editor: Editor, tensor: str) -> Any:
+def only_user(graph: Graph, tensor: str) -> Any:
     """Returns the only node that uses a tensor, or `None`."""
-    users = editor.users(tensor)
+    users = graph.users(tensor)
     return users[0] if len(users) == 1 else None
 
 
-def paddings(editor: Editor, node: Any) -> tuple[np.ndarray, float] | None:
+def paddings(graph: Graph, node: Any) -> tuple[np.ndarray, float] | None:
     """Returns what a Pad or PadV2 adds to each side of each axis, and its value."""
     given = data_inputs(node)
-    amounts = editor.constant(given[1])
-    value = editor.constant(given[2]) if node.op == "PadV2" else np.float32(0)
+    amounts = graph.constant(given[1])
+    value = graph.constant(given[2]) if node.op == "PadV2" else np.float32(0)
     if amounts is None or value is None:
         return None
     return amounts, float(value)
@@ -99,9 +99,9 @@ def padding_of(node: Any) -> Any:
     return list(map(list, zip(amounts[::2], amounts[1::2])))
 
 
-def by_channel(editor: Editor, tensor: str, channels: int | None) -> Any:
+def by_channel(graph: Graph, tensor: str, channels: int | None) -> Any:
     """Returns a constant as one number for each channel, `None` if it is none."""
-    constant = editor.constant(tensor)
+    constant = graph.constant(tensor)
     if constant is None or channels is None or constant.dtype != np.float32:
         return None
     if constant.size == 1:
@@ -111,9 +111,9 @@ def by_channel(editor: Editor, tensor: str, channels: int | None) -> Any:
     return None
 
 
-def channels_of(editor: Editor, tensor: str) -> int | None:
+def channels_of(graph: Graph, tensor: str) -> int | None:
     """Returns the size of the last axis of rows or images, `None` of other tensors."""
-    shape = editor.shape(tensor)
+    shape = graph.shape(tensor)
     return shape[-1] if len(shape) in (2, 4) else None
 
 
@@ -153,17 +153,17 @@ class Norm:
         return self.beta - self.mean * self.factor
 
 
-def norm_of(editor: Editor, node: Any) -> Norm | None:
+def norm_of(graph: Graph, node: Any) -> Norm | None:
     """Returns what a node is as a batch normalization of constants, or `None`."""
     if node.op != "FusedBatchNormV3" or node.attr["is_training"].b or not is_nhwc(node):
         return None
     x, *given = data_inputs(node)
-    constants = [editor.constant(tensor) for tensor in given[:4]]
+    constants = [graph.constant(tensor) for tensor in given[:4]]
     if any(constant is None for constant in constants):
         return None
     gamma, beta, mean, variance = (np.asarray(c, np.float64) for c in constants)
     epsilon = node.attr["epsilon"].f
-    return Norm(editor.source(x), gamma, beta, mean, variance, epsilon)
+    return Norm(graph.source(x), gamma, beta, mean, variance, epsilon)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,23 +181,23 @@ class PRelu:
     slope: np.ndarray
 
 
-def prelu_of(editor: Editor, tensor: str) -> PRelu | None:
+def prelu_of(graph: Graph, tensor: str) -> PRelu | None:
     """Returns the PReLU that computes a tensor, or `None`."""
-    output = editor.source(tensor)
-    total = editor.producer(output)
+    output = graph.source(tensor)
+    total = graph.producer(output)
     if total.op not in ("Add", "AddV2"):
         return None
     for above, below in (data_inputs(total), data_inputs(total)[::-1]):
-        relu, product = editor.producer(above), editor.producer(below)
+        relu, product = graph.producer(above), graph.producer(below)
         if relu.op != "Relu" or product.op != "Mul":
             continue
-        x = editor.source(relu.input[0])
+        x = graph.source(relu.input[0])
         for factor, part in (data_inputs(product), data_inputs(product)[::-1]):
-            negative = by_channel(editor, factor, channels_of(editor, x))
-            lower = editor.producer(part)
+            negative = by_channel(graph, factor, channels_of(graph, x))
+            lower = graph.producer(part)
             if negative is None or lower.op != "Relu":
                 continue
-            turned = editor.producer(lower.input[0])
-            if turned.op == "Neg" and editor.source(turned.input[0]) == x:
+            turned = graph.producer(lower.input[0])
+            if turned.op == "Neg" and graph.source(turned.input[0]) == x:
                 return PRelu(x, output, -negative)
     return None

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from converters.graph.editor import Editor
+from converters.graph.graph import Graph
 from converters.graph.kernels import is_binary
 from converters.graph.nodes import canonical, data_inputs, node_name
 
@@ -29,31 +29,31 @@ class GraphSize:
     constant_bytes: int
 
 
-def size_of(editor: Editor, outputs: Sequence[str]) -> GraphSize:
+def size_of(graph: Graph, outputs: Sequence[str]) -> GraphSize:
     """Counts what a graph computes its outputs with.
 
     Args:
-        editor: The graph.
+        graph: The graph.
         outputs: Names of its output tensors.
 
     Returns:
         The counts.
     """
-    nodes = editor.by_name
+    nodes = graph.by_name
     live = _behind_inputs(nodes) & _needed(nodes, outputs)
     operations = 0
     constants: dict[str, int] = {}
     for name in live:
         node = nodes[name]
-        if node.op == "Placeholder" or editor.source(name) != canonical(name):
+        if node.op == "Placeholder" or graph.source(name) != canonical(name):
             continue
         operations += 1
         for index, source in enumerate(data_inputs(node)):
             if node_name(source) in live:
                 continue
-            tensor = editor.source(source)
-            bits = node.op == "Conv2D" and index == 1 and _has_bits(editor, tensor)
-            size = _bytes(editor, tensor, bits)
+            tensor = graph.source(source)
+            bits = node.op == "Conv2D" and index == 1 and _has_bits(graph, tensor)
+            size = _bytes(graph, tensor, bits)
             # What one operation uses as bits may be real to another one.
             constants[tensor] = max(size, constants.get(tensor, 0))
     return GraphSize(operations, sum(constants.values()))
@@ -87,23 +87,23 @@ def _reached(start: Sequence[str], steps: dict[str, list[str]]) -> set[str]:
     return reached
 
 
-def _bytes(editor: Editor, tensor: str, bits: bool) -> int:
-    count, each = editor.constant_size(tensor)
+def _bytes(graph: Graph, tensor: str, bits: bool) -> int:
+    count, each = graph.constant_size(tensor)
     return -(-count // 8) if bits else count * each
 
 
-def _has_bits(editor: Editor, kernel: str) -> bool:
+def _has_bits(graph: Graph, kernel: str) -> bool:
     """Whether a kernel is known to be +c and -c, without a computation."""
-    if editor.signed_value(kernel) is not None:
+    if graph.pre_sign(kernel) is not None:
         return True
-    node = editor.producer(kernel)
+    node = graph.producer(kernel)
     if node.op == "Const":
-        return is_binary(editor.constant(kernel))
+        return is_binary(graph.constant(kernel))
     if node.op != "Mul":
         return False
     one, other = data_inputs(node)
-    return (_has_bits(editor, one) and _is_by_channel(editor.shape(other))) or (
-        _has_bits(editor, other) and _is_by_channel(editor.shape(one))
+    return (_has_bits(graph, one) and _is_by_channel(graph.shape(other))) or (
+        _has_bits(graph, other) and _is_by_channel(graph.shape(one))
     )
 
 

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from converters.graph.editor import Editor
 from converters.graph.frozen import FrozenModel
+from converters.graph.graph import Graph
 from converters.graph.kernels import is_binary
 from converters.graph.nodes import canonical, data_inputs, node_name
 from converters.graph.sessions import session_of
@@ -99,7 +99,7 @@ def ranges_of(frozen: FrozenModel) -> tuple[Range, ...]:
     """
     if not has_ranges(frozen):
         return ()
-    editor = Editor(frozen.graph_def, list(frozen.outputs.values()), frozen.layers)
+    editor = Graph(frozen.graph_def, list(frozen.outputs.values()), frozen.layers)
     found = []
     for node in editor.nodes(*_FAKE_QUANT):
         tensor = f"{node.name}:0"
@@ -115,7 +115,7 @@ def ranges_of(frozen: FrozenModel) -> tuple[Range, ...]:
     return tuple(found)
 
 
-def _ends(editor: Editor, node: Any) -> tuple[float, float] | None:
+def _ends(editor: Graph, node: Any) -> tuple[float, float] | None:
     """Returns the ends of a range of 8 bits for a whole tensor, `None` of another."""
     if node.attr["num_bits"].i != 8 or node.attr["narrow_range"].b:
         return None
@@ -194,7 +194,7 @@ def insert_ranges(
     """
     import tensorflow as tf
 
-    editor = Editor(frozen.graph_def, list(frozen.outputs.values()), frozen.layers)
+    editor = Graph(frozen.graph_def, list(frozen.outputs.values()), frozen.layers)
     inputs, outputs = list(frozen.inputs.values()), list(frozen.outputs.values())
     graph_def, graph = editor.graph_def, tf.Graph()
     with graph.as_default():
@@ -220,7 +220,7 @@ def insert_ranges(
         )
 
     graph_def = _spliced(graph_def, places, build)
-    return frozen.with_graph(graph_def, frozen.equivalents)
+    return frozen.with_graph(graph_def, frozen.aliases)
 
 
 def fit_for_conversion(frozen: FrozenModel) -> FrozenModel:
@@ -232,7 +232,7 @@ def fit_for_conversion(frozen: FrozenModel) -> FrozenModel:
     Returns:
         The same function.
     """
-    editor = Editor(frozen.graph_def, list(frozen.outputs.values()), frozen.layers)
+    editor = Graph(frozen.graph_def, list(frozen.outputs.values()), frozen.layers)
     lows = {}
     places = []
     for node in editor.nodes(*_FAKE_QUANT):
@@ -248,7 +248,7 @@ def fit_for_conversion(frozen: FrozenModel) -> FrozenModel:
         places,
         lambda place, x: _cut(x, lows[place.name], f"int8/{place.name}"),
     )
-    return frozen.with_graph(graph_def, frozen.equivalents)
+    return frozen.with_graph(graph_def, frozen.aliases)
 
 
 def _cut(x: Any, low: float, name: str) -> Any:
@@ -309,7 +309,7 @@ def with_rounded_kernels(frozen: FrozenModel) -> FrozenModel:
     """
     import tensorflow as tf
 
-    editor = Editor(frozen.graph_def, list(frozen.outputs.values()), frozen.layers)
+    editor = Graph(frozen.graph_def, list(frozen.outputs.values()), frozen.layers)
     kernels = {}
     for node in editor.nodes(*_WEIGHTED):
         name = canonical(data_inputs(node)[1])
@@ -328,10 +328,10 @@ def with_rounded_kernels(frozen: FrozenModel) -> FrozenModel:
         return [tf.constant(kernel) for kernel in kernels.values()]
 
     editor.replace(list(kernels), [], build, "int8_kernels")
-    return frozen.with_graph(editor.graph_def, frozen.equivalents)
+    return frozen.with_graph(editor.graph_def, frozen.aliases)
 
 
-def _range_behind(editor: Editor, tensor: str) -> bool:
+def _range_behind(editor: Graph, tensor: str) -> bool:
     """Tells whether a tensor has a range, or hands on one that has."""
     node = editor.producer(tensor)
     while node.op in _SAME_RANGE:
@@ -386,7 +386,7 @@ def _spans(
     }
 
 
-def _chain(editor: Editor, node: Any) -> list[Any]:
+def _chain(editor: Graph, node: Any) -> list[Any]:
     """Returns what is fused with a convolution: affine steps, and an activation."""
     chain = [node]
     while chain[-1].op not in _ACTIVATIONS:
@@ -399,7 +399,7 @@ def _chain(editor: Editor, node: Any) -> list[Any]:
     return chain
 
 
-def _is_affine(editor: Editor, node: Any) -> bool:
+def _is_affine(editor: Graph, node: Any) -> bool:
     """Tells whether a node scales or shifts channels by constants."""
     if node.op == _NORM:
         return True
@@ -410,7 +410,7 @@ def _is_affine(editor: Editor, node: Any) -> bool:
     return value is not None and value.size in (1, (1, *value.shape)[-1])
 
 
-def _is_sign(editor: Editor, tensor: str) -> bool:
+def _is_sign(editor: Graph, tensor: str) -> bool:
     """Tells whether a tensor holds signs."""
     node = editor.producer(tensor)
     while node.op in (*_SAME_RANGE, "PadV2"):
@@ -418,7 +418,7 @@ def _is_sign(editor: Editor, tensor: str) -> bool:
     return node.op == "Sign"
 
 
-def _pads_with_zeros(editor: Editor, tensor: str) -> bool:
+def _pads_with_zeros(editor: Graph, tensor: str) -> bool:
     """Tells whether a tensor is the result of a binary convolution that does."""
     node = editor.producer(tensor)
     while node.op == _NORM or _is_affine(editor, node):
@@ -451,7 +451,7 @@ class _Place:
 
 
 def _places(
-    editor: Editor, graph: Any, inputs: Sequence[str], outputs: Sequence[str]
+    editor: Graph, graph: Any, inputs: Sequence[str], outputs: Sequence[str]
 ) -> list[_Place]:
     """Returns where ranges belong: around real-valued layers, and at given ends."""
     layers = [
@@ -502,7 +502,7 @@ def _places(
     return list(places.values())
 
 
-def _path(editor: Editor, tensor: str, reader: str = "") -> list[tuple[str, str]]:
+def _path(editor: Graph, tensor: str, reader: str = "") -> list[tuple[str, str]]:
     """Returns the way back through nodes that keep a range: readers, what they read."""
     path = [(reader, tensor)]
     while True:
@@ -513,7 +513,7 @@ def _path(editor: Editor, tensor: str, reader: str = "") -> list[tuple[str, str]
         path.append((node.name, tensor))
 
 
-def _whole(editor: Editor, tensor: str) -> str:
+def _whole(editor: Graph, tensor: str) -> str:
     """Returns what a tensor is a part of, or the tensor itself."""
     read = [tensor for _, tensor in _path(editor, tensor)]
     parts = [i for i, part in enumerate(read) if editor.producer(part).op in _PARTS]

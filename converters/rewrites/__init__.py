@@ -1,6 +1,6 @@
 """Changes of a graph that keep its function and let more of it be binary, or faster.
 
-Each file holds one of them, a function `rewrite(editor)` that returns the names of
+Each file holds one of them, a function `rewrite(graph)` that returns the names of
 what it changed. They are applied in the order of `REWRITES`, to a copy of the graph.
 """
 
@@ -11,8 +11,8 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 
 from converters.errors import ConversionError
-from converters.graph.editor import Editor
 from converters.graph.frozen import FrozenModel
+from converters.graph.graph import Graph
 from converters.graph.sizes import GraphSize, size_of
 from converters.rewrites import (
     broadcast_constants,
@@ -35,7 +35,7 @@ from converters.rewrites import (
 )
 from converters.rewrites.old_names import current_names, with_old_names
 
-REWRITES: dict[str, Callable[[Editor], list[str]]] = with_old_names(
+REWRITES: dict[str, Callable[[Graph], list[str]]] = with_old_names(
     {
         "fuse_dilated_conv": fuse_dilated_conv.rewrite,
         "trim_explicit_padding": trim_explicit_padding.rewrite,
@@ -59,7 +59,7 @@ REWRITES: dict[str, Callable[[Editor], list[str]]] = with_old_names(
 
 
 @contextlib.contextmanager
-def _reported(name: str, editor: Editor) -> Iterator[None]:
+def _reported(name: str, graph: Graph) -> Iterator[None]:
     """Says at which operation and layer a rewrite failed."""
     try:
         yield
@@ -67,7 +67,7 @@ def _reported(name: str, editor: Editor) -> Iterator[None]:
         raise
     except Exception as error:
         raise ConversionError(
-            f"The rewrite {name!r} failed at {editor.place()}, which is a fault of "
+            f"The rewrite {name!r} failed at {graph.place()}, which is a fault of "
             f"this package: {type(error).__name__}: {error}. Please report it with the "
             f"model, and leave {name!r} out of rewrites."
         ) from error
@@ -129,18 +129,18 @@ def rewrite(
     """
     names = checked_names(names)
     outputs = list(frozen.outputs.values())
-    editor = Editor(frozen.graph_def, outputs, frozen.layers)
-    size = size_of(editor, outputs)
+    graph = Graph(frozen.graph_def, outputs, frozen.layers)
+    size = size_of(graph, outputs)
     done: list[Rewrite] = []
     for name, change in REWRITES.items():
         changed: tuple[str, ...] = ()
         if name in names:
-            with _reported(name, editor):
-                changed = tuple(dict.fromkeys(change(editor)))
+            with _reported(name, graph):
+                changed = tuple(dict.fromkeys(change(graph)))
         if changed:
-            after = size_of(editor, outputs)
+            after = size_of(graph, outputs)
             done.append(Rewrite(name, changed, size, after))
             size = after
     if not done:
         return frozen, ()
-    return frozen.with_graph(editor.graph_def, editor.equivalents), tuple(done)
+    return frozen.with_graph(graph.graph_def, graph.aliases), tuple(done)

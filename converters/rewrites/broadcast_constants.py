@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from converters.graph.editor import Editor
+from converters.graph.graph import Graph
 from converters.graph.kernels import is_taken_for_binary
 from converters.graph.nodes import canonical, data_inputs
 from converters.graph.patterns import is_nhwc
@@ -22,15 +22,15 @@ _JOINED = ("Add", "AddV2", "Sub", "Mul", "RealDiv")
 _BETWEEN = ("BiasAdd", "FusedBatchNormV3", "Relu", "Relu6", *_JOINED)
 
 
-def rewrite(editor: Editor) -> list[str]:
+def rewrite(graph: Graph) -> list[str]:
     """Changes the shapes of constants that are joined to binary convolutions."""
     import tensorflow as tf
 
     changed = []
-    for node, constant, first in find(editor):
+    for node, constant, first in find(graph):
         # One rewritten before may have changed what this one takes.
         value = data_inputs(node)[0 if first else 1]
-        shape = editor.inner_shape(value)
+        shape = graph.inner_shape(value)
         function = {
             "Sub": tf.subtract,
             "Mul": tf.multiply,
@@ -52,46 +52,46 @@ def rewrite(editor: Editor) -> list[str]:
             y = function(x, constant) if first else function(constant, x)
             return tf.reshape(y, (-1, *shape)) if by_place else y
 
-        name = editor.layer(node)
-        editor.replace([f"{node.name}:0"], [value], build, f"{name}/constant")
+        name = graph.layer(node)
+        graph.replace([f"{node.name}:0"], [value], build, f"{name}/constant")
         changed.append(name)
     return changed
 
 
-def find(editor: Editor) -> list[tuple[Any, np.ndarray, bool]]:
+def find(graph: Graph) -> list[tuple[Any, np.ndarray, bool]]:
     """Returns operations that would be joined and must not.
 
     Each with the constant, and whether that comes last.
     """
     found = []
-    for node in editor.nodes(*_JOINED):
+    for node in graph.nodes(*_JOINED):
         pair = list(map(canonical, data_inputs(node)))
-        constants = [editor.constant(tensor) for tensor in pair]
+        constants = [graph.constant(tensor) for tensor in pair]
         if (constants[0] is None) == (constants[1] is None):
             continue
         first = constants[0] is None
         constant = np.asarray(constants[1] if first else constants[0])
         value = pair[0] if first else pair[1]
-        shape = editor.shape(value)
+        shape = graph.shape(value)
         if constant.ndim < 2 or constant.ndim > len(shape):
             continue
         if constant.ndim == len(shape) and len(constant) > 1:
             # One for each sample of a batch.
             continue
-        if _comes_from_binary(editor, value):
+        if _comes_from_binary(graph, value):
             found.append((node, constant, first))
     return found
 
 
-def _comes_from_binary(editor: Editor, tensor: str) -> bool:
+def _comes_from_binary(graph: Graph, tensor: str) -> bool:
     """Whether only constants stand between a tensor and a binary convolution."""
-    node = editor.producer(tensor)
+    node = graph.producer(tensor)
     while node.op in _BETWEEN:
-        open_ends = [t for t in data_inputs(node) if editor.constant(t) is None]
+        open_ends = [t for t in data_inputs(node) if graph.constant(t) is None]
         if len(open_ends) != 1:
             return False
-        node = editor.producer(open_ends[0])
+        node = graph.producer(open_ends[0])
     if node.op != "Conv2D" or not is_nhwc(node):
         return False
-    kernel = editor.constant(node.input[1])
+    kernel = graph.constant(node.input[1])
     return kernel is not None and is_taken_for_binary(kernel)

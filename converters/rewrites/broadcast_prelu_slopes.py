@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from converters.graph.editor import Editor
+from converters.graph.graph import Graph
 from converters.graph.nodes import data_inputs
 
 
@@ -34,43 +34,43 @@ class SingleSlope:
     shape: tuple[int, ...]
 
 
-def rewrite(editor: Editor) -> list[str]:
+def rewrite(graph: Graph) -> list[str]:
     """Repeats single slopes for each channel."""
     import tensorflow as tf
 
     changed = []
-    for found in list(find(editor)):
+    for found in list(find(graph)):
 
         def build(part: Any, found: SingleSlope = found) -> Any:
             return tf.multiply(np.full(found.shape, found.factor), part)
 
-        name = editor.layer(found.product)
+        name = graph.layer(found.product)
         tensor = f"{found.product.name}:0"
-        editor.replace([tensor], [found.part], build, f"{name}/slopes")
+        graph.replace([tensor], [found.part], build, f"{name}/slopes")
         changed.append(name)
     return changed
 
 
-def find(editor: Editor) -> Iterator[SingleSlope]:
+def find(graph: Graph) -> Iterator[SingleSlope]:
     """Yields products that become a PRELU with one slope for several channels."""
-    for total in editor.nodes("Add", "AddV2"):
+    for total in graph.nodes("Add", "AddV2"):
         first, second = data_inputs(total)
         for above, below in ((first, second), (second, first)):
-            relu, product = editor.producer(above), editor.producer(below)
+            relu, product = graph.producer(above), graph.producer(below)
             if relu.op == "Relu" and product.op == "Mul":
-                yield from _single(editor, product, editor.source(relu.input[0]))
+                yield from _single(graph, product, graph.source(relu.input[0]))
 
 
-def _single(editor: Editor, product: Any, x: str) -> Iterator[SingleSlope]:
+def _single(graph: Graph, product: Any, x: str) -> Iterator[SingleSlope]:
     first, second = data_inputs(product)
     for factor, part in ((first, second), (second, first)):
-        value, lower = editor.constant(factor), editor.producer(part)
+        value, lower = graph.constant(factor), graph.producer(part)
         if value is None or value.size != 1 or lower.op != "Relu":
             continue
-        negated = editor.producer(lower.input[0])
-        if negated.op != "Neg" or editor.source(negated.input[0]) != x:
+        negated = graph.producer(lower.input[0])
+        if negated.op != "Neg" or graph.source(negated.input[0]) != x:
             continue
-        sizes = editor.inner_shape(x)
+        sizes = graph.inner_shape(x)
         # Only slopes of this rank are joined to a PRELU.
         if value.ndim == len(sizes) > 0 and sizes[-1] > 1:
             shape = (*(1 for _ in sizes[1:]), sizes[-1])

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from converters.graph.editor import Editor
+from converters.graph.graph import Graph
 from converters.graph.nodes import data_inputs
 from converters.graph.patterns import becomes_binary, is_nhwc, like
 
 
-def rewrite(editor: Editor) -> list[str]:
+def rewrite(graph: Graph) -> list[str]:
     """Cuts off what real convolutions do not read."""
     changed = []
-    for node, read, padded in find(editor):
+    for node, read, padded in find(graph):
         convolution = like(node, None if padded else "VALID")
 
         def build(
@@ -32,26 +32,26 @@ def rewrite(editor: Editor) -> list[str]:
                 x = x[:, : read[0], : read[1]]
             return convolution(x, filters)
 
-        name = editor.layer(node)
+        name = graph.layer(node)
         inputs = data_inputs(node)[:2]
-        editor.replace([f"{node.name}:0"], inputs, build, f"{name}/read")
+        graph.replace([f"{node.name}:0"], inputs, build, f"{name}/read")
         changed.append(name)
     return changed
 
 
-def find(editor: Editor) -> list[tuple[Any, tuple[int, ...], bool]]:
+def find(graph: Graph) -> list[tuple[Any, tuple[int, ...], bool]]:
     """Returns convolutions that do not read all of their image.
 
     Each with the size that is read, and whether there is padding in the other axis.
     """
     found = []
-    for node in editor.nodes("Conv2D", "DepthwiseConv2dNative"):
+    for node in graph.nodes("Conv2D", "DepthwiseConv2dNative"):
         if node.attr["padding"].s != b"SAME" or not is_nhwc(node):
             continue
-        weights = editor.constant(data_inputs(node)[1])
+        weights = graph.constant(data_inputs(node)[1])
         if weights is None or weights.shape[:2] == (1, 1):
             continue
-        sizes, kernel = editor.inner_shape(node.input[0])[:2], weights.shape[:2]
+        sizes, kernel = graph.inner_shape(node.input[0])[:2], weights.shape[:2]
         strides, dilations = (
             node.attr[name].list.i[1:3] for name in ("strides", "dilations")
         )
@@ -61,7 +61,7 @@ def find(editor: Editor) -> list[tuple[Any, tuple[int, ...], bool]]:
         ]
         if all(end >= size for end, size in zip(ends, sizes)):
             continue
-        if node.op == "Conv2D" and becomes_binary(editor, node):
+        if node.op == "Conv2D" and becomes_binary(graph, node):
             continue
         read = tuple(min(end, size) for end, size in zip(ends, sizes))
         padded = any(end > size for end, size in zip(ends, sizes))

@@ -10,21 +10,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from converters.graph.editor import Editor
+from converters.graph.graph import Graph
 from converters.graph.kernels import is_binary
 
 
-def rewrite(editor: Editor) -> list[str]:
+def rewrite(graph: Graph) -> list[str]:
     """Replaces products of signs with constant binary matrices."""
     import tensorflow as tf
 
     changed = []
-    for node in editor.nodes("MatMul"):
-        kernel = editor.constant(node.input[1])
+    for node in graph.nodes("MatMul"):
+        kernel = graph.constant(node.input[1])
         turned = node.attr["transpose_a"].b or node.attr["transpose_b"].b
         if turned or not is_binary(kernel):
             continue
-        if not _comes_from_signs(editor, node.input[0]):
+        if not _comes_from_signs(graph, node.input[0]):
             continue
 
         def build(x: Any, kernel: Any = kernel) -> Any:
@@ -34,15 +34,15 @@ def rewrite(editor: Editor) -> list[str]:
             y = tf.nn.conv2d(image, filters, 1, "VALID")
             return tf.reshape(y, (-1, units))
 
-        name = editor.layer(node)
-        editor.replace([f"{node.name}:0"], [node.input[0]], build, f"{name}/as_conv")
+        name = graph.layer(node)
+        graph.replace([f"{node.name}:0"], [node.input[0]], build, f"{name}/as_conv")
         changed.append(name)
     return changed
 
 
-def _comes_from_signs(editor: Editor, tensor: str) -> bool:
+def _comes_from_signs(graph: Graph, tensor: str) -> bool:
     """Whether a tensor holds signs, moved at most."""
-    node = editor.producer(tensor)
+    node = graph.producer(tensor)
     if node.op in ("Reshape", "ExpandDims", "Squeeze", "Transpose"):
-        return _comes_from_signs(editor, node.input[0])
-    return editor.signed_value(tensor) is not None
+        return _comes_from_signs(graph, node.input[0])
+    return graph.pre_sign(tensor) is not None

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from converters.graph.editor import Editor
+from converters.graph.graph import Graph
 from converters.graph.nodes import data_inputs
 from converters.graph.patterns import ACTIVATIONS, becomes_binary, is_nhwc, like
 
@@ -25,34 +25,34 @@ _FAR = 1e30
 _TINY = np.finfo(np.float32).tiny
 
 
-def rewrite(editor: Editor) -> list[str]:
+def rewrite(graph: Graph) -> list[str]:
     """Replaces batch normalizations that only a sign uses."""
     changed = []
-    for node in editor.nodes("Sign"):
-        value = editor.signed_value(f"{node.name}:0")
+    for node in graph.nodes("Sign"):
+        value = graph.pre_sign(f"{node.name}:0")
         if value is None:
             continue
-        norm = editor.producer(value)
+        norm = graph.producer(value)
         if norm.op != "FusedBatchNormV3" or norm.attr["is_training"].b:
             continue
-        if len(editor.users(value)) != 1 or value != f"{norm.name}:0":
+        if len(graph.users(value)) != 1 or value != f"{norm.name}:0":
             continue
         given = data_inputs(norm)
-        if not is_nhwc(norm) or _joins_convolution(editor, given[0]):
+        if not is_nhwc(norm) or _joins_convolution(graph, given[0]):
             continue
-        if any(editor.constant(source) is None for source in given[1:]):
+        if any(graph.constant(source) is None for source in given[1:]):
             continue
-        gamma, beta, mean, variance = (editor.known(source) for source in given[1:5])
+        gamma, beta, mean, variance = (graph.known(source) for source in given[1:5])
         epsilon = norm.attr["epsilon"].f
         shift, flips = threshold(gamma, beta, mean, variance, epsilon)
-        if (flips < 0).any() and not _flip(editor, f"{node.name}:0", flips):
+        if (flips < 0).any() and not _flip(graph, f"{node.name}:0", flips):
             continue
 
         def build(x: Any, shift: Any = shift) -> Any:
             return x + shift
 
-        name = editor.layer(norm)
-        editor.replace([value], [given[0]], build, f"{name}/threshold")
+        name = graph.layer(norm)
+        graph.replace([value], [given[0]], build, f"{name}/threshold")
         changed.append(name)
     return changed
 
@@ -87,51 +87,51 @@ def threshold(
     return np.where(flips < 0, below, shift), flips
 
 
-def _joins_convolution(editor: Editor, tensor: str) -> bool:
+def _joins_convolution(graph: Graph, tensor: str) -> bool:
     """Whether a batch normalization of a tensor becomes part of a convolution."""
-    if len(editor.users(editor.source(tensor))) != 1:
+    if len(graph.users(graph.source(tensor))) != 1:
         return False
-    node = editor.producer(tensor)
+    node = graph.producer(tensor)
     activated = node.op in ACTIVATIONS
     if activated:
-        node = editor.producer(node.input[0])
+        node = graph.producer(node.input[0])
     if node.op == "BiasAdd":
-        node = editor.producer(node.input[0])
+        node = graph.producer(node.input[0])
     if node.op not in ("Conv2D", "DepthwiseConv2dNative", "MatMul"):
         return False
     # Behind an activation it joins a binary convolution that pads with no zeros.
     return not activated or node.attr["padding"].s == b"VALID"
 
 
-def _flip(editor: Editor, sign: str, flips: np.ndarray) -> bool:
+def _flip(graph: Graph, sign: str, flips: np.ndarray) -> bool:
     """Negates the weights of input channels behind a sign; tells whether it can."""
-    users = editor.users(sign)
+    users = graph.users(sign)
     names = {user.name for user in users}
     for user in users:
-        if user.op != "Conv2D" or editor.source(user.input[0]) != sign:
+        if user.op != "Conv2D" or graph.source(user.input[0]) != sign:
             return False
-        if not becomes_binary(editor, user):
+        if not becomes_binary(graph, user):
             return False
-        kernel = editor.constant(user.input[1])
+        kernel = graph.constant(user.input[1])
         if kernel is None or kernel.shape[2] != len(flips):
             return False
         if any(
             other.name not in names
-            and editor.layer(other) == editor.layer(user)
-            and (value := editor.constant(other.input[1])) is not None
+            and graph.layer(other) == graph.layer(user)
+            and (value := graph.constant(other.input[1])) is not None
             and np.array_equal(value, kernel)
-            for other in editor.nodes("Conv2D")
+            for other in graph.nodes("Conv2D")
         ):
             # A layer that is called elsewhere, too, would be stored twice.
             return False
     for user in users:
-        turned = editor.known(user.input[1]) * flips[:, np.newaxis]
+        turned = graph.known(user.input[1]) * flips[:, np.newaxis]
         convolution = like(user)
 
         def build(x: Any, turned: Any = turned, convolution: Any = convolution) -> Any:
             return convolution(x, turned)
 
-        name = f"{editor.layer(user)}/turned"
-        editor.replace([f"{user.name}:0"], [sign], build, name)
-    editor.note_equal(sign, sign, editor.shape(sign), flips)
+        name = f"{graph.layer(user)}/turned"
+        graph.replace([f"{user.name}:0"], [sign], build, name)
+    graph.record_alias(sign, sign, graph.shape(sign), flips)
     return True

@@ -11,26 +11,26 @@ from typing import Any
 
 import numpy as np
 
-from converters.graph.editor import Editor
+from converters.graph.graph import Graph
 from converters.graph.nodes import data_inputs
 from converters.graph.patterns import is_nhwc, only_user, same_padding
 
 
-def rewrite(editor: Editor) -> list[str]:
+def rewrite(graph: Graph) -> list[str]:
     """Puts dilated convolutions together."""
     import tensorflow as tf
 
     changed = []
-    for node in editor.nodes("Conv2D"):
-        apart = editor.producer(node.input[0])
-        together = only_user(editor, f"{node.name}:0")
+    for node in graph.nodes("Conv2D"):
+        apart = graph.producer(node.input[0])
+        together = only_user(graph, f"{node.name}:0")
         if apart.op != "SpaceToBatchND" or not is_nhwc(node):
             continue
         if together is None or together.op != "BatchToSpaceND":
             continue
         value = data_inputs(apart)[0]
         constants = [
-            editor.constant(tensor)
+            graph.constant(tensor)
             for part in (apart, together)
             for tensor in data_inputs(part)[1:]
         ]
@@ -44,7 +44,7 @@ def rewrite(editor: Editor) -> list[str]:
         if max(*node.attr["strides"].list.i, *node.attr["dilations"].list.i) > 1:
             continue
         amounts = padding - crops
-        sizes, kernel = editor.inner_shape(value)[:2], editor.shape(node.input[1])[:2]
+        sizes, kernel = graph.inner_shape(value)[:2], graph.shape(node.input[1])[:2]
         if (crops[:, 0] != 0).any():
             continue
         if not amounts.any():
@@ -60,8 +60,8 @@ def rewrite(editor: Editor) -> list[str]:
         ) -> Any:
             return tf.nn.conv2d(x, filters, 1, kind, dilations=factors)
 
-        name = editor.layer(node)
-        editor.replace(
+        name = graph.layer(node)
+        graph.replace(
             [f"{together.name}:0"],
             [value, data_inputs(node)[1]],
             build,

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from converters.graph.editor import Editor
+from converters.graph.graph import Graph
 from converters.graph.nodes import canonical, data_inputs
 from converters.graph.patterns import Norm, by_channel, channels_of, norm_of, prelu_of
 
@@ -25,32 +25,32 @@ from converters.graph.patterns import Norm, by_channel, channels_of, norm_of, pr
 _ROOM = 2.0**40
 
 
-def rewrite(editor: Editor) -> list[str]:
+def rewrite(graph: Graph) -> list[str]:
     """Moves the factors of normalizations through products to a PReLU."""
     changed = []
-    for node in editor.nodes("FusedBatchNormV3"):
-        name = editor.layer(node)
-        if _move(editor, node):
+    for node in graph.nodes("FusedBatchNormV3"):
+        name = graph.layer(node)
+        if _move(graph, node):
             changed.append(name)
     return changed
 
 
-def _move(editor: Editor, node: Any) -> bool:
-    norm = norm_of(editor, node)
+def _move(graph: Graph, node: Any) -> bool:
+    norm = norm_of(graph, node)
     if norm is None:
         return False
     factor = norm.factor
     if not _is_moderate(factor):
         return False
-    found = _prelu_among_factors(editor, norm.source, f"{node.name}:0", norm.channels)
+    found = _prelu_among_factors(graph, norm.source, f"{node.name}:0", norm.channels)
     if found is None:
         return False
     prelu, user = found
-    inner = norm_of(editor, editor.producer(prelu.source))
-    if inner is None or len(editor.users(prelu.source)) != 2:
+    inner = norm_of(graph, graph.producer(prelu.source))
+    if inner is None or len(graph.users(prelu.source)) != 2:
         return False
-    others = [u for u in editor.users(prelu.output) if u.name != user]
-    constants = [_constant_factor(editor, u, prelu.output) for u in others]
+    others = [u for u in graph.users(prelu.output) if u.name != user]
+    constants = [_constant_factor(graph, u, prelu.output) for u in others]
     if any(constant is None for constant in constants):
         return False
     turned = factor < 0
@@ -61,20 +61,20 @@ def _move(editor: Editor, node: Any) -> bool:
     slope[turned] = 1 / slope[turned]
     if not _is_moderate(slope[turned]):
         return False
-    name = editor.layer(node)
+    name = graph.layer(node)
     offset = norm.offset.astype(np.float32)
-    editor.replace(
+    graph.replace(
         [f"{node.name}:0"], [norm.source], lambda x: x + offset, f"{name}/offset"
     )
     for other, constant in zip(others, constants):
         left = (np.asarray(constant) / factor).astype(np.float32)
-        editor.replace(
+        graph.replace(
             [f"{other.name}:0"],
             [prelu.output],
             lambda y, left=left: y * left,
-            f"{editor.layer(other)}/factor",
+            f"{graph.layer(other)}/factor",
         )
-    _scale(editor, prelu.output, inner, scale, slope.astype(np.float32))
+    _scale(graph, prelu.output, inner, scale, slope.astype(np.float32))
     return True
 
 
@@ -85,7 +85,7 @@ def _is_moderate(factor: np.ndarray) -> bool:
 
 
 def _scale(
-    editor: Editor, output: str, inner: Norm, scale: np.ndarray, slope: np.ndarray
+    graph: Graph, output: str, inner: Norm, scale: np.ndarray, slope: np.ndarray
 ) -> None:
     """Computes a PReLU of another slope behind a normalization times a factor."""
     import tensorflow as tf
@@ -108,37 +108,37 @@ def _scale(
         negative = np.reshape(-slope, (1,) * (len(z.shape) - 2) + (-1,))
         return tf.nn.relu(z) + negative * tf.nn.relu(-z)
 
-    name = editor.layer(editor.producer(output))
-    editor.replace([output], [inner.source], build, f"{name}/scaled")
+    name = graph.layer(graph.producer(output))
+    graph.replace([output], [inner.source], build, f"{name}/scaled")
 
 
 def _prelu_among_factors(
-    editor: Editor, tensor: str, user: str, channels: int
+    graph: Graph, tensor: str, user: str, channels: int
 ) -> Any | None:
     """Returns the PReLU that a product is made of, and the node that takes it."""
-    tensor = editor.source(tensor)
-    prelu = prelu_of(editor, tensor)
+    tensor = graph.source(tensor)
+    prelu = prelu_of(graph, tensor)
     if prelu is not None:
         return (prelu, user.partition(":")[0]) if len(prelu.slope) == channels else None
-    node = editor.producer(tensor)
-    if node.op != "Mul" or len(editor.users(tensor)) != 1:
+    node = graph.producer(tensor)
+    if node.op != "Mul" or len(graph.users(tensor)) != 1:
         return None
-    factors = [editor.source(factor) for factor in data_inputs(node)]
+    factors = [graph.source(factor) for factor in data_inputs(node)]
     for factor in factors if len(set(factors)) == 2 else ():
-        if channels_of(editor, factor) == channels:
-            found = _prelu_among_factors(editor, factor, tensor, channels)
+        if channels_of(graph, factor) == channels:
+            found = _prelu_among_factors(graph, factor, tensor, channels)
             if found is not None:
                 return found
     return None
 
 
-def _constant_factor(editor: Editor, node: Any, tensor: str) -> np.ndarray | None:
+def _constant_factor(graph: Graph, node: Any, tensor: str) -> np.ndarray | None:
     """Returns the constant by which a node multiplies a tensor."""
     if node.op != "Mul":
         return None
     first, second = data_inputs(node)
-    other = second if editor.source(first) == canonical(tensor) else first
+    other = second if graph.source(first) == canonical(tensor) else first
     constant: np.ndarray | None = by_channel(
-        editor, other, channels_of(editor, f"{node.name}:0")
+        graph, other, channels_of(graph, f"{node.name}:0")
     )
     return constant

@@ -14,29 +14,29 @@ from typing import Any
 
 import numpy as np
 
-from converters.graph.editor import Editor
+from converters.graph.graph import Graph
 from converters.graph.kernels import is_binary
 from converters.graph.nodes import data_inputs
 from converters.graph.patterns import is_nhwc, like
 
 
-def rewrite(editor: Editor) -> list[str]:
+def rewrite(graph: Graph) -> list[str]:
     """Takes numbers off the signs in front of binary convolutions."""
     import tensorflow as tf
 
     changed = []
-    for node in editor.nodes("Conv2D"):
+    for node in graph.nodes("Conv2D"):
         source, kernel = data_inputs(node)
-        if not is_nhwc(node) or editor.signed_value(source) is not None:
+        if not is_nhwc(node) or graph.pre_sign(source) is not None:
             continue
-        found = scaled_sign(editor, source)
-        if found is None or not is_binary(editor.constant(kernel)):
+        found = scaled_sign(graph, source)
+        if found is None or not is_binary(graph.constant(kernel)):
             continue
-        filters = editor.known(kernel)
+        filters = graph.known(kernel)
         sign, factor, constant = found
         if factor == 0:
             continue
-        shape = editor.inner_shape(source)
+        shape = graph.inner_shape(source)
         convolution, groups = like(node), shape[-1] // filters.shape[2]
         scaled = np.float32(factor) * filters
         edge: np.ndarray | None = None
@@ -55,8 +55,8 @@ def rewrite(editor: Editor) -> list[str]:
             y = convolution(x, scaled)
             return tf.identity(y) if edge is None else y + edge
 
-        name = editor.layer(node)
-        editor.replace([f"{node.name}:0"], [sign], build, f"{name}/factor")
+        name = graph.layer(node)
+        graph.replace([f"{node.name}:0"], [sign], build, f"{name}/factor")
         changed.append(name)
     return changed
 
@@ -74,23 +74,23 @@ def _by_groups(
     return np.concatenate(parts, axis=-1)
 
 
-def scaled_sign(editor: Editor, tensor: str) -> tuple[str, float, float] | None:
+def scaled_sign(graph: Graph, tensor: str) -> tuple[str, float, float] | None:
     """Returns a sign and the numbers a and b of which a tensor is `a sign + b`."""
-    if editor.signed_value(tensor) is not None:
-        return editor.source(tensor), 1.0, 0.0
-    node = editor.producer(tensor)
+    if graph.pre_sign(tensor) is not None:
+        return graph.source(tensor), 1.0, 0.0
+    node = graph.producer(tensor)
     if node.op == "Neg":
-        found = scaled_sign(editor, node.input[0])
+        found = scaled_sign(graph, node.input[0])
         return None if found is None else (found[0], -found[1], -found[2])
     if node.op not in ("Mul", "RealDiv", "Add", "AddV2", "Sub"):
         return None
     first, second = data_inputs(node)
-    number = _number(editor, second)
+    number = _number(graph, second)
     if number is not None:
-        found, reversed_ = scaled_sign(editor, first), False
+        found, reversed_ = scaled_sign(graph, first), False
     else:
-        number = _number(editor, first)
-        found, reversed_ = scaled_sign(editor, second), True
+        number = _number(graph, first)
+        found, reversed_ = scaled_sign(graph, second), True
     if number is None or found is None:
         return None
     sign, a, b = found
@@ -103,8 +103,8 @@ def scaled_sign(editor: Editor, tensor: str) -> tuple[str, float, float] | None:
     return sign, a, b + number
 
 
-def _number(editor: Editor, tensor: str) -> float | None:
-    constant = editor.constant(tensor)
+def _number(graph: Graph, tensor: str) -> float | None:
+    constant = graph.constant(tensor)
     if constant is None or constant.size != 1:
         return None
     return float(constant.item())

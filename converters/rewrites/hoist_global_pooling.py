@@ -13,17 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from converters.graph.editor import Editor
+from converters.graph.graph import Graph
 from converters.graph.nodes import data_inputs
 from converters.graph.patterns import by_channel, channels_of, prelu_of
 
 
-def rewrite(editor: Editor) -> list[str]:
+def rewrite(graph: Graph) -> list[str]:
     """Computes means of images before what is linear in them."""
     changed = []
-    for node in editor.nodes("Mean"):
-        name = editor.layer(node)
-        if _move(editor, node):
+    for node in graph.nodes("Mean"):
+        name = graph.layer(node)
+        if _move(graph, node):
             changed.append(name)
     return changed
 
@@ -63,17 +63,17 @@ class _Mix:
         )
 
 
-def _move(editor: Editor, node: Any) -> bool:
+def _move(graph: Graph, node: Any) -> bool:
     import tensorflow as tf
 
     x, axes = data_inputs(node)
-    shape, over = editor.shape(x), editor.constant(axes)
+    shape, over = graph.shape(x), graph.constant(axes)
     if len(shape) != 4 or over is None or sorted(np.ravel(over) % 4) != [1, 2]:
         return False
-    channels = channels_of(editor, x)
+    channels = channels_of(graph, x)
     if channels is None:
         return False
-    mix = _mix(editor, x, shape, channels)
+    mix = _mix(graph, x, shape, channels)
     if not mix.saved:
         return False
     keep = node.attr["keep_dims"].b
@@ -88,8 +88,8 @@ def _move(editor: Editor, node: Any) -> bool:
             summands.append(_short(mix.shift))
         return sum(summands[1:], summands[0])
 
-    name = f"{editor.layer(node)}/first"
-    editor.replace([f"{node.name}:0"], mix.tensors, build, name)
+    name = f"{graph.layer(node)}/first"
+    graph.replace([f"{node.name}:0"], mix.tensors, build, name)
     return True
 
 
@@ -100,33 +100,33 @@ def _short(constant: np.ndarray) -> np.ndarray:
     return short
 
 
-def _mix(editor: Editor, tensor: str, shape: Any, channels: int) -> _Mix:
+def _mix(graph: Graph, tensor: str, shape: Any, channels: int) -> _Mix:
     """Takes a tensor apart; what others use, too, stays whole."""
-    tensor = editor.source(tensor)
+    tensor = graph.source(tensor)
     whole = _Mix((tensor,), (np.ones(channels),), np.zeros(channels), 0)
-    node = editor.producer(tensor)
+    node = graph.producer(tensor)
     known = node.op in ("Add", "AddV2", "Sub", "Mul")
-    if not known or len(editor.users(tensor)) != 1:
+    if not known or len(graph.users(tensor)) != 1:
         return whole
-    if prelu_of(editor, tensor) is not None:
+    if prelu_of(graph, tensor) is not None:
         # It is one operation.
         return whole
     first, second = data_inputs(node)
     for x, other in ((first, second), (second, first)):
-        constant = by_channel(editor, other, channels)
-        if constant is None or editor.shape(x) != shape:
+        constant = by_channel(graph, other, channels)
+        if constant is None or graph.shape(x) != shape:
             continue
         number = constant.astype(np.float64)
-        inner = _mix(editor, x, shape, channels)
+        inner = _mix(graph, x, shape, channels)
         inner = dataclasses.replace(inner, saved=inner.saved + 1)
         if node.op == "Mul":
             return inner.times(number)
         if node.op == "Sub":
             return inner.plus(-number) if x == first else inner.times(-1).plus(number)
         return inner.plus(number)
-    if node.op == "Mul" or {editor.shape(first), editor.shape(second)} != {shape}:
+    if node.op == "Mul" or {graph.shape(first), graph.shape(second)} != {shape}:
         return whole
-    one, two = (_mix(editor, part, shape, channels) for part in (first, second))
+    one, two = (_mix(graph, part, shape, channels) for part in (first, second))
     if not one.saved + two.saved:
         return whole
     return one.plus_mix(two.times(-1) if node.op == "Sub" else two)

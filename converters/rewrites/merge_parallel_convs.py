@@ -13,29 +13,29 @@ from typing import Any
 
 import numpy as np
 
-from converters.graph.editor import Editor
+from converters.graph.graph import Graph
 from converters.graph.nodes import data_inputs
 from converters.graph.patterns import becomes_binary, like, padding_of
 
 
-def rewrite(editor: Editor) -> list[str]:
+def rewrite(graph: Graph) -> list[str]:
     """Merges twins."""
     changed = []
-    for node in editor.nodes("ConcatV2"):
+    for node in graph.nodes("ConcatV2"):
         *parts, axis = data_inputs(node)
-        rank = len(editor.shape(f"{node.name}:0"))
-        if editor.constant(axis) not in (-1, rank - 1) or len(parts) < 2:
+        rank = len(graph.shape(f"{node.name}:0"))
+        if graph.constant(axis) not in (-1, rank - 1) or len(parts) < 2:
             continue
-        ways = [_way(editor, part) for part in parts]
-        if any(way is None for way in ways) or not _alike(editor, ways):
+        ways = [_way(graph, part) for part in parts]
+        if any(way is None for way in ways) or not _alike(graph, ways):
             continue
-        names = [editor.layer(way[0]) for way in ways if way]
-        _merge(editor, node, ways)
+        names = [graph.layer(way[0]) for way in ways if way]
+        _merge(graph, node, ways)
         changed += names
     return changed
 
 
-def _way(editor: Editor, tensor: str) -> Any:
+def _way(graph: Graph, tensor: str) -> Any:
     """Returns the convolution that a tensor comes from and the steps behind it.
 
     A step is the name of its operation with its constants, or with the other operand of
@@ -43,22 +43,22 @@ def _way(editor: Editor, tensor: str) -> Any:
     """
     steps: list[tuple[str, Any]] = []
     while True:
-        source = editor.source(tensor)
-        node = editor.producer(source)
-        if len(editor.users(source)) != 1 or source != f"{node.name}:0":
+        source = graph.source(tensor)
+        node = graph.producer(source)
+        if len(graph.users(source)) != 1 or source != f"{node.name}:0":
             return None
         inputs = data_inputs(node)
         if node.op == "Conv2D":
-            if not becomes_binary(editor, node):
+            if not becomes_binary(graph, node):
                 return None
             return node, tuple(reversed(steps))
         if node.op == "BiasAdd":
-            constants = [editor.constant(inputs[1])]
+            constants = [graph.constant(inputs[1])]
         elif node.op == "FusedBatchNormV3" and not node.attr["is_training"].b:
-            constants = [editor.constant(i) for i in inputs[1:]]
+            constants = [graph.constant(i) for i in inputs[1:]]
             constants.append(node.attr["epsilon"].f)
         elif node.op in ("Add", "AddV2"):
-            beside = _beside(editor, inputs)
+            beside = _beside(graph, inputs)
             if beside is None or any(kind == "Add" for kind, _ in steps):
                 return None
             tensor, other = beside
@@ -72,41 +72,41 @@ def _way(editor: Editor, tensor: str) -> Any:
         tensor = inputs[0]
 
 
-def _beside(editor: Editor, inputs: list[str]) -> tuple[str, str] | None:
+def _beside(graph: Graph, inputs: list[str]) -> tuple[str, str] | None:
     """Returns which operand of a sum leads to a convolution, and the other one."""
-    leading = [i for i in inputs if _leads(editor, i)]
+    leading = [i for i in inputs if _leads(graph, i)]
     if len(leading) != 1:
         return None
     (way,) = leading
     (other,) = [i for i in inputs if i != way]
-    same = editor.shape(way)[1:] == editor.shape(other)[1:]
-    return (way, other) if same and editor.constant(other) is None else None
+    same = graph.shape(way)[1:] == graph.shape(other)[1:]
+    return (way, other) if same and graph.constant(other) is None else None
 
 
-def _leads(editor: Editor, tensor: str) -> bool:
-    source = editor.source(tensor)
-    node = editor.producer(source)
-    if len(editor.users(source)) != 1:
+def _leads(graph: Graph, tensor: str) -> bool:
+    source = graph.source(tensor)
+    node = graph.producer(source)
+    if len(graph.users(source)) != 1:
         return False
     if node.op in ("BiasAdd", "FusedBatchNormV3"):
-        return _leads(editor, node.input[0])
+        return _leads(graph, node.input[0])
     return node.op == "Conv2D"
 
 
-def _alike(editor: Editor, ways: Any) -> bool:
+def _alike(graph: Graph, ways: Any) -> bool:
     """Whether convolutions differ in their weights alone, and so what follows."""
 
     def facts(way: Any) -> Any:
         node, steps = way
-        kernel = editor.known(node.input[1])
+        kernel = graph.known(node.input[1])
         attributes = [
             tuple(node.attr[name].list.i) for name in ("strides", "dilations")
         ]
         epsilons = [v[-1] for kind, v in steps if kind == "FusedBatchNormV3"]
         return (
-            editor.source(node.input[0]),
+            graph.source(node.input[0]),
             kernel.shape[:3],
-            kernel.shape[2] == editor.inner_shape(node.input[0])[-1],
+            kernel.shape[2] == graph.inner_shape(node.input[0])[-1],
             attributes,
             padding_of(node),
             [kind for kind, _ in steps],
@@ -114,7 +114,7 @@ def _alike(editor: Editor, ways: Any) -> bool:
         )
 
     first = facts(ways[0])
-    kernels = [editor.known(node.input[1]) for node, _ in ways]
+    kernels = [graph.known(node.input[1]) for node, _ in ways]
     twice = any(
         np.array_equal(one, other)
         for index, one in enumerate(kernels)
@@ -124,11 +124,11 @@ def _alike(editor: Editor, ways: Any) -> bool:
     return first[2] and not twice and all(facts(way) == first for way in ways[1:])
 
 
-def _merge(editor: Editor, node: Any, ways: Any) -> None:
+def _merge(graph: Graph, node: Any, ways: Any) -> None:
     import tensorflow as tf
 
     convolution, all_steps = like(ways[0][0]), [way[1] for way in ways]
-    kernel = np.concatenate([editor.known(way[0].input[1]) for way in ways], axis=-1)
+    kernel = np.concatenate([graph.known(way[0].input[1]) for way in ways], axis=-1)
     beside = [value for steps in all_steps for kind, value in steps if kind == "Add"]
 
     def build(x: Any, *others: Any) -> Any:
@@ -146,6 +146,6 @@ def _merge(editor: Editor, node: Any, ways: Any) -> None:
                 )[0]
         return y
 
-    signs = editor.source(ways[0][0].input[0])
-    name = f"{editor.layer(ways[0][0])}/twins"
-    editor.replace([f"{node.name}:0"], [signs, *beside], build, name)
+    signs = graph.source(ways[0][0].input[0])
+    name = f"{graph.layer(ways[0][0])}/twins"
+    graph.replace([f"{node.name}:0"], [signs, *beside], build, name)

@@ -9,23 +9,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from converters.graph.editor import Editor
+from converters.graph.graph import Graph
 from converters.graph.nodes import data_inputs
 from converters.graph.patterns import paddings
 
 
-def rewrite(editor: Editor) -> list[str]:
+def rewrite(graph: Graph) -> list[str]:
     """Moves padding of sequences behind the change of their shape."""
     import tensorflow as tf
 
     changed = []
-    for node in editor.nodes("ExpandDims"):
-        pad = editor.producer(node.input[0])
+    for node in graph.nodes("ExpandDims"):
+        pad = graph.producer(node.input[0])
         if pad.op not in ("Pad", "PadV2"):
             continue
-        if editor.signed_value(data_inputs(pad)[0]) is None:
+        if graph.pre_sign(data_inputs(pad)[0]) is None:
             continue
-        found, axis = paddings(editor, pad), editor.constant(node.input[1])
+        found, axis = paddings(graph, pad), graph.constant(node.input[1])
         if found is None or axis is None or len(found[0]) != 3:
             continue
         amounts, constant = found
@@ -41,8 +41,8 @@ def rewrite(editor: Editor) -> list[str]:
         ) -> Any:
             return tf.pad(tf.expand_dims(x, position), around, constant_values=constant)
 
-        name = editor.layer(node)
+        name = graph.layer(node)
         value = data_inputs(pad)[0]
-        editor.replace([f"{node.name}:0"], [value], build, f"{name}/image")
+        graph.replace([f"{node.name}:0"], [value], build, f"{name}/image")
         changed.append(name)
     return changed

@@ -13,24 +13,24 @@ from typing import Any
 
 import numpy as np
 
-from converters.graph.editor import Editor
+from converters.graph.graph import Graph
 from converters.graph.kernels import is_binary
 from converters.graph.nodes import data_inputs
 from converters.graph.patterns import like, paddings, sign
 
 
-def rewrite(editor: Editor) -> list[str]:
+def rewrite(graph: Graph) -> list[str]:
     """Negates what is padded with -1 in front of binary convolutions."""
     import tensorflow as tf
 
     changed = []
-    for node in editor.nodes("Conv2D"):
-        pad = editor.producer(node.input[0])
+    for node in graph.nodes("Conv2D"):
+        pad = graph.producer(node.input[0])
         if pad.op != "PadV2" or node.attr["padding"].s != b"VALID":
             continue
-        found = paddings(editor, pad)
-        value = editor.signed_value(data_inputs(pad)[0])
-        kernel = editor.constant(node.input[1])
+        found = paddings(graph, pad)
+        value = graph.pre_sign(data_inputs(pad)[0])
+        kernel = graph.constant(node.input[1])
         if found is None or found[1] != -1 or value is None or not is_binary(kernel):
             continue
         convolution = like(node)
@@ -49,9 +49,9 @@ def rewrite(editor: Editor) -> list[str]:
             padded = tf.pad(negated, amounts, constant_values=1.0)
             return convolution(padded, -kernel)
 
-        name, old = editor.layer(node), editor.source(data_inputs(pad)[0])
-        shape = editor.shape(old)
-        editor.replace([f"{node.name}:0"], [value], build, f"{name}/negated")
-        editor.note_equal(made[0], old, shape, factor=-1)
+        name, old = graph.layer(node), graph.source(data_inputs(pad)[0])
+        shape = graph.shape(old)
+        graph.replace([f"{node.name}:0"], [value], build, f"{name}/negated")
+        graph.record_alias(made[0], old, shape, factor=-1)
         changed.append(name)
     return changed

@@ -14,21 +14,21 @@ from typing import Any
 
 import numpy as np
 
-from converters.graph.editor import Editor
+from converters.graph.graph import Graph
 from converters.graph.nodes import data_inputs
 from converters.graph.patterns import becomes_binary, like, same_padding
 
 
-def rewrite(editor: Editor) -> list[str]:
+def rewrite(graph: Graph) -> list[str]:
     """Replaces zero padding where Larq Compute Engine would be wrong."""
     import tensorflow as tf
 
     changed = []
-    for node in find(editor):
-        kernel = np.asarray(editor.constant(node.input[1]))
+    for node in find(graph):
+        kernel = np.asarray(graph.constant(node.input[1]))
         strides = tuple(node.attr["strides"].list.i)
         dilations = tuple(node.attr["dilations"].list.i)
-        sizes = editor.inner_shape(node.input[0])[:2]
+        sizes = graph.inner_shape(node.input[0])[:2]
         amounts = same_padding(sizes, kernel.shape[:2], strides[1:3], dilations[1:3])
         outside = _outside(kernel, sizes, amounts, strides[1:3], dilations[1:3])
         around = ((0, 0), *map(tuple, amounts), (0, 0))
@@ -44,22 +44,22 @@ def rewrite(editor: Editor) -> list[str]:
             padded = tf.pad(x, around, constant_values=1.0)
             return convolution(padded, kernel) - outside
 
-        name = editor.layer(node)
-        editor.replace(
+        name = graph.layer(node)
+        graph.replace(
             [f"{node.name}:0"], [data_inputs(node)[0]], build, f"{name}/around"
         )
         changed.append(name)
     return changed
 
 
-def find(editor: Editor) -> list[Any]:
+def find(graph: Graph) -> list[Any]:
     """Returns the convolutions of signs whose zero padding comes out wrong."""
     found = []
-    for node in editor.nodes("Conv2D"):
-        if node.attr["padding"].s != b"SAME" or not becomes_binary(editor, node):
+    for node in graph.nodes("Conv2D"):
+        if node.attr["padding"].s != b"SAME" or not becomes_binary(graph, node):
             continue
-        kernel = np.asarray(editor.constant(node.input[1])).shape
-        sizes = editor.inner_shape(node.input[0])[:2]
+        kernel = np.asarray(graph.constant(node.input[1])).shape
+        sizes = graph.inner_shape(node.input[0])[:2]
         dilations = node.attr["dilations"].list.i[1:3]
         reach = [d * (k - 1) + 1 for d, k in zip(dilations, kernel[:2])]
         if any(r > size for r, size in zip(reach, sizes)):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from converters.graph.editor import Editor
+from converters.graph.graph import Graph
 from converters.graph.nodes import canonical, data_inputs
 from converters.graph.patterns import is_nhwc, padding_of, sign
 
@@ -27,49 +27,49 @@ _MOVING = (
 _KEEPING_ORDER = ("Reshape", "ExpandDims", "Squeeze")
 
 
-def rewrite(editor: Editor) -> list[str]:
+def rewrite(graph: Graph) -> list[str]:
     """Moves signs behind operations that only move values."""
     changed: dict[str, None] = {}
     while True:
-        for node in editor.nodes(*_MOVING):
+        for node in graph.nodes(*_MOVING):
             signs = data_inputs(node)[:-1] if node.op == "ConcatV2" else [node.input[0]]
-            values = [editor.signed_value(tensor) for tensor in signs]
-            if None in values or not _leads_to_product(editor, node):
+            values = [graph.pre_sign(tensor) for tensor in signs]
+            if None in values or not _leads_to_product(graph, node):
                 continue
             if node.op == "MaxPool" and not is_nhwc(node):
                 continue
             for source in signs:
-                changed[editor.layer(editor.producer(source))] = None
+                changed[graph.layer(graph.producer(source))] = None
             for source, value in zip(signs, values):
-                _measure(editor, editor.source(source), str(value))
-            _move(editor, node, [str(value) for value in values])
+                _measure(graph, graph.source(source), str(value))
+            _move(graph, node, [str(value) for value in values])
             break
         else:
             return list(changed)
 
 
-def _leads_to_product(editor: Editor, node: Any) -> bool:
+def _leads_to_product(graph: Graph, node: Any) -> bool:
     """Whether the values go on to a convolution, moved at most."""
-    for user in editor.users(f"{node.name}:0"):
+    for user in graph.users(f"{node.name}:0"):
         if user.op in ("Conv2D", "MatMul"):
             return True
         if user.op in (*_MOVING, "Pad", "PadV2"):
-            if _leads_to_product(editor, user):
+            if _leads_to_product(graph, user):
                 return True
     return False
 
 
-def _measure(editor: Editor, tensor: str, value: str) -> None:
+def _measure(graph: Graph, tensor: str, value: str) -> None:
     """Takes the shape of the value instead of that of its sign."""
     import tensorflow as tf
 
-    for user in editor.users(tensor):
+    for user in graph.users(tensor):
         if user.op == "Shape":
-            name = f"{editor.layer(user)}/shape"
-            editor.replace([f"{user.name}:0"], [value], tf.shape, name)
+            name = f"{graph.layer(user)}/shape"
+            graph.replace([f"{user.name}:0"], [value], tf.shape, name)
 
 
-def _move(editor: Editor, node: Any, values: list[str]) -> None:
+def _move(graph: Graph, node: Any, values: list[str]) -> None:
     import tensorflow as tf
 
     rest = data_inputs(node)[len(values) :]
@@ -104,11 +104,11 @@ def _move(editor: Editor, node: Any, values: list[str]) -> None:
         }[node.op]
         return sign(function(given[0], others[0]))
 
-    name = f"{editor.layer(node)}/before_sign"
-    moved, shape = f"{node.name}:0", editor.shape(f"{node.name}:0")
-    first = editor.source(data_inputs(node)[0])
-    shape_before = editor.shape(first)
-    (new,) = editor.replace([moved], [*values, *map(canonical, rest)], build, name)
-    editor.note_equal(new, moved, shape)
-    if new not in editor.equivalents and node.op in _KEEPING_ORDER:
-        editor.note_equal(new, first, shape_before)
+    name = f"{graph.layer(node)}/before_sign"
+    moved, shape = f"{node.name}:0", graph.shape(f"{node.name}:0")
+    first = graph.source(data_inputs(node)[0])
+    shape_before = graph.shape(first)
+    (new,) = graph.replace([moved], [*values, *map(canonical, rest)], build, name)
+    graph.record_alias(new, moved, shape)
+    if new not in graph.aliases and node.op in _KEEPING_ORDER:
+        graph.record_alias(new, first, shape_before)

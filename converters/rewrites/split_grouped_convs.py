@@ -14,42 +14,40 @@ from typing import Any
 
 import numpy as np
 
-from converters.graph.editor import Editor
+from converters.graph.graph import Graph
 from converters.graph.nodes import data_inputs
 from converters.graph.patterns import ACTIVATIONS, is_nhwc, like, only_user, padding_of
 
 
-def rewrite(editor: Editor) -> list[str]:
+def rewrite(graph: Graph) -> list[str]:
     """Splits grouped convolutions whose inputs are no signs."""
     changed = []
-    for node in editor.nodes("Conv2D"):
+    for node in graph.nodes("Conv2D"):
         if not is_nhwc(node):
             continue
-        kernel = editor.constant(node.input[1])
-        channels = editor.shape(node.input[0])[-1]
+        kernel = graph.constant(node.input[1])
+        channels = graph.shape(node.input[0])[-1]
         if kernel is None or channels is None or kernel.shape[2] == channels:
             continue
-        if _is_binary_input(editor, node.input[0]):
+        if _is_binary_input(graph, node.input[0]):
             continue
         if kernel.shape[2] == 1:
-            _make_depthwise(editor, node, kernel, channels)
+            _make_depthwise(graph, node, kernel, channels)
         else:
-            _split(editor, node, kernel, channels // kernel.shape[2])
-        changed.append(editor.layer(node))
+            _split(graph, node, kernel, channels // kernel.shape[2])
+        changed.append(graph.layer(node))
     return changed
 
 
-def _is_binary_input(editor: Editor, tensor: str) -> bool:
+def _is_binary_input(graph: Graph, tensor: str) -> bool:
     """Whether a tensor holds signs, padded perhaps."""
-    pad = editor.producer(tensor)
+    pad = graph.producer(tensor)
     if pad.op in ("Pad", "PadV2"):
         tensor = pad.input[0]
-    return editor.signed_value(tensor) is not None
+    return graph.pre_sign(tensor) is not None
 
 
-def _make_depthwise(
-    editor: Editor, node: Any, kernel: np.ndarray, channels: int
-) -> None:
+def _make_depthwise(graph: Graph, node: Any, kernel: np.ndarray, channels: int) -> None:
     """Writes a convolution with a group for each channel as a depthwise one."""
     import tensorflow as tf
 
@@ -62,14 +60,14 @@ def _make_depthwise(
     def build(x: Any) -> Any:
         return tf.nn.depthwise_conv2d(x, turned, strides, padding, dilations=dilations)
 
-    name = f"{editor.layer(node)}/groups"
-    editor.replace([f"{node.name}:0"], [data_inputs(node)[0]], build, name)
+    name = f"{graph.layer(node)}/groups"
+    graph.replace([f"{node.name}:0"], [data_inputs(node)[0]], build, name)
 
 
-def _split(editor: Editor, node: Any, kernel: np.ndarray, groups: int) -> None:
+def _split(graph: Graph, node: Any, kernel: np.ndarray, groups: int) -> None:
     import tensorflow as tf
 
-    steps, last = _what_follows(editor, node)
+    steps, last = _what_follows(graph, node)
     convolution = like(node)
     kernels = np.split(kernel, groups, axis=-1)
 
@@ -82,21 +80,21 @@ def _split(editor: Editor, node: Any, kernel: np.ndarray, groups: int) -> None:
             parts.append(part)
         return tf.concat(parts, axis=-1)
 
-    name = f"{editor.layer(node)}/groups"
-    editor.replace([f"{last.name}:0"], [data_inputs(node)[0]], build, name)
+    name = f"{graph.layer(node)}/groups"
+    graph.replace([f"{last.name}:0"], [data_inputs(node)[0]], build, name)
 
 
-def _what_follows(editor: Editor, node: Any) -> tuple[list[Any], Any]:
+def _what_follows(graph: Graph, node: Any) -> tuple[list[Any], Any]:
     """Returns what is done to each channel behind a convolution, and the last node."""
     import tensorflow as tf
 
     steps: list[Any] = []
     last = node
     while True:
-        user = only_user(editor, f"{last.name}:0")
-        if user is None or editor.source(user.input[0]) != f"{last.name}:0":
+        user = only_user(graph, f"{last.name}:0")
+        if user is None or graph.source(user.input[0]) != f"{last.name}:0":
             return steps, last
-        constants = [editor.constant(source) for source in data_inputs(user)[1:]]
+        constants = [graph.constant(source) for source in data_inputs(user)[1:]]
         if any(constant is None for constant in constants):
             return steps, last
         if user.op == "BiasAdd":

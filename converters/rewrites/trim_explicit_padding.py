@@ -14,17 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from converters.graph.editor import Editor
+from converters.graph.graph import Graph
 from converters.graph.nodes import data_inputs
 from converters.graph.patterns import is_nhwc, like, paddings
 
 
-def rewrite(editor: Editor) -> list[str]:
+def rewrite(graph: Graph) -> list[str]:
     """Cuts unread padding off in front of convolutions with strides."""
     import tensorflow as tf
 
     changed = []
-    for node, pad, cut, constant in find(editor):
+    for node, pad, cut, constant in find(graph):
         value, kernel = data_inputs(pad)[0], data_inputs(node)[1]
         convolution = like(node)
 
@@ -37,32 +37,32 @@ def rewrite(editor: Editor) -> list[str]:
         ) -> Any:
             return convolution(tf.pad(x, cut, constant_values=constant), filters)
 
-        name = editor.layer(node)
-        editor.replace([f"{node.name}:0"], [value, kernel], build, f"{name}/cut")
+        name = graph.layer(node)
+        graph.replace([f"{node.name}:0"], [value, kernel], build, f"{name}/cut")
         changed.append(name)
     return changed
 
 
-def find(editor: Editor) -> list[tuple[Any, Any, np.ndarray, float]]:
+def find(graph: Graph) -> list[tuple[Any, Any, np.ndarray, float]]:
     """Returns convolutions whose padding is partly unread.
 
     Each with what pads, the padding that is read, and its value.
     """
     found = []
-    for node in editor.nodes("Conv2D", "DepthwiseConv2dNative"):
+    for node in graph.nodes("Conv2D", "DepthwiseConv2dNative"):
         strides = list(node.attr["strides"].list.i)
         if node.attr["padding"].s != b"VALID" or max(strides) == 1 or not is_nhwc(node):
             continue
-        pad = editor.producer(node.input[0])
+        pad = graph.producer(node.input[0])
         if pad.op not in ("Pad", "PadV2"):
             continue
-        given = paddings(editor, pad)
+        given = paddings(graph, pad)
         if given is None:
             continue
         dilations = list(node.attr["dilations"].list.i)
         amounts, constant = given
-        sizes = editor.inner_shape(data_inputs(pad)[0])[:2]
-        kernel = editor.shape(data_inputs(node)[1])
+        sizes = graph.inner_shape(data_inputs(pad)[0])[:2]
+        kernel = graph.shape(data_inputs(node)[1])
         cut = _cut(amounts, sizes, kernel, strides, dilations)
         if (cut != amounts).any():
             found.append((node, pad, cut, constant))

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from converters.comparison import SIGN_TOLERANCE, too_many_flipped
-from converters.graph.editor import Equivalent
 from converters.graph.frozen import FrozenModel, Sign
+from converters.graph.graph import Alias
 from converters.runtime import Interpreter
 from converters.runtime.bits import (
     BINARY_CONVOLUTION,
@@ -147,9 +147,9 @@ def compare_layers(
             values: dict[str, np.ndarray] = {}
             for judge in judges:
                 # What stands for a sign, and where it was turned, is of another graph.
-                equivalents = converted.equivalents if judge is not converted else None
+                aliases = converted.aliases if judge is not converted else None
                 found, outputs = judge.values_under(
-                    given, pairs, words, equivalents=equivalents
+                    given, pairs, words, aliases=aliases
                 )
                 values.update(found)
             for sign, tensor in pairs.items():
@@ -216,7 +216,7 @@ class _Judge:
     def __init__(self, frozen: FrozenModel, stack: contextlib.ExitStack):
         self._frozen = frozen
         self._run = stack.enter_context(frozen.session())
-        self.equivalents = frozen.equivalents
+        self.aliases = frozen.aliases
 
     def match(
         self, arrays: Mapping[str, np.ndarray], words: Mapping[int, np.ndarray]
@@ -261,7 +261,7 @@ class _Judge:
         pairs: Mapping[Sign, int],
         words: Mapping[int, np.ndarray],
         wanted: Sequence[Sign] = (),
-        equivalents: Mapping[str, Equivalent] | None = None,
+        aliases: Mapping[str, Alias] | None = None,
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Returns what this graph has in front of signs, and its outputs.
 
@@ -270,19 +270,19 @@ class _Judge:
             pairs: The tensor of the file that gives each sign.
             words: Those tensors.
             wanted: Further signs to return the values of.
-            equivalents: What stands in this graph for signs that it does not have.
+            aliases: What stands in this graph for signs that it does not have.
         """
         frozen = self._frozen
         feeds: dict[str, np.ndarray] = {
             frozen.inputs[name]: array for name, array in arrays.items()
         }
-        in_front = {sign.sign: sign.value for sign in frozen.signs}
+        in_front = {sign.sign: sign.pre_sign for sign in frozen.signs}
         # What stands here for a sign of the file, and what that is multiplied by.
         places: dict[str, tuple[str, Any]] = {}
         for sign, tensor in pairs.items():
             negative = is_negative(words[tensor], sign.channels)
             signs = np.where(negative, np.float32(-1), np.float32(1))
-            known = (equivalents or {}).get(sign.sign)
+            known = (aliases or {}).get(sign.sign)
             if known is not None:
                 shape = [-1 if size is None else size for size in known.shape]
                 if shape.count(-1) > 1:

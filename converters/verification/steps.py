@@ -160,7 +160,7 @@ def _tensor(place: Place) -> str:
 
 
 def _before(place: Place) -> str:
-    return place.before if isinstance(place, Range) else place.value
+    return place.before if isinstance(place, Range) else place.pre_sign
 
 
 class _Judge:

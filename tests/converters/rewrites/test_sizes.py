@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 import converters
-from converters.graph.editor import Editor
 from converters.graph.frozen import freeze
+from converters.graph.graph import Graph
 from converters.graph.sizes import GraphSize, size_of
 from converters.rewrites import rewrite
 
@@ -16,7 +16,7 @@ def sized(build, shape=(1, 4, 4, 3)):
     with tf.Graph().as_default() as graph:
         x = tf.compat.v1.placeholder(tf.float32, shape, name="x")
         tf.identity(build(x), name="y")
-    return size_of(Editor(graph.as_graph_def(), ["y:0"]), ["y:0"])
+    return size_of(Graph(graph.as_graph_def(), ["y:0"]), ["y:0"])
 
 
 def test_operations_that_depend_on_the_inputs_and_their_constants_count():

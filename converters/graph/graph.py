@@ -17,7 +17,7 @@ from converters.graph.nodes import (
     layer_of,
     literal,
     node_name,
-    signed_value,
+    pre_sign,
     source_of,
 )
 from converters.graph.sessions import session_of
@@ -27,7 +27,7 @@ _Fact = tuple[Optional[tuple[Optional[int], ...]], Any]
 
 
 @dataclasses.dataclass(frozen=True)
-class Equivalent:
+class Alias:
     """A tensor of the graph as it was.
 
     Attributes:
@@ -42,7 +42,7 @@ class Equivalent:
     factor: int | np.ndarray
 
 
-class Editor:
+class Graph:
     """A graph that is looked into and changed; tensors go by names such as `"node:0"`.
 
     Args:
@@ -51,7 +51,7 @@ class Editor:
         layers: Names of the layers that nodes belong to. Defaults to none.
 
     Attributes:
-        equivalents: For tensors that were put in, what they are in the graph as it was.
+        aliases: For tensors that were put in, what they are in the graph as it was.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Editor:
         self._original = {node.name for node in graph_def.node}
         # Scopes that were given out: what was known of a name must stay true.
         self._scopes: set[str] = set()
-        self.equivalents: dict[str, Equivalent] = {}
+        self.aliases: dict[str, Alias] = {}
         self._nodes = {node.name: _copy(node) for node in graph_def.node}
         self._versions, self._library = graph_def.versions, graph_def.library
         self._inline()
@@ -157,9 +157,9 @@ class Editor:
         """Returns the tensor that nodes which change nothing pass on as this one."""
         return source_of(self._nodes, tensor)
 
-    def signed_value(self, tensor: str) -> str | None:
+    def pre_sign(self, tensor: str) -> str | None:
         """Returns the tensor of which another one is larq's sign, or `None`."""
-        return signed_value(self._nodes, tensor)
+        return pre_sign(self._nodes, tensor)
 
     def users(self, tensor: str) -> list[Any]:
         """Returns the nodes that use a tensor, behind nodes that change nothing."""
@@ -324,7 +324,7 @@ class Editor:
         self._index_users()
         return new
 
-    def note_equal(
+    def record_alias(
         self,
         new: str,
         old: str,
@@ -342,12 +342,10 @@ class Editor:
         """
         old = canonical(old)
         if old.partition(":")[0] in self._original:
-            self.equivalents[new] = Equivalent(old, shape, factor)
-        elif old in self.equivalents:
-            known = self.equivalents[old]
-            self.equivalents[new] = dataclasses.replace(
-                known, factor=known.factor * factor
-            )
+            self.aliases[new] = Alias(old, shape, factor)
+        elif old in self.aliases:
+            known = self.aliases[old]
+            self.aliases[new] = dataclasses.replace(known, factor=known.factor * factor)
 
     def _free(self, scope: str) -> str:
         name, number = scope, 1
