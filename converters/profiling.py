@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from converters.auditing.audit import audit
 from converters.runtime import Interpreter, TfliteFile, machine
 from converters.runtime.interpreter import Batch
 
@@ -259,6 +258,8 @@ def profile(
     file = interpreter.file
     layers = {}
     if model is not None:
+        from converters.auditing.audit import audit  # A board has no model.
+
         result = audit(model, file.content)
         layers = {layer.operator: layer.name for layer in result.converted}
         if result.binary and not layers:
