@@ -1,6 +1,6 @@
 """Running a .tflite with binary layers; it imports nothing else of `converters`."""
 
-from converters.runtime.board import machine
+from converters.runtime.host import machine
 from converters.runtime.interpreter import (
     Interpreter,
     OperatorTime,

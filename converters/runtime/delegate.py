@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from converters.runtime.processes import OfOneProcess, keep_for_ever
-from converters.runtime.tflite_file import NO_LITERT
+from converters.runtime.schema import NO_LITERT
 
 HERE = pathlib.Path(__file__).parent
 LIBRARY = HERE / "libbnn.so"

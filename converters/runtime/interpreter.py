@@ -17,7 +17,7 @@ from typing import Any, Union
 import numpy as np
 
 from converters.runtime import delegate
-from converters.runtime.board import free_cores
+from converters.runtime.host import free_cores
 from converters.runtime.lce import LceEngine
 from converters.runtime.tflite_file import TfliteFile
 

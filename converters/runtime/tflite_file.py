@@ -1,24 +1,32 @@
-"""What a .tflite holds: operators, tensors, constant data, names."""
+"""Reader and editor of .tflite files: operators, tensors, constants, names."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
 import dataclasses
-import functools
-import importlib
-import importlib.util
 import os
 import pathlib
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
-from converters.runtime.soundness import UnsupportedError, check_model
-
-NO_LITERT = "No LiteRT is installed to run a .tflite with: pip install ai-edge-litert"
+from converters.runtime.checker.model import check_model
+from converters.runtime.checker.node import UnsupportedError
+from converters.runtime.schema import (
+    GraphOperator,
+    Model,
+    OperatorCode,
+    SubGraph,
+    Tensor,
+    Vector,
+    list_of,
+    load_schema,
+    names_of,
+    operator_name,
+)
 
 _IDENTIFIER = b"TFL3"
 
@@ -65,46 +73,34 @@ class TfliteFile:
                 f"{name} is not a .tflite: it has {len(self.content)} bytes and does "
                 "not carry the identifier TFL3."
             )
-        schema = _schema()
+        load_schema()  # Outside of the block, as a missing reader is no damage.
         try:
             self._model = _read(self.content)
-            check_model(self._model, schema)
+            check_model(self._model)
             self._graph = self._model.subgraphs[0]
             self.inputs = _indices(self._graph.inputs)
             self.outputs = _indices(self._graph.outputs)
-            self.operators = tuple(self._operators(schema))
+            self.operators = tuple(self._operators())
             self.input_names(), self.output_names()
         except UnsupportedError as error:
             raise ValueError(f"{name} {error}, which are not supported.") from error
-        except Exception as error:  # The reader of the format raises what it likes.
+        except Exception as error:  # The reader of the format may raise anything.
             raise ValueError(
                 f"{name} is a damaged .tflite of {len(self.content)} bytes: {error}"
             ) from error
         _broadcast_slopes(self._graph, self._model, self.operators)
 
-    def _operators(self, schema: Any) -> list[Operator]:
-        builtin = {
-            value: name
-            for name, value in vars(schema.BuiltinOperator).items()
-            if isinstance(value, int)
-        }
-        operators = []
-        for operator in self._graph.operators or []:
-            code = self._model.operatorCodes[operator.opcodeIndex]
-            if code.customCode is not None:
-                name = code.customCode.decode()
-            else:
-                # Codes below 127 also stand in a field of an older format.
-                number = max(code.builtinCode, code.deprecatedBuiltinCode)
-                name = builtin.get(number, f"BUILTIN_{number}")
-            operators.append(
-                Operator(
-                    name,
-                    _indices(operator.inputs),
-                    _indices(operator.outputs),
-                )
+    def _operators(self) -> list[Operator]:
+        builtin = names_of(load_schema().BuiltinOperator)
+        codes = self._model.operatorCodes
+        return [
+            Operator(
+                operator_name(codes[operator.opcodeIndex], builtin),
+                _indices(operator.inputs),
+                _indices(operator.outputs),
             )
-        return operators
+            for operator in self._graph.operators or []
+        ]
 
     def name(self, tensor: int) -> str:
         """Returns the name of a tensor."""
@@ -117,28 +113,25 @@ class TfliteFile:
 
     def dtype(self, tensor: int) -> np.dtype:
         """Returns the type of a tensor's elements."""
-        names = {
-            value: name
-            for name, value in vars(_schema().TensorType).items()
-            if isinstance(value, int)
-        }
+        names = names_of(load_schema().TensorType)
         return np.dtype(names[self._graph.tensors[tensor].type].lower())
 
     def quantization(self, tensor: int) -> tuple[float, int] | None:
-        """Returns scale and zero point of an int8 tensor, `None` of another one.
+        """Returns scale and zero point of an int8 tensor, `None` for other tensors.
 
-        Its values are scale * (integer - zero point). `None` also where each channel
-        has a scale.
+        Its values are scale * (integer - zero point). `None` also if each channel has
+        its own scale.
         """
         found = self._graph.tensors[tensor].quantization
-        if self.dtype(tensor) != np.int8 or found is None or found.scale is None:
+        if self.dtype(tensor) != np.int8 or found is None:
             return None
-        if len(found.scale) != 1:
+        scales = list_of(found.scale)
+        if len(scales) != 1:
             return None
-        return float(found.scale[0]), int(found.zeroPoint[0])
+        return float(scales[0]), int(list_of(found.zeroPoint)[0])
 
     def data(self, tensor: int) -> np.ndarray | None:
-        """Returns the values of a constant tensor, `None` where it is computed."""
+        """Returns the values of a constant tensor, `None` if it is computed."""
         buffer = self._model.buffers[self._graph.tensors[tensor].buffer].data
         if buffer is None or len(buffer) == 0:
             return None
@@ -146,9 +139,9 @@ class TfliteFile:
         return flat.reshape(self.shape(tensor))
 
     def buffer(self, tensor: int) -> tuple[int, int]:
-        """Returns the index and the size of the buffer behind a tensor.
+        """Returns the index and the size of a tensor's buffer.
 
-        Tensors of equal values may share one. The size is 0 for what is computed.
+        Tensors of equal values may share a buffer. The size is 0 for computed tensors.
         """
         index = int(self._graph.tensors[tensor].buffer)
         data = self._model.buffers[index].data
@@ -157,17 +150,17 @@ class TfliteFile:
     def repeated(self, operator: int, copies: int) -> tuple[bytes, tuple[int, ...]]:
         """Returns a file of one operator, repeated.
 
-        Each copy reads the same inputs and writes outputs of its own, of which only the
-        last copy's leave the file. The constants are in it once.
+        All copies read the same inputs and constants. Each writes its own outputs; the
+        outputs of the last copy are the outputs of the file.
 
         Args:
             operator: Index of the operator.
-            copies: How many times it stands in the new file.
+            copies: How many copies the file contains.
 
         Returns:
             The content, and the tensors of this file that are its inputs.
         """
-        schema = _schema()
+        schema = load_schema()
         source = self._graph.operators[operator]
         model, graph = schema.ModelT(), schema.SubGraphT()
         model.version = self._model.version
@@ -183,7 +176,12 @@ class TfliteFile:
             graph.tensors.append(new)
             return len(graph.tensors) - 1
 
-        def operate(code: int, like: Any, inputs: Any, outputs: Any) -> None:
+        def operate(
+            code: int,
+            like: GraphOperator,
+            inputs: Sequence[int],
+            outputs: Sequence[int],
+        ) -> None:
             new = copy.copy(like)
             new.opcodeIndex = code
             new.inputs, new.outputs = (
@@ -212,8 +210,8 @@ class TfliteFile:
         for _ in range(copies):
             outputs = [add(tensor) for tensor in self.operators[operator].outputs]
             operate(0, source, inputs, outputs)
-            # XNNPACK leaves out what nobody reads. To ask for a shape costs nothing,
-            # and it does not do that itself.
+            # XNNPACK drops operators whose output is not read. A SHAPE reads it, costs
+            # nothing, and is not an operator of XNNPACK.
             for output in outputs:
                 graph.tensors.append(_shape_tensor(schema, graph.tensors[output]))
                 shape = len(graph.tensors) - 1
@@ -227,10 +225,12 @@ class TfliteFile:
         """The number of tensors."""
         return len(self._graph.tensors)
 
-    def _needed(self, outputs: Sequence[int], given: Sequence[int] = ()) -> list[Any]:
-        """Returns the operators that outputs need, or that change something else.
+    def _needed(
+        self, outputs: Sequence[int], given: Sequence[int] = ()
+    ) -> list[GraphOperator]:
+        """Returns the operators that outputs depend on, or that have no output.
 
-        XNNPACK, as of TensorFlow 2.19, ends the process on some that nobody reads.
+        XNNPACK, as of TensorFlow 2.19, crashes on some whose output nobody reads.
         """
         wanted, kept = set(outputs) - set(given), []
         for operator, facts in zip(
@@ -244,7 +244,7 @@ class TfliteFile:
     def with_outputs(self, tensors: Sequence[int]) -> bytes:
         """Returns the content with other tensors as its outputs.
 
-        Operators that these do not need are left out.
+        Operators that they do not depend on are left out.
 
         Args:
             tensors: Indices of tensors that the graph computes.
@@ -259,11 +259,11 @@ class TfliteFile:
     def with_given(self, tensors: Sequence[int], outputs: Sequence[int]) -> bytes:
         """Returns the content with computed tensors as further inputs.
 
-        Operators that the outputs do not need then are left out.
+        Operators that the outputs then do not depend on are left out.
 
         Args:
-            tensors: Indices of the tensors, behind the inputs of the file.
-            outputs: Indices of computed tensors that are the outputs.
+            tensors: Indices of the tensors. They come after the inputs of the file.
+            outputs: Indices of computed tensors, the new outputs.
         """
         kept = self._needed(outputs, tensors)
         with self._edited():
@@ -276,13 +276,13 @@ class TfliteFile:
     def with_names(self, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
         """Returns the content with names for its inputs and outputs.
 
-        They are those of the signature `"serving_default"`.
+        The names are in the signature `"serving_default"`.
 
         Args:
             inputs: Names in the order of `inputs`.
             outputs: Names in the order of `outputs`.
         """
-        schema = _schema()
+        schema = load_schema()
         signature = schema.SignatureDefT()
         signature.signatureKey = "serving_default"
         signature.subgraphIndex = 0
@@ -301,10 +301,10 @@ class TfliteFile:
             return self._packed()
 
     def with_filters(self) -> bytes:
-        """Returns the content with the filters of all binary convolutions written out.
+        """Returns the content with each filter of a binary convolution as a constant.
 
-        A filter of equal words may be described by its one value, which not every
-        kernel reads.
+        The converter may make a filter of equal words by a FILL, which not every kernel
+        can read.
         """
         read = {o.inputs[1] for o in self.operators if o.name == "LceBconv2d"}
         filled = {
@@ -320,7 +320,7 @@ class TfliteFile:
         graph, buffers = changed._graph, changed._model.buffers
         for tensor, value in filled.values():
             words = np.full(self.shape(tensor), value, "<i4")
-            buffers.append(_schema().BufferT())
+            buffers.append(load_schema().BufferT())
             buffers[-1].data = np.frombuffer(words.tobytes(), np.uint8)
             graph.tensors[tensor].buffer = len(buffers) - 1
         graph.operators = [
@@ -331,29 +331,29 @@ class TfliteFile:
         return _pack(changed._model, len(self.content))
 
     def check_shapes(self, shapes: Sequence[tuple[int, ...]]) -> None:
-        """Refuses other shapes of the inputs that an operator does not stand.
+        """Refuses other shapes of the inputs that an operator cannot have.
 
         Args:
             shapes: One for each of `inputs`.
 
         Raises:
-            ValueError: If one is known not to, or needs more memory than there is.
+            ValueError: If an operator cannot, or needs more memory than this host has.
         """
         given = dict(zip(self.inputs, shapes, strict=True))
-        check_model(self._model, _schema(), given)
+        check_model(self._model, given)
 
-    def edited(self, change: Callable[[Any], Any]) -> bytes:
-        """Returns the content after a change; this file stays as it is.
+    def edited(self, change: Callable[[Model], object]) -> bytes:
+        """Returns the content after a change; this file is not changed.
 
         Args:
-            change: Takes the objects of the file and changes them.
+            change: Changes the objects of the file in place.
         """
         model = _read(self.content)
         change(model)
         return _pack(model, len(self.content))
 
     def sound(self) -> bytes:
-        """Returns the content written anew, with no reference that leads out of it.
+        """Returns the content, serialized again, with all references in bounds.
 
         LiteRT trusts the references of a file, and a damaged one ends its process.
         """
@@ -361,7 +361,7 @@ class TfliteFile:
 
     @contextlib.contextmanager
     def _edited(self) -> Iterator[None]:
-        """Takes back what happens to the graph's lists and the signatures inside."""
+        """Restores the lists of the graph and the signatures at the end."""
         graph, model = self._graph, self._model
         before = graph.inputs, graph.outputs, graph.operators, model.signatureDefs
         try:
@@ -394,13 +394,13 @@ class TfliteFile:
         )
 
 
-def _indices(tensors: Any) -> tuple[int, ...]:
-    """Returns a vector of indices; one without elements may be left out."""
+def _indices(tensors: Vector) -> tuple[int, ...]:
+    """Returns a vector of indices, empty if it is left out."""
     return () if tensors is None else tuple(int(index) for index in tensors)
 
 
 def _bytes_of(path: str | os.PathLike[str]) -> bytes:
-    """Returns the content of a file; a pipe or a device would never end."""
+    """Returns the content of a file; refuses pipes and devices, which never end."""
     path = pathlib.Path(path)
     kind = path.stat().st_mode
     if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
@@ -408,18 +408,20 @@ def _bytes_of(path: str | os.PathLike[str]) -> bytes:
     return path.read_bytes()
 
 
-def _read(content: bytes) -> Any:
+def _read(content: bytes) -> Model:
     """Returns the objects of a file."""
-    schema = _schema()
+    schema = load_schema()
     return schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
 
 
-def _broadcast_slopes(graph: Any, model: Any, operators: Sequence[Operator]) -> None:
-    """Gives each channel of a PRELU its slope where all share one.
+def _broadcast_slopes(
+    graph: SubGraph, model: Model, operators: Sequence[Operator]
+) -> None:
+    """Repeats the slope of a PRELU for each channel if all channels share one.
 
-    XNNPACK reads as many as there are channels.
+    XNNPACK reads a slope for each channel.
     """
-    schema = _schema()
+    schema = load_schema()
     for facts, operator in zip(operators, graph.operators or []):
         if facts.name != "PRELU":
             continue
@@ -440,38 +442,28 @@ def _broadcast_slopes(graph: Any, model: Any, operators: Sequence[Operator]) -> 
         operator.inputs = np.array([facts.inputs[0], len(graph.tensors) - 1], np.int32)
 
 
-def _pack(model: Any, size: int) -> bytes:
+def _pack(model: Model, size: int) -> bytes:
     import flatbuffers
 
     builder = flatbuffers.Builder(size + 1024)
     try:
         builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
-    except Exception as error:  # The writer of the format raises what it likes.
+    except Exception as error:  # The writer of the format may raise anything.
         raise ValueError(f"This .tflite is damaged: {error}") from error
     return bytes(builder.Output())
 
 
-def _shape_code(schema: Any) -> Any:
+def _shape_code(schema: ModuleType) -> OperatorCode:
     code = schema.OperatorCodeT()
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.SHAPE
     code.version = 1
     return code
 
 
-def _shape_tensor(schema: Any, of: Any) -> Any:
+def _shape_tensor(schema: ModuleType, of: Tensor) -> Tensor:
     tensor = schema.TensorT()
     tensor.shape = np.array([0 if of.shape is None else len(of.shape)], np.int32)
     tensor.type = schema.TensorType.INT32
     tensor.buffer = 0
     tensor.name = "shape"
     return tensor
-
-
-@functools.cache
-def _schema() -> Any:
-    """Returns LiteRT's reader of the format: of ai-edge-litert, or of TensorFlow."""
-    if importlib.util.find_spec("ai_edge_litert") is not None:
-        return importlib.import_module("ai_edge_litert.schema_py_generated")
-    if importlib.util.find_spec("tensorflow") is not None:
-        return importlib.import_module("tensorflow.lite.python.schema_py_generated")
-    raise ImportError(NO_LITERT)

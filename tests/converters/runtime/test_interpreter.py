@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 import converters
-from converters.runtime import TfliteFile, delegate, interpreter, tflite_file
+from converters.runtime import TfliteFile, delegate, interpreter, schema
 
 from ..conftest import conv, noise, one_layer
 
@@ -239,13 +239,13 @@ def test_without_the_kernels_lce_is_taken(content, monkeypatch, tmp_path):
 
 def test_without_litert_the_cure_is_said(content, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    tflite_file._schema.cache_clear()
+    schema.load_schema.cache_clear()
     try:
         with pytest.raises(ImportError, match="pip install ai-edge-litert"):
             converters.Interpreter(content)
     finally:
         monkeypatch.undo()
-        tflite_file._schema.cache_clear()
+        schema.load_schema.cache_clear()
 
 
 def test_who_runs_it_is_said(content):
@@ -373,7 +373,7 @@ def test_the_machine_has_a_name(board, processor, name, monkeypatch, tmp_path):
     (tmp_path / "cpuinfo").write_text(processor)
     if board is not None:
         (tmp_path / "model").write_text(board)
-    module = importlib.import_module("converters.runtime.board")
+    module = importlib.import_module("converters.runtime.host")
     monkeypatch.setattr(module, "_BOARD", tmp_path / "model")
     monkeypatch.setattr(module, "_PROCESSOR", tmp_path / "cpuinfo")
     assert module.machine().startswith(f"{name}, ")

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from converters.runtime.board import free_cores
+from converters.runtime.host import free_cores
 from larq_bnnopt import recipes
 from larq_bnnopt.cli import main
 from larq_bnnopt.cli.console import console

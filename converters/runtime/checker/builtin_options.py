@@ -1,10 +1,10 @@
-"""Options of operators that are counts or choices, and what LiteRT takes for one."""
+"""Ranges of the options of builtin operators: counts and enumerations."""
 
 from __future__ import annotations
 
 from collections.abc import Container
 
-from converters.runtime.contracts import Node
+from converters.runtime.checker.node import Node
 
 _COUNT = range(1, 1 << 16)
 _RANGES: dict[str, Container[int]] = {
@@ -20,7 +20,7 @@ _RANGES: dict[str, Container[int]] = {
 
 
 def check_options(node: Node) -> None:
-    """Refuses an operator of which an option is a choice or a count that is none.
+    """Refuses an operator with an option out of range.
 
     Raises:
         ValueError: If so.

@@ -1,12 +1,16 @@
-"""Operands that say how much an operator makes, where it reads, by what it divides."""
+"""Contracts on the values of operands: sizes, indices and divisors.
+
+No kernel checks a size, index or divisor that an input of the file supplies. So these
+operands must be constants, or follow from shapes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from converters.runtime.contracts import Node
+from converters.runtime.checker.node import Node
 
-_MOST_BOXES = 2**20
+_MAX_BOXES = 2**20
 _SIZES: dict[str, Sequence[int]] = {
     **dict.fromkeys(("FILL", "TRANSPOSE_CONV", "CONV_3D_TRANSPOSE"), (0,)),
     **dict.fromkeys(("RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL"), (0,)),
@@ -24,14 +28,14 @@ _SIZES: dict[str, Sequence[int]] = {
     ),
     "BROADCAST_ARGS": (0, 1),
     "RANGE": (0, 1, 2),
-    # It reads none of its indices before it writes there.
+    # It writes at its indices without a check.
     "SPARSE_TO_DENSE": (0, 1),
     "EMBEDDING_LOOKUP_SPARSE": (1, 2),
-    # A kernel that finds an axis twice writes beyond its output.
+    # With an axis twice, its kernel writes out of bounds.
     "TRANSPOSE": (1,),
 }  # fmt: skip
-# Operators that no operand makes larger than their input.
-_CUTS: dict[str, Sequence[int]] = {
+# Operators whose output is never larger than their input.
+_SHRINKING: dict[str, Sequence[int]] = {
     **dict.fromkeys(
         (
             "ARG_MAX", "ARG_MIN", "EXPAND_DIMS", "MEAN", "REDUCE_ALL", "REDUCE_ANY",
@@ -47,13 +51,13 @@ _CUTS: dict[str, Sequence[int]] = {
     "UNIQUE": (0,),
     "WHERE": (0,),
 }  # fmt: skip
-# Those that are trusted where a graph is called: a loop counts what it collects.
-_LOOPED = (
+# Operators that may compute their operands in a called graph: loops slice by a counter.
+_ALLOWED_IN_LOOPS = (
     "ARG_MAX", "ARG_MIN", "EXPAND_DIMS", "MEAN", "REDUCE_ALL", "REDUCE_ANY",
     "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "SLICE", "SPLIT", "SPLIT_V",
     "SUM",
 )  # fmt: skip
-_WHOLE = ("INT8", "UINT8", "INT16", "INT32", "INT64")
+_INTEGERS = ("INT8", "UINT8", "INT16", "INT32", "INT64")
 
 
 def check_operands(
@@ -64,16 +68,16 @@ def check_operands(
     Args:
         node: The operator.
         are_bounded: For each input, whether it is a constant or follows from shapes.
-        is_called: Whether it stands in a graph that another one calls. Loops slice
-            what they collect at the place that they count. Defaults to `False`.
+        is_called: Whether it is in a graph that another one calls, where loops slice
+            by their counter. Defaults to `False`.
 
     Raises:
-        NotImplementedError: If they come only with a run.
-        ValueError: If constants are none.
+        NotImplementedError: If they are known in a run only.
+        ValueError: If a constant is out of range.
     """
     places = _SIZES.get(node.name, ())
-    if node.name in _LOOPED and not is_called:
-        places = _CUTS[node.name]
+    if node.name in _ALLOWED_IN_LOOPS and not is_called:
+        places = _SHRINKING[node.name]
         node.need(
             node.name != "SLICE" or node.knows_shapes or -1 in (node.integers(2) or ()),
             "it slices what only a run shapes",
@@ -94,9 +98,9 @@ def check_operands(
         )
     if node.name.startswith("NON_MAX_SUPPRESSION"):
         number = node.integers(2) or [0]
-        node.need(number[0] <= _MOST_BOXES, f"it makes {number[0]:,} boxes")
+        node.need(number[0] <= _MAX_BOXES, f"it makes {number[0]:,} boxes")
     if node.name == "SPARSE_TO_DENSE":
-        _check_places(node)
+        _check_indices(node)
     if node.name == "TRANSPOSE":
         order = node.integers(1) or []
         node.need(len(set(order)) == len(order), f"its order is {order}")
@@ -110,23 +114,23 @@ _COUNTS = {
 
 
 def is_shaped_by_a_run(node: Node, are_constants: Sequence[bool]) -> bool:
-    """Whether the file cannot know what shape an operator makes.
+    """Whether the shape of an operator's output depends on computed values.
 
     Args:
         node: The operator.
-        are_constants: For each input, whether the file holds its values.
+        are_constants: For each input, whether its values are in the file.
     """
-    places = (*_SIZES.get(node.name, ()), *_CUTS.get(node.name, ()))
+    places = (*_SIZES.get(node.name, ()), *_SHRINKING.get(node.name, ()))
     return not all(are_constants[p] for p in places if p < len(node.inputs))
 
 
 def _check_divisor(node: Node) -> None:
-    """Looks at what integers are divided by.
+    """Checks the divisors of integers.
 
-    The processor has no quotient by 0, and none of the least integer by -1; the kernel
-    of FLOOR_DIV alone looks.
+    A division by 0, or of the least integer by -1, ends the process; only the kernel of
+    FLOOR_DIV checks for 0.
     """
-    if node.kinds[0] not in _WHOLE or any(s is not None for s in node.scales[:2]):
+    if node.kinds[0] not in _INTEGERS or any(s is not None for s in node.scales[:2]):
         return
     divisors = node.integers(1)
     if divisors is None and node.name != "FLOOR_DIV":
@@ -141,7 +145,7 @@ def _check_divisor(node: Node) -> None:
         )
 
 
-def _check_places(node: Node) -> None:
+def _check_indices(node: Node) -> None:
     places, sizes = node.integers(0), node.integers(1)
     if not places or not sizes or node.rank(1) != 1:
         return

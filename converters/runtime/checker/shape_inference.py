@@ -1,18 +1,18 @@
-"""Shapes that operators make of their inputs, whatever the file says of them."""
+"""Shape inference: the shape of an operator's output, from its inputs."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 
-from converters.runtime.contracts import Node, Shape
+from converters.runtime.checker.node import Node, Shape
 
 
-def made(node: Node) -> Shape | None:
-    """Returns the shape of an operator's first output, `None` where it is not known.
+def infer_shape(node: Node) -> Shape | None:
+    """Returns the shape of an operator's first output, `None` if it is not known.
 
-    LiteRT computes shapes again and takes no notice of those in the file, so that a few
-    bytes of a file may ask for any amount of memory.
+    LiteRT infers shapes, too, and ignores the ones in the file: without this check, a
+    few bytes of a file could request any amount of memory.
     """
     rule = _RULES.get(node.name)
     return None if rule is None else rule(node)
@@ -39,7 +39,7 @@ def _window(
     return batch, places[0], places[1], channels
 
 
-def _volume(node: Node) -> Shape:
+def _conv_3d(node: Node) -> Shape:
     batch, *sizes, _ = node.shapes[0]
     places = []
     for axis, size, window in zip("DHW", sizes, node.shapes[1]):
@@ -61,14 +61,14 @@ def _pooling(node: Node) -> Shape:
     return _window(node, window, node.shapes[0][-1])
 
 
-def _dense(node: Node) -> Shape:
+def _fully_connected(node: Node) -> Shape:
     units, width = node.shapes[1]
     if node.option("keepNumDims"):
         return (*node.shapes[0][:-1], units)
     return math.prod(node.shapes[0]) // width, units
 
 
-def _product(node: Node) -> Shape:
+def _batch_matmul(node: Node) -> Shape:
     one, other = node.shapes[:2]
     rank = max(len(one), len(other))
     padded = [(1,) * (rank - len(s)) + tuple(s) for s in (one, other)]
@@ -154,11 +154,11 @@ def _gather(node: Node) -> Shape:
     )
 
 
-def _lookup(node: Node) -> Shape:
+def _embedding_lookup(node: Node) -> Shape:
     return (*node.shapes[0], *node.shapes[1][1:])
 
 
-def _depth(node: Node) -> Shape:
+def _depth_and_space(node: Node) -> Shape:
     batch, height, width, channels = node.shapes[0]
     block = node.option("blockSize")
     if node.name == "DEPTH_TO_SPACE":
@@ -166,7 +166,7 @@ def _depth(node: Node) -> Shape:
     return batch, height // block, width // block, channels * block**2
 
 
-def _to_batch(node: Node) -> Shape | None:
+def _space_to_batch(node: Node) -> Shape | None:
     blocks, margins = node.integers(1), node.integers(2)
     if blocks is None or margins is None:
         return None
@@ -189,7 +189,7 @@ def _segments(node: Node) -> Shape | None:
     return (number[0], *node.shapes[0][len(node.shapes[1]) :]) if number else None
 
 
-def _draws(node: Node) -> Shape | None:
+def _multinomial(node: Node) -> Shape | None:
     number = node.integers(1)
     return (node.shapes[0][0], number[0]) if number else None
 
@@ -202,13 +202,13 @@ def _range(node: Node) -> Shape | None:
     return (max(0, math.ceil((last - first) / step)),) if step else None
 
 
-def _best(node: Node) -> Shape | None:
+def _top_k(node: Node) -> Shape | None:
     number = node.integers(1)
     return (*node.shapes[0][:-1], number[0]) if number else None
 
 
 def _units(place: int) -> Callable[[Node], Shape | None]:
-    """Returns the rule of a recurrent layer, an axis of whose weights are its units."""
+    """Returns the rule of a recurrent layer; the last axis of its weights is units."""
 
     def rule(node: Node) -> Shape | None:
         if place >= len(node.shapes) or not node.shapes[place]:
@@ -250,21 +250,21 @@ _RULES: dict[str, Callable[[Node], Shape | None]] = {
     **dict.fromkeys(("AVERAGE_POOL_2D", "MAX_POOL_2D", "L2_POOL_2D"), _pooling),
     **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D"), _convolution),
     **dict.fromkeys(("PAD", "PADV2", "MIRROR_PAD"), _pad),
-    **dict.fromkeys(("DEPTH_TO_SPACE", "SPACE_TO_DEPTH"), _depth),
+    **dict.fromkeys(("DEPTH_TO_SPACE", "SPACE_TO_DEPTH"), _depth_and_space),
     **dict.fromkeys(("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"), _resize),
-    "BATCH_MATMUL": _product,
+    "BATCH_MATMUL": _batch_matmul,
     "BROADCAST_TO": _sizes(1),
     "CONCATENATION": _concatenation,
-    "CONV_3D": _volume,
+    "CONV_3D": _conv_3d,
     "CONV_3D_TRANSPOSE": _sizes(0),
-    "EMBEDDING_LOOKUP": _lookup,
+    "EMBEDDING_LOOKUP": _embedding_lookup,
     "FILL": _sizes(0),
-    "FULLY_CONNECTED": _dense,
+    "FULLY_CONNECTED": _fully_connected,
     "GATHER": _gather,
     "GATHER_ND": _gather_nd,
     "LceQuantize": _words,
     "MATRIX_DIAG": _diagonal,
-    "MULTINOMIAL": _draws,
+    "MULTINOMIAL": _multinomial,
     "ONE_HOT": _one_hot,
     "PACK": _pack,
     "RANDOM_STANDARD_NORMAL": _sizes(0),
@@ -273,10 +273,10 @@ _RULES: dict[str, Callable[[Node], Shape | None]] = {
     "RESHAPE": _reshape,
     "RNN": _units(2),
     "SCATTER_ND": _sizes(2),
-    "SPACE_TO_BATCH_ND": _to_batch,
+    "SPACE_TO_BATCH_ND": _space_to_batch,
     "SPARSE_TO_DENSE": _sizes(1),
     "TILE": _tile,
-    "TOPK_V2": _best,
+    "TOPK_V2": _top_k,
     "TRANSPOSE": _transpose,
     "TRANSPOSE_CONV": _sizes(0),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": _units(8),

@@ -1,4 +1,4 @@
-"""Values that operators make of constants and of shapes alone, before a run."""
+"""Constant folding: outputs that follow from constants and shapes, before a run."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ from typing import Any
 
 import numpy as np
 
-from converters.runtime.contracts import Node
+from converters.runtime.checker.node import Node
 
-_MOST_ELEMENTS = 1024
+_MAX_ELEMENTS = 1024
 _LARGEST_FACTOR = 2**16
 Values = Sequence[np.ndarray]
 
 
-def folded(node: Node) -> list[np.ndarray] | None:
-    """Returns an operator's outputs, `None` where they are not known before a run.
+def fold(node: Node) -> list[np.ndarray] | None:
+    """Returns an operator's outputs, `None` if they are not known before a run.
 
-    Sizes are mostly computed of shapes, which are known: LiteRT is trusted with an
-    operator that takes sizes only where these are looked at, too.
+    Most sizes in a graph are computed from shapes, so they can be checked before LiteRT
+    uses them.
     """
     if node.name in ("SHAPE", "RANK"):
-        return _of_shape(node)
-    rule = _FOLDS.get(node.name)
+        return _shape(node)
+    rule = _RULES.get(node.name)
     values = [value for value in node.values if value is not None]
     is_known = bool(values) and len(values) == len(node.inputs)
     if rule is None or not is_known or node.option("fusedActivationFunction"):
         return None
-    if sum(value.size for value in values) > _MOST_ELEMENTS:
+    if sum(value.size for value in values) > _MAX_ELEMENTS:
         return None
     with np.errstate(all="ignore"), contextlib.suppress(ArithmeticError, ValueError):
         with contextlib.suppress(IndexError, TypeError):
             made = rule(node, values)
-            if sum(value.size for value in made) <= _MOST_ELEMENTS:
+            if sum(value.size for value in made) <= _MAX_ELEMENTS:
                 return made
     return None
 
 
 def depends_on_shapes(node: Node, are_bounded: Sequence[bool]) -> bool:
-    """Whether outputs follow from shapes, be they known or not.
+    """Whether an operator's outputs follow from shapes, known or not.
 
     Args:
         node: The operator.
@@ -48,7 +48,7 @@ def depends_on_shapes(node: Node, are_bounded: Sequence[bool]) -> bool:
     if node.name in ("SHAPE", "RANK"):
         return True
     return (
-        node.name in _FOLDS
+        node.name in _RULES
         and all(are_bounded)
         and all(
             np.abs(value.astype(np.float64)).max(initial=0) < _LARGEST_FACTOR
@@ -58,7 +58,7 @@ def depends_on_shapes(node: Node, are_bounded: Sequence[bool]) -> bool:
     )
 
 
-def _of_shape(node: Node) -> list[np.ndarray] | None:
+def _shape(node: Node) -> list[np.ndarray] | None:
     if not node.knows_shapes:
         return None
     shape = node.shapes[0]
@@ -93,7 +93,7 @@ def _quotient(node: Node, values: Values) -> list[np.ndarray]:
     return [np.trunc(values[0] / values[1]).astype(values[0].dtype)]
 
 
-def _whole(function: Callable[..., Any]) -> Callable[..., list[np.ndarray]]:
+def _integer_quotient(function: Callable[..., Any]) -> Callable[..., list[np.ndarray]]:
     def fold(node: Node, values: Values) -> list[np.ndarray]:
         if not values[1].all():
             raise ValueError("a division by zero")
@@ -166,14 +166,14 @@ def _strided_slice(node: Node, values: Values) -> list[np.ndarray]:
 
 def _range(node: Node, values: Values) -> list[np.ndarray]:
     first, last, step = (value.item() for value in values)
-    if step == 0 or (last - first) / step > _MOST_ELEMENTS:
+    if step == 0 or (last - first) / step > _MAX_ELEMENTS:
         raise ValueError("too long")
     return [np.arange(first, last, step, values[0].dtype)]
 
 
 def _filled(node: Node, values: Values) -> list[np.ndarray]:
     sizes = [int(size) for size in values[0]]
-    if np.prod(sizes, dtype=float) > _MOST_ELEMENTS:
+    if np.prod(sizes, dtype=float) > _MAX_ELEMENTS:
         raise ValueError("too large")
     return [np.full(sizes, values[1].item(), values[1].dtype)]
 
@@ -183,7 +183,7 @@ def _broadcast(node: Node, values: Values) -> list[np.ndarray]:
     return [np.array(np.broadcast_shapes(one, other), values[0].dtype)]
 
 
-_FOLDS: dict[str, Callable[[Node, Values], list[np.ndarray]]] = {
+_RULES: dict[str, Callable[[Node, Values], list[np.ndarray]]] = {
     "ABS": _elementwise(np.abs),
     "ADD": _elementwise(np.add),
     "BROADCAST_ARGS": _broadcast,
@@ -195,8 +195,8 @@ _FOLDS: dict[str, Callable[[Node, Values], list[np.ndarray]]] = {
     "EXPAND_DIMS": _expand,
     "FILL": _filled,
     "FLOOR": _elementwise(np.floor),
-    "FLOOR_DIV": _whole(np.floor_divide),
-    "FLOOR_MOD": _whole(np.mod),
+    "FLOOR_DIV": _integer_quotient(np.floor_divide),
+    "FLOOR_MOD": _integer_quotient(np.mod),
     "GATHER": _gather,
     "GREATER": _elementwise(np.greater),
     "GREATER_EQUAL": _elementwise(np.greater_equal),

@@ -1,12 +1,12 @@
-"""The options of custom operators, which native code reads without looking."""
+"""The options of custom operators, which native code reads without checks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-_MOST_BYTES = 2**12
-# What each operator of Larq Compute Engine reads, and from 1 on where it divides by it.
+_MAX_BYTES = 2**12
+# The positive options of Larq Compute Engine's operators, which divide by some of them.
 _WINDOW = ("filter_height", "filter_width", "stride_height", "stride_width")
 _CONVOLUTION = (
     "channels_in",
@@ -21,8 +21,8 @@ _POSITIVE: dict[str, tuple[str, ...]] = {
     "LceBMaxPool2d": _WINDOW,
     "LceBconv2d": _CONVOLUTION,
 }
-# What else is read: Larq Compute Engine takes another padding or activation for one of
-# its own, and answers.
+# Its enumerations: Larq Compute Engine takes an unknown padding or activation for a
+# known one, and computes.
 _CHOICES: dict[str, dict[str, tuple[int, ...]]] = {
     "LceBconv2d": {
         "padding": (0, 1),
@@ -31,13 +31,13 @@ _CHOICES: dict[str, dict[str, tuple[int, ...]]] = {
     },
     "LceBMaxPool2d": {"padding": (0, 1)},
 }
-# Those of LiteRT itself that read such options.
+# Custom operators of LiteRT itself that read options.
 _OF_LITERT = ("TFLite_Detection_PostProcess", "Mfcc", "AudioSpectrogram")
-_MOST = 2**20
+_MAX_OPTION = 2**20
 
 
 def checked_custom_options(name: str, content: bytes) -> Mapping[str, Any]:
-    """Returns the options of an operator that reads some; refuses damaged ones.
+    """Returns the options of an operator that has some; refuses damaged ones.
 
     Args:
         name: Name of the custom operator.
@@ -50,7 +50,7 @@ def checked_custom_options(name: str, content: bytes) -> Mapping[str, Any]:
     options = _read(name, content)
     for key in _POSITIVE.get(name, ()):
         number = options.get(key)
-        if not isinstance(number, int) or not 0 < number <= _MOST:
+        if not isinstance(number, int) or not 0 < number <= _MAX_OPTION:
             raise ValueError(f"option {key} of {name} is {number!r}")
     for key, known in _CHOICES.get(name, {}).items():
         if options.get(key) not in known:
@@ -63,7 +63,7 @@ def checked_custom_options(name: str, content: bytes) -> Mapping[str, Any]:
 def _read(name: str, content: bytes) -> Mapping[str, Any]:
     from flatbuffers import flexbuffers
 
-    if len(content) > _MOST_BYTES:
+    if len(content) > _MAX_BYTES:
         raise ValueError(f"{name} has {len(content):,} bytes of options")
     try:
         options = flexbuffers.Loads(content)

@@ -1,0 +1,1 @@
+"""Checks of a .tflite before native code sees it."""
