@@ -963,7 +963,7 @@ OPTIMIZERS = {
     "fast_adam_on_weights_without_latent_ones": learned(
         lambda: tf.keras.optimizers.Adam(0.1),
         binary=0,
-        stays_float={"first": DRIFTED, "second": DRIFTED, "third": "dense"},
+        stays_float={"first": DRIFTED, "second": DRIFTED, "third": DRIFTED},
     ),
 }
 
