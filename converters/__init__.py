@@ -1,7 +1,7 @@
-"""Conversion of Keras models to .tflite with binary kernels, with proof.
+"""Verified conversion of Keras models to .tflite files with binary kernels.
 
-`import converters` is light: TensorFlow and Larq Compute Engine are imported by the
-functions that need them.
+`import converters` is light: each name is imported from its file when it is first used,
+and TensorFlow and Larq Compute Engine with it where it needs them.
 """
 
 import importlib
@@ -10,24 +10,71 @@ from typing import TYPE_CHECKING, Any
 
 from _larq_bnnopt_keras import use_keras_2
 
-# What runs files needs no Keras, and works beside any.
-_WITHOUT_KERAS = (
-    "IMAGE_SUFFIXES",
-    "Classifier",
-    "Interpreter",
-    "Prediction",
-    "Preprocessing",
-    "Profile",
-    "Replay",
-    "decode_by_tensorflow",
-    "image_shape",
-    "is_package",
-    "number_of_classes",
-    "package_model",
-    "profile",
-    "replay",
-)
-_NEED_KERAS = ("convert", "export_binary_weights", "verify")
+if TYPE_CHECKING:
+    from converters.auditing.audit import Audit as Audit
+    from converters.auditing.audit import audit as audit
+    from converters.conversion import Conversion as Conversion
+    from converters.conversion import NotEquivalentError as NotEquivalentError
+    from converters.conversion import convert as convert
+    from converters.errors import ConversionError as ConversionError
+    from converters.exporting import BinaryWeights as BinaryWeights
+    from converters.exporting import export_binary_weights as export_binary_weights
+    from converters.packages.classifying import Classifier as Classifier
+    from converters.packages.classifying import Prediction as Prediction
+    from converters.packages.classifying import image_shape as image_shape
+    from converters.packages.classifying import number_of_classes as number_of_classes
+    from converters.packages.packaging import package as package
+    from converters.packages.preprocessing import IMAGE_SUFFIXES as IMAGE_SUFFIXES
+    from converters.packages.preprocessing import Preprocessing as Preprocessing
+    from converters.packages.preprocessing import (
+        decode_by_tensorflow as decode_by_tensorflow,
+    )
+    from converters.packages.replaying import Replay as Replay
+    from converters.packages.replaying import is_package as is_package
+    from converters.packages.replaying import package_model as package_model
+    from converters.packages.replaying import replay as replay
+    from converters.profiling import Profile as Profile
+    from converters.profiling import profile as profile
+    from converters.reports import Report as Report
+    from converters.runtime import Interpreter as Interpreter
+    from converters.verification.verify import Verification as Verification
+    from converters.verification.verify import verify as verify
+
+# What a name needs: any Keras will do, ours must be Keras 2, or TensorFlow is needed.
+_ANY, _KERAS_2, _MODEL = "any Keras", "Keras 2", "a Keras model"
+
+# Public name -> its module, and what it needs.
+_PUBLIC = {
+    "Audit": ("auditing.audit", _KERAS_2),
+    "BinaryWeights": ("exporting", _KERAS_2),
+    "Classifier": ("packages.classifying", _ANY),
+    "Conversion": ("conversion", _KERAS_2),
+    "ConversionError": ("errors", _KERAS_2),
+    "IMAGE_SUFFIXES": ("packages.preprocessing", _ANY),
+    "Interpreter": ("runtime", _ANY),
+    "NotEquivalentError": ("conversion", _KERAS_2),
+    "Prediction": ("packages.classifying", _ANY),
+    "Preprocessing": ("packages.preprocessing", _ANY),
+    "Profile": ("profiling", _ANY),
+    "Replay": ("packages.replaying", _ANY),
+    "Report": ("reports", _KERAS_2),
+    "Verification": ("verification.verify", _KERAS_2),
+    "audit": ("auditing.audit", _KERAS_2),
+    "convert": ("conversion", _MODEL),
+    "decode_by_tensorflow": ("packages.preprocessing", _ANY),
+    "export_binary_weights": ("exporting", _MODEL),
+    "image_shape": ("packages.classifying", _ANY),
+    "is_package": ("packages.replaying", _ANY),
+    "number_of_classes": ("packages.classifying", _ANY),
+    "package": ("packages.packaging", _KERAS_2),
+    "package_model": ("packages.replaying", _ANY),
+    "profile": ("profiling", _ANY),
+    "replay": ("packages.replaying", _ANY),
+    "verify": ("verification.verify", _MODEL),
+}
+
+__all__ = list(_PUBLIC)
+
 try:
     use_keras_2()
 except ImportError as _error:
@@ -35,102 +82,19 @@ except ImportError as _error:
 else:
     _wrong_keras = None
 
-if TYPE_CHECKING:
-    from converters.auditing.audit import Audit, audit
-    from converters.conversion import Conversion, convert
-    from converters.errors import ConversionError
-    from converters.exporting import BinaryWeights, export_binary_weights
-    from converters.packages.classifying import (
-        Classifier,
-        Prediction,
-        image_shape,
-        number_of_classes,
-    )
-    from converters.packages.packaging import package
-    from converters.packages.preprocessing import (
-        IMAGE_SUFFIXES,
-        Preprocessing,
-        decode_by_tensorflow,
-    )
-    from converters.packages.replaying import (
-        Replay,
-        is_package,
-        package_model,
-        replay,
-    )
-    from converters.profiling import Profile, profile
-    from converters.reports import Report
-    from converters.runtime import Interpreter
-    from converters.verification.verify import Verification, verify
-
-_HOMES = {
-    "Audit": "auditing.audit",
-    "BinaryWeights": "exporting",
-    "Classifier": "packages.classifying",
-    "Conversion": "conversion",
-    "ConversionError": "errors",
-    "IMAGE_SUFFIXES": "packages.preprocessing",
-    "Interpreter": "runtime",
-    "Prediction": "packages.classifying",
-    "Preprocessing": "packages.preprocessing",
-    "Profile": "profiling",
-    "Replay": "packages.replaying",
-    "Report": "reports",
-    "Verification": "verification.verify",
-    "audit": "auditing.audit",
-    "convert": "conversion",
-    "decode_by_tensorflow": "packages.preprocessing",
-    "export_binary_weights": "exporting",
-    "image_shape": "packages.classifying",
-    "is_package": "packages.replaying",
-    "number_of_classes": "packages.classifying",
-    "package": "packages.packaging",
-    "package_model": "packages.replaying",
-    "profile": "profiling",
-    "replay": "packages.replaying",
-    "verify": "verification.verify",
-}
-
-__all__ = [
-    "IMAGE_SUFFIXES",
-    "Audit",
-    "BinaryWeights",
-    "Classifier",
-    "Conversion",
-    "ConversionError",
-    "Interpreter",
-    "Prediction",
-    "Preprocessing",
-    "Profile",
-    "Replay",
-    "Report",
-    "Verification",
-    "audit",
-    "convert",
-    "decode_by_tensorflow",
-    "export_binary_weights",
-    "image_shape",
-    "is_package",
-    "number_of_classes",
-    "package",
-    "package_model",
-    "profile",
-    "replay",
-    "verify",
-]
-
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        if name in _NEED_KERAS and importlib.util.find_spec("tensorflow") is None:
-            raise ImportError(
-                f"converters.{name} needs the Keras model, and TensorFlow is not "
-                "installed. Files run without it: Interpreter, profile, replay."
-            )
-        if _wrong_keras is not None and name not in _WITHOUT_KERAS:
-            raise _wrong_keras
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, needs = _PUBLIC[name]
+    if needs == _MODEL and importlib.util.find_spec("tensorflow") is None:
+        raise ImportError(
+            f"converters.{name} needs the Keras model, and TensorFlow is not "
+            "installed. Files run without it: Interpreter, profile, replay."
+        )
+    if needs != _ANY and _wrong_keras is not None:
+        raise _wrong_keras
+    return getattr(importlib.import_module(f"{__name__}.{module}"), name)
 
 
 def __dir__() -> list[str]:

@@ -15,18 +15,21 @@ from typing import Any
 
 import numpy as np
 
+from converters.auditing.audit import audit
 from converters.checks.graph import check_graph
 from converters.checks.model import check, in_float32
 from converters.errors import ConversionError, reported
 from converters.graph.frozen import FrozenModel, freeze
 from converters.int8.ends import with_int8_ends
 from converters.int8.insertion import fit_for_conversion, has_ranges, insert_ranges
-from converters.model_arrays import Inputs, checked_inputs, checked_labels
+from converters.model_arrays import Inputs, checked_inputs, checked_samples
 from converters.reports import Report
 from converters.rewrites import REWRITES, checked_names, rewrite
 from converters.runtime import Interpreter, TfliteFile
 from converters.runtime.bits import KNOWN_CUSTOM_OPERATORS
 from converters.verification.culprits import culprits, users
+from converters.verification.fitting import interpreter_for
+from converters.verification.verify import compare
 from converters.writing import write_synced
 
 # Lines of the converter's log that a user should see.
@@ -50,6 +53,22 @@ class Conversion:
     content: bytes = dataclasses.field(repr=False)
     path: pathlib.Path | None
     report: Report
+
+
+class NotEquivalentError(ConversionError):
+    """A file does not compute what its model computes, or the two hang on rounding."""
+
+    def __init__(self, message: str, report: Report):
+        super().__init__(message)
+        self._report = report
+
+    @property
+    def report(self) -> Report:
+        """What is known of the file that was not written."""
+        return self._report
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self._report)
 
 
 def convert(
@@ -101,11 +120,12 @@ def convert(
     uint16, and int64 for uint32.
 
     Raises:
+        NotEquivalentError: If the file does not compute what the model computes, or
+            the two hang on rounding. It has the report; no file is written.
         ConversionError: If the model holds nothing binary, has no symbolic inputs, or
             one of unknown size, of a fixed batch or of no numbers, a quantizer that the
             converter takes for another one, or an operator that no interpreter knows,
-            if the conversion fails, if an input or output cannot be int8, or if the
-            file does not say what the model says, or the two hang on rounding. No file
+            if the conversion fails, or if an input or output cannot be int8. No file
             is written then.
         ValueError: If there is no such rewrite, or inputs, labels or calibration inputs
             do not fit: before the conversion.
@@ -126,9 +146,11 @@ def convert(
     check(model)
     destination = None if path is None else _writable(path)
     names = checked_names(rewrites)
-    arrays = None if inputs is None else checked_inputs(model, inputs)
-    if labels is not None:
-        labels = _checked_labels(model, labels, arrays)
+    arrays = None
+    if inputs is not None:
+        arrays, labels = checked_samples(model, inputs, labels)
+    elif labels is not None:
+        raise ValueError("Labels need the inputs that they are of.")
     if calibration is not None:
         calibration = checked_inputs(model, calibration, "calibration inputs")
     tell(f"tracing {model.name}")
@@ -151,16 +173,13 @@ def convert(
             _check_int8_io(content, converted)
     tell("auditing the file" if arrays is None else "comparing the file with the model")
     with reported(f"The comparison of {model.name} with its file"):
-        report = Report.of(
-            model,
-            content,
-            arrays,
-            labels,
-            messages,
-            frozen,
-            converted if converted is not frozen else None,
-            rewritten,
-        )
+        verification = None
+        if arrays is not None:
+            graphs = frozen, [converted if converted is not frozen else None]
+            interpreter = interpreter_for(model, content)
+            verification = compare(model, *graphs, interpreter, arrays, labels)
+        audited = audit(model, content)
+        report = Report.of(model, audited, verification, messages, rewritten)
     _check_verification(report, calibration is not None, allow_undetermined)
     for layer in report.audit.stayed_float:
         warnings.warn(
@@ -172,14 +191,6 @@ def convert(
         tell(f"writing {destination}")
         _write(destination, content)
     return Conversion(content, destination, report)
-
-
-def _checked_labels(
-    model: Any, labels: Any, arrays: Mapping[str, np.ndarray] | None
-) -> np.ndarray:
-    if arrays is None:
-        raise ValueError("Labels need the inputs that they are of.")
-    return checked_labels(model, labels, len(next(iter(arrays.values()))))
 
 
 def _nothing(text: str) -> None:
@@ -377,7 +388,7 @@ def _check_verification(
         return
     if verification.outcome == "undetermined":
         if not allow_undetermined:
-            raise ConversionError(
+            raise NotEquivalentError(
                 f"No file was written of {report.model}, because "
                 f"{verification.verdict}. {verification.cure}",
                 report,
@@ -390,8 +401,8 @@ def _check_verification(
             " Give as calibration a few hundred inputs of the training data, scaled as "
             "in training; train longer; or leave calibration out, for float32."
         )
-    raise ConversionError(
-        f"The file would not say what {report.model} says, so none was written: "
-        f"{verification.verdict}.{cure}",
+    raise NotEquivalentError(
+        f"The file would not compute what {report.model} computes, so none was "
+        f"written: {verification.verdict}.{cure}",
         report,
     )

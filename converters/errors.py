@@ -1,26 +1,30 @@
-"""What goes wrong in a conversion."""
+"""The errors of a conversion, and checks of what was given as model and file."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
 
 class ConversionError(Exception):
-    """A model cannot be converted, or a file does not say what its model says.
+    """A model cannot be converted, or a file does not compute what its model computes.
 
     The message names the layer or the figure at fault and what to do.
-
-    Attributes:
-        report: What is known of the file that was not written, a
-            `converters.Report`, or `None`.
     """
 
-    def __init__(self, message: str, report: Any = None):
-        super().__init__(message)
-        self.report = report
+    @property
+    def report(self) -> Any:
+        """`None`; only `converters.NotEquivalentError` has a report."""
+        warnings.warn(
+            "ConversionError.report is deprecated and is None: catch "
+            "converters.NotEquivalentError, which has a report.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return None
 
 
 @contextlib.contextmanager

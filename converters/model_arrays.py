@@ -78,10 +78,45 @@ def checked_inputs(
     for name, tensor in tensors.items():
         _check_shape(model, name, tensor, arrays[name])
         arrays[name] = _typed(model, name, tensor.dtype, arrays[name])
+    check_finite(arrays)
+    return arrays
+
+
+def check_finite(arrays: Mapping[str, np.ndarray]) -> None:
+    """Raises a ValueError for an input that holds NaN or infinity."""
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ValueError(f"Input {name!r} holds values that are not finite.")
-    return arrays
+
+
+def check_lengths(arrays: Mapping[str, np.ndarray], role: str = "inputs") -> None:
+    """Raises a ValueError unless all arrays have equally many samples, at least one."""
+    shapes = [array.shape for array in arrays.values()]
+    sizes = {shape[:1] for shape in shapes}
+    if len(sizes) != 1 or sizes & {(), (0,)}:
+        raise ValueError(
+            f"The {role} need equally many samples, at least one. Received: {shapes}"
+        )
+
+
+def checked_samples(
+    model: Any, inputs: Inputs, labels: Any = None
+) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+    """Returns inputs by name and their labels, and refuses what does not fit.
+
+    Args:
+        model: A Keras model.
+        inputs: As for `checked_inputs`.
+        labels: As for `checked_labels`. Defaults to `None`.
+
+    Raises:
+        ValueError: If inputs or labels do not fit the model.
+        TypeError: If the inputs are no arrays.
+    """
+    arrays = checked_inputs(model, inputs)
+    if labels is not None:
+        labels = checked_labels(model, labels, len(_first(arrays)))
+    return arrays, labels
 
 
 def named_inputs(
@@ -102,12 +137,7 @@ def named_inputs(
                 f"Input {name!r} is an array of numbers (samples, ...). Received: "
                 f"{array.dtype} {array.shape}"
             )
-    shapes = [array.shape for array in arrays.values()]
-    sizes = {shape[:1] for shape in shapes}
-    if len(sizes) != 1 or sizes & {(), (0,)}:
-        raise ValueError(
-            f"The {role} need equally many samples, at least one. Received: {shapes}"
-        )
+    check_lengths(arrays, role)
     # NumPy computes in float64 unless told otherwise; a file never does.
     return {
         name: array.astype(np.float32) if array.dtype.kind == "f" else array
@@ -126,18 +156,33 @@ def _by_name(model: Any, inputs: Inputs) -> dict[str, np.ndarray]:
             return dict(zip(names, map(_array, tf.nest.flatten(inputs))))
         except (ValueError, TypeError):
             pass  # They are by name, a flat sequence, or none at all.
+    if isinstance(inputs, Mapping) and len(inputs) == len(names) == 1:
+        # Keras numbers the inputs of each model of a process on.
+        return {names[0]: _array(next(iter(inputs.values())))}
+    return by_name(names, inputs)
+
+
+def by_name(names: Sequence[str], inputs: Inputs) -> dict[str, np.ndarray]:
+    """Returns arrays by name, which were given by name or in the order of the names.
+
+    Args:
+        names: Names of the inputs.
+        inputs: One array, a list of arrays or arrays by name.
+
+    Raises:
+        ValueError: If there are others, or not as many.
+    """
     if isinstance(inputs, Mapping):
-        if len(inputs) == len(names) == 1:
-            # Keras numbers the inputs of each model of a process on.
-            return {names[0]: _array(next(iter(inputs.values())))}
         given = {str(key): value for key, value in inputs.items()}
         if set(given) == set(names):
             return {name: _array(given[name]) for name in names}
-        raise ValueError(f"The inputs are {names}. Received: {sorted(given)}")
+        raise ValueError(f"The inputs are {list(names)}. Received: {sorted(given)}")
     several = isinstance(inputs, (list, tuple))
     listed = list(inputs) if several else [inputs]
     if len(listed) != len(names):
-        raise ValueError(f"The inputs are {names}. Received: {len(listed)} arrays")
+        raise ValueError(
+            f"The inputs are {list(names)}. Received: {len(listed)} arrays"
+        )
     return dict(zip(names, map(_array, listed)))
 
 

@@ -255,20 +255,9 @@ def profile(
     if not seconds > 0:
         raise ValueError(f"seconds must be positive. Received: {seconds}")
     interpreter = Interpreter(tflite, num_threads)
-    file = interpreter.file
-    layers = {}
-    if model is not None:
-        from converters.auditing.audit import audit  # A board has no model.
-
-        result = audit(model, file.content)
-        layers = {layer.operator: layer.name for layer in result.converted}
-        if result.binary and not layers:
-            raise ValueError(
-                f"No binary operator of the file holds a kernel of {model.name}: it "
-                "was made of another model, or this one was trained since. Leave model "
-                "out to profile the file alone."
-            )
     given = _sample(interpreter, inputs)
+    file = interpreter.file
+    layers = {} if model is None else _layers(model, file)
     values = _tensors(file, given, num_threads)
     runs = [
         _Alone(file, index, values, num_threads) for index in range(len(file.operators))
@@ -309,6 +298,25 @@ def profile(
         runner=interpreter.runner,
         machine=machine(),
     )
+
+
+def _layers(model: Any, file: TfliteFile) -> dict[int, str]:
+    """Returns the names of the binary layers by the index of their operator."""
+    from converters.auditing.audit import audit
+
+    result = audit(model, file.content)
+    layers = {
+        layer.operator: layer.name
+        for layer in result.converted
+        if layer.operator is not None
+    }
+    if result.binary and not layers:
+        raise ValueError(
+            f"No binary operator of the file holds a kernel of {model.name}: it "
+            "was made of another model, or this one was trained since. Leave model "
+            "out to profile the file alone."
+        )
+    return layers
 
 
 def alternate(

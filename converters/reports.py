@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from typing import Any
 
 import numpy as np
 
-from converters.auditing.audit import Audit, audit
-from converters.graph.frozen import FrozenModel
+from converters.auditing.audit import Audit
 from converters.graph.kernels import RoundedKernel, rounded_kernels
 from converters.rewrites import Rewrite
 from converters.runtime import TensorInfo
-from converters.verification.verify import Inputs, Verification, verify, verify_graphs
+from converters.verification.verify import Verification
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,39 +41,23 @@ class Report:
     def of(
         cls,
         model: Any,
-        tflite: bytes | str | os.PathLike[str],
-        inputs: Inputs | None,
-        labels: np.ndarray | None = None,
+        audit: Audit,
+        verification: Verification | None,
         messages: tuple[str, ...] = (),
-        frozen: FrozenModel | None = None,
-        converted: FrozenModel | None = None,
         rewrites: tuple[Rewrite, ...] = (),
     ) -> Report:
-        """Audits a file and compares it with its model.
+        """Returns the report of a file.
 
         Args:
             model: The Keras model that was converted.
-            tflite: The content of the file, or its path.
-            inputs: As for `verify`; `None` waives the comparison.
-            labels: As for `verify`.
+            audit: The layers of the model beside the operators of the file.
+            verification: The comparison, `None` where it was waived.
             messages: What the converter wrote.
-            frozen: The model as a graph, if that is at hand.
-            converted: The graph that was converted, if it is another one.
             rewrites: What was rewritten.
-
-        Returns:
-            The report.
         """
-        verification = None
-        if inputs is not None and frozen is not None:
-            verification = verify_graphs(
-                model, frozen, (converted,), tflite, inputs, labels
-            )
-        elif inputs is not None:
-            verification = verify(model, tflite, inputs, labels)
         return cls(
             model=model.name,
-            audit=audit(model, tflite),
+            audit=audit,
             verification=verification,
             float_bytes=4 * sum(int(np.prod(weight.shape)) for weight in model.weights),
             messages=messages,

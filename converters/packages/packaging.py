@@ -19,7 +19,15 @@ import numpy as np
 from converters.checks.model import in_float32
 from converters.conversion import Conversion
 from converters.errors import ConversionError
-from converters.model_arrays import Inputs, checked_inputs, keras_outputs
+from converters.model_arrays import (
+    Inputs,
+    by_name,
+    check_finite,
+    check_lengths,
+    checked_inputs,
+    input_names,
+    keras_outputs,
+)
 from converters.packages.cut_file import CutFile, margin
 from converters.packages.layout import (
     GOLDEN,
@@ -33,7 +41,7 @@ from converters.packages.layout import (
 from converters.packages.preprocessing import Preprocessing
 from converters.packages.replaying import sha256
 from converters.runtime import Interpreter, TensorInfo
-from converters.verification.verify import verify
+from converters.verification.verify import verify_arrays
 from converters.writing import write_synced
 
 _CLASSIFY = """\
@@ -97,8 +105,8 @@ def package(
 
     Raises:
         FileExistsError: If the folder holds anything.
-        ConversionError: If it cannot be written, or the file does not say what the
-            model says. Nothing is written then.
+        ConversionError: If it cannot be written, or the file does not compute what
+            the model computes. Nothing is written then.
         ValueError: If the file is no .tflite, the inputs do not fit, an output is not
             finite or has another size for each input, or names or metadata are of no
             use.
@@ -134,6 +142,9 @@ def package(
         "versions": _versions(),
         "metadata": dict(metadata or {}),
     }
+    _json(content)
+    if class_names is not None:
+        _check_class_names(class_names, interpreter.outputs)
     outputs = answers(interpreter, arrays)
     for output, array in outputs.items():
         if not np.isfinite(array).all():
@@ -143,21 +154,20 @@ def package(
             )
     golden = {entry["array"]: arrays[entry["name"]] for entry in content["inputs"]}
     golden.update({e["array"]: outputs[e["name"]] for e in content["outputs"]})
-    if class_names is not None:
-        _check_class_names(class_names, interpreter.outputs)
     if model is not None:
         model = in_float32(model)
-        verification = verify(model, interpreter.file.content, arrays)
+        named = dict(zip(input_names(model), arrays.values()))
+        verification = verify_arrays(model, interpreter.file.content, named)
         allowed = allow_undetermined and verification.outcome == "undetermined"
         if not verification.passed and not allowed:
             raise ConversionError(
-                f"The file does not say what {model.name} says, so no package was "
-                f"written: {verification.verdict}. {verification.cure}".rstrip()
+                f"The file does not compute what {model.name} computes, so no package "
+                f"was written: {verification.verdict}. {verification.cure}".rstrip()
             )
         if not verification.passed:
             warnings.warn(f"{model.name}: {verification.verdict}.", stacklevel=2)
         content["verification"] = verification.verdict
-        expected = keras_outputs(model, arrays).arrays
+        expected = keras_outputs(model, named).arrays
         for entry in content["outputs"]:
             entry["keras"] = entry["array"].replace("output", "keras")
             shape = outputs[entry["name"]].shape
@@ -214,28 +224,15 @@ def _golden_inputs(
         raise ValueError(
             "A package needs inputs: a handful of real ones, to replay on the device."
         )
-    if model is not None:
-        arrays = checked_inputs(model, inputs)
-    elif isinstance(inputs, Mapping):
-        arrays = {str(name): np.asarray(array) for name, array in inputs.items()}
-    else:
-        several = isinstance(inputs, (list, tuple))
-        given = [np.asarray(array) for array in (inputs if several else [inputs])]
-        if len(given) != len(names):
-            raise ValueError(f"The inputs are {names}. Received: {len(given)} arrays")
-        arrays = dict(zip(names, given))
-    if model is not None and len(arrays) == len(names) == 1:
+    if model is None:
+        arrays = by_name(names, inputs)
+        check_lengths(arrays)
+        check_finite(arrays)
+        return arrays
+    arrays = checked_inputs(model, inputs)
+    if len(arrays) == len(names) == 1:
         # Keras numbers the inputs of each model of a process on.
-        arrays = dict(zip(names, arrays.values()))
-    sizes = {array.shape[:1] for array in arrays.values()}
-    if len(sizes) != 1 or sizes & {(), (0,)}:
-        raise ValueError(
-            "The inputs need equally many samples, at least one. Received: "
-            f"{[array.shape for array in arrays.values()]}"
-        )
-    for name, array in arrays.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise ValueError(f"Input {name!r} holds values that are not finite.")
+        return dict(zip(names, arrays.values()))
     return arrays
 
 

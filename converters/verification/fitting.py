@@ -16,6 +16,26 @@ from converters.runtime import Interpreter, TensorInfo, TfliteFile
 _Sizes = tuple[int | None, ...] | None
 
 
+def interpreter_for(
+    model: Any, tflite: bytes | str | os.PathLike[str], num_threads: int = 1
+) -> Interpreter:
+    """Returns an interpreter of a file with the model's names.
+
+    Args:
+        model: A Keras model.
+        tflite: The content of the file, or its path.
+        num_threads: Threads of the interpreter. Defaults to `1`.
+
+    Raises:
+        ConversionError: If inputs or outputs of the two differ in name, number or
+            shape.
+        ValueError: If the file is no .tflite.
+    """
+    interpreter = Interpreter(with_names_of(model, tflite), num_threads)
+    check_fit(model, interpreter)
+    return interpreter
+
+
 def with_names_of(model: Any, tflite: Any) -> bytes | str | os.PathLike[str]:
     """Returns the file with the model's names, where it is clear what they name.
 

@@ -25,8 +25,7 @@ from converters.graph.frozen import FrozenModel, freeze
 from converters.model_arrays import (
     Inputs,
     Outputs,
-    checked_inputs,
-    checked_labels,
+    checked_samples,
     keras_outputs,
 )
 from converters.rewrites import rewrite
@@ -37,7 +36,7 @@ from converters.verification.answers import (
     similar_answers,
 )
 from converters.verification.evidence import gather, is_int8
-from converters.verification.fitting import check_fit, file_outputs, with_names_of
+from converters.verification.fitting import file_outputs, interpreter_for
 from converters.verification.signs import LayerParity
 from converters.verification.steps import StepParity
 from converters.verification.witness import Witness, call_witness, timed
@@ -400,47 +399,68 @@ def verify(
         True
     """
     check_model_and_file(model, tflite)
+    arrays, labels = checked_samples(model, inputs, labels)
+    return verify_arrays(model, tflite, arrays, labels, num_threads)
+
+
+def verify_arrays(
+    model: Any,
+    tflite: bytes | str | os.PathLike[str],
+    arrays: Mapping[str, np.ndarray],
+    labels: np.ndarray | None = None,
+    num_threads: int = 1,
+) -> Verification:
+    """Does what `verify` does, for inputs and labels that were checked already.
+
+    Args:
+        model: As for `verify`.
+        tflite: As for `verify`.
+        arrays: The inputs, as `checked_samples` returns them.
+        labels: The labels, likewise.
+        num_threads: As for `verify`.
+    """
+    interpreter = interpreter_for(model, tflite, num_threads)
+    frozen, converted = _graphs_of(model)
+    return compare(model, frozen, converted, interpreter, arrays, labels, num_threads)
+
+
+def _graphs_of(
+    model: Any,
+) -> tuple[FrozenModel | None, Sequence[FrozenModel | None]]:
+    """Returns a model as a graph, and the graphs that may have been converted."""
     if not getattr(model, "inputs", None):
-        return verify_graphs(model, None, (), tflite, inputs, labels, num_threads)
-    checked_inputs(model, inputs)
+        return None, ()
     with reported(f"The tracing of {model.name}"):
         frozen = freeze(model)
         rewritten, rewrites = rewrite(frozen)
     # A file from elsewhere was converted as the model is.
-    converted = (rewritten, None) if rewrites else (None,)
-    return verify_graphs(model, frozen, converted, tflite, inputs, labels, num_threads)
+    return frozen, (rewritten, None) if rewrites else (None,)
 
 
-def verify_graphs(
+def compare(
     model: Any,
     frozen: FrozenModel | None,
     converted: Sequence[FrozenModel | None],
-    tflite: bytes | str | os.PathLike[str],
-    inputs: Inputs,
+    interpreter: Interpreter,
+    arrays: Mapping[str, np.ndarray],
     labels: np.ndarray | None = None,
     num_threads: int = 1,
 ) -> Verification:
-    """Does what `verify` does, for graphs that are at hand.
+    """Compares a file with its model, for graphs that are at hand.
 
     Args:
-        model: As for `verify`.
+        model: The Keras model.
         frozen: The model as a graph, `None` where it has no symbolic inputs.
         converted: The graphs that may have been converted: rewritten ones, and `None`
             for `frozen` itself.
-        tflite: As for `verify`.
-        inputs: As for `verify`.
-        labels: As for `verify`.
-        num_threads: As for `verify`.
+        interpreter: Runs the file, as `interpreter_for` returns it.
+        arrays: The inputs, as `checked_samples` returns them.
+        labels: The labels, likewise.
+        num_threads: Threads of the interpreter.
 
     Returns:
         The comparison.
     """
-    arrays = checked_inputs(model, inputs)
-    if labels is not None:
-        labels = checked_labels(model, labels, len(next(iter(arrays.values()))))
-    tflite = with_names_of(model, tflite)
-    interpreter = Interpreter(tflite, num_threads)
-    check_fit(model, interpreter)
     with reported(f"The comparison of {model.name} with its file"):
         outputs = keras_outputs(model, arrays)
         _warn_of_mixing(model, outputs)
@@ -527,7 +547,7 @@ def _warn_of_mixing(model: Any, outputs: Outputs) -> None:
         warnings.warn(
             f"Output {outputs.mixing!r} of {model.name} depends on the other inputs of "
             "a batch. A file computes one input at a time, and so did the model here.",
-            stacklevel=4,
+            stacklevel=5,
         )
 
 

@@ -58,8 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0, also for the help that no words at all print; 1 where a model cannot be
-        converted, a file does not say what its model says or something failed; 2 for
-        wrong words, names and files; 130 after Ctrl-C.
+        converted, a file does not compute what its model computes or something failed;
+        2 for wrong words, names and files; 130 after Ctrl-C.
     """
     _print_all_names()
     parser = _parser()

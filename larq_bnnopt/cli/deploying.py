@@ -34,9 +34,8 @@ def convert_run(run: Any, model: Any, data: Any, **options: Any) -> None:
     _try_to_plot(evaluation, run.folder / "confusion.png")
     try:
         report = convert_and_warn(model, run.tflite, data, **options).report
-    except converters.ConversionError as error:
-        if error.report is not None:
-            _write_report(run, evaluation, error.report)
+    except converters.NotEquivalentError as error:
+        _write_report(run, evaluation, error.report)
         raise
     _write_report(run, evaluation, report)
     print_table(os.fspath(run.folder), report.rows())

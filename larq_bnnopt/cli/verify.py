@@ -1,6 +1,6 @@
 """Compares a .tflite with its Keras model on test images, or replays a package.
 
-Exits with 1 if the file does not say what the model, or the package, says.
+Exits with 1 if the file does not compute what the model, or the package, does.
 """
 
 from __future__ import annotations
@@ -87,18 +87,17 @@ def run(arguments: argparse.Namespace) -> int:
         ).load_data(model)
     images, labels = data.test_arrays()
     with quiet():
-        report = converters.Report.of(model, tflite, images, labels)
+        verification = converters.verify(model, tflite, images, labels)
+        audit = converters.audit(model, tflite)
+        report = converters.Report.of(model, audit, verification)
     if arguments.json:
         print(json.dumps(report.as_dict(), indent=2))
     else:
         print_table(str(tflite), report.rows())
-    if report.verification is None or not report.verification.passed:
-        verification = report.verification
-        why = "."
-        if verification is not None:
-            why = f": {verification.verdict}. {verification.cure}"
+    if not verification.passed:
         raise converters.ConversionError(
-            f"{tflite} does not say what {keras} says{why}"
+            f"{tflite} does not compute what {keras} computes: {verification.verdict}. "
+            f"{verification.cure}".rstrip()
         )
     return 0
 

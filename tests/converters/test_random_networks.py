@@ -47,7 +47,7 @@ def assert_is_told(model, text, calibrated):
     if calibrated:  # Small networks may lose their predictions to the steps.
         assert "part at the layer" not in text, text
         return
-    assert "would not say what" not in text or UNDETERMINED in text, text
+    assert "would not compute what" not in text or UNDETERMINED in text, text
     names = [
         *input_names(model),
         *output_names(model),
