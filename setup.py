@@ -181,6 +181,8 @@ setup(
         "train": TRAINING,
         "test": ["pytest>=8", "pytest-xdist", "scipy", "hypothesis", "coverage>=7.10"],
         "dev": ["ruff", "mypy", "pre-commit"],
+        # Ruff formats the signatures on the pages of the API.
+        "docs": ["latex2mathml", "mkdocs-material", "mkdocstrings[python]", "ruff"],
     },
     entry_points={"console_scripts": ["bnnopt = _larq_bnnopt_start:main"]},
     classifiers=[

@@ -91,22 +91,30 @@ class ModelFunction(Protocol):
         """Makes the model."""
 
 
+def documented_arguments(family: type[BinaryFactory]) -> dict[str, str]:
+    """Returns the arguments of a family's functions, with their documentation."""
+    texts = {**_ARGUMENTS, **family.options, **family.argument_texts}
+    shape = tuple(family().default_input_shape)
+    common = [key for key in _ARGUMENTS if key not in family.withdrawn]
+    return {
+        key: texts[key].format(default_input_shape=shape)
+        for key in (*common, *family.options)
+    }
+
+
 def _documentation(
     own: type[BinaryFactory], name: str, summary: str, defaults: dict[str, Any]
 ) -> str:
     """Returns the documentation of a model's function."""
-    texts = {**_ARGUMENTS, **own.options, **own.argument_texts}
-    shape = tuple(own().default_input_shape)
     arguments = [
         textwrap.fill(
-            f"{key}: {texts[key].format(default_input_shape=shape)} "
-            f"Defaults to `{default!r}`.",
+            f"{key}: {text} Defaults to `{defaults[key]!r}`.",
             width=88,
             initial_indent=" " * 4,
             subsequent_indent=" " * 8,
             break_on_hyphens=False,
         )
-        for key, default in defaults.items()
+        for key, text in documented_arguments(own).items()
     ]
     return _DOCUMENTATION.format(
         name=name,
@@ -158,8 +166,7 @@ def model_function(
             },
         )
     )
-    taken = [key for key in _ARGUMENTS if key not in family.withdrawn]
-    defaults = {key: getattr(own(), key) for key in (*taken, *family.options)}
+    defaults = {key: getattr(own(), key) for key in documented_arguments(own)}
 
     def make(**arguments: Any) -> tf.keras.Model:
         unknown = arguments.keys() - defaults.keys()

@@ -19,6 +19,7 @@ from larq_bnnopt.datasets.checking import (
 
 Batch = tuple[tf.Tensor, tf.Tensor]
 ImageShape = tuple[int | None, int | None, int]
+"""Height, width and channels of an image; a size of `None` may vary."""
 
 EMBEDDED = "fashion_mnist_mini"
 

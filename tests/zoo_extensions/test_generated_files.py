@@ -1,4 +1,4 @@
-"""The stub from which editors complete the networks: current, installed, believed."""
+"""Files generated from the networks: the stub for editors, the page of the docs."""
 
 import collections
 import importlib.util
@@ -37,24 +37,32 @@ ANSWERS = {
 }
 
 
-@pytest.fixture(scope="module")
-def tool():
-    path = ROOT / "tools" / "build_zoo_stub.py"
-    spec = importlib.util.spec_from_file_location("build_zoo_stub", path)
+def tool(name):
+    path = ROOT / "tools" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def test_it_is_current_and_installed(tool):
+def test_the_stub_is_current_and_installed():
     installed = (PACKAGE / "__init__.pyi").read_text(encoding="utf-8")
-    assert installed == tool.stub(), "run python tools/build_zoo_stub.py"
+    generated = tool("build_zoo_stub").stub()
+    assert installed == generated, "run python tools/build_zoo_stub.py"
     for name in zx.__all__:
         assert hasattr(zx, name)
 
 
-def test_it_holds_every_argument(tool):
-    text = tool.stub()
+def test_the_page_is_current():
+    networks = tool("build_networks_page")
+    written = networks.PAGE.read_text(encoding="utf-8")
+    assert written == networks.page(), "run python tools/build_networks_page.py"
+    for name in zx.list_models():
+        assert written.count(f"`{name}`. ") == 1
+
+
+def test_the_stub_holds_every_argument():
+    text = tool("build_zoo_stub").stub()
     for name in zx.list_models():
         function = zx.registry._MODELS[name]
         _, after = text.split(f"\nclass _{function.__name__}(_Network):")
