@@ -47,6 +47,11 @@ def test_nothing_else_is_installed():
     assert sum(path.name == "py.typed" for path in files) == 3
 
 
+def test_the_citation_names_this_version():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {larq_bnnopt.__version__}\n" in citation
+
+
 # Beside the sources, where the current folder comes first.
 
 TELLS = """

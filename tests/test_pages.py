@@ -37,6 +37,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [
     ROOT / "README.md",
     ROOT / "SECURITY.md",
+    ROOT / "CONTRIBUTING.md",
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 BLOCK = re.compile(
