@@ -1,8 +1,10 @@
-"""Names of files and classes as texts that can be printed, written and drawn."""
+"""Texts that can be printed and drawn, nearest names, Markdown tables."""
 
 from __future__ import annotations
 
+import difflib
 import os
+from collections.abc import Iterable
 
 
 def printable(name: str | os.PathLike[str]) -> str:
@@ -13,6 +15,60 @@ def printable(name: str | os.PathLike[str]) -> str:
         (True, 'café')
     """
     return os.fspath(name).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def nearest(received: str, known: Iterable[str], otherwise: str | None = None) -> str:
+    """Returns a sentence that names the known names which are nearest to a wrong one.
+
+    Args:
+        received: The wrong name.
+        known: The known names.
+        otherwise: The sentence where none is near. Defaults to `None`, all of them.
+
+    Example:
+        >>> nearest("cosin", ["cosine", "step"]), nearest("x", ["cosine", "step"])
+        ('Nearest: cosine.', 'Known: cosine, step.')
+    """
+    names = list(known)
+    close = difflib.get_close_matches(received, names, cutoff=0.5)
+    if close:
+        return f"Nearest: {', '.join(close)}."
+    return f"Known: {', '.join(names)}." if otherwise is None else otherwise
+
+
+def require_known(what: str, value: str, known: Iterable[str]) -> None:
+    """Raises a ValueError with the nearest names unless a value is known.
+
+    Args:
+        what: What the value names.
+        value: The value.
+        known: The known names.
+
+    Example:
+        >>> require_known("schedule", "cosin", ["cosine", "step"])
+        Traceback (most recent call last):
+        ...
+        ValueError: No schedule 'cosin'. Nearest: cosine.
+    """
+    names = list(known)
+    if value not in names:
+        raise ValueError(f"No {what} {value!r}. {nearest(value, names)}")
+
+
+def markdown_table(heading: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    r"""Returns a table in Markdown, one line a row.
+
+    Example:
+        >>> print(markdown_table(["name", "value"], [("a|b", 1)]), end="")
+        | name | value |
+        |---|---|
+        | a\|b | 1 |
+    """
+    lines = [[str(cell).replace("|", r"\|") for cell in row] for row in rows]
+    names = list(heading)
+    table = [names, *lines]
+    text = [f"| {' | '.join(row)} |\n" for row in table]
+    return "".join([text[0], f"|{'---|' * len(names)}\n", *text[1:]])
 
 
 def drawable(name: str | os.PathLike[str]) -> str:

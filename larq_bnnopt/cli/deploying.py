@@ -8,6 +8,7 @@ from typing import Any
 
 from larq_bnnopt.cli.console import print_line, print_table, stages, warnings_as_lines
 from larq_bnnopt.cli.silence import quiet
+from larq_bnnopt.texts import markdown_table
 from larq_bnnopt.writing import replacing
 
 _CALIBRATION_IMAGES = 256
@@ -88,11 +89,8 @@ def _write_report(run: Any, evaluation: Any, report: Any) -> None:
         if path.exists()
     ]
     facts = {**run.read_recipe(), **versions()}
-    table = [
-        "| | |\n|---|---|",
-        *(f"| {name} | {fact} |" for name, fact in facts.items()),
-    ]
-    page = [report.markdown(), "## Training\n", *pictures, *table, ""]
+    table = markdown_table(("", ""), facts.items())
+    page = [report.markdown(), "## Training\n", *pictures, table]
     run.write_text("report.md", "\n".join(page))
     try_to_write_page(run)
 

@@ -5,15 +5,16 @@ tests/larq_bnnopt/cli/test_one_way.py checks that they are all there are.
 
 from __future__ import annotations
 
-import difflib
+import dataclasses
 import importlib.util
 import os
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from larq_bnnopt import run_config
+from larq_bnnopt import recipe_fields, run_config
+from larq_bnnopt.texts import nearest, require_known
 
 EMBEDDED = "fashion_mnist_mini"
 MODELS = (
@@ -51,28 +52,28 @@ PRESETS = (
     "adambnn_imagenet",
     "meliusnet_imagenet",
 )
-# Recipe -> the options that it has beside those of all.
-RECIPES: dict[str, tuple[str, ...]] = {
-    "one_step": (),
-    "two_step": ("first_epochs",),
-    "fine_tune": ("start", "head_epochs", "initial_inertia"),
+FIELDS: dict[str, dataclasses.Field[Any]] = {
+    field.name: field
+    for kind in recipe_fields.KINDS.values()
+    for field in dataclasses.fields(kind)
 }
-# Recipe or preset -> what numbers are checked by.
+# The fields of recipes that are options of `bnnopt train`.
+RECIPE_OPTIONS = tuple(
+    name for name, known in recipe_fields.settings().items() if known.is_option
+)
+# Recipe or preset -> the values by which numbers are checked.
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "one_step": {"optimizer": "diode", "epochs": 12},
-    "two_step": {"optimizer": "adam", "epochs": 12},
-    "fine_tune": {"optimizer": "diode", "epochs": 12, "head_epochs": 3},
+    **{kind: recipe_fields.defaults_of(kind) for kind in recipe_fields.KINDS},
     "gradient_filter_cifar10": {"optimizer": "gradient_filter", "epochs": 400},
     "gradient_filter_imagenet": {"optimizer": "gradient_filter", "epochs": 239},
     "diode_imagenet": {"optimizer": "diode", "epochs": 256},
     "adambnn_imagenet": {"optimizer": "adam", "epochs": 256},
     "meliusnet_imagenet": {"optimizer": "adam", "epochs": 120},
 }
-# The epochs of the stages of all recipes.
-STAGES = ("first_epochs", "head_epochs", "epochs")
-OPTIMIZERS = ("diode", "gradient_filter", "adam", "sgd")
-REAL_OPTIMIZERS = ("adam", "sgd")
-SCHEDULES = ("cosine", "linear", "step")
+# The fields that count the epochs of stages, of all recipes.
+STAGES = tuple(
+    dict.fromkeys(name for kind in recipe_fields.KINDS.values() for name in kind.stages)
+)
 STRATEGIES = ("mirrored", "multi_worker")
 
 _CLASS = re.compile(r"^class (\w+)\(", re.MULTILINE)
@@ -80,11 +81,10 @@ _CLASS = re.compile(r"^class (\w+)\(", re.MULTILINE)
 _NO_DATA = ("core", "scripts", "testing", "proto")
 
 
-def require(what: str, value: str | None, known: Sequence[str]) -> None:
-    """Raises a ValueError that names the nearest ones unless a value is known."""
-    if value is not None and value not in known:
-        near = difflib.get_close_matches(value, known, cutoff=0.5) or known
-        raise ValueError(f"No {what} {value!r}. Nearest: {', '.join(near)}.")
+def require(what: str, value: str | None, known: Iterable[str]) -> None:
+    """Raises a ValueError with the nearest names unless a value is known, or `None`."""
+    if value is not None:
+        require_known(what, value, known)
 
 
 def require_model(name: str | None) -> None:
@@ -92,8 +92,9 @@ def require_model(name: str | None) -> None:
     if name is None or plain(name) in map(plain, MODELS):
         return
     near = [known for known in MODELS if name and name.lower() in known]
-    near = near or difflib.get_close_matches(name, MODELS, cutoff=0.6)
-    hint = f"Nearest: {', '.join(near)}." if near else "`bnnopt models` shows all."
+    hint = nearest(name, MODELS, "`bnnopt models` shows all.")
+    if near:
+        hint = f"Nearest: {', '.join(near)}."
     raise ValueError(f"No model {name!r}. {hint}")
 
 
@@ -157,10 +158,8 @@ def require_dataset(name: str | None, data_dir: str | None = None) -> None:
     bare = name.partition(":")[0].partition("/")[0]
     known = [] if data_dir or ":" in name else tfds_names()
     if known and bare not in known:
-        near = difflib.get_close_matches(bare, [EMBEDDED, *known], cutoff=0.5)
-        raise ValueError(
-            f"No data set {name!r}. Nearest: {', '.join(near or [EMBEDDED])}."
-        )
+        hint = nearest(bare, [EMBEDDED, *known], f"In the package: {EMBEDDED}.")
+        raise ValueError(f"No data set {name!r}. {hint}")
 
 
 def tfds_names() -> list[str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from larq_bnnopt.field_ranges import RANGES
+from larq_bnnopt.field_ranges import COUNT, FieldRange
+from larq_bnnopt.texts import nearest
 
 _INVALID_CHOICE = re.compile(
     r"argument (\S+): invalid choice: '(.*)' \(choose from (.*)\)"
@@ -34,13 +34,6 @@ class Parser(argparse.ArgumentParser):
     def option_names(self) -> list[str]:
         """Returns the options that the parser knows."""
         return [name for action in self._actions for name in action.option_strings]
-
-
-def nearest(received: str, names: Iterable[str]) -> str:
-    """Returns a sentence that names the nearest valid words, or all of a few."""
-    names = list(names)
-    close = difflib.get_close_matches(received, names, cutoff=0.5)
-    return f"Nearest: {', '.join(close)}." if close else f"Known: {', '.join(names)}."
 
 
 def unknown_options(received: Sequence[str], known: Sequence[str]) -> str:
@@ -69,21 +62,23 @@ def positive(kind: Callable[[str], float]) -> Callable[[str], float]:
     return read
 
 
-def within(name: str, kind: Callable[[str], float]) -> Callable[[str], float]:
-    """Returns a type for what a field of a recipe may be.
+def within(valid: FieldRange, kind: Callable[[str], float]) -> Callable[[str], float]:
+    """Returns a type for numbers in a range.
 
     Args:
-        name: The field.
+        valid: The range.
         kind: `int` or `float`.
     """
+    if valid == COUNT:
+        return positive(kind)
 
     def read(text: str) -> float:
         try:
             value = kind(text)
         except ValueError:
             value = math.nan
-        if value not in RANGES[name]:
-            words = str(RANGES[name])
+        if value not in valid:
+            words = str(valid)
             if kind is int and "integer" not in words:
                 words = f"an integer, {words}"
             raise argparse.ArgumentTypeError(f"must be {words}. Received: {text!r}")

@@ -55,11 +55,11 @@ class ProgressBar(tf.keras.callbacks.Callback):
         self._bar.update(self._task, description=text)
 
     def _stage_of(self, epoch: int) -> str:
-        """Returns which of several stages an epoch is of, in words."""
+        """Returns the stage of an epoch in words, if there are several stages."""
         if len(self._stages) < 2:
             return ""
         ends = list(itertools.accumulate(self._stages))
-        return f"step {bisect.bisect(ends, epoch) + 1} of {len(ends)}, "
+        return f"stage {bisect.bisect(ends, epoch) + 1} of {len(ends)}, "
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Moves the bar on."""

@@ -10,13 +10,14 @@ import argparse
 import os
 
 from larq_bnnopt.cli.parser import Parser, positive, within
+from larq_bnnopt.recipe_fields import range_of
 
 
 def add_arguments(parser: Parser) -> None:
     """Adds the options of the command."""
     parser.add_argument("--epochs", type=positive(int), default=12, help="default: 12")
     parser.add_argument(
-        "--seed", type=within("seed", int), default=0, help="default: 0"
+        "--seed", type=within(range_of("seed"), int), default=0, help="default: 0"
     )
     parser.add_argument(
         "--runs", default="runs", metavar="FOLDER", help="where runs go; default: runs"

@@ -8,140 +8,24 @@ from __future__ import annotations
 
 import argparse
 import functools
-import itertools
 import os
 import pathlib
 import shlex
 from typing import Any
 
-from larq_bnnopt import field_ranges
+from larq_bnnopt import recipe_fields
 from larq_bnnopt.cli import names
-from larq_bnnopt.cli.parser import Parser, positive, within
-
-# The options that are fields of a recipe.
-_FIELDS = (
-    "model",
-    "dataset",
-    "image_size",
-    "optimizer",
-    "epochs",
-    "batch_size",
-    "accumulate_steps",
-    "real_optimizer",
-    "learning_rate",
-    "weight_decay",
-    "schedule",
-    "warmup_epochs",
-    "label_smoothing",
-    "alpha",
-    "beta",
-    "gamma",
-    "teacher",
-    "temperature",
-    "hard_labels",
-    "recalibrate",
-    "augment",
-    "seed",
-    "data_dir",
-    "first_epochs",
-    "start",
-    "head_epochs",
-)
+from larq_bnnopt.cli.parser import Parser, within
 
 
 def add_arguments(parser: Parser) -> None:
     """Adds the options of the command."""
     add = parser.add_argument
-    add("--recipe", help="one_step, two_step or fine_tune; default: one_step")
-    add("--start", help="of fine_tune: .keras file of the model to start from")
+    *kinds, last = recipe_fields.KINDS
+    add("--recipe", help=f"{', '.join(kinds)} or {last}; default: {kinds[0]}")
     add("--preset", help="the settings of a paper, such as gradient_filter_cifar10")
-    add("--model", help="default: tiny_residual_bnn")
-    add(
-        "--dataset",
-        help="fashion_mnist_mini (in the package), a folder with a folder of images "
-        "for each class, or any name of tensorflow-datasets; default: "
-        "fashion_mnist_mini",
-    )
-    add(
-        "--image-size",
-        type=within("image_size", int),
-        help="of images of any size, at most 4096; default: 224",
-    )
-    add(
-        "--optimizer",
-        help="of binary weights: diode or gradient_filter, or adam or sgd on latent "
-        "ones; default: diode, of two_step adam",
-    )
-    add("--epochs", type=positive(int), help="of two_step: of each step; default: 12")
-    add("--first-epochs", type=positive(int), help="of two_step: those of step 1")
-    add(
-        "--head-epochs",
-        type=within("head_epochs", int),
-        help="of fine_tune: of the new classifier alone",
-    )
-    add("--batch-size", type=positive(int), help="default: 64")
-    add(
-        "--accumulate-steps",
-        type=positive(int),
-        help="batches that make one step together; default: 1",
-    )
-    add("--real-optimizer", help="of other weights: adam or sgd; default: adam")
-    add(
-        "--learning-rate",
-        type=within("learning_rate", float),
-        help="of it; default: 0.01",
-    )
-    add(
-        "--weight-decay",
-        type=within("weight_decay", float),
-        help="default: 0, of two_step 5e-6",
-    )
-    add("--schedule", help="cosine, linear or step; default: cosine")
-    add("--warmup-epochs", type=within("warmup_epochs", float), help="default: 0")
-    add("--label-smoothing", type=within("label_smoothing", float), help="default: 0")
-    add(
-        "--alpha",
-        type=within("alpha", float),
-        help="of diode, in [0, 1), or of gradient_filter, in (0, 1]; "
-        "default: what fits the length of the run",
-    )
-    add(
-        "--beta",
-        type=within("beta", float),
-        help="of diode, in [0, 1); default: likewise",
-    )
-    add(
-        "--gamma",
-        type=within("gamma", float),
-        help="of gradient_filter, in (0, 1]; default: likewise",
-    )
-    add("--teacher", help=".keras file whose answers the model learns")
-    add(
-        "--temperature",
-        type=within("temperature", float),
-        help="beside a teacher; default: 1",
-    )
-    add(
-        "--hard-labels",
-        type=within("hard_labels", float),
-        help="share of the labels beside it; default: 0",
-    )
-    add(
-        "--recalibrate",
-        type=positive(int),
-        metavar="BATCHES",
-        help="compute batch normalization's statistics anew from so many batches "
-        "behind the training, and show what that does; default: leave them",
-    )
-    add(
-        "--no-augment",
-        dest="augment",
-        action="store_const",
-        const=False,
-        help="train on the images as they are",
-    )
-    add("--seed", type=within("seed", int), help="default: 0")
-    add("--data-dir", help="folder of tensorflow-datasets")
+    for name in names.RECIPE_OPTIONS:
+        add_field(parser, name)
     add("--run", dest="folder", help="folder to make; default: runs/train-<n>")
     add("--resume", metavar="FOLDER", help="go on with this run instead")
     add(
@@ -162,10 +46,35 @@ def add_arguments(parser: Parser) -> None:
     )
 
 
+def add_field(parser: Parser, name: str) -> None:
+    """Adds the option of a field of a recipe."""
+    field, known = names.FIELDS[name], recipe_fields.settings()[name]
+    option = f"--{name.replace('_', '-')}"
+    if field.type == "bool":
+        parser.add_argument(
+            f"--no-{name.replace('_', '-')}",
+            dest=name,
+            action="store_const",
+            const=False,
+            help=f"do not {known.text.removeprefix('whether to ')}",
+        )
+        return
+    kind = {"int": int, "float": float}.get(str(field.type).split(" ")[0])
+    valid = known.option_range or known.range
+    parser.add_argument(
+        option,
+        type=str if kind is None or valid is None else within(valid, kind),
+        metavar=known.metavar,
+        help=recipe_fields.option_help(name),
+    )
+
+
 def check(arguments: argparse.Namespace) -> None:
     """Raises an error at wrong names, and at files that are missing or in the way."""
     names.require("strategy", arguments.strategy, names.STRATEGIES)
-    given = [name for name in _FIELDS if getattr(arguments, name) is not None]
+    given = [
+        name for name in names.RECIPE_OPTIONS if getattr(arguments, name) is not None
+    ]
     if arguments.resume is not None:
         others = ("recipe", "preset", "folder", "dry_run")
         given += [name for name in others if getattr(arguments, name)]
@@ -179,20 +88,20 @@ def check(arguments: argparse.Namespace) -> None:
         names.require_run(arguments.resume)
         return
     names.require("preset", arguments.preset, names.PRESETS)
-    names.require("recipe", arguments.recipe, tuple(names.RECIPES))
+    names.require("recipe", arguments.recipe, recipe_fields.KINDS)
     if arguments.preset is not None and arguments.recipe is not None:
         raise ValueError("A preset has its recipe; leave out --recipe.")
     if arguments.preset is None:
         kind = arguments.recipe or "one_step"
-        own = set(itertools.chain(*names.RECIPES.values())) - {*names.RECIPES[kind]}
-        unknown = [name for name in given if name in own]
+        fields = recipe_fields.defaults_of(kind)
+        unknown = [name for name in given if name not in fields]
         if unknown:
             raise ValueError(f"recipe {kind!r} has no {', '.join(unknown)}.")
     _require_numbers(arguments)
     names.require_model(arguments.model)
-    names.require("optimizer", arguments.optimizer, names.OPTIMIZERS)
-    names.require("real_optimizer", arguments.real_optimizer, names.REAL_OPTIMIZERS)
-    names.require("schedule", arguments.schedule, names.SCHEDULES)
+    for name, known in recipe_fields.settings().items():
+        if known.choices:
+            names.require(name, getattr(arguments, name), known.choices)
     names.require_dataset(arguments.dataset, arguments.data_dir)
     if arguments.dry_run and arguments.strategy is not None:
         raise ValueError("--dry-run is of one device; leave out --strategy.")
@@ -206,23 +115,25 @@ def check(arguments: argparse.Namespace) -> None:
 
 
 def _require_numbers(arguments: argparse.Namespace) -> None:
-    """Raises a ValueError at numbers that do not go with others."""
+    """Raises a ValueError for numbers that are not valid beside others."""
     kind = arguments.preset or arguments.recipe or "one_step"
     given = {
         name: value for name, value in vars(arguments).items() if value is not None
     }
     fields = {**names.DEFAULTS[kind], **given}
     optimizer = fields["optimizer"]
-    told = None
-    if "alpha" in fields:
-        told = field_ranges.fault("alpha", fields["alpha"], optimizer, "--alpha")
+    problem = None
+    if "alpha" in given:
+        problem = recipe_fields.range_problem(
+            "alpha", fields["alpha"], optimizer, "--alpha"
+        )
     if "warmup_epochs" in given:
         stages = [fields[name] for name in names.STAGES if fields.get(name)]
-        told = told or field_ranges.warmup_fault(
+        problem = problem or recipe_fields.warmup_problem(
             fields["warmup_epochs"], min(stages), "--warmup-epochs"
         )
-    if told:
-        raise ValueError(told)
+    if problem:
+        raise ValueError(problem)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -257,7 +168,8 @@ def run(arguments: argparse.Namespace) -> int:
             )
             return 0
     else:
-        recipe = _recipe(arguments.recipe, arguments.preset, _given(arguments))
+        given = _with_absolute_paths(_given(arguments))
+        recipe = _recipe(arguments.recipe, arguments.preset, given)
         if arguments.dry_run:
             return _dry_run(recipe)
         beginning = training.Beginning(recipe)
@@ -323,13 +235,14 @@ def _callbacks(arguments: argparse.Namespace, folder: Any, strategy: Any) -> lis
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Returns the fields of a recipe that were given."""
-    given = {
-        name: getattr(arguments, name)
-        for name in _FIELDS
-        if getattr(arguments, name) is not None
-    }
-    # A run may go on from another folder.
+    """Returns the fields of a recipe that were given, by name."""
+    given = {name: getattr(arguments, name) for name in names.RECIPE_OPTIONS}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _with_absolute_paths(given: dict[str, Any]) -> dict[str, Any]:
+    """Returns given fields for a run that may be resumed from another folder."""
+    given = dict(given)
     for name in ("teacher", "start"):
         if name in given:
             given[name] = os.path.abspath(given[name])

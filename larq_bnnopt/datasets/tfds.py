@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from typing import Any
 
@@ -20,6 +19,7 @@ from larq_bnnopt.datasets.pipelines import (
     in_memory,
     shuffled_in_windows,
 )
+from larq_bnnopt.texts import nearest
 
 _SHUFFLE_WINDOW = 10_000
 
@@ -52,8 +52,8 @@ def from_tfds(
         builder = tfds.builder(name, data_dir=data_dir)
     except (tfds.core.DatasetNotFoundError, ValueError):
         names = [EMBEDDED, *tfds.list_builders(with_community_datasets=False)]
-        near = difflib.get_close_matches(name, names, cutoff=0.5) or [EMBEDDED]
-        raise ValueError(f"No data set {name!r}. Nearest: {', '.join(near)}.") from None
+        hint = nearest(name, names, f"In the package: {EMBEDDED}.")
+        raise ValueError(f"No data set {name!r}. {hint}") from None
     features = builder.info.features
     shape = features["image"].shape if "image" in features else None
     if shape is None or shape[-1] is None or "label" not in features:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any
 
 import tensorflow as tf
 
 from larq_bnnopt import datasets
 from larq_bnnopt.datasets import ImageShape
-from larq_bnnopt.recipes.fields import settle
+from larq_bnnopt.recipe_fields import FineTuneFields, documented
 from larq_bnnopt.recipes.fitting import image_shape_of
 from larq_bnnopt.recipes.models import load_model
 from larq_bnnopt.recipes.recipe import Recipe
@@ -17,8 +17,9 @@ from larq_bnnopt.recipes.runs import model_file
 from larq_bnnopt.recipes.temperature import require_binarized
 
 
+@documented
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FineTune(Recipe):
+class FineTune(FineTuneFields, Recipe):
     """A trained model gets a new classifier, which learns first, and then all of it.
 
     Its last dense layer is replaced by one for the classes of the data set. While that
@@ -29,51 +30,14 @@ class FineTune(Recipe):
     (`zoo_extensions.to_latent_free`). Diode's first votes then start from what the
     kernels are (`initial_inertia`).
 
-    Attributes:
-        start: File of the trained model, or the folder of its run: a classifier that
-            ends with a dense layer, and perhaps a softmax.
-        head_epochs: Epochs of the new classifier alone; 0 for none.
-        initial_inertia: Of Diode, at least 0: how long kernels outlast first votes.
-
-    The others are those of `Recipe`; `model` stays empty.
-
     Example:
         >>> FineTune(start="model.keras", epochs=5).stage_epochs()
         (3, 5)
     """
 
-    kind: ClassVar[str] = "fine_tune"
-
-    model: str = ""
-    start: str = ""
-    learning_rate: float = 1e-3
-    head_epochs: int = 3
-    initial_inertia: float = 0.1
-
-    def __post_init__(self) -> None:
-        settle(self)
-        if not self.start:
-            raise ValueError("fine_tune needs start, the file of a trained model.")
-        if self.model:
-            raise ValueError(
-                f"fine_tune has its model from start. Received: {self.model!r}"
-            )
-        if self.image_size is not None:
-            raise ValueError("image_size is that of the model; leave it out.")
-        super().__post_init__()
-
-    @property
-    def network(self) -> str:
-        """What is trained, in a word."""
-        return self.start
-
     def files(self) -> dict[str, str]:
         """Returns the paths of the files that the training reads, by field."""
         return {**super().files(), "start": model_file(self.start)}
-
-    def stage_epochs(self) -> tuple[int, ...]:
-        """Returns the epochs of the classifier, if there are any, and of all."""
-        return (*((self.head_epochs,) if self.head_epochs else ()), self.epochs)
 
     def image_shape(self) -> ImageShape | None:
         """Returns the shape of the images that the trained model takes."""

@@ -8,9 +8,10 @@ import itertools
 from larq_bnnopt.recipes.fine_tune import FineTune
 from larq_bnnopt.recipes.models import load_model
 from larq_bnnopt.recipes.one_step import OneStep
-from larq_bnnopt.recipes.recipe import Recipe, one_of
+from larq_bnnopt.recipes.recipe import Recipe
 from larq_bnnopt.recipes.runs import Run
 from larq_bnnopt.recipes.two_step import TwoStep
+from larq_bnnopt.texts import require_known
 
 RECIPES: dict[str, type[Recipe]] = {
     recipe.kind: recipe for recipe in (OneStep, TwoStep, FineTune)
@@ -39,7 +40,7 @@ def recipe_of(run: Run) -> Recipe:
     # The first version had one scheme.
     kind = str(content.pop("kind", OneStep.kind))
     try:
-        one_of("recipe", kind, tuple(RECIPES))
+        require_known("recipe", kind, RECIPES)
         return RECIPES[kind](**content)
     except TypeError as error:
         raise ValueError(f"{run.config} is of another version: {error}") from error

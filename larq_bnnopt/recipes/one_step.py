@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar
 
 import tensorflow as tf
 
 from larq_bnnopt import datasets
+from larq_bnnopt.recipe_fields import OneStepFields, documented
 from larq_bnnopt.recipes.recipe import Recipe
 
 
+@documented
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class OneStep(Recipe):
+class OneStep(OneStepFields, Recipe):
     """Weights and activations are binary from the start.
-
-    Attributes are those of `Recipe`.
 
     Example:
         >>> OneStep(epochs=3, learning_rate=0.002).stage_epochs()
@@ -24,8 +23,6 @@ class OneStep(Recipe):
     References:
         Papers 001 (gradient filtering) and 003 (Diode), which train in one step.
     """
-
-    kind: ClassVar[str] = "one_step"
 
     def build(
         self,

@@ -1,21 +1,20 @@
-"""What all training schemes share: data, model, optimizers, their decay."""
+"""`Recipe`, the base of all recipes: data, model, optimizers and their decay."""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import tensorflow as tf
 
-from larq_bnnopt import datasets, field_ranges, schedules
+from larq_bnnopt import datasets, schedules
 from larq_bnnopt.callbacks import binary_kernels
 from larq_bnnopt.datasets import ImageShape
 from larq_bnnopt.optimizers import CaseOptimizer, Diode, GradientFilter, memory
-from larq_bnnopt.recipes.fields import settle
+from larq_bnnopt.recipe_fields import RecipeFields, documented
 from larq_bnnopt.recipes.fitting import image_shape_of
 from larq_bnnopt.recipes.losses import Crossentropy
 from larq_bnnopt.recipes.models import load_model
@@ -33,7 +32,6 @@ _REAL: dict[str, Callable[..., Any]] = {
     "adam": tf.keras.optimizers.Adam,
     "sgd": functools.partial(tf.keras.optimizers.SGD, momentum=0.9),
 }
-OPTIMIZERS = tuple(_FITTING)
 _DECAYS: dict[str, Callable[..., Any]] = {
     "cosine": schedules.cosine,
     "linear": schedules.linear,
@@ -41,120 +39,22 @@ _DECAYS: dict[str, Callable[..., Any]] = {
 }
 
 
+@documented
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """What a training does: the part that all schemes have.
+class Recipe(RecipeFields):
+    """A training: data, model, optimizers and their decay, as all recipes have them.
 
     The real-valued parameters are trained by Adam or SGD. The learning rate, and what
     decays in the binary optimizer, fall over each stage of the training by the same
-    schedule, the former behind a warm-up.
-
-    Attributes:
-        model: Name of a model of `zoo_extensions`.
-        dataset: Name, or folder of images, for `larq_bnnopt.datasets.load`.
-        image_size: Height and width that images of any size get, at most 4096; `None`
-            for 224, or where they have one.
-        optimizer: What trains the binary weights: `"diode"` or `"gradient_filter"`; or
-            `"adam"` or `"sgd"`, which train latent weights and all other parameters.
-        epochs: Number of epochs.
-        batch_size: Images in a batch.
-        accumulate_steps: Batches whose mean gradient makes one step, for batches that
-            do not fit into memory; at the end those that fill no group are left out.
-        real_optimizer: What trains the real-valued parameters beside Diode or the
-            gradient filter: `"adam"`, or `"sgd"` with momentum 0.9.
-        learning_rate: Of Adam or SGD, behind the warm-up.
-        weight_decay: The share d of a parameter w that is added to its gradient before
-            the optimizer sees it (L2 regularization): of all real-valued ones but those
-            of batch normalizations.
-        schedule: How it falls to zero: `"cosine"`, `"linear"`, or `"step"`, by a tenth
-            at half and at three quarters.
-        warmup_epochs: Epochs in which it rises first.
-        label_smoothing: Share of the label that goes to all classes, in [0, 1).
-        alpha: Of Diode or the gradient filter; `None` for what fits the length of the
-            run (`Diode.for_steps`, `GradientFilter.for_steps`).
-        beta: Of Diode, likewise.
-        gamma: Of the gradient filter, likewise.
-        teacher: File of a Keras model whose answers the model learns, or the folder of
-            its run; `None` for none.
-        temperature: What the logits of both are divided by before the comparison.
-        hard_labels: Share of the loss that the true labels keep beside a teacher, in
-            [0, 1].
-        recalibrate: Number of training batches from which the statistics of batch
-            normalization are computed anew behind the training; 0 leaves them.
-        augment: Whether to augment the training images.
-        seed: Seed of weights, order and augmentation, from 0 to 2**32 - 1.
-        data_dir: Folder of tensorflow-datasets, `None` for its default.
+    schedule, the former after a warm-up.
     """
-
-    kind: ClassVar[str]
-
-    model: str = "tiny_residual_bnn"
-    dataset: str = datasets.EMBEDDED
-    image_size: int | None = None
-    optimizer: str = "diode"
-    epochs: int = 12
-    batch_size: int = 64
-    accumulate_steps: int = 1
-    real_optimizer: str = "adam"
-    learning_rate: float = 0.01
-    weight_decay: float = 0.0
-    schedule: str = "cosine"
-    warmup_epochs: float = 0
-    label_smoothing: float = 0.0
-    alpha: float | None = None
-    beta: float | None = None
-    gamma: float | None = None
-    teacher: str | None = None
-    temperature: float = 1.0
-    hard_labels: float = 0.0
-    recalibrate: int = 0
-    augment: bool = True
-    seed: int = 0
-    data_dir: str | None = None
-
-    def __post_init__(self) -> None:
-        settle(self)
-        one_of("optimizer", self.optimizer, OPTIMIZERS)
-        one_of("real_optimizer", self.real_optimizer, tuple(_REAL))
-        one_of("schedule", self.schedule, tuple(_DECAYS))
-        self._require_ranges()
-        if self.teacher is None:
-            for name, unused in (("temperature", 1.0), ("hard_labels", 0.0)):
-                if getattr(self, name) != unused:
-                    raise ValueError(f"{name} is of no use without a teacher.")
-        elif self.label_smoothing and not self.hard_labels:
-            raise ValueError(
-                "label_smoothing is of no use beside a teacher without hard_labels: "
-                "no label is learned."
-            )
-        if self.is_latent and self.real_optimizer != "adam":
-            raise ValueError(
-                f"real_optimizer {self.real_optimizer!r} is of no use beside optimizer "
-                f"{self.optimizer!r}, which trains all parameters."
-            )
-        known = _FITTING[self.optimizer](1)
-        for name in ("alpha", "beta", "gamma"):
-            if getattr(self, name) is not None and name not in known:
-                raise ValueError(f"optimizer {self.optimizer!r} has no {name}.")
-
-    def _require_ranges(self) -> None:
-        """Raises a ValueError unless all numbers are what they may be."""
-        for name in field_ranges.RANGES:
-            value = getattr(self, name, None)
-            if value is not None and (
-                told := field_ranges.fault(name, value, self.optimizer)
-            ):
-                raise ValueError(told)
-        fewest = min(self.stage_epochs())
-        if told := field_ranges.warmup_fault(self.warmup_epochs, fewest):
-            raise ValueError(told)
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Recipe:
-        """Returns the recipe with some fields given and all others as they are.
+        """Returns the recipe with some fields given and defaults for the others.
 
         Args:
-            fields: The values by the names of the fields.
+            fields: The given values by field.
 
         Raises:
             ValueError: If the recipe has no such field, or the values are wrong.
@@ -164,20 +64,6 @@ class Recipe:
         if unknown:
             raise ValueError(f"recipe {cls.kind!r} has no {', '.join(unknown)}.")
         return cls(**fields)
-
-    @property
-    def network(self) -> str:
-        """What is trained, in a word."""
-        return self.model
-
-    @property
-    def is_latent(self) -> bool:
-        """Whether binary weights are the signs of latent ones."""
-        return self.optimizer in _REAL
-
-    def stage_epochs(self) -> tuple[int, ...]:
-        """Returns the number of epochs of each stage, one after the other."""
-        return (self.epochs,)
 
     def build(
         self,
@@ -396,10 +282,3 @@ class Recipe:
 def _decay(variable: tf.Variable, rate: float) -> tf.Tensor:
     # Its gradient is rate * variable.
     return rate / 2 * tf.reduce_sum(tf.square(variable))
-
-
-def one_of(name: str, value: str, known: Sequence[str]) -> None:
-    """Raises a ValueError that names the nearest ones unless a value is known."""
-    if value not in known:
-        near = difflib.get_close_matches(value, known) or known
-        raise ValueError(f"No {name} {value!r}. Nearest: {', '.join(near)}.")

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 import tensorflow as tf
 
 from larq_bnnopt import datasets
+from larq_bnnopt.recipe_fields import TwoStepFields, documented
 from larq_bnnopt.recipes.recipe import Recipe
 from larq_bnnopt.recipes.temperature import binarized, copy_weights
 
 
+@documented
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TwoStep(Recipe):
+class TwoStep(TwoStepFields, Recipe):
     """First only activations are binary, then, from these weights on, both.
 
     Step 1 trains real kernels under binary activations, with weight decay: the gradient
@@ -32,13 +34,6 @@ class TwoStep(Recipe):
     trains at rate zero. That is a slip, and is not repeated: the rate falls in every
     step, and reaches zero behind the last one.
 
-    Attributes:
-        epochs: Epochs of step 2.
-        first_epochs: Epochs of step 1; `None` for as many as step 2 has.
-        weight_decay: The decay d of step 1.
-
-    The others are those of `Recipe`, for both steps.
-
     Example:
         >>> TwoStep(epochs=4, first_epochs=2).stage_epochs()
         (2, 4)
@@ -47,18 +42,6 @@ class TwoStep(Recipe):
         Paper 000 (AdamBNN): two-step training; weight decay 5e-6 in its code, 1e-5 in
         ReActNet's.
     """
-
-    kind: ClassVar[str] = "two_step"
-
-    optimizer: str = "adam"
-    schedule: str = "linear"
-    first_epochs: int | None = None
-    weight_decay: float = 5e-6
-
-    def stage_epochs(self) -> tuple[int, ...]:
-        """Returns the numbers of epochs of both steps."""
-        first = self.epochs if self.first_epochs is None else self.first_epochs
-        return first, self.epochs
 
     def build(
         self,
@@ -77,7 +60,7 @@ class TwoStep(Recipe):
             optimizer = self.optimizer if self.is_latent else self.real_optimizer
             return self.compile(model, self.build_optimizer(total, steps, optimizer))
         if previous is None:
-            raise ValueError("Step 2 starts from the model of step 1.")
+            raise ValueError("Stage 2 starts from the model of stage 1.")
         copy_weights(previous, latent)
         model = latent if self.is_latent else zx.to_latent_free(binarized(latent))
         return self.compile(model, self.build_optimizer(total, steps))

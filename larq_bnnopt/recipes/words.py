@@ -1,50 +1,11 @@
-"""The settings and figures of a run in words, as people read them."""
+"""Settings and figures of a run as reports show them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-# What `replace("_", " ")` would not say.
-_NAMES = {
-    "kind": "recipe",
-    "model": "network",
-    "optimizer": "optimizer of the binary weights",
-    "real_optimizer": "optimizer of the others",
-    "learning_rate": "learning rate",
-    "warmup_epochs": "epochs of warm-up",
-    "accumulate_steps": "batches that make a step",
-    "hard_labels": "share of the labels beside the teacher",
-    "recalibrate": "batches to compute batch normalization anew",
-    "augment": "augmentation of the training images",
-    "data_dir": "folder of tensorflow-datasets",
-    "start": "trained model to start from",
-    "dataset": "data",
-    "schedule": "decay of the learning rate",
-}
-_EPOCHS = {
-    "one_step": {"epochs": "epochs"},
-    "two_step": {"first_epochs": "epochs of step 1", "epochs": "epochs of step 2"},
-    "fine_tune": {
-        "head_epochs": "epochs of the new classifier alone",
-        "epochs": "epochs of all of it",
-    },
-}
-_VALUES = {
-    "kind": {
-        "one_step": "one step",
-        "two_step": "two steps",
-        "fine_tune": "fine-tuning",
-    },
-    "optimizer": {
-        "diode": "Diode",
-        "gradient_filter": "gradient filter",
-        "adam": "Adam, on latent weights",
-        "sgd": "SGD with momentum, on latent weights",
-    },
-    "real_optimizer": {"adam": "Adam", "sgd": "SGD with momentum"},
-}
-_SHARES = ("label_smoothing", "hard_labels")
+from larq_bnnopt.recipe_fields import KINDS, OneStepFields, Setting, settings
 
 
 def percent(share: float) -> str:
@@ -72,27 +33,34 @@ def in_words(recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         >>> list(in_words({"kind": "one_step", "learning_rate": 0.01, "alpha": None}))
         [('recipe', 'one step'), ('learning rate', '0.01')]
     """
-    names = {**_NAMES, **_EPOCHS.get(str(recipe.get("kind")), {})}
+    stages = stages_of(recipe)
     for name, value in recipe.items():
         if value is None or value == "":
             continue
-        yield names.get(name, name.replace("_", " ")), _text(name, value)
+        known = settings().get(name)
+        label = "recipe" if name == "kind" else known and known.label
+        text = stages.get(name) or label or name.replace("_", " ")
+        yield text, _text(name, value, known)
+
+
+def stages_of(recipe: Mapping[str, Any]) -> Mapping[str, str]:
+    """Returns the fields that count the epochs of its stages, with their labels."""
+    return KINDS.get(str(recipe.get("kind")), OneStepFields).stages
 
 
 def epochs_of(recipe: Mapping[str, Any]) -> list[tuple[str, int]]:
     """Returns the epochs of each stage of a recipe, with what they are called."""
-    stages = _EPOCHS.get(str(recipe.get("kind")), _EPOCHS["one_step"])
-    found = [(text, recipe.get(name)) for name, text in stages.items()]
+    found = [(text, recipe.get(name)) for name, text in stages_of(recipe).items()]
     return [(text, count) for text, count in found if isinstance(count, int) and count]
 
 
-def _text(name: str, value: Any) -> str:
+def _text(name: str, value: Any, known: Setting | None) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return percent(value) if name in _SHARES else f"{value:.4g}"
-    return (
-        _VALUES.get(name, {}).get(value, str(value))
-        if isinstance(value, str)
-        else str(value)
-    )
+        is_share = known is not None and known.is_share
+        return percent(value) if is_share else f"{value:.4g}"
+    text = str(value)
+    if name == "kind" and text in KINDS:
+        return KINDS[text].title
+    return text if known is None else known.choices.get(text, text)

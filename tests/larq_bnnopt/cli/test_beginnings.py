@@ -32,12 +32,12 @@ def test_a_training_says_what_it_learns_from(shown, images):
 
 def test_two_steps_are_told_apart(shown):
     for number in (1, 2):
-        assert shown.count(f"Step {number} of 2, trained in ") == 1
+        assert shown.count(f"Stage {number} of 2, trained in ") == 1
     assert "Trained in" not in shown
     bar = ProgressBar((2, 3))
     assert [bar._stage_of(epoch) for epoch in range(5)] == [
-        *["step 1 of 2, "] * 2,
-        *["step 2 of 2, "] * 3,
+        *["stage 1 of 2, "] * 2,
+        *["stage 2 of 2, "] * 3,
     ]
     assert ProgressBar((2,))._stage_of(1) == ProgressBar()._stage_of(1) == ""
 
@@ -79,8 +79,8 @@ def test_what_is_no_better_than_guessing(accuracy, classes, images, steps, told)
 
 def test_one_of_several_machines_tells_it(monkeypatch):
     told = []
-    for is_chief in (True, False):
-        monkeypatch.setattr(training, "writes", lambda strategy, chief=is_chief: chief)
+    for chief in (True, False):
+        monkeypatch.setattr(training, "is_chief", lambda strategy, is_one=chief: is_one)
         training._tell(told.append, "data", tf.distribute.get_strategy())
     training._tell(None, "data", tf.distribute.get_strategy())
     assert told == ["data"]

@@ -17,7 +17,7 @@ import pytest
 import tensorflow as tf
 
 import zoo_extensions as zx
-from larq_bnnopt import datasets, recipes
+from larq_bnnopt import datasets, recipe_fields, recipes
 from larq_bnnopt.cli import main, names, train
 from larq_bnnopt.cli.parser import Parser
 from larq_bnnopt.datasets import downloads
@@ -44,22 +44,57 @@ def bnnopt(*arguments, cwd, code=0):
 def test_the_names_are_all_there_are():
     assert list(names.MODELS) == zx.list_models()
     assert names.PRESETS == tuple(recipes.PRESETS)
-    assert tuple(names.RECIPES) == tuple(recipes.RECIPES)
-    shared = {field.name for field in dataclasses.fields(OneStep)}
-    for kind, own in names.RECIPES.items():
-        fields = [field.name for field in dataclasses.fields(recipes.RECIPES[kind])]
-        assert [name for name in fields if name not in shared] == list(own)
-    assert names.OPTIMIZERS == recipe.OPTIMIZERS
-    assert names.REAL_OPTIMIZERS == tuple(recipe._REAL)
-    assert names.SCHEDULES == tuple(recipe._DECAYS)
+    assert tuple(recipe_fields.KINDS) == tuple(recipes.RECIPES)
+    for kind, fields in recipe_fields.KINDS.items():
+        assert issubclass(recipes.RECIPES[kind], fields)
+        assert list(names.DEFAULTS[kind]) == [
+            field.name for field in dataclasses.fields(recipes.RECIPES[kind])
+        ]
+    settings = recipe_fields.settings()
+    assert tuple(settings["optimizer"].choices) == tuple(recipe._FITTING)
+    assert tuple(settings["real_optimizer"].choices) == tuple(recipe._REAL)
+    assert tuple(settings["schedule"].choices) == tuple(recipe._DECAYS)
+    for name in ("alpha", "beta", "gamma"):
+        having = {key for key, of in recipe._FITTING.items() if name in of(1)}
+        assert set(settings[name].ranges) == having
     assert names.STRATEGIES == recipes.STRATEGIES
     assert names.EMBEDDED == datasets.EMBEDDED
     # An inertia is for those who write Python.
-    assert set(train._FIELDS) == {*recipes.field_names()} - {"initial_inertia"}
+    options = {*recipes.field_names()} - {"initial_inertia"}
+    assert set(names.RECIPE_OPTIONS) == options
     parser = Parser()
     train.add_arguments(parser)
     words = {action.dest for action in parser._actions}
-    assert set(train._FIELDS) <= words
+    assert options <= words
+
+
+@pytest.mark.parametrize("kind", recipes.RECIPES)
+def test_a_field_of_a_recipe_is_written_once(kind):
+    """The documentation and the help have every field, with its default."""
+    cls, settings = recipes.RECIPES[kind], recipe_fields.settings()
+    parser = Parser()
+    train.add_arguments(parser)
+    helps = {action.dest: action.help for action in parser._actions}
+    for field in dataclasses.fields(cls):
+        text = settings[field.name].text
+        documentation = " ".join(cls.__doc__.split())
+        assert f"{field.name}: {text[0].upper()}{text[1:]}." in documentation
+        assert f"Defaults to `{field.default!r}`" in documentation
+        if settings[field.name].is_option and field.type != "bool":
+            assert helps[field.name] == recipe_fields.option_help(field.name)
+            assert text in helps[field.name]
+
+
+def test_the_help_has_the_defaults_of_all_recipes():
+    help_of = recipe_fields.option_help
+    assert help_of("optimizer").endswith("; default: diode, of two_step adam")
+    assert help_of("schedule").endswith("; default: cosine, of two_step linear")
+    assert help_of("weight_decay").endswith("; default: 0, of two_step 5e-6")
+    assert help_of("learning_rate").endswith("; default: 0.01, of fine_tune 0.001")
+    assert help_of("label_smoothing").endswith("in [0, 1); default: 0")
+    assert "of diode in [0, 1), of gradient_filter in (0, 1]" in help_of("alpha")
+    assert help_of("head_epochs").startswith("of fine_tune: number of epochs")
+    assert "default" not in help_of("start")
 
 
 def test_the_names_of_tensorflow_datasets_are_among_those_known():

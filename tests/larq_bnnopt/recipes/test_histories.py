@@ -142,14 +142,14 @@ def started(folder, text):
 
 def test_a_page_of_a_fine_tuning_has_one_truth_of_its_epochs(tmp_path):
     page = recipes.write_page(started(tmp_path, "base")).read_text()
-    assert "15 of 15: 3 of the new classifier alone, 12 of all of it" in page
-    assert "<th>epochs of all of it</th><td>12</td>" in page
+    assert "15 of 15: 3 of the new classifier alone, 12 of the whole model" in page
+    assert "<th>epochs of the whole model</th><td>12</td>" in page
     assert "&lt;b&gt;base&lt;/b&gt;.keras" in page and "<b>" not in page
     assert "photos &amp; more" in page
     # What is trained is the network of a file, and no empty line says otherwise.
     assert "<th>network</th>" not in page and "the network of " in page
     two = written(tmp_path / "two", TwoStep(epochs=4, first_epochs=2), None)
-    assert History.of(two).epochs_in_words() == "0 of 6: 2 of step 1, 4 of step 2"
+    assert History.of(two).epochs_in_words() == "0 of 6: 2 of stage 1, 4 of stage 2"
 
 
 def test_a_page_shows_the_file_and_test_images(runs):
@@ -208,7 +208,7 @@ def test_the_page_fits_a_phone(runs):
         ({"optimizer": "adam"}, ("optimizer of the binary weights",
                                  "Adam, on latent weights")),
         ({"label_smoothing": 0.1}, ("label smoothing", "10%")),
-        ({"hard_labels": 0.5}, ("share of the labels beside the teacher", "50%")),
+        ({"hard_labels": 0.5}, ("weight of the true labels beside the teacher", "50%")),
         ({"weight_decay": 5e-6}, ("weight decay", "5e-06")),
         ({"augment": False}, ("augmentation of the training images", "no")),
         ({"kind": "two_step"}, ("recipe", "two steps")),

@@ -92,7 +92,7 @@ def test_step_2_starts_from_the_weights_of_step_1(optimizer, recipe):
     )
     kernel = second.get_layer("stage1_1_conv").kernel.numpy()
     assert set(np.unique(kernel)) == {-1, 1} or optimizer == "adam"
-    with pytest.raises(ValueError, match="starts from the model of step 1"):
+    with pytest.raises(ValueError, match="starts from the model of stage 1"):
         recipe.build(1, data)
 
 

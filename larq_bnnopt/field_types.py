@@ -1,4 +1,4 @@
-"""The types of a recipe's fields, for those of a script or an edited file."""
+"""Checks the types of a recipe's fields, which come from scripts and edited files."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ import math
 import os
 from typing import Any
 
-import numpy as np
-
 _WORDS = {"int": "an integer", "float": "a number", "str": "a text", "bool": "a bool"}
 
 
 def settle(recipe: Any) -> None:
-    """Makes the fields of a recipe what its class says, or refuses them.
+    """Converts the fields of a recipe to the types that its class states.
 
-    Numbers of NumPy become those of Python, and paths become texts, so that a
-    configuration can be written.
+    NumPy's numbers become Python's, and paths become texts, so that a configuration
+    can be written. Other types are refused.
 
     Args:
         recipe: A frozen dataclass whose fields are numbers and texts.
@@ -24,6 +22,9 @@ def settle(recipe: Any) -> None:
     Raises:
         ValueError: If one has another type, or is a number that is not finite.
     """
+    # Late, since the command that uses this shows its help without it.
+    import numpy as np
+
     for field in dataclasses.fields(recipe):
         value = getattr(recipe, field.name)
         if isinstance(value, np.generic):

@@ -1,0 +1,531 @@
+"""The fields of recipes: type, default, valid values and help, each written once.
+
+The dataclasses of `larq_bnnopt.recipes` inherit their fields, checks and documentation
+from here, and `bnnopt train` makes its options of them. Nothing here needs TensorFlow,
+so that the command shows its help and refuses wrong values at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, TypeVar
+
+from larq_bnnopt.field_ranges import (
+    ABOVE_0,
+    AT_LEAST_0,
+    BELOW_1,
+    COUNT,
+    COUNT_OR_0,
+    POSITIVE,
+    SHARE,
+    FieldRange,
+)
+from larq_bnnopt.field_types import settle
+from larq_bnnopt.texts import require_known
+
+# A batch of larger images fits into no memory that trains.
+LARGEST_SIDE = 4096
+_KEY = "setting"
+_Fields = TypeVar("_Fields", bound=type)
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What is known of a field of a recipe beside its type and default.
+
+    Attributes:
+        help: What it is, for `bnnopt train --help` and the documentation; `{valid}`
+            stands for the valid values.
+        label: What reports call it; defaults to its name without underscores.
+        range: The valid numbers.
+        ranges: The valid numbers by the optimizer of the binary weights, for what only
+            some of them have.
+        choices: The valid texts, with what reports call them.
+        unset: What `None` stands for.
+        is_share: Whether reports show it in percent.
+        is_option: Whether `bnnopt train` has an option for it.
+        option_range: What the option takes, where that is less than the field.
+        metavar: What the help calls the value of the option.
+    """
+
+    help: str
+    label: str | None = None
+    range: FieldRange | None = None
+    ranges: Mapping[str, FieldRange] = dataclasses.field(default_factory=dict)
+    choices: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    unset: str | None = None
+    is_share: bool = False
+    is_option: bool = True
+    option_range: FieldRange | None = None
+    metavar: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The help with the valid values."""
+        return self.help.replace("{valid}", self._valid())
+
+    def _valid(self) -> str:
+        if self.ranges:
+            ranges = (f"of {name} {valid}" for name, valid in self.ranges.items())
+            return ", ".join(ranges)
+        if self.choices:
+            *others, last = self.choices
+            return f"{', '.join(others)} or {last}"
+        return str(self.range)
+
+
+def setting(default: Any, help: str, **others: Any) -> Any:
+    """Returns a dataclass field with a `Setting`.
+
+    Args:
+        default: The default of the field.
+        help: As for `Setting`.
+        **others: Further attributes of the `Setting`.
+    """
+    metadata = {_KEY: Setting(help, **others)}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def settings(recipe: type | None = None) -> dict[str, Setting]:
+    """Returns the settings of a recipe by field, in order.
+
+    A recipe may declare a field again with another default; its setting stays.
+
+    Args:
+        recipe: The dataclass. Defaults to `None`, all recipes.
+
+    Example:
+        >>> settings()["epochs"].help
+        'number of epochs; of two_step: of each stage'
+    """
+    known: dict[str, Setting] = {}
+    for one in KINDS.values() if recipe is None else [recipe]:
+        for base in reversed(one.__mro__):
+            for field in getattr(base, "__dataclass_fields__", {}).values():
+                if _KEY in field.metadata:
+                    known[field.name] = field.metadata[_KEY]
+    return known
+
+
+def documented(recipe: _Fields) -> _Fields:
+    """Adds the fields of a recipe to its docstring (a class decorator)."""
+    if recipe.__doc__:
+        known = settings(recipe)
+        lines = ["Attributes:"]
+        for field in dataclasses.fields(recipe):
+            text = known[field.name].text
+            unset = known[field.name].unset
+            default = f"`{field.default!r}`" + (
+                f", {unset}" if field.default is None and unset else ""
+            )
+            lines += textwrap.wrap(
+                f"{field.name}: {text[0].upper()}{text[1:]}. Defaults to {default}.",
+                width=88,
+                initial_indent="    ",
+                subsequent_indent="        ",
+                break_on_hyphens=False,
+            )
+        recipe.__doc__ = "\n".join([inspect.cleandoc(recipe.__doc__), "", *lines])
+    return recipe
+
+
+@documented
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RecipeFields:
+    """The fields that all recipes have."""
+
+    kind: ClassVar[str]
+    title: ClassVar[str]
+    # Fields that count the epochs of a stage, in order, with what reports call them.
+    stages: ClassVar[Mapping[str, str]] = {"epochs": "epochs"}
+
+    model: str = setting(
+        "tiny_residual_bnn",
+        "name of a network of zoo_extensions",
+        label="network",
+    )
+    dataset: str = setting(
+        "fashion_mnist_mini",
+        "fashion_mnist_mini (in the package), a folder with a folder of images for "
+        "each class, or any name of tensorflow-datasets",
+        label="data",
+    )
+    image_size: int | None = setting(
+        None,
+        "height and width that images of any size are resized to, {valid}",
+        range=FieldRange(1, LARGEST_SIDE),
+        unset="224",
+    )
+    optimizer: str = setting(
+        "diode",
+        "what trains the binary weights: {valid}; adam and sgd train latent ones",
+        label="optimizer of the binary weights",
+        choices={
+            "diode": "Diode",
+            "gradient_filter": "gradient filter",
+            "adam": "Adam, on latent weights",
+            "sgd": "SGD with momentum, on latent weights",
+        },
+    )
+    epochs: int = setting(
+        12, "number of epochs; of two_step: of each stage", range=COUNT
+    )
+    batch_size: int = setting(64, "images in a batch", range=COUNT)
+    accumulate_steps: int = setting(
+        1,
+        "batches whose mean gradient makes one optimizer step, for batches that do not "
+        "fit into memory",
+        label="batches that make an optimizer step",
+        range=COUNT,
+    )
+    real_optimizer: str = setting(
+        "adam",
+        "what trains the real-valued weights beside diode or gradient_filter: {valid}, "
+        "with momentum 0.9",
+        label="optimizer of the others",
+        choices={"adam": "Adam", "sgd": "SGD with momentum"},
+    )
+    learning_rate: float = setting(
+        0.01, "of adam or sgd, after the warm-up", range=POSITIVE
+    )
+    weight_decay: float = setting(
+        0.0,
+        "share of a real-valued weight that is added to its gradient (L2 "
+        "regularization); of two_step: in stage 1",
+        range=AT_LEAST_0,
+    )
+    schedule: str = setting(
+        "cosine",
+        "how the learning rate, and what decays in the binary optimizer, falls to "
+        "zero: {valid}, to a tenth at half and at three quarters",
+        label="decay of the learning rate",
+        choices={"cosine": "cosine", "linear": "linear", "step": "step"},
+    )
+    warmup_epochs: float = setting(
+        0,
+        "epochs in which the learning rate rises first",
+        label="epochs of warm-up",
+        range=AT_LEAST_0,
+    )
+    label_smoothing: float = setting(
+        0.0,
+        "share of the label that is spread over all classes, {valid}",
+        range=BELOW_1,
+        is_share=True,
+    )
+    alpha: float | None = setting(
+        None,
+        "alpha of the binary optimizer: {valid}",
+        range=SHARE,
+        ranges={"diode": BELOW_1, "gradient_filter": ABOVE_0},
+        unset="what fits the length of the run",
+    )
+    beta: float | None = setting(
+        None,
+        "beta of the binary optimizer: {valid}",
+        range=BELOW_1,
+        ranges={"diode": BELOW_1},
+        unset="what fits the length of the run",
+    )
+    gamma: float | None = setting(
+        None,
+        "gamma of the binary optimizer: {valid}",
+        range=ABOVE_0,
+        ranges={"gradient_filter": ABOVE_0},
+        unset="what fits the length of the run",
+    )
+    teacher: str | None = setting(
+        None, ".keras file, or folder of a run, whose outputs the model learns"
+    )
+    temperature: float = setting(
+        1.0,
+        "beside a teacher: what the logits of both are divided by before they are "
+        "compared",
+        range=POSITIVE,
+    )
+    hard_labels: float = setting(
+        0.0,
+        "beside a teacher: weight of the loss of the true labels, {valid}",
+        label="weight of the true labels beside the teacher",
+        range=SHARE,
+        is_share=True,
+    )
+    recalibrate: int = setting(
+        0,
+        "number of training batches to re-estimate batch-norm statistics from after "
+        "the training; 0 leaves them",
+        label="batches to re-estimate batch-norm statistics from",
+        range=COUNT_OR_0,
+        option_range=COUNT,
+        metavar="BATCHES",
+    )
+    augment: bool = setting(
+        True,
+        "whether to augment the training images",
+        label="augmentation of the training images",
+    )
+    seed: int = setting(
+        0,
+        "seed of weights, order and augmentation, {valid}",
+        # What NumPy takes.
+        range=FieldRange(0, 2**32 - 1),
+    )
+    data_dir: str | None = setting(
+        None,
+        "folder of tensorflow-datasets",
+        label="folder of tensorflow-datasets",
+        unset="its own default",
+    )
+
+    def __post_init__(self) -> None:
+        settle(self)
+        for name, known in settings(type(self)).items():
+            if known.choices:
+                require_known(name, getattr(self, name), known.choices)
+        self._require_ranges()
+        if self.teacher is None:
+            for name, unused in (("temperature", 1.0), ("hard_labels", 0.0)):
+                if getattr(self, name) != unused:
+                    raise ValueError(f"{name} is of no use without a teacher.")
+        elif self.label_smoothing and not self.hard_labels:
+            raise ValueError(
+                "label_smoothing is of no use beside a teacher without hard_labels: "
+                "no label is learned."
+            )
+        if self.is_latent and self.real_optimizer != "adam":
+            raise ValueError(
+                f"real_optimizer {self.real_optimizer!r} is of no use beside optimizer "
+                f"{self.optimizer!r}, which trains all parameters."
+            )
+        for name, known in settings(type(self)).items():
+            has_none = known.ranges and self.optimizer not in known.ranges
+            if has_none and getattr(self, name) is not None:
+                raise ValueError(f"optimizer {self.optimizer!r} has no {name}.")
+
+    def _require_ranges(self) -> None:
+        """Raises a ValueError unless all numbers are in their ranges."""
+        for name, known in settings(type(self)).items():
+            value = getattr(self, name)
+            if known.range is not None and value is not None:
+                problem = range_problem(name, value, self.optimizer)
+                if problem:
+                    raise ValueError(problem)
+        problem = warmup_problem(self.warmup_epochs, min(self.stage_epochs()))
+        if problem:
+            raise ValueError(problem)
+
+    @property
+    def network(self) -> str:
+        """Name of the trained network."""
+        return self.model
+
+    @property
+    def is_latent(self) -> bool:
+        """Whether binary weights are the signs of latent ones."""
+        return self.optimizer in settings()["real_optimizer"].choices
+
+    def stage_epochs(self) -> tuple[int, ...]:
+        """Returns the number of epochs of each stage, in order."""
+        return (self.epochs,)
+
+
+@documented
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OneStepFields(RecipeFields):
+    """The fields of `larq_bnnopt.recipes.OneStep`."""
+
+    kind: ClassVar[str] = "one_step"
+    title: ClassVar[str] = "one step"
+
+
+@documented
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TwoStepFields(RecipeFields):
+    """The fields of `larq_bnnopt.recipes.TwoStep`."""
+
+    kind: ClassVar[str] = "two_step"
+    title: ClassVar[str] = "two steps"
+    stages: ClassVar[Mapping[str, str]] = {
+        "first_epochs": "epochs of stage 1",
+        "epochs": "epochs of stage 2",
+    }
+
+    optimizer: str = "adam"
+    schedule: str = "linear"
+    first_epochs: int | None = setting(
+        None, "number of epochs of stage 1", range=COUNT, unset="as many as of stage 2"
+    )
+    weight_decay: float = 5e-6
+
+    def stage_epochs(self) -> tuple[int, ...]:
+        """Returns the numbers of epochs of both stages."""
+        first = self.epochs if self.first_epochs is None else self.first_epochs
+        return first, self.epochs
+
+
+@documented
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FineTuneFields(RecipeFields):
+    """The fields of `larq_bnnopt.recipes.FineTune`."""
+
+    kind: ClassVar[str] = "fine_tune"
+    title: ClassVar[str] = "fine-tuning"
+    stages: ClassVar[Mapping[str, str]] = {
+        "head_epochs": "epochs of the new classifier alone",
+        "epochs": "epochs of the whole model",
+    }
+
+    model: str = ""
+    start: str = setting(
+        "",
+        ".keras file, or folder of a run, of the model to start from: a classifier "
+        "that ends with a dense layer, and perhaps a softmax",
+        label="trained model to start from",
+    )
+    learning_rate: float = 1e-3
+    head_epochs: int = setting(
+        3, "number of epochs of the new classifier alone", range=COUNT_OR_0
+    )
+    initial_inertia: float = setting(
+        0.1,
+        "initial inertia of Diode: how long kernels keep their signs against the first "
+        "votes",
+        range=AT_LEAST_0,
+        is_option=False,
+    )
+
+    def __post_init__(self) -> None:
+        settle(self)
+        if not self.start:
+            raise ValueError("fine_tune needs start, the file of a trained model.")
+        if self.model:
+            raise ValueError(
+                f"fine_tune has its model from start. Received: {self.model!r}"
+            )
+        if self.image_size is not None:
+            raise ValueError(
+                "image_size of fine_tune is the image size of its model; leave it out."
+            )
+        super().__post_init__()
+
+    @property
+    def network(self) -> str:
+        """Path of the trained network."""
+        return self.start
+
+    def stage_epochs(self) -> tuple[int, ...]:
+        """Returns the epochs of the classifier, if there are any, and of the model."""
+        return (*((self.head_epochs,) if self.head_epochs else ()), self.epochs)
+
+
+KINDS: dict[str, type[RecipeFields]] = {
+    recipe.kind: recipe for recipe in (OneStepFields, TwoStepFields, FineTuneFields)
+}
+
+
+def defaults_of(kind: str) -> dict[str, Any]:
+    """Returns the defaults of a kind of recipe by field."""
+    return {field.name: field.default for field in dataclasses.fields(KINDS[kind])}
+
+
+def own_fields(kind: str) -> tuple[str, ...]:
+    """Returns the names of the fields that only this kind of recipe has.
+
+    Example:
+        >>> own_fields("two_step")
+        ('first_epochs',)
+    """
+    shared = RecipeFields.__dataclass_fields__
+    names = (field.name for field in dataclasses.fields(KINDS[kind]))
+    return tuple(name for name in names if name not in shared)
+
+
+def option_help(name: str) -> str:
+    """Returns the help of the option for a field, with its defaults.
+
+    Example:
+        >>> option_help("optimizer").partition("sgd;")[2]
+        ' default: diode, of two_step adam'
+    """
+    owners = [kind for kind in KINDS if name in own_fields(kind)]
+    known = settings()[name]
+    text = f"of {owners[0]}: {known.text}" if owners else known.text
+    words = [*_defaults(name, owners or list(KINDS), known.unset)]
+    return f"{text}; default: {', '.join(words)}" if words else text
+
+
+def _defaults(name: str, kinds: list[str], unset: str | None) -> Iterator[str]:
+    """Yields the default of the first kind, then those of others that differ."""
+    first, *others = kinds
+    usual = defaults_of(first)[name]
+    if text := _default_text(usual, unset):
+        yield text
+    for kind in others:
+        value = defaults_of(kind)[name]
+        if value != usual and (text := _default_text(value, unset)):
+            yield f"of {kind} {text}"
+
+
+def _default_text(value: Any, unset: str | None) -> str:
+    if value is None:
+        return unset or ""
+    if isinstance(value, float):
+        return f"{value:g}".replace("e-0", "e-")
+    return str(value)
+
+
+def range_of(name: str, optimizer: str | None = None) -> FieldRange:
+    """Returns the valid numbers of a field.
+
+    Args:
+        name: The field.
+        optimizer: The optimizer of the binary weights, on which they may depend.
+            Defaults to `None`, not known.
+
+    Example:
+        >>> print(range_of("alpha", "diode"), range_of("alpha", "gradient_filter"))
+        in [0, 1) in (0, 1]
+    """
+    known = settings()[name]
+    valid = known.ranges.get(optimizer or "", known.range)
+    if valid is None:
+        raise KeyError(f"{name} has no range.")
+    return valid
+
+
+def range_problem(
+    name: str, value: float, optimizer: str | None = None, called: str | None = None
+) -> str | None:
+    """Returns the error text for the value of a field, `None` if it is valid.
+
+    Args:
+        name: The field.
+        value: Its value.
+        optimizer: As for `range_of`. Defaults to `None`.
+        called: What the user calls the field. Defaults to `None`, its name.
+    """
+    valid = range_of(name, optimizer)
+    if value in valid:
+        return None
+    return f"{called or name} must be {valid}. Received: {value}"
+
+
+def warmup_problem(
+    warmup_epochs: float, fewest_epochs: int, called: str | None = None
+) -> str | None:
+    """Returns the error text for a warm-up, `None` if it is valid.
+
+    Args:
+        warmup_epochs: Its epochs.
+        fewest_epochs: Epochs of the shortest stage.
+        called: As for `range_problem`. Defaults to `None`.
+    """
+    if 0 <= warmup_epochs < fewest_epochs:
+        return None
+    return (
+        f"{called or 'warmup_epochs'} must be at least 0 and below the {fewest_epochs} "
+        f"epochs. Received: {warmup_epochs}"
+    )
