@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from converters.runtime import Interpreter, TfliteFile, machine
+from converters.runtime import Interpreter, TfliteFile, host_description
 from converters.runtime.interpreter import Batch
 
 # The whole network is measured over and over, so that a busy second of the machine
@@ -295,8 +295,8 @@ def profile(
         milliseconds=1000 * min(whole),
         median_milliseconds=1000 * statistics.median(whole),
         num_threads=num_threads,
-        runner=interpreter.runner,
-        machine=machine(),
+        runner=interpreter.backend_name,
+        machine=host_description(),
     )
 
 

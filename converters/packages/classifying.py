@@ -141,7 +141,7 @@ class Classifier:
             interpreter.predict,
             class_names,
             preprocessing,
-            interpreter.runner,
+            interpreter.backend_name,
             interpreter.outputs[0].scale or 0.0,
         )
 

@@ -264,7 +264,7 @@ def replay(folder: str | os.PathLike[str], *, num_threads: int = 1) -> Replay:
         ),
         milliseconds=1000 * seconds / len(margins),
         num_threads=num_threads,
-        runner=interpreter.runner,
+        runner=interpreter.backend_name,
         equal_classes=_equal_classes(expected, outputs),
         undetermined=next(
             (

@@ -1,12 +1,9 @@
-"""Running a .tflite with binary layers; it imports nothing else of `converters`."""
+"""Running a .tflite with binary layers. Imports nothing else of `converters`."""
 
-from converters.runtime.host import machine
-from converters.runtime.interpreter import (
-    Interpreter,
-    OperatorTime,
-    TensorInfo,
-    tensor_info,
-)
+from converters.runtime.host import host_description
+from converters.runtime.interpreter import Interpreter
+from converters.runtime.operator_times import OperatorTime
+from converters.runtime.tensor_info import TensorInfo, tensor_info
 from converters.runtime.tflite_file import Operator, TfliteFile
 
 __all__ = [
@@ -15,6 +12,6 @@ __all__ = [
     "OperatorTime",
     "TensorInfo",
     "TfliteFile",
-    "machine",
+    "host_description",
     "tensor_info",
 ]

@@ -1,8 +1,8 @@
-"""The binary kernels of this package, and the LiteRT that they run in.
+"""LiteRT with the binary kernels as a backend: load, self-test, run.
 
-LiteRT's wheels promise no stable form of what a delegate sees of them. So each version
-must answer a small network rightly before it is used: in a process of its own if it is
-none of those that the tests run, since a wrong form may end the process.
+LiteRT's wheels promise no stable ABI for delegates. So each version must pass a
+self-test on a small network before it is used. Versions that the tests do not cover run
+it in a process of their own, since a changed ABI may end the process.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ import warnings
 import weakref
 from collections.abc import Sequence
 from importlib import metadata
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
-from converters.runtime.processes import OfOneProcess, keep_for_ever
+from converters.runtime.processes import OfOneProcess, keep_for_ever, one_line
 from converters.runtime.schema import NO_LITERT
 
 HERE = pathlib.Path(__file__).parent
@@ -33,7 +33,7 @@ LIBRARY = HERE / "libbnn.so"
 SELF_TEST = HERE / "self_test.tflite"
 SELF_TEST_ANSWER = HERE / "self_test.npy"
 
-# Those that the tests run.
+# The versions that the tests cover.
 TESTED = {
     "ai-edge-litert": ("1.4.0", "2.3.0"),
     "tensorflow": ("2.15.1", "2.19.1"),
@@ -49,7 +49,7 @@ _SELF_TEST_TOLERANCE = 1e-5
 
 @dataclasses.dataclass(frozen=True)
 class LiteRt:
-    """A LiteRT that is installed here.
+    """An installed LiteRT.
 
     Attributes:
         name: The distribution, `"ai-edge-litert"` or `"tensorflow"`.
@@ -61,10 +61,10 @@ class LiteRt:
 
     @property
     def tested(self) -> bool:
-        """Whether the tests run this version."""
+        """Whether the tests cover this version."""
         return self.version in TESTED[self.name]
 
-    def module(self) -> Any:
+    def module(self) -> ModuleType:
         """Imports its interpreter.
 
         Raises:
@@ -82,9 +82,9 @@ class LiteRt:
 
 
 def installed_litert() -> LiteRt | None:
-    """Returns the LiteRT to use here, `None` where there is none.
+    """Returns the LiteRT to use, `None` if there is none.
 
-    That is ai-edge-litert, which is small, before TensorFlow, which contains one too.
+    ai-edge-litert, which is small, comes before TensorFlow, which contains LiteRT, too.
     """
     for name in _MODULES:
         for distribution in _DISTRIBUTIONS.get(name, (name,)):
@@ -96,7 +96,7 @@ def installed_litert() -> LiteRt | None:
 
 
 def default_kernels() -> str:
-    """Returns the name of the kernels that run here, as `"avx2"` or `"neon"`.
+    """Returns the name of the fastest kernels for this host, as `"avx2"` or `"neon"`.
 
     Raises:
         ImportError: If the library was not built, or does not load.
@@ -105,7 +105,7 @@ def default_kernels() -> str:
 
 
 def known_kernels() -> dict[str, bool]:
-    """Returns the kernels in the library, and whether this processor runs them.
+    """Returns the kernels in the library, and whether this processor can run them.
 
     Raises:
         ImportError: As `default_kernels`.
@@ -116,13 +116,13 @@ def known_kernels() -> dict[str, bool]:
 
 
 def ready_litert() -> LiteRt:
-    """Returns the LiteRT of this environment after it answered rightly.
+    """Returns the LiteRT of this environment after its self-test.
 
-    It is asked once for each process.
+    The test runs once for each process.
 
     Raises:
         ImportError: If there is no LiteRT, or the library of kernels is missing.
-        RuntimeError: If it answers wrongly.
+        RuntimeError: If it fails the self-test.
     """
     outcome = _outcome()
     if isinstance(outcome, Exception):
@@ -150,7 +150,7 @@ def _outcome() -> LiteRt | Exception:
 
 
 def run_self_test(litert: LiteRt) -> str | None:
-    """Returns what is wrong with a LiteRT, `None` if it answers rightly."""
+    """Returns why a LiteRT fails the self-test, `None` if it passes."""
     image = self_test_input()
     try:
         engine = DelegateEngine(SELF_TEST.read_bytes(), 2, litert)
@@ -196,16 +196,16 @@ def _tested_apart(litert: LiteRt) -> str | None:
 
 
 class DelegateEngine(OfOneProcess):
-    """One file in LiteRT's interpreter, with the binary kernels.
+    """A file in LiteRT's interpreter, with the binary kernels.
 
     Args:
         content: The file.
         num_threads: Threads to compute with.
         litert: The LiteRT.
-        kernels: Name of the kernels. Defaults to `None`, the fastest ones here.
+        kernels: Name of the kernels. Defaults to `None`, the fastest ones.
 
     Raises:
-        ValueError: If LiteRT cannot run the file, or the kernels are unknown here.
+        ValueError: If LiteRT cannot run the file, or the host cannot run the kernels.
     """
 
     def __init__(
@@ -225,19 +225,19 @@ class DelegateEngine(OfOneProcess):
         self._delegate = module.load_delegate(os.fspath(LIBRARY), options)
         try:
             with warnings.catch_warnings():
-                # TensorFlow 2.19 speaks of another package, which users need not take.
+                # TensorFlow 2.19 advertises another package, which is not needed.
                 warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated")
                 self._interpreter = module.Interpreter(
                     model_content=content,
                     num_threads=num_threads,
                     experimental_delegates=[self._delegate],
                 )
-            # What lives until the process ends goes while modules are still there.
+            # At exit, Python would end it after the modules that it needs.
             weakref.finalize(self, _let_go, vars(self))
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError, MemoryError) as error:
             raise ValueError(
-                f"{litert} cannot run this file: {_line(error)}"
+                f"{litert} cannot run this file: {one_line(error)}"
             ) from error
         self._lock = threading.Lock()
         self._inputs = self._interpreter.get_input_details()
@@ -246,21 +246,21 @@ class DelegateEngine(OfOneProcess):
     def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Runs the file once, on arrays of exactly the shapes of its inputs."""
         self.check_process()
-        # Another thread would put its inputs between these and their answer.
+        # Another thread could set its inputs between these and the run.
         with self._lock:
             for details, array in zip(self._inputs, arrays, strict=True):
                 self._interpreter.set_tensor(details["index"], array)
             try:
                 self._interpreter.invoke()
             except (RuntimeError, ValueError) as error:
-                raise ValueError(f"The file does not run: {_line(error)}") from error
+                raise ValueError(f"The file does not run: {one_line(error)}") from error
             return [self._interpreter.get_tensor(one["index"]) for one in self._outputs]
 
     def resize(self, shapes: Sequence[tuple[int, ...]]) -> None:
-        """Gives the inputs other shapes.
+        """Changes the shapes of the inputs.
 
         Raises:
-            ValueError: If an operator cannot have them.
+            ValueError: If an operator does not support them.
         """
         self.check_process()
         try:
@@ -268,7 +268,7 @@ class DelegateEngine(OfOneProcess):
                 self._interpreter.resize_tensor_input(details["index"], shape)
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError, MemoryError) as error:
-            raise ValueError(_line(error)) from error
+            raise ValueError(one_line(error)) from error
 
     def output_shapes(self) -> list[tuple[int, ...]]:
         """Returns the shapes of the outputs, batch included."""
@@ -276,9 +276,9 @@ class DelegateEngine(OfOneProcess):
         return [tuple(int(size) for size in one["shape"]) for one in details]
 
     def times(self) -> list[tuple[int, int, int]]:
-        """Returns operator, start and end of each binary operator's last run.
+        """Returns index, start and end of each binary operator in the last run.
 
-        Times are nanoseconds of a clock that only moves on; in the order of the runs.
+        Times are nanoseconds of a monotonic clock; the order is that of the run.
         """
         pointer = ctypes.c_void_p(self._delegate._get_native_delegate_pointer())
         library = _library()
@@ -288,15 +288,10 @@ class DelegateEngine(OfOneProcess):
         return sorted((tuple(row) for row in rows), key=lambda row: row[1])
 
 
-def _line(error: Exception) -> str:
-    """Returns what native code says in one line."""
-    return " ".join(str(error).split())
-
-
-def _let_go(attributes: dict[str, Any]) -> None:
-    """Ends the interpreter before the delegate, which it holds."""
+def _let_go(attributes: dict[str, object]) -> None:
+    """Ends the interpreter before the delegate that it refers to."""
     if os.getpid() != attributes["_process"]:
-        # Its threads are not here, and whoever ended it would wait for them.
+        # Its threads are not here, and its destructor would wait for them.
         for name in ("_interpreter", "_delegate"):
             keep_for_ever(attributes.get(name))
     attributes.pop("_interpreter", None)

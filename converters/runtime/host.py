@@ -1,4 +1,4 @@
-"""The name of the machine that a time was taken on."""
+"""Host description: board or processor, cores, system; printed beside each time."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _BOARD = pathlib.Path("/proc/device-tree/model")
 _PROCESSOR = pathlib.Path("/proc/cpuinfo")
 
 
-def machine() -> str:
+def host_description() -> str:
     """Returns board or processor, number of cores, system.
 
     Example:
-        >>> machine().count(", ") >= 2
+        >>> host_description().count(", ") >= 2
         True
     """
     return (
@@ -24,14 +24,14 @@ def machine() -> str:
 
 
 def free_cores() -> int:
-    """Returns how many cores this process may run on."""
+    """Returns the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _name() -> str:
-    """Returns what the board calls itself, or else the processor."""
+    """Returns the name of the board, or else of the processor."""
     try:
         return _BOARD.read_text().strip("\0\n ")
     except (OSError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""The interpreter of Larq Compute Engine, for x86-64 and macOS."""
+"""Larq Compute Engine's interpreter as a backend, for x86-64 and macOS."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import os
 import threading
 import weakref
 from collections.abc import Sequence
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
-from converters.runtime.processes import OfOneProcess, keep_for_ever
+from converters.runtime.processes import OfOneProcess, keep_for_ever, one_line
 
 
 class LceEngine(OfOneProcess):
-    """One file in Larq Compute Engine's interpreter, in its fast setting.
+    """A file in Larq Compute Engine's interpreter, with its fast options.
 
     Args:
         content: The file.
@@ -32,28 +32,28 @@ class LceEngine(OfOneProcess):
         lce = _larq_compute_engine()
         self._lock = threading.Lock()
         try:
-            # The default kernels of its x86 build are slower than float32.
+            # With its default options, its x86 build is slower than float32.
             self._interpreter = lce.testing.Interpreter(
                 content, num_threads, use_indirect_bgemm=True, use_xnnpack=True
             ).interpreter
         except (RuntimeError, ValueError, MemoryError) as error:
             raise ValueError(
-                f"Larq Compute Engine cannot run this file: {_line(error)}"
+                f"Larq Compute Engine cannot run this file: {one_line(error)}"
             ) from error
         weakref.finalize(self, _let_go, vars(self))
 
     def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Runs the file once, on arrays of exactly the shapes of its inputs."""
         self.check_process()
-        # Another thread would put its inputs between these and their answer.
+        # Another thread could set its inputs between these and the run.
         with self._lock:
             try:
                 return self._interpreter.predict(list(arrays))
             except RuntimeError as error:
-                raise ValueError(f"The file does not run: {_line(error)}") from error
+                raise ValueError(f"The file does not run: {one_line(error)}") from error
 
 
-def _larq_compute_engine() -> Any:
+def _larq_compute_engine() -> ModuleType:
     if importlib.util.find_spec("larq_compute_engine") is None:
         raise ImportError(
             "This needs larq-compute-engine: pip install larq-compute-engine==0.16.0"
@@ -62,16 +62,11 @@ def _larq_compute_engine() -> Any:
         return importlib.import_module("larq_compute_engine")
     except ImportError as error:
         raise ImportError(
-            f"larq-compute-engine is installed and does not load: {_line(error)}"
+            f"larq-compute-engine is installed and does not load: {one_line(error)}"
         ) from error
 
 
-def _let_go(attributes: dict[str, Any]) -> None:
-    """Ends the interpreter, but in a process that has not its threads."""
+def _let_go(attributes: dict[str, object]) -> None:
+    """Ends the interpreter, except in a forked child, which has no threads of it."""
     if os.getpid() != attributes["_process"]:
         keep_for_ever(attributes["_interpreter"])
-
-
-def _line(error: Exception) -> str:
-    """Returns what native code says in one line."""
-    return " ".join(str(error).split())

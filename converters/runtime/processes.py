@@ -1,31 +1,30 @@
-"""Native objects that belong to the process that made them."""
+"""Native objects with threads, which a forked child does not have."""
 
 from __future__ import annotations
 
 import ctypes
 import os
-from typing import Any
 
 
 class OfOneProcess:
-    """An object whose threads are not there in a process that was forked from its own.
+    """An object that a forked child must not run: its threads are not forked.
 
-    A run in such a child would wait for them for ever.
+    A run in the child would wait for them forever.
 
     Args:
-        num_threads: Its threads; with one it has none but that of the caller, and goes
-            on in a child.
+        num_threads: Its threads. With one, it uses the thread of the caller only, and
+            works in a child.
     """
 
     def __init__(self, num_threads: int):
         self._process, self._has_threads = os.getpid(), num_threads > 1
 
     def check_process(self) -> None:
-        """Refuses a process that inherited the object.
+        """Refuses a forked child.
 
         Raises:
-            RuntimeError: In a process that was forked after an object with several
-                threads was made.
+            RuntimeError: If the object has several threads and was made in a parent
+                process.
         """
         if self._has_threads and os.getpid() != self._process:
             raise RuntimeError(
@@ -36,6 +35,11 @@ class OfOneProcess:
             )
 
 
-def keep_for_ever(thing: Any) -> None:
-    """Keeps an object from being ended, as by a process that only inherited it."""
+def keep_for_ever(thing: object) -> None:
+    """Leaks an object, so that a forked child never runs its destructor."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+
+
+def one_line(error: Exception) -> str:
+    """Returns the message of native code in one line."""
+    return " ".join(str(error).split())

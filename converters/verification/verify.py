@@ -523,7 +523,7 @@ def _compared(
         tflite_accuracy=accuracy(received),
         milliseconds=milliseconds,
         num_threads=num_threads,
-        runner=interpreter.runner,
+        runner=interpreter.backend_name,
         classes=all(is_classification(output) for output in expected.values()),
         int8=int8,
         steps=evidence.steps,

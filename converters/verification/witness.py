@@ -79,7 +79,7 @@ def call_witness(
         answers = {name: array[moved] for name, array in outputs.items()}
         fault = gather(interpreter, chosen, answers).fault
     return Witness(
-        runner=interpreter.runner,
+        runner=interpreter.backend_name,
         milliseconds=milliseconds,
         largest_difference=float(difference.max()),
         changed=int((~similar_answers(received, outputs)).sum()),

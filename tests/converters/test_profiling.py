@@ -177,7 +177,7 @@ def test_bad_input_is_one_clear_error(converted, tmp_path):
             converters.profile(path)
     with pytest.raises(ValueError, match=r"is \('batch', 28, 28, 1\) of float32"):
         converters.profile(content, images[:, :14])
-    with pytest.raises(ValueError, match="hold less than 1 samples"):
+    with pytest.raises(ValueError, match="contain less than 1 samples"):
         converters.profile(content, images[:0])
     with pytest.raises(ValueError, match="seconds must be positive"):
         converters.profile(content, seconds=0.0)

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 import converters
-from converters.runtime import TfliteFile, delegate, interpreter, schema
+from converters.runtime import TfliteFile, backends, delegate, schema
 
 from ..conftest import conv, noise, one_layer
 
@@ -89,7 +89,7 @@ def test_run_once_takes_what_first_of_returns(model, content):
     interpreter.resize(3)
     (answer,) = interpreter.run_once(interpreter.first_of(inputs))
     np.testing.assert_array_equal(answer, interpreter.predict(inputs)[:3])
-    with pytest.raises(ValueError, match="hold less than 3 samples"):
+    with pytest.raises(ValueError, match="contain less than 3 samples"):
         interpreter.first_of(inputs[:2])
 
 
@@ -171,7 +171,7 @@ def test_sizes_that_cannot_be_are_refused():
     with pytest.raises(ValueError, match=r"The inputs are \['image'\]. Received"):
         interpreter.resize(1, {"images": (24, 24, 3)})
     for size in ((24, 24), (0, 24, 3)):
-        with pytest.raises(ValueError, match="Received for what follows the batch"):
+        with pytest.raises(ValueError, match="Received for the shape after the batch"):
             interpreter.resize(1, {"image": size})
     with pytest.raises(ValueError, match="its channels, is 3 in this file"):
         interpreter.resize(1, {"image": (16, 16, 4)})
@@ -213,7 +213,7 @@ def test_times_of_operators_come_from_real_runs(model, content):
         interpreter.operator_times(noise(model, 1), runs=0)
     assert all(0 <= time.milliseconds <= time.median_milliseconds for time in times)
     assert all(time.name == "LiteRT" for time in times if time.operator is None)
-    with pytest.raises(ValueError, match="takes no times"):
+    with pytest.raises(ValueError, match="measures no times"):
         converters.Interpreter(content, backend="lce").operator_times(noise(model, 1))
 
 
@@ -221,7 +221,7 @@ def test_without_the_kernels_lce_is_taken(content, monkeypatch, tmp_path):
     monkeypatch.setattr(delegate, "LIBRARY", tmp_path / "libbnn.so")
     delegate._library.cache_clear()
     delegate._outcome.cache_clear()
-    interpreter._tell_of_sources.cache_clear()
+    backends._warn_of_sources.cache_clear()
     try:
         with pytest.warns(UserWarning, match="no binary kernels are built"):
             assert converters.Interpreter(content).backend == "lce"
@@ -249,9 +249,12 @@ def test_without_litert_the_cure_is_said(content, monkeypatch):
 
 
 def test_who_runs_it_is_said(content):
-    text = converters.Interpreter(content, backend="delegate").runner
+    with pytest.warns(DeprecationWarning, match=r"now Interpreter\.backend_name"):
+        old = converters.Interpreter(content, backend="delegate").runner
+    text = converters.Interpreter(content, backend="delegate").backend_name
+    assert old == text
     assert re.fullmatch(r"\w+ kernels in (tensorflow|ai-edge-litert) [\d.]+", text)
-    text = converters.Interpreter(content, backend="lce").runner
+    text = converters.Interpreter(content, backend="lce").backend_name
     assert text == "larq-compute-engine 0.16.0"
     with pytest.raises(ValueError, match="num_threads must be a whole number"):
         converters.Interpreter(content, num_threads=0)
@@ -319,7 +322,7 @@ def test_samples_that_move_each_other_do_not_go_together():
 def test_inputs_of_different_numbers_are_refused():
     content = plain(lambda a, b: a + b, (4,), (4,))
     interpreter = converters.Interpreter(content, backend="delegate")
-    with pytest.raises(ValueError, match=r"hold \[2, 5\] samples"):
+    with pytest.raises(ValueError, match=r"have \[2, 5\] samples"):
         interpreter.predict([np.zeros((n, 4), np.float32) for n in (2, 5)])
 
 
@@ -352,7 +355,7 @@ def test_a_refused_litert_is_told(content, monkeypatch):
     delegate._outcome.cache_clear()
     try:
         with pytest.warns(
-            UserWarning, match=r"it is off.*Larq Compute Engine is taken"
+            UserWarning, match=r"it is off.*Larq Compute Engine is used instead"
         ):
             assert converters.Interpreter(content).backend == "lce"
         with pytest.raises(RuntimeError, match="does not work with the binary kernels"):
@@ -376,7 +379,7 @@ def test_the_machine_has_a_name(board, processor, name, monkeypatch, tmp_path):
     module = importlib.import_module("converters.runtime.host")
     monkeypatch.setattr(module, "_BOARD", tmp_path / "model")
     monkeypatch.setattr(module, "_PROCESSOR", tmp_path / "cpuinfo")
-    assert module.machine().startswith(f"{name}, ")
+    assert module.host_description().startswith(f"{name}, ")
 
 
 def test_float64_and_tensors_are_taken(content):

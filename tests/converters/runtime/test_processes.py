@@ -121,7 +121,7 @@ def test_values_that_are_not_finite_are_refused(value, backend):
     image = np.concatenate([IMAGE, IMAGE])
     image[1, 2, 3, 4] = value
     interpreter = Interpreter(delegate.SELF_TEST, backend=backend)
-    with pytest.raises(ValueError, match="first in sample 1, and a sign makes"):
+    with pytest.raises(ValueError, match="first in sample 1, and the sign of NaN is"):
         interpreter.predict(image)
     with pytest.raises(ValueError, match="check_finite=False"):
         interpreter.intermediate(image, [0])

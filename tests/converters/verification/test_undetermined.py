@@ -346,9 +346,9 @@ def test_both_interpreters_are_compared_and_the_users_one_is_timed():
     result = converters.convert(model, inputs=inputs).report
     users = converters.Interpreter(converters.convert(model, inputs=None).content)
     verification = result.verification
-    assert verification.runner == users.runner
+    assert verification.runner == users.backend_name
     rows = dict(result.rows())
-    assert rows["time per input"].endswith(f"by {users.runner}")
+    assert rows["time per input"].endswith(f"by {users.backend_name}")
     if users.backend == "lce":
         assert verification.witness is None
         return
