@@ -8,10 +8,10 @@
 
 `search` trains tiny_residual_bnn on Fashion-MNIST for several total numbers of steps
 under a grid of constants and measures the last 5,000 training images, which no training
-sees. `report` compares the rules chosen from it (`larq_bnnopt.optimizers.memory`)
-with the papers' constants and the recipe's fixed ones on the 10,000 test images of
-Fashion-MNIST and CIFAR-10. `check` measures the time of a step and compares the loop of
-this script with `model.fit`.
+sees. `report` compares the rules chosen from it (`Diode.for_steps` and
+`GradientFilter.for_steps`) with the papers' constants and the recipe's fixed ones on
+the 10,000 test images of Fashion-MNIST and CIFAR-10. `check` measures the time of a
+step and compares the loop of this script with `model.fit`.
 
 Every result is appended to a CSV file at once, and the trained weights are kept beside
 it; a repeated call skips what is there. Two calls with another `--optimizer` may run
@@ -41,7 +41,8 @@ import zoo_extensions as zx  # isort: skip  (chooses Keras 2)
 import numpy as np
 import tensorflow as tf
 
-from larq_bnnopt.optimizers import CaseOptimizer, Diode, GradientFilter, memory
+from larq_bnnopt.optimizers import CaseOptimizer, Diode, GradientFilter
+from larq_bnnopt.optimizers.updates import diode, gradient_filter
 
 OPTIMIZERS = ("diode", "gradient_filter")
 LENGTHS = (120, 480, 1920)
@@ -71,13 +72,13 @@ FIELDS = (
 
 def diode_rule(steps: int) -> tuple[float, float]:
     """Returns alpha and beta of Diode for a run of a number of steps."""
-    chosen = memory.diode(steps)
+    chosen = diode.averages_for_steps(steps)
     return round(chosen["alpha"], 6), round(chosen["beta"], 6)
 
 
 def filter_rule(steps: int) -> tuple[float, float]:
     """Returns alpha and gamma of the gradient filter for a number of steps."""
-    chosen = memory.gradient_filter(steps)
+    chosen = gradient_filter.averages_for_steps(steps)
     return round(chosen["alpha"], 6), chosen["gamma"]
 
 

@@ -47,12 +47,12 @@ class Half(recipes.OneStep):
 @contextlib.contextmanager
 def to_the_nearest() -> Iterator[None]:
     """Rounds averages to the nearest while a step is traced."""
-    write = storage.write
+    encode = storage.encode
 
-    def nearest(value: Any, dtype: Any, chance: Any = None) -> Any:
-        return write(value, dtype)
+    def nearest(value: Any, dtype: Any, rounding_bits: Any = None) -> Any:
+        return encode(value, dtype)
 
-    with mock.patch.object(storage, "write", nearest):
+    with mock.patch.object(storage, "encode", nearest):
         yield
 
 

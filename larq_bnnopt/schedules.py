@@ -1,7 +1,7 @@
-"""Schedules for whatever a paper decays: learning rates, eta, alpha, gamma, threshold.
+"""Learning-rate schedules over a whole run, with warm-up.
 
-Each returns a `LearningRateSchedule` of Keras over a whole run, with an optional
-warm-up, and goes wherever a hyperparameter takes one.
+Each function returns a Keras `LearningRateSchedule`, for every hyperparameter that a
+paper decays: the learning rate, Diode's eta, alpha, gamma, the threshold of Bop.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ Schedule: TypeAlias = tf.keras.optimizers.schedules.LearningRateSchedule
 
 @tf.keras.saving.register_keras_serializable(package="larq_bnnopt")
 class WarmUp(tf.keras.optimizers.schedules.LearningRateSchedule):
-    r"""Rises in a line to the first value of another schedule, then follows it.
+    r"""Rises linearly to the first value of another schedule, then follows it.
 
     \[ f(t) = \frac{t + 1}{w + 1} s(0) \text{ for } t < w, \quad
     f(t) = s(t - w) \text{ otherwise} \]
 
-    The first step is not at zero, where it would be wasted.
+    The value is above zero at the first step, which would change nothing otherwise.
 
     Args:
         schedule: The schedule s.
@@ -65,7 +65,7 @@ def cosine(start: float, steps: int, *, end: float = 0.0, warmup: int = 0) -> Sc
     """Falls from `start` to `end` along half a cosine.
 
     Args:
-        start: First value behind the warm-up, above 0.
+        start: First value after the warm-up, above 0.
         steps: Steps of the whole run, the warm-up included.
         end: Value at the end. Defaults to `0.0`.
         warmup: Steps of the warm-up. Defaults to `0`.
@@ -75,7 +75,7 @@ def cosine(start: float, steps: int, *, end: float = 0.0, warmup: int = 0) -> Sc
 
     Raises:
         ValueError: For a start that is not above the end, an end below 0, or a warm-up
-            that leaves no steps.
+            that leaves no steps for the decay.
 
     Example:
         >>> rate = cosine(0.4, 100)
@@ -91,10 +91,10 @@ def cosine(start: float, steps: int, *, end: float = 0.0, warmup: int = 0) -> Sc
 
 
 def linear(start: float, steps: int, *, end: float = 0.0, warmup: int = 0) -> Schedule:
-    """Falls from `start` to `end` in a line.
+    """Falls linearly from `start` to `end`.
 
     Args:
-        start: First value behind the warm-up, above 0.
+        start: First value after the warm-up, above 0.
         steps: Steps of the whole run, the warm-up included.
         end: Value at the end. Defaults to `0.0`.
         warmup: Steps of the warm-up. Defaults to `0`.
@@ -122,7 +122,7 @@ def exponential(start: float, steps: int, *, end: float, warmup: int = 0) -> Sch
     """Falls from `start` to `end` by an equal factor at each step.
 
     Args:
-        start: First value behind the warm-up, above 0.
+        start: First value after the warm-up, above 0.
         steps: Steps of the whole run, the warm-up included.
         end: Value at the end, above 0.
         warmup: Steps of the warm-up. Defaults to `0`.
@@ -153,14 +153,14 @@ def step(
     factor: float = 0.1,
     warmup: int = 0,
 ) -> Schedule:
-    """Falls by a factor at some points of the run.
+    """Falls by a factor at points of the run.
 
     Args:
-        start: First value behind the warm-up, above 0.
+        start: First value after the warm-up, above 0.
         steps: Steps of the whole run, the warm-up included.
-        at: Points, as shares of the steps behind the warm-up, rising, in (0, 1).
+        at: Points, as shares of the steps after the warm-up, rising, in (0, 1).
             Defaults to `(0.5, 0.75)`.
-        factor: What the value is multiplied by at each, in (0, 1). Defaults to `0.1`.
+        factor: The value is multiplied by it at each, in (0, 1). Defaults to `0.1`.
         warmup: Steps of the warm-up. Defaults to `0`.
 
     Returns:
@@ -198,19 +198,19 @@ def matching(
     binary: float,
     **options: Any,
 ) -> tuple[Schedule, Schedule]:
-    """Makes schedules of one shape for both members of a `CaseOptimizer`.
+    """Returns schedules of one shape for both optimizers of a `CaseOptimizer`.
 
     Args:
         shape: `cosine`, `linear`, `exponential` or `step`.
         steps: Steps of the whole run.
         real: First learning rate of the optimizer of the real-valued parameters.
-        binary: First value of what decays in the optimizer of the binary weights: the
+        binary: First value of the decaying hyperparameter of the binary optimizer: the
             learning rate of Diode, alpha of the gradient filter, gamma of Bop.
-        **options: Options of the shape. Values among them (`end`) are those of the
-            real-valued parameters and are scaled for the binary weights.
+        **options: Options of the shape. `end` is the last learning rate of the
+            real-valued parameters; it is scaled for the binary weights.
 
     Returns:
-        The schedule of the real-valued parameters, and that of the binary weights.
+        The schedule of the real-valued parameters, and the one of the binary weights.
 
     Example:
         >>> from larq_bnnopt.optimizers import CaseOptimizer, Diode
@@ -228,7 +228,7 @@ def matching(
 
 
 def _decay_steps(start: float, end: float, steps: int, warmup: int) -> int:
-    """Returns the steps behind the warm-up."""
+    """Returns the number of steps after the warm-up."""
     if not start > end >= 0:
         raise ValueError(
             f"A decay needs start > end >= 0. Received: start={start}, end={end}"

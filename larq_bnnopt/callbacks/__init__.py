@@ -1,4 +1,4 @@
-"""Keras callbacks that watch a binary network while it trains."""
+"""Keras callbacks that count sign flips and warn while a binary network trains."""
 
 from larq_bnnopt.callbacks.flip_monitor import FlipMonitor
 from larq_bnnopt.callbacks.flips import binary_kernels

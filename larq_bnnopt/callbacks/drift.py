@@ -1,4 +1,4 @@
-"""Notices binary kernels that an optimizer for real weights pulls apart."""
+"""Warnings about binary kernels that an optimizer for real weights trains."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from larq_bnnopt.callbacks.early_warnings import named
 
 
 class DriftWatch:
-    """Remembers which kernels are +-c of each output channel, and asks again later.
+    """Compares kernels that are +-c in each output channel with a later moment.
 
-    Optimizers that flip signs leave each magnitude as it is, whatever their name;
-    others change every weight. Latent kernels, which are meant to change, and kernels
-    that are no signs at the start are not watched.
+    Optimizers that flip signs keep every magnitude, whatever their name; others change
+    every weight. Latent kernels, which are meant to change, and kernels that are no
+    signs at the start are not watched.
 
     Args:
-        kernels: Kernels at the start of a training, by name.
+        kernels: Kernels when the training starts, by name.
     """
 
     def __init__(self, kernels: Mapping[str, tf.Variable]):
@@ -32,14 +32,14 @@ class DriftWatch:
         self._kernels = {n: kernel for n, kernel in fixed.items() if n in signs}
 
     def warn(self) -> None:
-        """Warns of the kernels that are not +-c any more, by their names."""
-        left = _scaled_signs(self._kernels)
-        drifted = [name for name in self._kernels if name not in left]
+        """Warns, by name, of the kernels that are no longer +-c."""
+        binary = _scaled_signs(self._kernels)
+        drifted = [name for name in self._kernels if name not in binary]
         if drifted:
             warnings.warn(
                 f"The binary kernels of {named(drifted)} were signs when the "
                 "training began and are real numbers now: an optimizer for real "
-                "weights trains them. Give them to one that flips signs, as in "
+                "weights trains them. Use one that flips signs, as in "
                 "CaseOptimizer((Diode.is_binary_variable, Diode()), "
                 "default_optimizer=...).",
                 stacklevel=2,

@@ -1,33 +1,42 @@
-"""Warnings while a training still runs: flips that stop, or do not, and stuck signs."""
+"""Warnings during training: no flips, flips that do not settle, kernels of one sign."""
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
 
-# A rate that fell to this share of its largest has decayed.
+# A rate that fell to this share of its largest value has decayed.
 _DECAYED = 0.1
-# More than this share of equal signs is no kernel that anything can be learned with.
-# A sentence with more of them is not read; the table of layers has all.
-_MOST_NAMES = 5
+# A kernel with a larger share of equal signs learns nothing.
 _ONE_SIGN = 0.99
+# A warning names this many layers at most; the table of layers has all.
+_MOST_NAMES = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class _Peak:
+    """The largest value of a rate, and the flips by kernel in that epoch."""
+
+    rate: float
+    flips: Mapping[str, float]
 
 
 class EarlyWarnings:
-    """Looks at each epoch, and warns of each kernel once.
+    """Checks each epoch, and warns of each kernel once.
 
     Args:
-        epochs: Number of epochs that the training will have, the earlier ones of a run
-            that goes on included.
+        epochs: Number of epochs of the whole training, with the earlier ones of a
+            resumed run.
     """
 
     def __init__(self, epochs: int):
         self._epochs = epochs
-        self._told: set[tuple[str, str]] = set()
-        # The largest value of each rate, and the flips of that epoch.
-        self._largest: dict[str, tuple[float, dict[str, float]]] = {}
+        # Names of kernels, each with the kind of its warning.
+        self._warned: set[tuple[str, str]] = set()
+        self._peaks: dict[str, _Peak] = {}
 
-    def look(
+    def check_epoch(
         self,
         epoch: int,
         flips: Mapping[str, float],
@@ -35,22 +44,22 @@ class EarlyWarnings:
         dead: Mapping[str, float | None],
         rates: Mapping[str, float],
     ) -> None:
-        """Warns of what is wrong with an epoch.
+        """Warns of the faults of one epoch.
 
         Args:
             epoch: The epoch, from 0.
             flips: Share of weights that flip in a step, by kernel.
             positive: Share of weights that are positive, by kernel.
             dead: Share of weights without a gradient, by kernel.
-            rates: Rates of the optimizer at its end, by name.
+            rates: Rates of the optimizer at the end of the epoch, by name.
         """
-        # Towards the end rates go to zero, and so do flips.
+        # Towards the end of a training the rates fall to zero, and with them the flips.
         if 2 * epoch < self._epochs:
-            self._still(epoch, flips, dead)
-        self._stuck(epoch, positive)
-        self._unsettled(epoch, flips, rates)
+            self._warn_of_no_flips(epoch, flips, dead)
+        self._warn_of_one_sign(epoch, positive)
+        self._warn_of_unsettled_flips(epoch, flips, rates)
 
-    def _still(
+    def _warn_of_no_flips(
         self,
         epoch: int,
         flips: Mapping[str, float],
@@ -62,18 +71,18 @@ class EarlyWarnings:
         if starved:
             _warn(
                 f"No binary weight of {named(starved)} had a gradient in epoch "
-                f"{epoch + 1}, so none flipped. Look for what stops it: a layer "
-                "without gradient, or activations outside of the clipping of their "
-                "quantizer."
+                f"{epoch + 1}, so none flipped. Find what stops the gradient: a layer "
+                "without one, or activations outside of the range in which their "
+                "quantizer passes gradients."
             )
         if fed:
             _warn(
                 f"No binary weight of {named(fed)} flipped in epoch {epoch + 1}, "
                 "though there are gradients: raise the learning rate, or lower the "
-                "threshold or the memory of the optimizer that trains them."
+                "threshold or the horizon of the averages of their optimizer."
             )
 
-    def _stuck(self, epoch: int, positive: Mapping[str, float]) -> None:
+    def _warn_of_one_sign(self, epoch: int, positive: Mapping[str, float]) -> None:
         low, high = 1 - _ONE_SIGN, _ONE_SIGN
         stuck = [name for name, share in positive.items() if not low < share < high]
         stuck = self._new("one sign", stuck)
@@ -81,44 +90,44 @@ class EarlyWarnings:
             shares = named([f"{name} ({positive[name]:.1%})" for name in stuck])
             _warn(
                 "Nearly all binary weights of a layer have one sign after epoch "
-                f"{epoch + 1}; positive are, of {shares}. Initialize signs at random, "
+                f"{epoch + 1}. Positive shares: {shares}. Initialize signs at random, "
                 "as zx.initializers.BernoulliSign does, or lower the learning rate."
             )
 
-    def _unsettled(
+    def _warn_of_unsettled_flips(
         self, epoch: int, flips: Mapping[str, float], rates: Mapping[str, float]
     ) -> None:
         for rate, value in rates.items():
-            largest, then = self._largest.get(rate, (-1.0, {}))
-            if value >= largest:
-                self._largest[rate] = (value, dict(flips))
+            peak = self._peaks.get(rate)
+            if peak is None or value >= peak.rate:
+                self._peaks[rate] = _Peak(value, dict(flips))
                 continue
-            if value > _DECAYED * largest:
+            if value > _DECAYED * peak.rate:
                 continue
-            more = [
+            unsettled = [
                 name
                 for name, ratio in flips.items()
-                if name in then and ratio >= then[name] > 0
+                if name in peak.flips and ratio >= peak.flips[name] > 0
             ]
-            more = self._new("unsettled", more)
-            if more:
+            unsettled = self._new("unsettled", unsettled)
+            if unsettled:
                 _warn(
-                    f"The flips of {named(more)} do not settle: in epoch "
+                    f"The flips of {named(unsettled)} do not settle: in epoch "
                     f"{epoch + 1} as many weights flip in a step as when {rate} was "
-                    f"{largest:.3g}, and it is {value:.3g} now. Weights that flip to "
-                    "and fro have no use for a smaller rate: lengthen the memory of "
-                    "the optimizer, or clip latent weights."
+                    f"{peak.rate:.3g}, and it is {value:.3g} now. A smaller rate does "
+                    "not help weights that flip back and forth: lengthen the horizon "
+                    "of the optimizer's averages, or clip latent weights."
                 )
 
     def _new(self, kind: str, names: list[str]) -> list[str]:
-        """Returns those that were not warned of yet, and remembers them."""
-        new = [name for name in names if (name, kind) not in self._told]
-        self._told.update((name, kind) for name in new)
+        """Returns the names without a warning of this kind so far, and records them."""
+        new = [name for name in names if (name, kind) not in self._warned]
+        self._warned.update((name, kind) for name in new)
         return new
 
 
 def named(names: Sequence[str]) -> str:
-    """Returns names for a sentence; of many the first, and how many there are.
+    """Returns names for a sentence: at most five, and the number of the others.
 
     Example:
         >>> named(["a", "b"]), named(list("abcdefgh"))

@@ -1,4 +1,4 @@
-"""Keras's line of an epoch, kept to what a line holds."""
+"""Keras's progress line of an epoch, kept within the width of a terminal."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ _BAR = 30
 
 
 class EpochLine(tf.keras.callbacks.ProgbarLogger):
-    """Keras's progress bar, which shows a part of the logs and fits a line.
+    """Keras's progress bar, which shows a part of the logs and fits into one line.
 
-    Keras adds no bar of its own where it finds one among the callbacks. With this one,
-    a callback that counts hundreds of things can put them into the logs, for the tables
-    of other callbacks, behind the line that is printed.
+    Keras adds no bar of its own where it finds one among the callbacks. With this bar a
+    callback can print its line first and then add hundreds of values to the logs, for
+    the tables of other callbacks.
     """
 
     def __init__(self) -> None:
         super().__init__(count_mode="steps")
 
     def set_params(self, params: Mapping[str, Any]) -> None:
-        """Takes what Keras says of the training; its own bar does not keep it."""
+        """Stores the parameters of the training, which Keras's own bar does not."""
         super().set_params(params)
         self.params = params
 
     def _implements_train_batch_hooks(self) -> bool:
-        # Keras's bar wants none where it prints none; what counts steps does.
+        # Keras's bar skips the hooks if it prints nothing; a counter needs them.
         return True
 
     def print_line(self, epoch: int, logs: Mapping[str, Any]) -> None:
@@ -38,7 +38,7 @@ class EpochLine(tf.keras.callbacks.ProgbarLogger):
 
         Args:
             epoch: Its number.
-            logs: What it shows.
+            logs: The values that the line shows.
         """
         if self.progbar is not None:
             # " - name: 0.1234"; small numbers, as 1.2345e-05, take four more.

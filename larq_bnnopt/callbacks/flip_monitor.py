@@ -1,4 +1,4 @@
-"""`FlipMonitor`: flips in the logs, in a table, in a picture."""
+"""`FlipMonitor`: sign flips in the Keras logs, in CSV tables and in a plot."""
 
 from __future__ import annotations
 
@@ -29,48 +29,48 @@ _CAPACITY = 256
 
 
 class FlipMonitor(EpochLine):
-    r"""Watches how many binary weights change their sign.
+    r"""Records how many binary weights flip their sign.
 
     \[ \mathrm{FF} = \frac{1}{N} \sum_i \tfrac12 |\theta_i^{t+1} - \theta_i^t|, \quad
     \mathrm{C2I} = 1 - \frac{1}{N} \sum_i \tfrac12 |\theta_i^t - \theta_i^0| \]
 
     Adds to the logs of every epoch, and so to `History`, `CSVLogger` and TensorBoard:
 
-    - `flip_ratio`: FF of a step over all binary weights, mean of the epoch's steps,
-      each of several batches where the optimizer sums those up;
+    - `flip_ratio`: FF of a step over all binary weights, mean of the epoch's steps (a
+      step has several batches if the optimizer accumulates gradients);
     - `flip_ratio/LAYER`: the same for the kernel of each layer;
-    - `c2i_ratio`: share of weights with the sign that they started with;
+    - `c2i_ratio`: share of weights that have the sign of the start;
     - `positive_ratio`: share of weights that are positive at the end of the epoch;
     - `dead_ratio`: share of weights without a gradient in any step of it;
     - `never_flipped_ratio`: share of weights that have not flipped since the start;
     - with `per_weight`, `flips_p50`, `flips_p75`, `flips_p95`, `flips_p99` and
-      `flips_max`: percentiles of how often a weight flipped in the epoch.
+      `flips_max`: percentiles of the number of flips of a weight in the epoch.
 
-    Put it in front of callbacks that read the logs. The line that Keras prints after
-    an epoch shows `flip_ratio` alone of all this, in percent. Latent and latent-free
+    List it before callbacks that read the logs. Of these values the line that Keras
+    prints after an epoch shows `flip_ratio` alone, in percent. Latent and latent-free
     kernels count alike, in the training step; two replicas count once. With `csv_path`,
-    a training that goes on after an interruption counts as if it had never stopped.
+    a training that resumes after an interruption counts as if it had never stopped.
 
-    It warns of a kernel, once and by its layer's name, of which no weight flips in an
-    epoch of the first half of the training; of which 99 % have the same sign; and whose
-    flips are no fewer after a rate of its optimizer fell to a tenth.
+    It warns of a kernel, once and by its layer's name, if none of its weights flips in
+    an epoch of the first half of the training; if 99 % of them have the same sign; and
+    if it has no fewer flips after a rate of its optimizer fell to a tenth.
 
     After the first epoch of a training it warns of each kernel with the quantizer
-    `NoOp(precision=1)` that was +-c of each output channel before and is not any more:
-    an optimizer for real weights trains it.
+    `NoOp(precision=1)` that was +-c in each output channel before and no longer is: an
+    optimizer for real weights trains it.
 
     Args:
-        csv_path: File for a table of one row a step: epoch and batch counted from 0,
+        csv_path: File for a table of one row per step: epoch and batch counted from 0,
             FF of all weights and of each layer. A training that starts at an epoch
-            above 0 goes on behind the earlier epochs of the file. Beside it stand a
-            table of one row an epoch and layer, `<name>_layers.csv`, with the shares
-            above, and `<name>_state.npz`, which a training that goes on reads.
+            above 0 appends to the earlier epochs of the file. Beside it the callback
+            writes a table of one row per epoch and layer, `<name>_layers.csv`, with the
+            shares above, and `<name>_state.npz`, which a resumed training reads.
             Defaults to `None`.
-        plot_path: File for a picture of that table, drawn when the training ends.
+        plot_path: File for a plot of that table, drawn when the training ends.
             Defaults to `None`.
-        start: Kernels that C2I compares with, by layer name, for a training that goes
-            on. Defaults to `None`: those of the file of the state, or else the kernels
-            when the training begins.
+        start: Kernels that C2I compares with, by layer name, for a resumed training.
+            Defaults to `None`: the kernels of the state file, or else the kernels when
+            the training begins.
         per_weight: Whether to count the flips of each weight, too, which costs a
             float32 for each. Defaults to `False`.
 
@@ -79,11 +79,11 @@ class FlipMonitor(EpochLine):
         ValueError: If `plot_path` is given without `csv_path`, or is that file; when
             the training begins, if the model has no binary kernel or another
             FlipMonitor, if `start` does not hold the signs of each of its kernels, or
-            if no picture can be drawn into a file like `plot_path`.
+            if no picture can be written to a file like `plot_path`.
         ImportError: When a training with `plot_path` begins without matplotlib.
         IsADirectoryError: When a training begins and a path is a folder.
         FileExistsError: When a training begins at epoch 0 and `csv_path` exists, or
-            goes on and that has the columns of other layers.
+            when a resumed one finds the columns of other layers there.
 
     Example:
         >>> import larq as lq
@@ -113,7 +113,7 @@ class FlipMonitor(EpochLine):
     ):
         super().__init__()
         if plot_path is not None and csv_path is None:
-            raise ValueError("plot_path needs csv_path, whose table the picture shows.")
+            raise ValueError("plot_path needs csv_path, whose table the plot shows.")
         if start is not None and not isinstance(start, Mapping):
             raise TypeError(
                 "start must hold the kernels by the names of their layers. Received: a "
@@ -147,60 +147,60 @@ class FlipMonitor(EpochLine):
         self._kernels = list(kernels.values())
         self._names = list(kernels)
         self._sizes = np.array([int(np.prod(k.shape)) for k in kernels.values()])
-        # Steps in one execution are counted before Keras calls back.
+        # Keras calls back after all steps of one execution.
         execution = self.model._steps_per_execution
         self._execution = 1 if execution is None else int(execution.numpy())
         capacity = max(_CAPACITY, 2 * self._execution)
         self._counter = FlipCounter(self.model, kernels, capacity, self.per_weight)
         if self.start is not None:
-            self._counter.start_from(starting_kernels(self.start, kernels))
+            self._counter.set_start(starting_kernels(self.start, kernels))
         self._counter.attach(self.params)
         self._drift: DriftWatch | None = DriftWatch(kernels)
         self._warnings = EarlyWarnings(self.params["epochs"])
         self._first_epoch = True
         optimizer = self.model.optimizer
         optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-        self._together = getattr(optimizer, "accumulate_steps", 1)
+        self._accumulate_steps = getattr(optimizer, "accumulate_steps", 1)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Starts the counts of an epoch."""
+        """Resets the counts of an epoch."""
         super().on_epoch_begin(epoch, logs)
         if self._first_epoch and self.csv_path is not None:
-            self._go_on(self.csv_path, epoch)
+            self._resume(self.csv_path, epoch)
         self._first_epoch = False
         self._flips: list[np.ndarray] = []
-        self._taken = 0
+        self._fetched = 0
         self._steps_before = self._steps()
         self._counter.begin_epoch()
 
-    def _go_on(self, path: pathlib.Path, epoch: int) -> None:
-        """Puts a training behind the earlier epochs of its files."""
-        there = path.exists()
-        if epoch == 0 and there:
+    def _resume(self, path: pathlib.Path, epoch: int) -> None:
+        """Continues the files of a training after their earlier epochs."""
+        exists = path.exists()
+        if epoch == 0 and exists:
             raise FileExistsError(
                 f"{path} holds the flips of an earlier training. Name "
                 "another file or move it away."
             )
-        if there:
+        if exists:
             header = [*summaries.FIRST_COLUMNS, *self._names]
             summaries.require_header(path, header)
         summaries.drop_epochs(path, epoch)
         summaries.drop_epochs(summaries.layers_path(path), epoch)
-        if not there:
+        if not exists:
             return
         state = flip_state.read(summaries.state_path(path), epoch)
         if state is None:
             warnings.warn(
                 f"{summaries.state_path(path)} does not hold the state of epoch "
-                f"{epoch}, from which this training goes on: never_flipped_ratio "
+                f"{epoch}, from which this training resumes: never_flipped_ratio "
                 f"{'' if self.start else 'and c2i_ratio '}count from here.",
                 stacklevel=2,
             )
         elif set(state) == set(self._names) and self._is_start(state):
-            self._counter.go_on_from([state[name] for name in self._names])
+            self._counter.restore([state[name] for name in self._names])
 
     def _is_start(self, state: Mapping[str, Signs]) -> bool:
-        """Whether a state is of a training that started as this one did."""
+        """Returns whether a state is of a training that started as this one did."""
         return self.start is None or all(
             np.array_equal(signs.start, np.asarray(self.start[name]) < 0)
             for name, signs in state.items()
@@ -209,8 +209,8 @@ class FlipMonitor(EpochLine):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Fetches the counts before the device has no more room for them."""
         super().on_train_batch_end(batch, logs)
-        if batch + 1 - self._taken + self._execution > self._counter.capacity:
-            self._take(batch + 1)
+        if batch + 1 - self._fetched + self._execution > self._counter.capacity:
+            self._fetch(batch + 1)
         self._last = batch + 1
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -218,13 +218,13 @@ class FlipMonitor(EpochLine):
         if self._drift is not None:
             self._drift.warn()
             self._drift = None
-        self._take(self._last)
+        self._fetch(self._last)
         flips = np.concatenate(self._flips)
         total = flips.sum(axis=1) / self._sizes.sum()
         ratios = flips / self._sizes
-        # Of batches that were summed up only the last one flips.
+        # Of accumulated batches only the last one flips weights.
         steps = len(total)
-        if self._together > 1:
+        if self._accumulate_steps > 1:
             steps = self._steps() - self._steps_before
         ratio = float(total.sum() / max(1, steps))
         self.print_line(epoch, {**(logs or {}), "flips %": 100 * ratio})
@@ -238,7 +238,7 @@ class FlipMonitor(EpochLine):
             logs["c2i_ratio"] = 1.0 - changed / int(self._sizes.sum())
             logs.update(summaries.shares(list(layers.values()), self._sizes))
         if steps:
-            self._look(epoch, means, layers)
+            self._warn(epoch, means, layers)
         if self.csv_path is None:
             return
         summaries.append_rows(
@@ -263,11 +263,11 @@ class FlipMonitor(EpochLine):
             dict(zip(self._names, self._counter.state())),
         )
 
-    def _look(
+    def _warn(
         self, epoch: int, means: dict[str, float], layers: dict[str, KernelEpoch]
     ) -> None:
-        """Warns of what is wrong with an epoch."""
-        self._warnings.look(
+        """Warns of the faults of an epoch."""
+        self._warnings.check_epoch(
             epoch,
             means,
             {name: layer.positive for name, layer in layers.items()},
@@ -276,11 +276,11 @@ class FlipMonitor(EpochLine):
         )
 
     def _steps(self) -> int:
-        """Returns how many steps the optimizer has taken."""
+        """Returns the number of steps that the optimizer has taken."""
         return int(self.model.optimizer.iterations.numpy())
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Gives the model its own training step back and draws the picture."""
+        """Restores the model's own training step and draws the plot."""
         self._counter.detach()
         if self.csv_path is None or self.plot_path is None:
             return
@@ -294,7 +294,7 @@ class FlipMonitor(EpochLine):
                 stacklevel=2,
             )
 
-    def _take(self, steps: int) -> None:
+    def _fetch(self, steps: int) -> None:
         """Fetches the counts up to a number of steps of this epoch."""
-        self._flips.append(self._counter.take(steps - self._taken))
-        self._taken = steps
+        self._flips.append(self._counter.fetch(steps - self._fetched))
+        self._fetched = steps

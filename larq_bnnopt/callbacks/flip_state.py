@@ -1,4 +1,4 @@
-"""What `FlipMonitor` knows of a training's beginning, in a file, for its going on."""
+"""Saves and restores the state of `FlipMonitor`, for a training that is resumed."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from larq_bnnopt.writing import replacing
 
 
 def write(path: pathlib.Path, epochs: int, state: Mapping[str, Signs]) -> None:
-    """Writes the state after a number of epochs, beside the one before it.
+    """Writes the state after a number of epochs, and keeps the previous state.
 
     The model of the newest epoch may not have been saved yet: a training that is killed
-    now goes on from the epoch before.
+    now resumes from the epoch before.
 
     Args:
         path: An `.npz` file.
-        epochs: Number of epochs that are done.
+        epochs: Number of finished epochs.
         state: The signs of each kernel, by name.
     """
     content = _arrays(path, epochs - 1) or {}
@@ -34,11 +34,11 @@ def write(path: pathlib.Path, epochs: int, state: Mapping[str, Signs]) -> None:
 
 
 def read(path: pathlib.Path, epochs: int) -> dict[str, Signs] | None:
-    """Returns the state after a number of epochs, `None` if the file does not hold it.
+    """Returns the state after a number of epochs, `None` if the file has none.
 
     Args:
         path: The file; it may be damaged or missing.
-        epochs: Number of epochs that are done.
+        epochs: Number of finished epochs.
     """
     arrays = _arrays(path, epochs)
     if arrays is None:
@@ -56,7 +56,7 @@ def read(path: pathlib.Path, epochs: int) -> dict[str, Signs] | None:
 
 
 def _arrays(path: pathlib.Path, epochs: int) -> dict[str, np.ndarray] | None:
-    """Returns the arrays of a number of epochs, `None` if there is none."""
+    """Returns the arrays after a number of epochs, `None` if there are none."""
     try:
         with np.load(path, allow_pickle=False) as file:
             names = [name for name in file.files if name.startswith(f"{epochs}/")]

@@ -1,15 +1,18 @@
-"""Counts, inside the training step, the binary weights whose sign changes."""
+"""Counts sign flips of binary weights inside the training step."""
 
 from __future__ import annotations
 
 import dataclasses
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import larq as lq
 import numpy as np
 import tensorflow as tf
+
+# The result of a training step, by name.
+Logs: TypeAlias = dict[str, tf.Tensor]
 
 
 def binary_kernels(model: tf.keras.Model) -> dict[str, tf.Variable]:
@@ -19,7 +22,7 @@ def binary_kernels(model: tf.keras.Model) -> dict[str, tf.Variable]:
     themselves.
 
     Args:
-        model: A built Keras model with layers of Larq.
+        model: A built Keras model with Larq layers.
 
     Returns:
         The kernels in the order of the model.
@@ -48,8 +51,8 @@ def binary_kernels(model: tf.keras.Model) -> dict[str, tf.Variable]:
 
 
 def _name_variables(layer: Any, prefix: str, names: dict[int, str]) -> None:
-    """Names variables by their layer; their own names are shorter after loading."""
-    # A model knows the order of its layers, a wrapper layer only what it holds.
+    """Names variables by their layer: loading a model shortens their own names."""
+    # A model knows the order of its layers, a wrapper layer only its submodules.
     for inner in getattr(layer, "layers", None) or layer.submodules:
         if isinstance(inner, tf.keras.layers.Layer):
             nested = f"{prefix}{inner.name}/" if hasattr(inner, "layers") else prefix
@@ -62,11 +65,11 @@ def _name_variables(layer: Any, prefix: str, names: dict[int, str]) -> None:
 def starting_kernels(
     start: Mapping[str, Any], kernels: Mapping[str, tf.Variable]
 ) -> list[np.ndarray]:
-    """Returns the kernels that a training started from, in the order of a model's.
+    """Returns the kernels that a training started from, in the order of `kernels`.
 
     Args:
-        start: What was given, by the names of the layers.
-        kernels: Those of the model.
+        start: The argument of `FlipMonitor`, by the names of the layers.
+        kernels: The kernels of the model.
 
     Raises:
         ValueError: By the name of the layer, if one is missing or too many, if its
@@ -94,7 +97,7 @@ def _starting_kernel(name: str, given: Any, kernel: tf.Variable) -> np.ndarray:
     # Booleans and unsigned numbers are bits, not signs; not all floats are NumPy's.
     if values.dtype.kind not in "fiV" or not np.all(np.isfinite(values.astype(float))):
         raise ValueError(
-            f"start of {name} must hold finite numbers, of which the signs count. "
+            f"start of {name} must hold finite numbers, whose signs are compared. "
             f"Received: {values.dtype}"
         )
     fixed = isinstance(getattr(kernel, "quantizer", None), lq.quantizers.NoOp)
@@ -107,15 +110,15 @@ def _starting_kernel(name: str, given: Any, kernel: tf.Variable) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class KernelEpoch:
-    """What became of the weights of one kernel in an epoch.
+    """Statistics of the weights of one kernel over an epoch.
 
     Attributes:
         positive: Share of weights that are positive, or 0, at its end.
         dead: Share of weights that had no gradient in any of its steps, `None` where
             the training does not apply gradients.
         never_flipped: Share of weights that kept their sign since the training began.
-        flips: How often each weight flipped in this epoch, float32 (weights,), or
-            `None` if that was not counted.
+        flips: Number of flips of each weight in this epoch, float32 (weights,), or
+            `None` if they were not counted.
     """
 
     positive: float
@@ -126,11 +129,11 @@ class KernelEpoch:
 
 @dataclasses.dataclass(frozen=True)
 class Signs:
-    """The history of a kernel's signs.
+    """The history of a kernel's signs since the training began.
 
     Attributes:
         start: Which weights were negative when the training began, bool.
-        flipped: Which weights flipped since, bool.
+        flipped: Which weights flipped since then, bool.
     """
 
     start: np.ndarray
@@ -138,7 +141,7 @@ class Signs:
 
 
 class AppliedGradients:
-    """Keeps the gradients that an optimizer is given, while it is watched.
+    """Records the gradients that are passed to an optimizer during a step.
 
     Args:
         optimizer: An optimizer of Keras.
@@ -147,29 +150,31 @@ class AppliedGradients:
     def __init__(self, optimizer: Any):
         self._optimizer = optimizer
         # The replicas of a strategy are traced in threads that take turns.
-        self._kept = threading.local()
+        self._recorded = threading.local()
         self._own = vars(optimizer).get("apply_gradients")
         apply = optimizer.apply_gradients
 
-        def keeping(grads_and_vars: Any, *arguments: Any, **named: Any) -> Any:
+        def recording(grads_and_vars: Any, *arguments: Any, **named: Any) -> Any:
             pairs = list(grads_and_vars)
-            kept = getattr(self._kept, "gradients", {})
-            kept.update((id(v), g) for g, v in pairs if g is not None)
+            gradients = getattr(self._recorded, "gradients", {})
+            gradients.update((id(v), g) for g, v in pairs if g is not None)
             return apply(pairs, *arguments, **named)
 
-        optimizer.apply_gradients = keeping
+        optimizer.apply_gradients = recording
 
-    def during(self, step: Callable[[], Any]) -> tuple[Any, dict[int, Any]]:
-        """Returns what a step returns, and gradients by the `id` of their variable."""
-        gradients: dict[int, Any] = {}
-        self._kept.gradients = gradients
+    def during(
+        self, step: Callable[[], Logs]
+    ) -> tuple[Logs, dict[int, tf.Tensor | tf.IndexedSlices]]:
+        """Returns a step's result, and its gradients by the `id` of their variable."""
+        gradients: dict[int, tf.Tensor | tf.IndexedSlices] = {}
+        self._recorded.gradients = gradients
         try:
             return step(), gradients
         finally:
-            del self._kept.gradients
+            del self._recorded.gradients
 
     def detach(self) -> None:
-        """Gives the optimizer its own method back."""
+        """Restores the optimizer's own method."""
         if self._own is None:
             del self._optimizer.apply_gradients
         else:
@@ -180,14 +185,14 @@ class FlipCounter:
     """Counts the flips of each kernel in each training step of a model.
 
     The model's `train_step` compares signs before and after the update, in the graph:
-    no copy of a weight leaves the device, and every step counts, also the first of an
-    epoch and those inside `steps_per_execution`. The counts wait on the device until
-    `take` fetches them.
+    no copy of a weight leaves the device, and every step counts, also the first one of
+    an epoch and each one inside `steps_per_execution`. The counts stay on the device
+    until `fetch`.
 
     Args:
         model: A built and compiled model.
         kernels: Kernels to watch, by name.
-        capacity: Steps that the counts can wait for.
+        capacity: Number of steps whose counts the device can hold.
         per_weight: Whether to count the flips of each weight. Defaults to `False`.
     """
 
@@ -201,17 +206,17 @@ class FlipCounter:
         self._model = model
         self._kernels = list(kernels.values())
         self.capacity = capacity
-        # Whether the training applies gradients, which is known when it is traced.
+        # Whether the training applies gradients, which tracing a step shows.
         self._has_gradients = False
         with model.distribute_strategy.scope():
             self._counts = _variable((capacity, len(kernels)), tf.int64, "flip_counts")
             shapes = [kernel.shape for kernel in self._kernels]
             self._flipped = [_variable(s, tf.bool, "flipped") for s in shapes]
-            # Floats, because integers of 32 bits do not live on a GPU.
+            # Floats, because TensorFlow keeps no int32 variables on a GPU.
             self._flips = [
                 _variable(s, tf.float32, "flips") for s in shapes if per_weight
             ]
-            # Each replica sees gradients of its own.
+            # Each replica sees its own gradients.
             self._alive = [
                 _variable(
                     s,
@@ -228,8 +233,8 @@ class FlipCounter:
         """Makes the model's training step count.
 
         Args:
-            fit: What tells this training from an interrupted one, whose counter is
-                taken off.
+            fit: An object of this training alone. The counter of an interrupted
+                training has another one, and is removed.
 
         Raises:
             ValueError: If another counter counts for the same training.
@@ -238,14 +243,14 @@ class FlipCounter:
         if getattr(model.train_step, "counts_for", None) is fit:
             raise ValueError(f"{model.name} is watched by a FlipMonitor already.")
         self.detach()
-        step: Callable[[Any], Any] = model.train_step
+        step: Callable[[Any], Logs] = model.train_step
         applied = AppliedGradients(model.optimizer)
 
-        def counting_step(data: Any) -> Any:
+        def counting_step(data: Any) -> Logs:
             before = [_negative(kernel) for kernel in self._kernels]
             logs, gradients = applied.during(lambda: step(data))
             differences = _differences(before, self._kernels)
-            # The newest count stands last.
+            # The newest count is the last.
             flips = tf.stack([tf.math.count_nonzero(d) for d in differences])
             self._counts.assign(tf.concat([self._counts[1:], flips[None]], axis=0))
             for flipped, difference in zip(self._flipped, differences):
@@ -255,8 +260,8 @@ class FlipCounter:
             for alive, kernel in zip(self._alive, self._kernels):
                 gradient = gradients.get(id(kernel))
                 if gradient is not None:
-                    there = tf.convert_to_tensor(gradient) != 0
-                    alive.assign(tf.maximum(alive, tf.cast(there, tf.float32)))
+                    nonzero = tf.convert_to_tensor(gradient) != 0
+                    alive.assign(tf.maximum(alive, tf.cast(nonzero, tf.float32)))
             self._has_gradients |= bool(gradients)
             return logs
 
@@ -268,7 +273,7 @@ class FlipCounter:
         model.make_train_function(force=True)
 
     def detach(self) -> None:
-        """Gives the model its own training step back, if a counter replaces it."""
+        """Restores the model's own training step, if a counter replaces it."""
         step = vars(self._model).get("train_step")
         if not hasattr(step, "counts_for"):
             return
@@ -279,27 +284,27 @@ class FlipCounter:
             self._model.train_step = step.replaces
         self._model.train_function = None
 
-    def take(self, steps: int) -> np.ndarray:
+    def fetch(self, steps: int) -> np.ndarray:
         """Returns the counts of the last steps, int64 (steps, kernels)."""
         return self._counts.numpy()[self.capacity - steps :]
 
     def begin_epoch(self) -> None:
-        """Starts anew what is counted for an epoch."""
+        """Resets the counts of an epoch."""
         # In its scope the strategy reaches the variables of all replicas.
         with self._model.distribute_strategy.scope():
             for variable in (*self._flips, *self._alive):
                 variable.assign(tf.zeros(variable.shape, variable.dtype))
 
     def epoch(self) -> list[KernelEpoch]:
-        """Returns what became of the weights of each kernel since `begin_epoch`."""
+        """Returns the statistics of each kernel since `begin_epoch`."""
         flips = [total.numpy().ravel() for total in self._flips]
         result = []
         for index, kernel in enumerate(self._kernels):
             dead: float | None = None
             if self._has_gradients:
                 with self._model.distribute_strategy.scope():
-                    had = tf.convert_to_tensor(self._alive[index]) > 0
-                dead = 1.0 - _share(had)
+                    had_gradient = tf.convert_to_tensor(self._alive[index]) > 0
+                dead = 1.0 - _share(had_gradient)
             result.append(
                 KernelEpoch(
                     positive=1.0 - _share(_negative(kernel)),
@@ -311,24 +316,24 @@ class FlipCounter:
         return result
 
     def state(self) -> list[Signs]:
-        """Returns what a training that goes on must know of its beginning."""
+        """Returns the history of each kernel, for a training that is resumed."""
         return [
             Signs(start.numpy(), flipped.numpy())
             for start, flipped in zip(self._start, self._flipped)
         ]
 
-    def go_on_from(self, state: Sequence[Signs]) -> None:
-        """Takes over what an earlier part of the training knew."""
+    def restore(self, state: Sequence[Signs]) -> None:
+        """Sets the history of each kernel to the result of `state`."""
         self._start = [tf.constant(signs.start) for signs in state]
         for flipped, signs in zip(self._flipped, state):
             flipped.assign(signs.flipped)
 
-    def start_from(self, kernels: Sequence[np.ndarray]) -> None:
-        """Takes these kernels as those that the training started from."""
+    def set_start(self, kernels: Sequence[np.ndarray]) -> None:
+        """Sets the kernels that the training started from."""
         self._start = [tf.constant(kernel < 0) for kernel in kernels]
 
     def changed_since_start(self) -> int:
-        """Returns how many weights have another sign than at the start."""
+        """Returns the number of weights with another sign than at the start."""
         differences = _differences(self._start, self._kernels)
         return int(tf.add_n([tf.math.count_nonzero(d) for d in differences]))
 
@@ -338,10 +343,10 @@ def _variable(shape: Any, dtype: tf.DType, name: str, **options: Any) -> tf.Vari
     return tf.Variable(tf.zeros(shape, dtype), trainable=False, name=name, **options)
 
 
-def _share(booleans: Any) -> float:
-    """Returns the share of those that are true."""
-    found = tf.convert_to_tensor(booleans)
-    return int(tf.math.count_nonzero(found)) / found.shape.num_elements()
+def _share(booleans: tf.Tensor | tf.Variable) -> float:
+    """Returns the share of the values that are true."""
+    values = tf.convert_to_tensor(booleans)
+    return int(tf.math.count_nonzero(values)) / values.shape.num_elements()
 
 
 def _negative(kernel: tf.Variable) -> tf.Tensor:

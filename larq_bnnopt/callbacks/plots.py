@@ -1,4 +1,4 @@
-"""Pictures of what the callbacks counted."""
+"""Plots of the flip ratios that `FlipMonitor` recorded."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from larq_bnnopt.callbacks import summaries
 
 
 def check_format(path: str | os.PathLike[str]) -> None:
-    """Raises, before a training, if no picture can be drawn into a file.
+    """Raises, before a training, if no picture can be written to a file.
 
     Args:
         path: The file.
 
     Raises:
         ImportError: If matplotlib is missing.
-        ValueError: If its suffix names no format of pictures.
+        ValueError: If its suffix is no image format.
     """
     try:
         from matplotlib.figure import Figure
@@ -33,29 +33,29 @@ def check_format(path: str | os.PathLike[str]) -> None:
     # Without a suffix matplotlib adds its own.
     if suffix and suffix not in formats:
         raise ValueError(
-            f"{os.fspath(path)} must end in the name of a format of pictures: "
+            f"{os.fspath(path)} must end in the name of an image format: "
             f"{', '.join(sorted(formats))}."
         )
 
 
 def plot_flips(csv_path: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
-    """Draws the flip ratios of a table of `FlipMonitor`, a line for each layer.
+    """Plots the flip ratios of a table of `FlipMonitor`, a line for each layer.
 
     The grey band reaches from the layer with the fewest flips to the one with the most:
-    a layer at its edge behaves otherwise than the others. How many flips are usual
-    depends on the optimizer and the length of a run, so no band of that is drawn.
+    a layer at its edge behaves differently from the others. It is no range of healthy
+    values: how many flips are usual depends on the optimizer and the length of a run.
 
     Args:
         csv_path: The table.
-        path: File of the picture; its suffix chooses the format.
+        path: File of the picture; its suffix selects the format.
     """
-    # A figure of its own: pyplot would keep global state and might open a window.
+    # Not by pyplot, which would keep global state and might open a window.
     from matplotlib.figure import Figure
 
     columns = summaries.read_columns(csv_path)
     epochs = np.array(columns["epoch"])
     layers = [name for name in columns if name not in summaries.FIRST_COLUMNS]
-    # The place of each step on an axis of epochs.
+    # The position of each step on an axis of epochs.
     steps = np.bincount(epochs.astype(int), minlength=1)
     x = epochs + (np.array(columns["batch"]) + 0.5) / steps[epochs.astype(int)]
     figure = Figure(figsize=(8, 4.5), layout="constrained")
@@ -72,7 +72,7 @@ def plot_flips(csv_path: str | os.PathLike[str], path: str | os.PathLike[str]) -
     percent_axis(axes)
     axes.set_xlabel("epoch")
     axes.set_ylabel("binary weights that flip in a step")
-    axes.set_title("Flips of binary weights" + _means(width), fontsize="medium")
+    axes.set_title("Flips of binary weights" + _note_of_means(width), fontsize="medium")
     axes.grid(alpha=0.3)
     if len(layers) <= 20:
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize="small")
@@ -80,7 +80,7 @@ def plot_flips(csv_path: str | os.PathLike[str], path: str | os.PathLike[str]) -
 
 
 def _draw_band(axes: Any, x: np.ndarray, lines: np.ndarray) -> None:
-    """Fills the space between the fewest and the most flips of a layer."""
+    """Fills the area between the fewest and the most flips of a layer."""
     known = ~np.isnan(lines).all(axis=0)
     if known.any():
         least, most = np.nanmin(lines[:, known], 0), np.nanmax(lines[:, known], 0)
@@ -90,10 +90,10 @@ def _draw_band(axes: Any, x: np.ndarray, lines: np.ndarray) -> None:
 
 
 def percent_axis(axes: Any) -> None:
-    """Writes the shares of a logarithmic axis in percent.
+    """Labels the shares of a logarithmic axis in percent.
 
     Args:
-        axes: Axes of Matplotlib, with their lines.
+        axes: Matplotlib axes, with their lines.
     """
     from matplotlib.ticker import LogLocator, NullFormatter
 
@@ -105,12 +105,12 @@ def percent_axis(axes: Any) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _means(width: int) -> str:
+def _note_of_means(width: int) -> str:
     return "" if width == 1 else f" (each point is the mean of {width} steps)"
 
 
 def _smooth(x: np.ndarray, y: list[float], width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns means over windows; none at all is left out of a logarithmic axis."""
+    """Returns means over windows; 0 becomes NaN, which a logarithmic axis omits."""
     windows = len(x) // width
     x = x[: windows * width].reshape(windows, width).mean(axis=1)
     means = np.array(y)[: windows * width].reshape(windows, width).mean(axis=1)

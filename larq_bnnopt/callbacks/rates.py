@@ -1,4 +1,4 @@
-"""The rates by which an optimizer trains binary kernels, as they are now."""
+"""Current rates of the optimizer that trains the binary kernels."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from typing import Any
 
 import tensorflow as tf
 
-# What lowers the number of flips as it falls: eta, alpha of the gradient filter, gamma
-# of Bop.
+# When one of these falls, the number of flips falls: eta of Diode, alpha of the
+# gradient filter, gamma of Bop.
 _RATES = ("learning_rate", "alpha", "gamma")
 
 
 def rates_of(optimizer: Any, kernels: Sequence[tf.Variable]) -> dict[str, float]:
-    """Returns the rates of what trains some kernels, by name.
+    """Returns the current rates of the optimizer that trains some kernels, by name.
 
     Args:
-        optimizer: The optimizer of a model; a CaseOptimizer is looked into.
+        optimizer: The optimizer of a model. Of a CaseOptimizer, the one inside it that
+            trains the kernels.
         kernels: The kernels.
 
     Returns:
-        The rates of now, of schedules those of the last or the next step; none of an
-        optimizer that has none, and of kernels that more than one optimizer trains.
+        The rates; of a schedule its value at the last or the next step. Empty if the
+        optimizer has no rates, or if more than one optimizer trains the kernels.
 
     Example:
         >>> from larq_bnnopt.optimizers import GradientFilter

@@ -1,4 +1,4 @@
-"""The tables that `FlipMonitor` leaves: a row a training step, a row a layer."""
+"""CSV tables of `FlipMonitor`: one row per training step, one row per layer."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ LAYER_COLUMNS = ("epoch", "layer", "flip_ratio", *_SHARES, *PERCENTILES)
 
 
 def layers_path(path: pathlib.Path) -> pathlib.Path:
-    """Returns where the table of layers stands, beside that of steps."""
+    """Returns the path of the table of layers, beside the table of steps."""
     return path.with_name(f"{path.stem}_layers.csv")
 
 
 def state_path(path: pathlib.Path) -> pathlib.Path:
-    """Returns where the state of a training stands, beside its table."""
+    """Returns the path of the state file, beside the table of steps."""
     return path.with_name(f"{path.stem}_state.npz")
 
 
 def shares(layers: Sequence[KernelEpoch], sizes: np.ndarray) -> dict[str, float]:
-    """Returns the shares and percentiles of all weights, as the logs name them.
+    """Returns the shares and percentiles over all weights, by their names in the logs.
 
     Args:
         layers: The layers.
@@ -57,7 +57,7 @@ def shares(layers: Sequence[KernelEpoch], sizes: np.ndarray) -> dict[str, float]
 
 
 def layer_row(layer: KernelEpoch) -> list[str]:
-    """Returns the cells of a layer behind its flip ratio; unknown ones are empty."""
+    """Returns the cells of a layer after its flip ratio; unknown values are empty."""
     known = (layer.positive, layer.dead, layer.never_flipped)
     cells = ["" if share is None else f"{share:.6g}" for share in known]
     if layer.flips is None:
@@ -75,7 +75,7 @@ def append_rows(
     header: Sequence[str],
     rows: Iterable[Sequence[object]],
 ) -> None:
-    """Appends rows to a CSV file, which starts with the header where it is new."""
+    """Appends rows to a CSV file, after the header if the file is new."""
     path = pathlib.Path(path)
     new = not path.exists() or path.stat().st_size == 0
     with path.open("a", newline="", encoding="utf-8") as file:
@@ -88,31 +88,31 @@ def append_rows(
 
 
 def require_header(path: str | os.PathLike[str], header: Sequence[str]) -> None:
-    """Refuses to add rows to a CSV file of other columns.
+    """Checks the columns of a CSV file before rows are added.
 
     Raises:
-        FileExistsError: If it has others.
+        FileExistsError: If it has other columns.
     """
     with pathlib.Path(path).open(newline="", encoding="utf-8") as file:
         there = next(csv.reader(file), list(header))
     if there != list(header):
         raise FileExistsError(
-            f"{os.fspath(path)} has the columns {', '.join(there)}. Trained are now "
-            f"{', '.join(header)}. Name another file."
+            f"{os.fspath(path)} has the columns {', '.join(there)}. This training "
+            f"writes {', '.join(header)}. Name another file."
         )
 
 
 def drop_epochs(path: str | os.PathLike[str], first: int) -> int:
-    """Drops the rows of an epoch and of later ones, for a run that goes on from it.
+    """Drops the rows of an epoch and of later ones, for a run that resumes there.
 
-    A row that a killed process left incomplete is dropped as well.
+    Also drops a row that a killed process left incomplete.
 
     Args:
-        path: A CSV file with a column `epoch`; nothing happens where it is missing.
+        path: A CSV file with a column `epoch`; it may be missing.
         first: First epoch to drop, counted from 0.
 
     Returns:
-        The number of rows that are left.
+        The number of remaining rows.
     """
     path = pathlib.Path(path)
     if not path.exists():
@@ -127,8 +127,8 @@ def drop_epochs(path: str | os.PathLike[str], first: int) -> int:
                 kept.append(row)
     except (ValueError, csv.Error) as error:
         raise ValueError(
-            f"{path} is damaged ({error}). Put it back, or remove it to go on without "
-            "its earlier epochs."
+            f"{path} is damaged ({error}). Restore it, or remove it to continue "
+            "without its earlier epochs."
         ) from error
     with (
         replacing(path) as temporary,
@@ -139,7 +139,7 @@ def drop_epochs(path: str | os.PathLike[str], first: int) -> int:
 
 
 def read_columns(path: str | os.PathLike[str]) -> dict[str, list[float]]:
-    """Returns the columns of a CSV file of numbers by name."""
+    """Returns the columns of a CSV file of numbers, by name."""
     with pathlib.Path(path).open(newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
     return {
@@ -148,7 +148,7 @@ def read_columns(path: str | os.PathLike[str]) -> dict[str, list[float]]:
 
 
 def last_layers(path: str | os.PathLike[str]) -> list[dict[str, str]]:
-    """Returns the rows of the last epoch in a table of layers, none without a file."""
+    """Returns the last epoch's rows of a table of layers, none without a file."""
     path = pathlib.Path(path)
     if not path.exists():
         return []

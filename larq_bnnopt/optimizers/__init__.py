@@ -1,6 +1,6 @@
 """Optimizers for binary weights, for use with `tf.keras.optimizers`.
 
-Their twins for `tf.keras.optimizers.legacy` are in `larq_bnnopt.optimizers.legacy`.
+`larq_bnnopt.optimizers.legacy` has the same for `tf.keras.optimizers.legacy`.
 """
 
 from larq_bnnopt.optimizers import legacy

@@ -1,4 +1,4 @@
-"""Sums of gradients over several batches, for the CaseOptimizers of both Keras APIs."""
+"""Gradient accumulation over several batches, for both CaseOptimizers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 
 import tensorflow as tf
 
+from larq_bnnopt.optimizers.fusing import Gradient
+
 
 class Accumulator(tf.Module):
-    """Adds up gradients and hands on their mean after every so many batches.
+    """Adds up gradients and passes on their mean after every `steps` batches.
 
     Args:
         steps: Number of batches, at least 1.
@@ -28,7 +30,7 @@ class Accumulator(tf.Module):
             )
         self.steps = int(steps)
         # Not tracked: its keys mean nothing in another process.
-        self._memory = types.SimpleNamespace(known={}, keys=())
+        self._known = types.SimpleNamespace(sums={}, keys=())
         if self.steps > 1:
             with tf.init_scope():
                 self.count = tf.Variable(
@@ -45,7 +47,9 @@ class Accumulator(tf.Module):
         # No list before there are sums: a checkpoint would be restored into it.
         return [self.count, *getattr(self, "sums", [])] if self.steps > 1 else []
 
-    def follow(self, keys: Sequence[str], variables: Sequence[tf.Variable]) -> None:
+    def rebuild_for(
+        self, keys: Sequence[str], variables: Sequence[tf.Variable]
+    ) -> None:
         """Keeps a sum for each of these variables, in this order.
 
         Raises:
@@ -53,9 +57,9 @@ class Accumulator(tf.Module):
         """
         if self.steps == 1:
             return
-        memory = self._memory
+        known = self._known
         waiting = int(self.count.numpy())
-        if memory.keys and not set(memory.keys) & set(keys) and waiting:
+        if known.keys and not set(known.keys) & set(keys) and waiting:
             raise ValueError(
                 f"{waiting} of {self.steps} batches were summed for other "
                 "variables. An optimizer with accumulate_steps trains one model; give "
@@ -63,77 +67,87 @@ class Accumulator(tf.Module):
             )
         strategy = tf.distribute.get_strategy()
         for number, (key, variable) in enumerate(zip(keys, variables)):
-            if key not in memory.known:
+            if key not in known.sums:
                 wide = variable.dtype.base_dtype == tf.float64
                 with strategy.extended.colocate_vars_with(variable):
-                    memory.known[key] = tf.Variable(
+                    known.sums[key] = tf.Variable(
                         tf.zeros(variable.shape, tf.float64 if wide else tf.float32),
                         trainable=False,
                         name=f"sum_{number}/{variable._shared_name}",
                     )
-        memory.keys = tuple(keys)
-        self.sums = [memory.known[key] for key in keys]
+        known.keys = tuple(keys)
+        self.sums = [known.sums[key] for key in keys]
 
     def add(
-        self, gradients: Sequence[Any], apply: Callable[[list[tf.Tensor]], Any]
+        self,
+        gradients: Sequence[Gradient | None],
+        apply: Callable[[list[tf.Tensor]], object],
     ) -> tf.Operation:
         """Adds gradients, and calls `apply` with the means when the batches are full.
 
         Args:
-            gradients: A gradient for each variable that is followed, already summed
+            gradients: A gradient for each variable of `rebuild_for`, already summed
                 over the replicas. `None` adds nothing: it is a gradient of zero.
             apply: Called in the replicas, with a mean for each variable.
 
         Returns:
             The same operation in all replicas.
         """
-        free = tf.__internal__.distribute.strategy_supports_no_merge_call()
+        no_merge_call = tf.__internal__.distribute.strategy_supports_no_merge_call()
         sums = list(self.sums)
         present = [i for i, gradient in enumerate(gradients) if gradient is not None]
 
-        def turn(distribution: Any, gradients: Any) -> tf.Operation:
-            def on_device(
-                variables: Sequence[Any], change: Callable[[Any, Any], Any], values: Any
-            ) -> None:
-                def update(first: Any, others: Any, values: Any) -> None:
-                    for variable, value in zip((first, *others), values):
-                        change(variable, value)
+        def mean(values: Sequence[tf.Variable]) -> list[tf.Tensor]:
+            return [tf.convert_to_tensor(value) / self.steps for value in values]
 
-                distribution.extended.update(
-                    variables[0],
-                    update,
-                    args=(tuple(variables[1:]), values),
-                    group=False,
-                )
-
-            def add(variable: Any, value: Any) -> None:
-                value = tf.cast(tf.convert_to_tensor(value), variable.dtype)
-                variable.assign_add(value)
-
-            def clear(variable: Any, _: Any) -> None:
-                variable.assign(tf.zeros(variable.shape, variable.dtype))
-
-            def mean(values: Any) -> list[tf.Tensor]:
-                return [tf.convert_to_tensor(value) / self.steps for value in values]
-
+        def across_replicas(
+            distribution: tf.distribute.Strategy, gradients: Sequence[Gradient]
+        ) -> tf.Operation:
             def step() -> None:
-                if free:
+                if no_merge_call:
                     apply(mean(sums))
                 else:
                     distribution.extended.call_for_each_replica(
                         lambda values: apply(mean(values)), args=(tuple(sums),)
                     )
-                on_device(sums, clear, (0.0,) * len(sums))
+                _change(distribution, sums, _clear, (0.0,) * len(sums))
                 self.count.assign(0)
 
-            on_device([sums[index] for index in present], add, tuple(gradients))
+            _change(distribution, [sums[i] for i in present], _add, tuple(gradients))
             self.count.assign_add(1)
             # In a cross-replica context: no replica may merge inside of a branch.
             tf.cond(self.count >= self.steps, step, lambda: None)
             return tf.no_op()
 
         return tf.__internal__.distribute.interim.maybe_merge_call(
-            turn,
+            across_replicas,
             tf.distribute.get_strategy(),
             tuple(gradients[index] for index in present),
         )
+
+
+def _change(
+    distribution: tf.distribute.Strategy,
+    variables: Sequence[tf.Variable],
+    change: Callable[[tf.Variable, Any], None],
+    values: tuple[Any, ...],
+) -> None:
+    """Changes each variable by its value, on every device."""
+
+    def on_device(
+        first: tf.Variable, others: Sequence[tf.Variable], values: Sequence[Any]
+    ) -> None:
+        for variable, value in zip((first, *others), values):
+            change(variable, value)
+
+    distribution.extended.update(
+        variables[0], on_device, args=(tuple(variables[1:]), values), group=False
+    )
+
+
+def _add(variable: tf.Variable, gradient: Gradient) -> None:
+    variable.assign_add(tf.cast(tf.convert_to_tensor(gradient), variable.dtype))
+
+
+def _clear(variable: tf.Variable, _: float) -> None:
+    variable.assign(tf.zeros(variable.shape, variable.dtype))

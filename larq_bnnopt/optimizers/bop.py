@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
 from larq_bnnopt.optimizers.flip_optimizer import FlipOptimizerWithoutRate
-from larq_bnnopt.optimizers.updates import (
-    Bop2ndOrderUpdate,
-    BopUpdate,
-    Hyperparameter,
-)
+from larq_bnnopt.optimizers.updates.bop import Bop2ndOrderUpdate, BopUpdate
 
 
 @tf.keras.saving.register_keras_serializable(package="larq_bnnopt")
@@ -28,8 +22,8 @@ class Bop(BopUpdate, FlipOptimizerWithoutRate):
             `1e-8`.
         gamma: Weight of the newest gradient in m, in (0, 1], likewise. Decaying it
             takes the place of a learning rate decay. Defaults to `1e-4`.
-        state_dtype: `"float32"`, or `"bfloat16"` for half the memory, rounded by chance
-            without a bias. Defaults to `"float32"`.
+        state_dtype: `"float32"`, or `"bfloat16"` with stochastic rounding for half the
+            memory. Defaults to `"float32"`.
         name: Name of the optimizer. Defaults to `"Bop"`.
         **kwargs: Keras's `clipnorm`, `clipvalue`, `global_clipnorm`, `jit_compile`.
 
@@ -51,21 +45,10 @@ class Bop(BopUpdate, FlipOptimizerWithoutRate):
         Helwegen et al., "Latent weights do not exist", NeurIPS 2019, algorithm 1.
     """
 
-    def __init__(
-        self,
-        threshold: Hyperparameter = 1e-8,
-        gamma: Hyperparameter = 1e-4,
-        state_dtype: str = "float32",
-        name: str = "Bop",
-        **kwargs: Any,
-    ):
-        super().__init__(name=name, state_dtype=state_dtype, **kwargs)
-        self.set_hyperparameters(threshold, gamma)
-
 
 @tf.keras.saving.register_keras_serializable(package="larq_bnnopt")
 class Bop2ndOrder(Bop2ndOrderUpdate, FlipOptimizerWithoutRate):
-    r"""Second-order Bop: the averaged gradient is measured by the gradients' size.
+    r"""Second-order Bop: the averaged gradient is divided by the gradients' RMS.
 
     \[ m = (1 - \gamma) m + \gamma\,\mathrm{grad}, \quad
     v = (1 - \sigma) v + \sigma\,\mathrm{grad}^2, \quad
@@ -79,11 +62,11 @@ class Bop2ndOrder(Bop2ndOrderUpdate, FlipOptimizerWithoutRate):
         sigma: Weight of the newest square in v, in (0, 1], likewise. Defaults to
             `1e-3`.
         epsilon: Keeps the quotient finite. Defaults to `1e-10`.
-        bias_correction: Whether m and v are divided by 1 - (1 - gamma)^t and
+        bias_correction: Whether to divide m and v by 1 - (1 - gamma)^t and
             1 - (1 - sigma)^t, the unbiased form, which needs constant gamma and sigma.
             Defaults to `False`.
-        state_dtype: `"float32"`, or `"bfloat16"` for half the memory, rounded by chance
-            without a bias. Defaults to `"float32"`.
+        state_dtype: `"float32"`, or `"bfloat16"` with stochastic rounding for half the
+            memory. Defaults to `"float32"`.
         name: Name of the optimizer. Defaults to `"Bop2ndOrder"`.
         **kwargs: Keras's `clipnorm`, `clipvalue`, `global_clipnorm`, `jit_compile`.
 
@@ -102,17 +85,3 @@ class Bop2ndOrder(Bop2ndOrderUpdate, FlipOptimizerWithoutRate):
         Suarez-Ramirez et al., "A Bop and beyond: a second order optimizer for
         binarized neural networks", CVPR workshops 2021.
     """
-
-    def __init__(
-        self,
-        threshold: Hyperparameter = 1e-6,
-        gamma: Hyperparameter = 1e-7,
-        sigma: Hyperparameter = 1e-3,
-        epsilon: float = 1e-10,
-        bias_correction: bool = False,
-        state_dtype: str = "float32",
-        name: str = "Bop2ndOrder",
-        **kwargs: Any,
-    ):
-        super().__init__(name=name, state_dtype=state_dtype, **kwargs)
-        self.set_hyperparameters(threshold, gamma, sigma, epsilon, bias_correction)

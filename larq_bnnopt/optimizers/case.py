@@ -10,49 +10,56 @@ import tensorflow as tf
 
 from larq_bnnopt.optimizers import checks, predicates
 from larq_bnnopt.optimizers.accumulation import Accumulator
-from larq_bnnopt.optimizers.cases import OWN_COUNTS, Cases, check_optimizers
+from larq_bnnopt.optimizers.case_base import (
+    OWN_COUNTS,
+    CaseBase,
+    GradientAndVariable,
+    check_optimizers,
+)
 from larq_bnnopt.optimizers.flip_optimizer import FlipOptimizer
-from larq_bnnopt.optimizers.following import Follower
+from larq_bnnopt.optimizers.fusing import Gradient
 from larq_bnnopt.optimizers.naming import name_apart, set_all
 from larq_bnnopt.optimizers.predicates import Predicate
+from larq_bnnopt.optimizers.rebuilding import Rebuilder
 
 Optimizer: TypeAlias = tf.keras.optimizers.Optimizer
 
 
 @tf.keras.saving.register_keras_serializable(package="larq_bnnopt")
-class CaseOptimizer(Cases, Optimizer):
+class CaseOptimizer(CaseBase, Optimizer):
     """Trains each variable with the optimizer whose predicate claims it.
 
     It follows `larq.optimizers.CaseOptimizer`, for the optimizers of
-    `tf.keras.optimizers`. A loaded model trains on: variables are routed anew in every
-    process, by the predicates. `.keras` and `.h5` files, `tf.train.Checkpoint`,
-    `save_weights` in TensorFlow's format and `BackupAndRestore` keep the state of every
-    optimizer; training goes on as if it had never stopped. A SavedModel does not hold
-    it, of Keras's own optimizers either; then a warning says what was lost.
+    `tf.keras.optimizers`. A loaded model trains on, because every process asks the
+    predicates again. `.keras` and `.h5` files, `tf.train.Checkpoint`, `save_weights` in
+    TensorFlow's format and `BackupAndRestore` keep the state of every optimizer;
+    training continues as if it had never stopped. A SavedModel does not hold that
+    state, nor that of Keras's own optimizers; then a warning names what was lost.
 
     Layers that are unfrozen later are trained from the next `compile` on, and the
-    optimizer can go on with another model. Saved is the state of the variables for
-    which a step was last traced (or taken eagerly); that of others waits in memory
-    until they come back. So take a step after freezing layers before you save.
+    optimizer can continue with another model. A file holds the state of the variables
+    for which a step was last traced (or taken eagerly); the state of others waits in
+    memory until they come back. So take a step after freezing layers before you save.
 
     `clipnorm`, `global_clipnorm` and `clipvalue`, as attributes, clip the gradients of
-    all variables before they are shared out; `jit_compile` is handed to all optimizers.
-    Decays and averages of weights belong to one of the optimizers.
+    all variables together, before each optimizer gets its own; `jit_compile` is set on
+    all optimizers. Weight decay and averages of weights belong to one of the
+    optimizers.
 
     Args:
         *predicates_and_optimizers: Pairs `(predicate, optimizer)`. A predicate takes a
             variable and returns whether the optimizer trains it. To save the model,
             a predicate must be registered with
             `tf.keras.saving.register_keras_serializable`, as `is_binary_variable` of
-            our classes and of larq's Bop are; a warning tells of others at once.
+            our classes and of larq's Bop are; a warning names others at once.
         default_optimizer: Trains the variables that no predicate claims. Its learning
-            rate is that of the CaseOptimizer. Defaults to `None`: then every variable
-            must be claimed.
+            rate is also the learning rate of the CaseOptimizer. Defaults to `None`:
+            then every variable must be claimed.
         accumulate_steps: Number k of batches whose mean gradient makes one step, so
             that a batch fits into memory that is k times smaller; Diode wants batches
             of 128 and more. Costs a float32 for each weight. `iterations` counts steps,
             not batches; a batch without a gradient for a variable counts as zero, and
-            groups run on over the ends of epochs. Defaults to `1`.
+            a group may continue over the end of an epoch. Defaults to `1`.
         name: Name of the optimizer. Defaults to `"CaseOptimizer"`.
 
     Raises:
@@ -96,42 +103,36 @@ class CaseOptimizer(Cases, Optimizer):
         check_optimizers(self.optimizers, self.predicates)
         self.accumulator = Accumulator(accumulate_steps)
         # Not lists, which Keras would track and save.
-        self._followers = tuple(Follower(optimizer) for optimizer in self.optimizers)
+        self._rebuilders = tuple(Rebuilder(optimizer) for optimizer in self.optimizers)
         self._before: dict[str, Any] = {}
 
+    def _key(self, variable: tf.Variable) -> str:
+        return self._var_key(variable)
+
     def build(self, var_list: Iterable[tf.Variable]) -> None:
-        """Routes the variables and creates the state of every optimizer."""
+        """Asks who trains which variable and creates the state of every optimizer."""
         variables = list(var_list)
-        keys = tuple(self._var_key(variable) for variable in variables)
-        before = self._keys
-        if keys == before:
+        keys = tuple(self._key(variable) for variable in variables)
+        if keys == self._keys:
             return
-        owners = self._route(variables)
-        if before is None:
-            predicates.check_claims(owners, self.predicates, self._names)
-        self.accumulator.follow(keys, variables)
-        if before and not set(before) & set(keys):
-            checks.warn_of_another_model(self.name, int(self.iterations.numpy()))
-        for index, follower in enumerate(self._followers):
-            follower.follow(
-                [v for v, owner in zip(variables, owners) if owner == index]
-            )
-        self._keys = keys
-        self._trained_names = [variable.name for variable in variables]
+        owners = self._claim(variables, keys)
+        for rebuilder, group in zip(self._rebuilders, self._split(variables, owners)):
+            rebuilder.rebuild_for(group)
+        self._record(variables, keys, owners)
         self._build_index_dict(variables)
         self._built = True
         name_apart(self.variables)
-        # TensorFlow 2.19 keeps what an optimizer saved the first time.
+        # TensorFlow 2.19 caches what an optimizer saved the first time.
         self.__dict__.pop("_coalesced_children", None)
 
     def apply_gradients(
         self,
-        grads_and_vars: Iterable[Any],
+        grads_and_vars: Iterable[GradientAndVariable],
         name: str | None = None,
         skip_gradients_aggregation: bool = False,
         **kwargs: Any,
     ) -> tf.Variable:
-        """Hands every gradient to the optimizer of its variable."""
+        """Passes every gradient to the optimizer of its variable."""
         pairs = list(grads_and_vars)
         if not pairs:  # As Keras.
             return self.iterations
@@ -144,15 +145,15 @@ class CaseOptimizer(Cases, Optimizer):
         if aggregate and not skip_gradients_aggregation:
             pairs = self.aggregate_gradients(pairs)
         for optimizer, group in self._groups(pairs):
-            # Keras itself would raise; here the other optimizers may go on.
+            # Keras itself would raise; here the other optimizers may take a step.
             if group and all(gradient is None for gradient, _ in group):
                 unused = [variable for _, variable in group]
                 checks.warn_of_no_gradient(unused, optimizer.name)
         name = name or self.name
         if self.accumulate_steps == 1:
             return self._step(pairs, name)
-        gradients: list[Any] = [None] * len(self._index_dict)
-        variables: list[Any] = [None] * len(self._index_dict)
+        gradients: list[Gradient | None] = [None] * len(self._index_dict)
+        variables: list[tf.Variable] = [None] * len(self._index_dict)
         for gradient, variable in pairs:
             index = self._index_dict[self._var_key(variable)]
             gradients[index], variables[index] = gradient, variable
@@ -168,31 +169,26 @@ class CaseOptimizer(Cases, Optimizer):
         )
         return self.iterations
 
-    def _groups(self, pairs: Sequence[Any]) -> list[tuple[Optimizer, list[Any]]]:
-        """Returns each optimizer with the pairs of the variables that it trains."""
-        groups: list[list[Any]] = [[] for _ in self.optimizers]
-        for pair, owner in zip(pairs, self._route([variable for _, variable in pairs])):
-            groups[owner].append(pair)
-        return list(zip(self.optimizers, groups))
-
-    def _step(self, pairs: Sequence[Any], name: str) -> tf.Variable:
+    def _step(self, pairs: Sequence[GradientAndVariable], name: str) -> tf.Variable:
         with tf.name_scope(name):
             for optimizer, group in self._groups(self._clipped(pairs)):
                 if any(gradient is not None for gradient, _ in group):
                     optimizer.apply_gradients(group, skip_gradients_aggregation=True)
-            # Once for all replicas: a counter made outside of their scope is one.
+            # Once for all replicas: outside of their scope there is one counter.
             return tf.__internal__.distribute.interim.maybe_merge_call(
                 lambda distribution: self.iterations.assign_add(1),
                 tf.distribute.get_strategy(),
             )
 
-    def _clipped(self, pairs: Sequence[Any]) -> list[Any]:
+    def _clipped(
+        self, pairs: Sequence[GradientAndVariable]
+    ) -> list[GradientAndVariable]:
         """Clips the gradients of all variables together, as Keras does."""
         gradients = self._clip_gradients([gradient for gradient, _ in pairs])
         return list(zip(gradients, [variable for _, variable in pairs]))
 
-    def update_step(self, gradient: Any, variable: tf.Variable) -> None:
-        """Lets its optimizer update one variable alone."""
+    def update_step(self, gradient: Gradient, variable: tf.Variable) -> None:
+        """Updates one variable alone, by its optimizer."""
         self.optimizers_of([variable])[0].update_step(gradient, variable)
 
     def exclude_from_weight_decay(
@@ -236,15 +232,15 @@ class CaseOptimizer(Cases, Optimizer):
 
     @property
     def variables(self) -> list[tf.Variable]:
-        """The state of this optimizer and of those in it, by unique names."""
+        """The state of this optimizer and of its optimizers, by unique names."""
         inner = [v for optimizer in self.optimizers for v in optimizer.variables]
         return _Variables([*self._own(), *inner])
 
     def _own(self) -> list[tf.Variable]:
-        """What the optimizers in it do not save themselves.
+        """The state that its optimizers do not save themselves.
 
-        Among it what Keras leaves out of an optimizer's `variables`: its learning rate,
-        and the product in Nadam.
+        With the variables that Keras leaves out of an optimizer's `variables`: its
+        learning rate, and the product in Nadam.
         """
         known = {id(v) for optimizer in self.optimizers for v in optimizer.variables}
         left_out = [
@@ -264,28 +260,26 @@ class CaseOptimizer(Cases, Optimizer):
         set_all(self.name, self.variables, weights)
 
     def save_own_variables(self, store: Any) -> None:
-        """Saves what the optimizers in it do not save themselves."""
+        """Saves the state that its optimizers do not save themselves."""
         for i, variable in enumerate(self._own()):
             store[str(i)] = variable.numpy()
 
     def load_own_variables(self, store: Any) -> None:
-        """Loads what `save_own_variables` saved, if it is for the same variables."""
+        """Loads the result of `save_own_variables`, if it is for these variables."""
         own = self._own()
         if len(own) == len(store.keys()):
             set_all(self.name, own, [store[str(i)] for i in range(len(own))])
 
     def finalize_variable_values(self, var_list: Iterable[tf.Variable]) -> None:
-        """Lets every optimizer finish the variables that it trains, after `fit`."""
+        """Finishes variables after `fit`, each by its optimizer."""
         variables = list(var_list)
-        owners = self._route(variables)
-        for index, optimizer in enumerate(self.optimizers):
-            optimizer.finalize_variable_values(
-                [v for v, owner in zip(variables, owners) if owner == index]
-            )
+        groups = self._split(variables, self._route(variables))
+        for optimizer, group in zip(self.optimizers, groups):
+            optimizer.finalize_variable_values(group)
 
 
 class _Variables(list[tf.Variable]):
-    """Variables that can also be asked for by a call, as Keras's own can."""
+    """A list that a call returns too, as Keras's own `variables` does."""
 
     def __call__(self) -> _Variables:
         return self

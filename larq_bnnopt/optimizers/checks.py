@@ -1,4 +1,4 @@
-"""What is said, by name, of weights that no flip optimizer can train well."""
+"""Warnings about variables that a sign-flipping optimizer cannot train well."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import tensorflow as tf
 
 
 def warn_of_start(variable: tf.Variable, optimizer: str) -> None:
-    """Warns of weights outside {-1, +1} and of a constraint that leads out of it.
+    """Warns of weights outside {-1, +1} and of a constraint that moves them out.
 
-    Only where values can be read, outside of functions.
+    Does nothing inside of a `tf.function`, where no value can be read.
     """
     if not tf.executing_eagerly():
         return
@@ -20,9 +20,9 @@ def warn_of_start(variable: tf.Variable, optimizer: str) -> None:
     if not np.all(np.abs(values) == 1.0):
         warnings.warn(
             f"{optimizer} trains weights in {{-1, +1}}, but {variable.name} holds "
-            "other values; it goes on from their signs. Start such a kernel with "
-            "zoo_extensions.initializers.BernoulliSign(). What is no binary kernel "
-            "belongs to the default_optimizer of a CaseOptimizer.",
+            "other values; training starts from their signs. Initialize a binary "
+            "kernel with zoo_extensions.initializers.BernoulliSign(); leave any other "
+            "variable to the default_optimizer of a CaseOptimizer.",
             stacklevel=2,
         )
     constraint = getattr(variable, "constraint", None)
@@ -32,25 +32,25 @@ def warn_of_start(variable: tf.Variable, optimizer: str) -> None:
             warnings.warn(
                 f"The constraint of {variable.name} ({constraint}) takes weights out "
                 f"of {{-1, +1}} after each step of {optimizer}. Remove it, or scale "
-                "behind the layer.",
+                "the output of the layer.",
                 stacklevel=2,
             )
 
 
 def warn_of_penalties(
-    variables: Iterable[tf.Variable], optimizer: str, told: set[str]
+    variables: Iterable[tf.Variable], optimizer: str, warned: set[str]
 ) -> None:
     """Warns of regularizers on binary weights, once for each.
 
     A variable does not know its regularizer. While Keras traces a training step, the
-    penalty is already there under the variable's name, and is looked up. In eager
-    steps, and under the short names that TensorFlow 2.19 gives after loading, nothing
-    can be found.
+    graph already holds the penalty under the variable's name, where this looks it up.
+    In eager steps, and under the short names that TensorFlow 2.19 gives after loading,
+    it finds nothing.
 
     Args:
         variables: Binary weights.
         optimizer: Name of their optimizer.
-        told: Names of which it was said before; grows.
+        warned: Names that were warned of before; grows.
     """
     graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
     operations: list[str] = []
@@ -60,10 +60,10 @@ def warn_of_penalties(
     for variable in variables:
         path = variable.name.split(":")[0]
         scope = f"/{path}/Regularizer"
-        if "/" not in path or path in told:
+        if "/" not in path or path in warned:
             continue
         if any(scope in operation for operation in operations):
-            told.add(path)
+            warned.add(path)
             warnings.warn(
                 f"{variable.name} has a weight regularizer. All weights in {{-1, +1}} "
                 f"cost the same, so it only pushes {optimizer} towards flipping them. "
@@ -73,7 +73,7 @@ def warn_of_penalties(
 
 
 def warn_of_no_gradient(variables: Iterable[tf.Variable], optimizer: str) -> None:
-    """Warns of variables that a step leaves as they are."""
+    """Warns of variables without a gradient, which a step does not change."""
     names = ", ".join(variable.name for variable in variables)
     warnings.warn(
         f"No gradient for {names}: {optimizer} trains nothing. Does the loss depend on "
@@ -83,18 +83,18 @@ def warn_of_no_gradient(variables: Iterable[tf.Variable], optimizer: str) -> Non
 
 
 def warn_of_lost_state(before: dict[str, int], now: dict[str, int], keep: str) -> None:
-    """Warns of optimizers that were saved with averages and start without.
+    """Warns of optimizers that were saved with averages and are loaded without.
 
     Args:
-        before: By the optimizer's name, the number of steps it had taken.
-        now: The number that it knows of.
-        keep: How to save the averages.
+        before: Number of steps taken when they were saved, by the optimizer's name.
+        now: Number of steps that each counts now.
+        keep: How to save the averages, a sentence.
     """
     lost = [name for name, steps in before.items() if steps and not now.get(name)]
     if lost:
         warnings.warn(
             f"This optimizer had taken {max(before.values())} steps when it was saved, "
-            f"and starts without what {', '.join(lost)} had averaged. All variables "
+            f"and starts without the averages of {', '.join(lost)}. All variables "
             f"are trained, from new averages. {keep}",
             stacklevel=2,
         )
@@ -103,11 +103,11 @@ def warn_of_lost_state(before: dict[str, int], now: dict[str, int], keep: str) -
 def warn_of_exchange(
     before: Iterable[str], variables: Iterable[tf.Variable], optimizer: str
 ) -> None:
-    """Warns where averages were saved for other variables than they are used for.
+    """Warns where averages are used for other variables than they were saved for.
 
     Args:
         before: Names of the variables that were trained when the optimizer was saved.
-        variables: Those that it trains now.
+        variables: The variables that it trains now.
         optimizer: Its name.
     """
     before, names = list(before), [variable.name for variable in variables]
@@ -117,24 +117,24 @@ def warn_of_exchange(
         old.endswith(new) or new.endswith(old) for old, new in zip(before, names)
     ):
         warnings.warn(
-            f"{optimizer} was saved while it trained {', '.join(before)}, and goes on "
-            f"with their averages for {', '.join(names)}. Take a step after freezing "
+            f"{optimizer} was saved while it trained {', '.join(before)}, and now uses "
+            f"their averages for {', '.join(names)}. Take a step after freezing "
             "or unfreezing layers before you save, or compile with a new optimizer.",
             stacklevel=2,
         )
 
 
 def warn_of_another_model(optimizer: str, steps: int) -> None:
-    """Warns that one optimizer goes on with variables that are all new to it.
+    """Warns that an optimizer continues with variables that are all new to it.
 
     Args:
         optimizer: Its name.
-        steps: The number of steps it has taken.
+        steps: Number of steps it has taken.
     """
     warnings.warn(
-        f"{optimizer} goes on with another model at step {steps}: its schedules and "
-        "counts of steps run on from there, so a second training or fold does not "
-        "start afresh, and a file that is saved from now on holds the averages of this "
+        f"{optimizer} continues with another model at step {steps}: its schedules and "
+        "step counts continue from there, so a second training or fold does not start "
+        "from step 0, and a file that is saved from now on holds the averages of this "
         "model alone. Make a new optimizer for each model.",
         stacklevel=2,
     )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
 from larq_bnnopt.optimizers.flip_optimizer import FlipOptimizer
-from larq_bnnopt.optimizers.updates import DiodeUpdate, Hyperparameter
+from larq_bnnopt.optimizers.updates.diode import DiodeUpdate
 
 
 @tf.keras.saving.register_keras_serializable(package="larq_bnnopt")
@@ -22,35 +20,35 @@ class Diode(DiodeUpdate, FlipOptimizer):
     averages take the same memory as Adam's moments: the paper's saving of nearly one
     half needs `state_dtype="bfloat16"`, and gradients and weights in fewer bits.
 
-    The paper's alpha and beta remember about 100 and 10,000 steps. `Diode.for_steps`
-    makes averages that fit a run of a few thousand steps.
+    The paper's alpha and beta average over about 100 and 10,000 steps.
+    `Diode.for_steps` makes averages that fit a run of a few thousand steps.
 
     Args:
         learning_rate: Size eta of a vote, a float or a `LearningRateSchedule`. A
             constant has no effect on the signs; a schedule that decays to zero freezes
             them. Defaults to `1.0`.
-        alpha: Memory of the average of gradients, in [0, 1). Defaults to `0.99`.
-        beta: Memory of the average of votes, in [0, 1). Defaults to `0.9999`.
-        initial_inertia: Starts m at -theta * initial_inertia * eta, so that given
-            weights outlast the first steps; with `0.0`, the paper, the first gradient
-            decides every sign. Defaults to `0.0`.
+        alpha: Decay of the average of gradients, in [0, 1). Defaults to `0.99`.
+        beta: Decay of the average of votes, in [0, 1). Defaults to `0.9999`.
+        initial_inertia: Starts m at -theta * initial_inertia * eta, so that trained
+            weights survive the first steps; with `0.0`, as in the paper, the first
+            gradient decides every sign. Defaults to `0.0`.
         on_zero: Meaning of sign(m) for m = 0: `"keep"` the weight, `"positive"` or
             `"random"`. Defaults to `"keep"`.
-        state_dtype: `"float32"`, or `"bfloat16"` for half the memory, rounded by chance
-            without a bias. Defaults to `"float32"`.
+        state_dtype: `"float32"`, or `"bfloat16"` with stochastic rounding for half the
+            memory. Defaults to `"float32"`.
         name: Name of the optimizer. Defaults to `"Diode"`.
         **kwargs: Keras's `clipnorm`, `clipvalue`, `global_clipnorm`, `jit_compile`.
 
     Raises:
-        ValueError: For a hyperparameter outside its range, also when a schedule starts
-            there, and for `use_ema` and
-            `weight_decay`, which would take the weights out of {-1, +1}.
+        ValueError: For a hyperparameter outside its range, also if a schedule starts
+            there, and for `use_ema` and `weight_decay`, which would take the weights
+            out of {-1, +1}.
 
     Notes:
         The paper leaves sign(0), u_0 and m_0 open. Here u_0 = m_0 = 0, the vote
         sign(0) is 0, and a weight whose m is 0 keeps its sign. The authors' code
         (DiodeMix) starts m at random, which makes the result depend on the size of
-        eta, against the paper's figure 2.
+        eta, unlike the paper's figure 2.
 
     Example:
         >>> import larq as lq
@@ -69,28 +67,3 @@ class Diode(DiodeUpdate, FlipOptimizer):
     References:
         Paper 003 (Diode), eq. 10-13; tables 1 and 2 for results.
     """
-
-    def __init__(
-        self,
-        learning_rate: Hyperparameter = 1.0,
-        alpha: float = 0.99,
-        beta: float = 0.9999,
-        initial_inertia: float = 0.0,
-        on_zero: str = "keep",
-        state_dtype: str = "float32",
-        name: str = "Diode",
-        **kwargs: Any,
-    ):
-        super().__init__(name=name, state_dtype=state_dtype, **kwargs)
-        rate = self._checked_rate("learning_rate", learning_rate)
-        self._learning_rate = self._build_learning_rate(rate)
-        self.set_hyperparameters(alpha, beta, initial_inertia, on_zero)
-
-    def eta(self) -> tf.Tensor:
-        """Returns the size of a vote now, float32."""
-        return tf.cast(self.learning_rate, tf.float32)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the arguments of the constructor."""
-        learning_rate = self._serialize_hyperparameter(self._learning_rate)
-        return {**super().get_config(), "learning_rate": learning_rate}

@@ -1,41 +1,42 @@
-"""The shell that turns an `Update` into an optimizer of `tf.keras.optimizers`."""
+"""Base class that turns an `Update` into an optimizer of `tf.keras.optimizers`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import tensorflow as tf
 
 from larq_bnnopt.optimizers import storage
 from larq_bnnopt.optimizers.checks import warn_of_penalties, warn_of_start
-from larq_bnnopt.optimizers.fusing import FusedUpdate
+from larq_bnnopt.optimizers.fusing import FusedUpdate, Gradient
 
 
 class FlipOptimizer(FusedUpdate, tf.keras.optimizers.Optimizer):
     """Base of the optimizers that train weights in {-1, +1} by flipping them."""
 
-    def __init__(
-        self,
-        name: str,
-        state_dtype: str = "float32",
-        jit_compile: bool = True,
-        **kwargs: Any,
-    ):
+    def __init__(self, **kwargs: Any):
         for ignored in ("lr", "mesh"):
             if ignored in kwargs:
                 raise TypeError(f"{type(self).__name__} has no argument {ignored!r}.")
-        super().__init__(
-            name=name, weight_decay=kwargs.pop("weight_decay", None), **kwargs
-        )
-        # Keras would turn it off where there is no GPU.
-        self.jit_compile = jit_compile
-        self.set_state_dtype(state_dtype)
-        # Of what it was warned.
-        self._told: set[str] = set()
+        super().__init__(**{"weight_decay": None, **kwargs})
 
-    def remember(self, name: str, variable: tf.Variable) -> None:
-        """Adds the variable of a hyperparameter to those that are saved."""
+    def track_variable(self, name: str, variable: tf.Variable) -> None:
+        """Adds the variable of a hyperparameter to those that Keras saves."""
         self._variables.append(variable)
+
+    def set_learning_rate(self, value: Any) -> None:
+        """Validates a learning rate and hands it to Keras, in the constructor."""
+        rate = self.validated_rate("learning_rate", value)
+        self._learning_rate = self._build_learning_rate(rate)
+
+    def current_learning_rate(self) -> tf.Tensor:
+        """Returns the learning rate of this step, float32."""
+        return tf.cast(self.learning_rate, tf.float32)
+
+    def serialized_learning_rate(self) -> float | dict[str, Any]:
+        """Returns the learning rate for `get_config`."""
+        return self._serialize_hyperparameter(self._learning_rate)
 
     def build(self, var_list: list[tf.Variable]) -> None:
         """Creates the state of every variable, once."""
@@ -44,8 +45,8 @@ class FlipOptimizer(FusedUpdate, tf.keras.optimizers.Optimizer):
             return
         self._state: list[tuple[tf.Variable, ...]] = []
         for variable in var_list:
-            if self._var_key(variable) not in self._told:
-                self._told.add(self._var_key(variable))
+            if self._var_key(variable) not in self._warned:
+                self._warned.add(self._var_key(variable))
                 warn_of_start(variable, self.name)
             self._state.append(
                 tuple(self._add_state(name, variable) for name in self.state_names)
@@ -54,27 +55,35 @@ class FlipOptimizer(FusedUpdate, tf.keras.optimizers.Optimizer):
 
     def _add_state(self, name: str, variable: tf.Variable) -> tf.Variable:
         # Not add_variable_from_reference: that takes over the variable's dtype, and
-        # averages in float16 stand still.
+        # averages in float16 do not move.
         strategy = tf.distribute.get_strategy()
         with strategy.extended.colocate_vars_with(variable):
-            start = self.start(name, tf.convert_to_tensor(variable))
+            value = self.initial_state(name, tf.convert_to_tensor(variable))
             state = tf.Variable(
-                storage.write(start, self.kept_as()),
+                storage.encode(value, self.storage_dtype()),
                 name=f"{name}/{variable._shared_name}",
                 trainable=False,
             )
         self._variables.append(state)
         return state
 
-    def apply_gradients(self, grads_and_vars: Any, *args: Any, **kwargs: Any) -> Any:
+    def apply_gradients(
+        self,
+        grads_and_vars: Iterable[tuple[Gradient, tf.Variable]],
+        *args: Any,
+        **kwargs: Any,
+    ) -> tf.Variable:
         """Takes a step."""
         grads_and_vars = list(grads_and_vars)
         variables = [variable for _, variable in grads_and_vars]
-        warn_of_penalties(variables, self.name, self._told)
+        warn_of_penalties(variables, self.name, self._warned)
         return super().apply_gradients(grads_and_vars, *args, **kwargs)
 
     def _distributed_apply_gradients_fn(
-        self, distribution: Any, grads_and_vars: Any, **kwargs: Any
+        self,
+        distribution: tf.distribute.Strategy,
+        grads_and_vars: Iterable[tuple[Gradient, tf.Variable]],
+        **kwargs: Any,
     ) -> tf.Variable:
         gradients, variables = zip(*grads_and_vars)
         indices = [self._index_dict.get(self._var_key(v)) for v in variables]
@@ -82,21 +91,17 @@ class FlipOptimizer(FusedUpdate, tf.keras.optimizers.Optimizer):
             raise KeyError(
                 f"{self.name} was built without {variables[indices.index(None)].name}. "
                 "Build it with all variables, or train through a CaseOptimizer, which "
-                "follows variables that come later."
+                "adds variables that come later."
             )
         states = [self._state[index] for index in indices]
         self.update_all(distribution, gradients, variables, states, indices)
         return self.iterations.assign_add(1)
 
     def exclude_from_weight_decay(self, *arguments: Any, **named: Any) -> None:
-        """There is no weight decay.
-
-        Raises:
-            ValueError: That says so.
-        """
+        """Raises a ValueError: binary weights have no weight decay."""
         raise ValueError(f"{type(self).__name__} has no weight decay to exclude from.")
 
-    def update_step(self, gradient: Any, variable: tf.Variable) -> None:
+    def update_step(self, gradient: Gradient, variable: tf.Variable) -> None:
         """Updates one variable alone, where Keras asks for it."""
         index = self._index_dict[self._var_key(variable)]
         self.update_all(
@@ -125,7 +130,7 @@ class FlipOptimizerWithoutRate(FlipOptimizer):
 
     @property
     def learning_rate(self) -> Any:
-        """There is none: what decays is named by the optimizer itself."""
+        """Raises an AttributeError that names what decays instead."""
         raise AttributeError(self._no_rate())
 
     @learning_rate.setter

@@ -1,36 +1,38 @@
-"""One step of all variables as one computation, for the shells of both Keras APIs."""
+"""One step of all variables as one XLA computation, for both Keras APIs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias, Union
 
 import tensorflow as tf
 
 from larq_bnnopt.optimizers import storage
-from larq_bnnopt.optimizers.updates import Update
+from larq_bnnopt.optimizers.updates.base import Update
+
+Gradient: TypeAlias = Union[tf.Tensor, tf.IndexedSlices]
+State: TypeAlias = tuple[tf.Variable, ...]
 
 
 class FusedUpdate(Update):
     """Base of the shells: an `Update` of many variables at once.
 
-    One operation after the other, a rule would run through memory a dozen times.
+    One operation after the other, a rule would read and write memory a dozen times.
 
     Attributes:
         jit_compile: Whether XLA fuses the computation.
         iterations: Number of steps taken, of the Keras optimizer.
     """
 
-    jit_compile: bool
     iterations: tf.Variable
 
-    def kept_as(self) -> tf.DType:
-        """Returns the type of the variables that keep averages.
+    def storage_dtype(self) -> tf.DType:
+        """Returns the type of the variables that hold averages.
 
         Raises:
             ValueError: If they cannot be sent to the other processes.
         """
-        dtype = storage.kept_as(self.state_dtype)
+        dtype = storage.storage_dtype(self.state_dtype)
         if dtype == tf.uint16 and isinstance(
             tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy
         ):
@@ -43,9 +45,9 @@ class FusedUpdate(Update):
     def update_all(
         self,
         distribution: tf.distribute.Strategy,
-        gradients: Sequence[Any],
+        gradients: Sequence[Gradient],
         variables: Sequence[tf.Variable],
-        states: Sequence[tuple[tf.Variable, ...]],
+        states: Sequence[State],
         positions: Sequence[int],
     ) -> Any:
         """Replaces variables and states by the rule's results, on every device.
@@ -54,23 +56,26 @@ class FusedUpdate(Update):
             distribution: Strategy under which the variables were made.
             gradients: Gradients, summed over the replicas; dense or `IndexedSlices`.
             variables: The binary weights.
-            states: What is kept for each, as `storage` keeps it.
+            states: The averages of each, as `storage` encodes them.
             positions: The number of each variable, for its seed.
         """
         iteration = tf.convert_to_tensor(self.iterations)
-        # Evaluated here and handed on, so that no device reads from another one.
-        values = self.values(iteration)
+        # Evaluated here and passed on, so that no device reads from another one.
+        hyperparameters = self.step_hyperparameters(iteration)
         step = tf.cast(iteration, tf.int32)
         seeds = tuple(tf.stack([step, position]) for position in positions)
 
         def on_device(
-            first: tf.Variable, others: Any, gradients: Any, states: Any
+            first: tf.Variable,
+            others: Sequence[tf.Variable],
+            gradients: Sequence[Gradient],
+            states: Sequence[State],
         ) -> tf.Tensor:
             # Sparse gradients become dense: the averages of rows without a gradient
             # decay as well, as in the papers.
             dense = tuple(tf.convert_to_tensor(gradient) for gradient in gradients)
             compute = self._fused if self.jit_compile else self._compute
-            return compute(dense, (first, *others), states, values, seeds)
+            return compute(dense, (first, *others), states, hyperparameters, seeds)
 
         return distribution.extended.update(
             variables[0],
@@ -79,32 +84,39 @@ class FusedUpdate(Update):
                 tuple(variables[1:]),
                 tuple(gradients),
                 # Plain tuples, not the wrappers in which Keras tracks attributes.
-                tuple(tuple(kept) for kept in states),
+                tuple(tuple(state) for state in states),
             ),
             group=False,
         )
 
-    # Without variables among its captures: a second model gets its own trace.
+    # Captures no variables, so a second model gets its own trace.
     @tf.function(jit_compile=True, autograph=False)
     def _fused(self, *arguments: Any) -> tf.Tensor:
         return self._compute(*arguments)
 
     def _compute(
-        self, gradients: Any, variables: Any, states: Any, values: Any, seeds: Any
+        self,
+        gradients: Sequence[tf.Tensor],
+        variables: Sequence[tf.Variable],
+        states: Sequence[State],
+        hyperparameters: dict[str, tf.Tensor],
+        seeds: Sequence[tf.Tensor],
     ) -> tf.Tensor:
-        for gradient, variable, kept, seed in zip(gradients, variables, states, seeds):
-            theta, state = self.step(
+        for gradient, variable, stored, seed in zip(
+            gradients, variables, states, seeds
+        ):
+            theta, averages = self.step(
                 gradient,
                 tf.convert_to_tensor(variable),
-                tuple(storage.read(tf.convert_to_tensor(value)) for value in kept),
-                values,
+                tuple(storage.decode(tf.convert_to_tensor(value)) for value in stored),
+                hyperparameters,
                 seed,
             )
-            for number, (target, average) in enumerate(zip(kept, state)):
-                chance = None
+            for index, (target, average) in enumerate(zip(stored, averages)):
+                bits = None
                 if target.dtype == tf.uint16:
-                    chance = storage.chances(theta.shape, seed, number)
-                target.assign(storage.write(average, target.dtype, chance))
+                    bits = storage.random_bits(theta.shape, seed, index)
+                target.assign(storage.encode(average, target.dtype, bits))
             variable.assign(theta)
-        # Something that the legacy API can wait for.
+        # A result that the legacy API can wait for.
         return tf.zeros(())

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
 from larq_bnnopt.optimizers.flip_optimizer import FlipOptimizerWithoutRate
-from larq_bnnopt.optimizers.updates import GradientFilterUpdate, Hyperparameter
+from larq_bnnopt.optimizers.updates.gradient_filter import GradientFilterUpdate
 
 
 @tf.keras.saving.register_keras_serializable(package="larq_bnnopt")
@@ -24,14 +22,14 @@ class GradientFilter(GradientFilterUpdate, FlipOptimizerWithoutRate):
         alpha: Weight of the newest value in g, in (0, 1], a float or a
             `LearningRateSchedule`. Decaying it takes the place of a learning rate
             decay. Defaults to `1e-3`, the paper's value for 400 epochs of CIFAR-10;
-            `GradientFilter.for_steps` has one for shorter runs.
+            `GradientFilter.for_steps` chooses it for shorter runs.
         gamma: Weight of the newest gradient in m, in (0, 1], a float or a schedule.
             Defaults to `0.1`.
         order: `2` as above, `1` without m. Defaults to `2`.
         on_zero: Meaning of sign(g) for g = 0: `"keep"` the weight (authors' code),
             `"positive"` or `"random"` (eq. 5). Defaults to `"keep"`.
-        state_dtype: `"float32"`, or `"bfloat16"` for half the memory, rounded by chance
-            without a bias. Defaults to `"float32"`.
+        state_dtype: `"float32"`, or `"bfloat16"` with stochastic rounding for half the
+            memory. Defaults to `"float32"`.
         name: Name of the optimizer. Defaults to `"GradientFilter"`.
         **kwargs: Keras's `clipnorm`, `clipvalue`, `global_clipnorm`, `jit_compile`.
 
@@ -40,7 +38,7 @@ class GradientFilter(GradientFilterUpdate, FlipOptimizerWithoutRate):
             `weight_decay`, which would take the weights out of {-1, +1}.
 
     Notes:
-        The cascade of eq. 11-12 and not the direct form of eq. 17 is computed: the
+        This computes the cascade of eq. 11-12 and not the direct form of eq. 17: the
         latter is wrong when alpha changes, and eq. 16 lacks the leading 1 of `a`.
 
     Example:
@@ -56,16 +54,3 @@ class GradientFilter(GradientFilterUpdate, FlipOptimizerWithoutRate):
         Paper 001 (gradient filtering), eq. 11-13 for order 2, eq. 15 for order 1;
         section 4.1 for hyperparameters.
     """
-
-    def __init__(
-        self,
-        alpha: Hyperparameter = 1e-3,
-        gamma: Hyperparameter = 0.1,
-        order: int = 2,
-        on_zero: str = "keep",
-        state_dtype: str = "float32",
-        name: str = "GradientFilter",
-        **kwargs: Any,
-    ):
-        super().__init__(name=name, state_dtype=state_dtype, **kwargs)
-        self.set_hyperparameters(alpha, gamma, order, on_zero)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import tensorflow as tf
 
 from larq_bnnopt.optimizers.flip_optimizer import FlipOptimizerWithoutRate
-from larq_bnnopt.optimizers.updates import IIRFilterUpdate
+from larq_bnnopt.optimizers.updates.iir_filter import IIRFilterUpdate
 
 
 @tf.keras.saving.register_keras_serializable(package="larq_bnnopt")
@@ -18,16 +15,16 @@ class IIRFilter(IIRFilterUpdate, FlipOptimizerWithoutRate):
     \[ a_0 y_i = \sum_k b_k\,\mathrm{grad}_{i-k} - \sum_{k>0} a_k y_{i-k}, \quad
     \theta = -\mathrm{sign}(y) \]
 
-    `GradientFilter` is the case of low-pass filters of order 1 and 2. What does not
-    decay here, decays there: a filter with coefficients has no schedule.
+    `GradientFilter` is the case of low-pass filters of order 1 and 2. Its alpha and
+    gamma take schedules; the coefficients of this filter are constant.
 
     Args:
         b: Coefficients of the gradients.
         a: Coefficients of the outputs, the first not zero.
         on_zero: Meaning of sign(y) for y = 0: `"keep"` the weight, `"positive"` or
             `"random"`. Defaults to `"keep"`.
-        state_dtype: `"float32"`, or `"bfloat16"` for half the memory, rounded by chance
-            without a bias. Defaults to `"float32"`.
+        state_dtype: `"float32"`, or `"bfloat16"` with stochastic rounding for half the
+            memory. Defaults to `"float32"`.
         name: Name of the optimizer. Defaults to `"IIRFilter"`.
         **kwargs: Keras's `clipnorm`, `clipvalue`, `global_clipnorm`, `jit_compile`.
 
@@ -36,7 +33,7 @@ class IIRFilter(IIRFilterUpdate, FlipOptimizerWithoutRate):
             `use_ema` and `weight_decay`.
 
     Notes:
-        The last term of eq. 14 is misindexed in print; this is the standard form.
+        The last term of eq. 14 has the wrong index in print; this is the standard form.
 
     Example:
         >>> import scipy.signal
@@ -47,15 +44,3 @@ class IIRFilter(IIRFilterUpdate, FlipOptimizerWithoutRate):
     References:
         Paper 001 (gradient filtering), eq. 14-16.
     """
-
-    def __init__(
-        self,
-        b: Sequence[float],
-        a: Sequence[float],
-        on_zero: str = "keep",
-        state_dtype: str = "float32",
-        name: str = "IIRFilter",
-        **kwargs: Any,
-    ):
-        super().__init__(name=name, state_dtype=state_dtype, **kwargs)
-        self.set_hyperparameters(b, a, on_zero)

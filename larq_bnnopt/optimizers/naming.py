@@ -1,4 +1,4 @@
-"""Names and keys of optimizers and variables, unique ones for saved state."""
+"""Unique names and keys of optimizers and variables, for saved state."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ def optimizer_name(optimizer: Any) -> str:
 
 
 def legacy_key(variable: tf.Variable) -> str:
-    """Returns what a legacy optimizer knows a variable by, the same in all replicas."""
+    """Returns the key of a variable in legacy optimizers, the same in all replicas."""
     if hasattr(variable, "_distributed_container"):
         variable = variable._distributed_container()
     return variable._unique_id
 
 
 def name_apart(variables: Iterable[tf.Variable]) -> None:
-    """Gives every variable a unique name: HDF5 files keep state by name.
+    """Gives every variable a unique name, by which HDF5 files store state.
 
-    Every optimizer calls its counter the same, and TensorFlow 2.19 shortens the names
+    The counters of all optimizers have one name, and TensorFlow 2.19 shortens the names
     of variables when it loads a model.
     """
     taken: set[str] = set()
@@ -52,7 +52,7 @@ def set_all(
     given = [tuple(np.shape(value)) for value in values]
     if given != [tuple(variable.shape) for variable in variables]:
         raise ValueError(
-            f"{owner} keeps {len(variables)} variables for what it trains now. "
+            f"{owner} keeps {len(variables)} variables for the weights it trains now. "
             f"Received: {len(given)} values, not of the same shapes."
         )
     for variable, value in zip(variables, values):

@@ -1,4 +1,4 @@
-"""Which variables an optimizer for binary weights may claim."""
+"""Predicates: which optimizer of a CaseOptimizer trains which variable."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Predicate: TypeAlias = Callable[[tf.Variable], bool]
 
 @tf.keras.saving.register_keras_serializable(package="larq_bnnopt")
 def is_binary_variable(variable: tf.Variable) -> bool:
-    """Tells whether a variable holds binary weights themselves, without a latent copy.
+    """Returns whether a variable holds binary weights, without a latent copy.
 
     True for kernels of Larq layers with `kernel_quantizer=NoOp(precision=1)`. Unlike
     `larq.optimizers.Bop.is_binary_variable`, it leaves latent kernels (`ste_sign` and
@@ -46,7 +46,7 @@ def route(
 
     Args:
         variables: The variables of a step.
-        predicates: What claims variables.
+        predicates: The predicates that claim variables.
         names: Names of the optimizers, one for each predicate, and one more if there is
             a default optimizer.
 
@@ -60,8 +60,8 @@ def route(
         if len(claims) > 1:
             several = ", ".join(names[i] for i in claims)
             raise ValueError(
-                f"{variable.name} is claimed by several: {several}. Give predicates "
-                "of which one holds."
+                f"{variable.name} is claimed by several optimizers: {several}. Change "
+                "the predicates so that only one is true."
             )
         if not claims and len(names) == len(predicates):
             raise ValueError(
@@ -80,17 +80,17 @@ def check_claims(
         if index not in owners:
             raise ValueError(
                 f"{names[index]} claims no variable of this model: its predicate "
-                f"{predicate!r} holds for none that is trained. Layers with binary "
+                f"{predicate!r} is true for no trainable one. Layers with binary "
                 "kernels need kernel_quantizer=larq.quantizers.NoOp(precision=1), and "
                 "must not be frozen; latent kernels belong to the default_optimizer."
             )
 
 
 def check_pairs(pairs: Sequence[object]) -> None:
-    """Raises for what is no pair of a callable predicate and something.
+    """Checks arguments of the form (predicate, optimizer).
 
     Raises:
-        TypeError: Naming the pair.
+        TypeError: For any other argument, by its number.
     """
     for index, pair in enumerate(pairs):
         if not isinstance(pair, tuple) or len(pair) != 2:

@@ -1,4 +1,4 @@
-"""Ranges of hyperparameters: checked when one is set, and held to in every step."""
+"""Ranges of hyperparameters: checked when one is set, and clipped to in every step."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _ROUNDING = 1e-6
 class Range:
     """Numbers from `low` to `high`.
 
-    An open end is one that nobody may ask for, and to which a schedule or a callback
-    may still lead: there an average stands still, and no weight is harmed.
+    Nobody may ask for an open end, but a schedule or a callback may still lead there:
+    at that value an average does not move, and no weight is harmed.
 
     Attributes:
         low: The least.
@@ -47,15 +47,17 @@ class Range:
             raise ValueError(f"{name} must be {self._text()}. Received: {value!r}")
         return number
 
-    def check_start(self, name: str, schedule: Any) -> None:
+    def check_start(
+        self, name: str, schedule: tf.keras.optimizers.schedules.LearningRateSchedule
+    ) -> None:
         """Raises a ValueError for a schedule that starts outside of the closed range.
 
-        Only where values can be read, outside of functions.
+        Does nothing inside of a `tf.function`, where no value can be read.
         """
         if not tf.executing_eagerly():
             return
         first = float(schedule(tf.constant(0, tf.int64)))
-        if not self._holds(first):
+        if not self._contains(first):
             raise ValueError(
                 f"{name} must be {self.closed()} at every step. Received: a "
                 f"{type(schedule).__name__} that starts at {first:g}"
@@ -65,17 +67,17 @@ class Range:
         """Returns the range with its ends, in words."""
         return dataclasses.replace(self, low_open=False, high_open=False)._text()
 
-    def holds(self, value: tf.Tensor) -> tf.Tensor:
-        """Tells whether a value of now lies in the closed range, up to rounding."""
+    def contains(self, value: tf.Tensor) -> tf.Tensor:
+        """Returns whether a tensor's value lies in the closed range, up to rounding."""
         return (value >= self.low - _ROUNDING) & (value <= self.high + _ROUNDING)
 
     def clip(self, value: tf.Tensor) -> tf.Tensor:
-        """Returns the nearest value of the closed range, the least for no number."""
+        """Returns the nearest value of the closed range, its lower end for NaN."""
         low = tf.constant(self.low, value.dtype)
         clipped = tf.clip_by_value(value, low, tf.constant(self.high, value.dtype))
         return tf.where(tf.math.is_nan(value), low, clipped)
 
-    def _holds(self, value: float) -> bool:
+    def _contains(self, value: float) -> bool:
         return self.low - _ROUNDING <= value <= self.high + _ROUNDING
 
     def _text(self) -> str:
@@ -90,22 +92,22 @@ _LARGEST = float(np.finfo(np.float32).max)
 AT_LEAST_0 = Range()
 FINITE = Range(high=_LARGEST)
 POSITIVE = Range(high=_LARGEST, low_open=True)
-NEWEST_WEIGHT = Range(high=1.0, low_open=True)
-MEMORY = Range(high=1.0, high_open=True)
+# Of the newest value in an average, and of the old average.
+UPDATE_RATE = Range(high=1.0, low_open=True)
+DECAY = Range(high=1.0, high_open=True)
 
 
-def hold(
+def clipped_to_ranges(
     owner: str,
     values: Mapping[str, tf.Tensor],
     ranges: Mapping[str, Range],
     iteration: tf.Tensor,
 ) -> dict[str, tf.Tensor]:
-    """Returns the hyperparameters of one step, each within its closed range.
+    """Returns the hyperparameters of one step, each clipped to its closed range.
 
-    A value outside of it, of a schedule or of a variable that a callback has set, ends
-    the step with an error that names it, and is held at the end of its range, what is
-    no number at the lower one: so no weight is lost, also in a step that XLA compiles
-    as a whole, where there are no such errors.
+    A schedule, or a variable that a callback has set, may have a value outside. Then
+    the step ends with an error that names it. The clipped value protects the weights
+    also in a step that XLA compiles as a whole, where such errors do not exist.
 
     Args:
         owner: Name of the optimizer.
@@ -118,18 +120,19 @@ def hold(
     """
     if not values:
         return {}
-    told: list[Any] = [f"{owner}: at step", iteration]
+    message: list[Any] = [f"{owner}: at step", iteration]
     for name, value in values.items():
-        told += [f"{name} must be {ranges[name].closed()} and is", value]
-    inside = [ranges[name].holds(value) for name, value in values.items()]
-    # Nothing waits for it: what is returned is in range in any case.
-    tf.debugging.Assert(tf.reduce_all(tf.stack(inside)), told, summarize=len(told))
+        message += [f"{name} must be {ranges[name].closed()} and is", value]
+    inside = [ranges[name].contains(value) for name, value in values.items()]
+    # Nothing waits for it: the results are in range in any case.
+    inside_all = tf.reduce_all(tf.stack(inside))
+    tf.debugging.Assert(inside_all, message, summarize=len(message))
     return {name: ranges[name].clip(value) for name, value in values.items()}
 
 
 def _number(name: str, value: Any) -> float:
     try:
-        # A text of digits would do for `float`, a mirrored variable would not.
+        # `float` would accept a string of digits, and no mirrored variable.
         if not isinstance(value, (str, bytes, bool, np.bool_)):
             return float(value.numpy() if isinstance(value, tf.Variable) else value)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Predicates and optimizers by the names under which another process finds them."""
+"""Registered names of predicates and optimizers, for configurations and files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LARQ = {"larq.optimizers.Bop.is_binary_variable": lq.optimizers.Bop.is_binary_v
 
 
 def predicate_name(predicate: Predicate) -> str:
-    """Returns the name under which a predicate can be found again after loading.
+    """Returns the registered name of a predicate.
 
     Raises:
         ValueError: If there is none.
@@ -39,7 +39,7 @@ def predicate_name(predicate: Predicate) -> str:
 
 
 def warn_of_nameless(predicates: Iterable[Predicate]) -> None:
-    """Warns of predicates under which no model can be saved, before it is trained."""
+    """Warns, before training, of predicates with which no model can be saved."""
     for predicate in predicates:
         try:
             predicate_name(predicate)
@@ -65,7 +65,7 @@ def serialize(optimizer: Any, module: Any) -> dict[str, Any]:
     Keras's own function leaves out the package in HDF5 files, and cannot load them.
 
     Args:
-        optimizer: What to serialize.
+        optimizer: The optimizer.
         module: Where Keras's own optimizers are: `tf.keras.optimizers` or its `legacy`.
     """
     kind = type(optimizer)
@@ -82,10 +82,10 @@ def serialize(optimizer: Any, module: Any) -> dict[str, Any]:
 def deserialize(
     value: dict[str, Any], module: Any, custom_objects: dict[str, Any] | None
 ) -> Any:
-    """Makes the optimizer that was serialized.
+    """Makes an optimizer, without state, of its serialized form.
 
     Args:
-        value: What `serialize` returned.
+        value: The result of `serialize`.
         module: Where Keras's own optimizers are: `tf.keras.optimizers` or its `legacy`.
         custom_objects: Classes by name, as Keras takes them.
 
@@ -102,19 +102,20 @@ def deserialize(
         return _found(kind, "optimizer", name).from_config(dict(value["config"]))
 
 
-def trap(package: str) -> list[dict[str, Any]]:
-    """Returns what makes larq's CaseOptimizer say why it cannot load ours.
+def collision_hint(package: str) -> list[dict[str, Any]]:
+    """Returns a configuration that larq's CaseOptimizer refuses with a hint.
 
     Inside of Keras's LossScaleOptimizer an HDF5 file names classes without their
     package, and larq has registered a class of the same name, which Keras prefers to
-    the `custom_objects` of `load_model`.
+    the `custom_objects` of `load_model`. larq's then reads this entry, and its error
+    shows the name of a class that explains the collision.
     """
-    say = (
+    hint = (
         f"CaseOptimizer (that of {package}, in an HDF5 file with mixed precision; "
         "before loading it, set tf.keras.utils.get_custom_objects()['CaseOptimizer'] = "
         f"{package}.CaseOptimizer)"
     )
-    return [{"class_name": say, "config": {}}]
+    return [{"class_name": hint, "config": {}}]
 
 
 def _found(thing: Any, role: str, name: str) -> Any:

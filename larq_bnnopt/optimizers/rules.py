@@ -1,8 +1,8 @@
-"""The published update rules for binary weights: tensors in, tensors out.
+"""Published update rules for binary weights: tensors in, tensors out.
 
 Symbols are the papers': `theta` the binary weights, `gradient` the loss gradient with
 respect to them, `u`, `m`, `g` the averages that an optimizer keeps between steps. No
-function here knows of Keras, variables or steps.
+function here knows Keras, variables or steps.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ def average(old: tf.Tensor, new: tf.Tensor, weight: Scalar) -> tf.Tensor:
     11-13).
     """
     weight = _scalar(weight, old.dtype)
-    # With a weight of 1 nothing is remembered, which the difference would round.
+    # With a weight of 1 the result is `new` exactly, which the difference would round.
     return tf.where(weight == 1, new, old + weight * (new - old))
 
 
-def oppose(
+def opposite_sign(
     inertia: tf.Tensor, theta: Weights, on_zero: str, seed: tf.Tensor | None = None
 ) -> Weights:
     """Returns theta = -sign(inertia), with a rule for an inertia of exactly zero.
@@ -51,7 +51,7 @@ def oppose(
     Args:
         inertia: The quantity whose sign the weights oppose.
         theta: Current weights, same shape, any real values.
-        on_zero: What sign(0) means: "keep" leaves sign(theta) (authors' code of paper
+        on_zero: Meaning of sign(0): "keep" leaves sign(theta) (authors' code of paper
             001), "positive" gives +1 (authors' code of paper 003), "random" draws from
             {-1, +1} with equal chances (paper 001, eq. 5).
         seed: Two int32, needed for "random"; equal seeds give equal draws.
@@ -70,7 +70,7 @@ def oppose(
         undecided = tf.cast(binary_sign(draw), theta.dtype)
     else:
         raise ValueError(f"on_zero must be one of {ON_ZERO}. Received: {on_zero!r}")
-    # An average that is no number must show in the loss and not freeze its weight.
+    # An average that is NaN must show in the loss and not freeze its weight.
     undecided = tf.where(
         tf.math.is_nan(inertia), tf.cast(inertia, theta.dtype), undecided
     )
@@ -108,8 +108,8 @@ def diode(
         eta: Size of a vote.
         alpha: Memory of u, in [0, 1).
         beta: Memory of m, in [0, 1).
-        on_zero: See `oppose`.
-        seed: See `oppose`.
+        on_zero: See `opposite_sign`.
+        seed: See `opposite_sign`.
 
     Returns:
         New theta, u and m.
@@ -124,7 +124,7 @@ def diode(
     u = average(u, tf.cast(gradient, u.dtype), 1.0 - alpha)
     v = _scalar(eta, m.dtype) * tf.cast(tf.sign(u), m.dtype)
     m = average(m, v, 1.0 - beta)
-    return oppose(m, theta, on_zero, seed), u, m
+    return opposite_sign(m, theta, on_zero, seed), u, m
 
 
 def gradient_filter(
@@ -153,8 +153,8 @@ def gradient_filter(
         averages: `(m, g)` for order 2, `(g,)` for order 1.
         alpha: Weight of the newest value in g, in (0, 1].
         gamma: Weight of the newest gradient in m, in (0, 1]; unused in order 1.
-        on_zero: See `oppose`.
-        seed: See `oppose`.
+        on_zero: See `opposite_sign`.
+        seed: See `opposite_sign`.
 
     Returns:
         New theta and new averages.
@@ -171,7 +171,7 @@ def gradient_filter(
     if momentum:
         m = average(momentum[0], m, gamma)
     g = average(g, m, alpha)
-    return oppose(g, theta, on_zero, seed), (m, g) if momentum else (g,)
+    return opposite_sign(g, theta, on_zero, seed), (m, g) if momentum else (g,)
 
 
 def iir_filter(
@@ -200,8 +200,8 @@ def iir_filter(
         z: State, one value fewer than there are coefficients.
         b: Coefficients of the gradients, as many as of `a`.
         a: Coefficients of the outputs, with a_0 = 1.
-        on_zero: See `oppose`.
-        seed: See `oppose`.
+        on_zero: See `opposite_sign`.
+        seed: See `opposite_sign`.
 
     Returns:
         New theta and new state.
@@ -221,24 +221,24 @@ def iir_filter(
     for k, (b_k, a_k) in enumerate(zip(rest, a[1:]), start=1):
         value = b_k * x - _scalar(a_k, dtype) * y
         state.append(value + z[k] if k < len(z) else value)
-    return oppose(y, theta, on_zero, seed), tuple(state)
+    return opposite_sign(y, theta, on_zero, seed), tuple(state)
 
 
-def flip_above(theta: Weights, inertia: tf.Tensor, threshold: Scalar) -> Weights:
-    """Turns the weights that agree in sign with an inertia above a threshold.
+def flip_where_above(theta: Weights, inertia: tf.Tensor, threshold: Scalar) -> Weights:
+    """Flips the weights that agree in sign with an inertia above a threshold.
 
     Args:
         theta: Current weights, any real values.
         inertia: Same shape.
-        threshold: At least 0. An inertia of exactly the threshold turns nothing.
+        threshold: At least 0. An inertia of exactly the threshold flips nothing.
 
     Returns:
         Weights in {-1, +1} of theta's dtype; nan where the inertia is nan.
     """
     theta = tf.cast(binary_sign(theta), inertia.dtype)
     push = theta * inertia
-    turned = tf.where(push > _scalar(threshold, inertia.dtype), -theta, theta)
-    return tf.where(tf.math.is_nan(push), push, turned)
+    flipped = tf.where(push > _scalar(threshold, inertia.dtype), -theta, theta)
+    return tf.where(tf.math.is_nan(push), push, flipped)
 
 
 def bop(
@@ -259,7 +259,7 @@ def bop(
         theta: Current weights.
         m: Average of gradients.
         gamma: Weight of the newest gradient, in (0, 1].
-        threshold: Size of m from which it turns a weight, at least 0.
+        threshold: Size of m above which it flips a weight, at least 0.
 
     Returns:
         New theta and m.
@@ -271,7 +271,7 @@ def bop(
         ([-1.0, 1.0], [0.25, -1.0])
     """
     m = average(m, tf.cast(gradient, m.dtype), gamma)
-    return tf.cast(flip_above(theta, m, threshold), theta.dtype), m
+    return tf.cast(flip_where_above(theta, m, threshold), theta.dtype), m
 
 
 def bop_second_order(
@@ -299,9 +299,9 @@ def bop_second_order(
         v: Average of their squares.
         gamma: Weight of the newest gradient in m, in (0, 1].
         sigma: Weight of the newest square in v, in (0, 1].
-        threshold: From which the quotient turns a weight, at least 0.
+        threshold: Quotient above which a weight flips, at least 0.
         epsilon: Keeps the quotient finite.
-        unbias: What m and v are divided by for the unbiased form, see `bias`.
+        unbias: Divisors of m and v for the unbiased form, see `bias`.
 
     Returns:
         New theta, m and v.
@@ -318,11 +318,11 @@ def bop_second_order(
     v = average(v, gradient * gradient, sigma)
     m_scale, v_scale = (_scalar(scale, m.dtype) for scale in unbias)
     quotient = (m / m_scale) / (tf.sqrt(v / v_scale) + _scalar(epsilon, m.dtype))
-    return tf.cast(flip_above(theta, quotient, threshold), theta.dtype), m, v
+    return tf.cast(flip_where_above(theta, quotient, threshold), theta.dtype), m, v
 
 
 def bias(weight: Scalar, step: tf.Tensor) -> tf.Tensor:
-    """Returns 1 - (1 - weight)^step, the share of an average that steps have filled.
+    """Returns 1 - (1 - weight)^step, the filled share of an average that began at 0.
 
     Computed by expm1 and log1p: 1 - 1e-7 alone has lost most of its digits in float32.
 

@@ -1,4 +1,4 @@
-"""Switches that optimizers inherit from Keras: those without a meaning are refused."""
+"""Keras options that binary optimizers refuse: weight decay, averages of weights."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 from larq_bnnopt.optimizers.ranges import AT_LEAST_0
 
-# Clipping, which is off at `None`.
+# Gradient clipping; `None` turns it off.
 CLIPS = ("clipnorm", "global_clipnorm", "clipvalue")
-# What changes weights beside their update, with the values at which nothing is asked.
+# Options that change weights beside their update, each with the values that are off.
 _OFF: dict[str, tuple[Any, ...]] = {
     "weight_decay": (None, 0),
     "decay": (None, 0),
@@ -19,7 +19,7 @@ _OFF: dict[str, tuple[Any, ...]] = {
 
 
 def check(owner: str, name: str, value: Any, reason: str) -> None:
-    """Raises for a switch of Keras that would do nothing here.
+    """Raises for an option of Keras that has no meaning here.
 
     Args:
         owner: Class of the optimizer.

@@ -46,7 +46,7 @@ _TENSOR_CLASSES = {"RaggedTensor", "SparseTensor"}
 _TEXTS = [
     entry
     for package in ("larq_bnnopt.optimizers", "larq_bnnopt.optimizers.legacy")
-    for entry in registry.trap(package)
+    for entry in registry.collision_hint(package)
 ]
 
 # Where Keras looks for a function of its own that has only a name.

@@ -13,7 +13,8 @@ import tensorflow as tf
 from larq_bnnopt import datasets, schedules
 from larq_bnnopt.callbacks import binary_kernels
 from larq_bnnopt.datasets import ImageShape
-from larq_bnnopt.optimizers import CaseOptimizer, Diode, GradientFilter, memory
+from larq_bnnopt.optimizers import CaseOptimizer, Diode, GradientFilter
+from larq_bnnopt.optimizers.updates import diode, gradient_filter
 from larq_bnnopt.recipe_fields import RecipeFields, documented
 from larq_bnnopt.recipes.fitting import image_shape_of
 from larq_bnnopt.recipes.losses import Crossentropy
@@ -23,8 +24,8 @@ from larq_bnnopt.recipes.temperature import annealing
 
 # The constants that fit a run of a number of steps.
 _FITTING: dict[str, Callable[[int], dict[str, float]]] = {
-    "diode": memory.diode,
-    "gradient_filter": memory.gradient_filter,
+    "diode": diode.averages_for_steps,
+    "gradient_filter": gradient_filter.averages_for_steps,
     "adam": lambda steps: {},
     "sgd": lambda steps: {},
 }

@@ -1,4 +1,4 @@
-"""Schedules against their formulas in float64."""
+"""Schedules equal their formulas in float64."""
 
 import numpy as np
 import pytest
@@ -36,15 +36,15 @@ def values(schedule, steps=T):
 
 
 @every_shape
-def test_follows_its_formula(make, formula):
+def test_a_schedule_equals_its_formula(make, formula):
     np.testing.assert_allclose(values(make()), formula, rtol=2e-5)
 
 
 @every_shape
-def test_warm_up_rises_in_a_line_and_then_follows(make, formula):
+def test_warm_up_rises_linearly_and_then_follows(make, formula):
     warm = values(make(warmup=40))
     np.testing.assert_allclose(warm[:40], START * np.arange(1, 41) / 41, rtol=1e-5)
-    # What is left of the run holds the whole decay.
+    # The steps after the warm-up hold the whole decay.
     shortened = np.interp((T[40:] - 40) / 160, SHARE, formula)
     close = np.isclose(warm[40:], shortened, rtol=2e-3)
     assert close.mean() > 0.97 and close[0] and close[-1]
@@ -52,7 +52,7 @@ def test_warm_up_rises_in_a_line_and_then_follows(make, formula):
 
 @every_shape
 @pytest.mark.parametrize("warmup", [0, 7])
-def test_survives_serialisation(make, formula, warmup):
+def test_a_schedule_survives_serialization(make, formula, warmup):
     schedule = make(warmup=warmup)
     for optimizer in (Diode(schedule), legacy.Diode(schedule)):
         copy = type(optimizer).from_config(optimizer.get_config())

@@ -1,8 +1,8 @@
-"""The same optimizers for `tf.keras.optimizers.legacy`.
+"""Optimizers for binary weights, for use with `tf.keras.optimizers.legacy`.
 
-They go into larq's CaseOptimizer, or into the `CaseOptimizer` here, which is larq's
-made safe to save and load. No `.keras` file keeps the state of a legacy optimizer: save
-as `.h5`, or with `tf.train.Checkpoint` or `model.save_weights`.
+Pass them to larq's CaseOptimizer, or to the `CaseOptimizer` here, which is larq's made
+safe to save and load. No `.keras` file keeps the state of a legacy optimizer: save as
+`.h5`, or with `tf.train.Checkpoint` or `model.save_weights`.
 """
 
 from larq_bnnopt.optimizers.legacy.bop import Bop2ndOrder

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
 from larq_bnnopt.optimizers.legacy.flip_optimizer import FlipOptimizer
-from larq_bnnopt.optimizers.updates import Bop2ndOrderUpdate, Hyperparameter
+from larq_bnnopt.optimizers.updates.bop import Bop2ndOrderUpdate
 
 
 @tf.keras.saving.register_keras_serializable(package="larq_bnnopt.legacy")
@@ -23,8 +21,8 @@ class Bop2ndOrder(Bop2ndOrderUpdate, FlipOptimizer):
         sigma: Weight of the newest square, likewise. Defaults to `1e-3`.
         epsilon: Keeps the quotient finite. Defaults to `1e-10`.
         bias_correction: Whether the averages are unbiased. Defaults to `False`.
-        state_dtype: `"float32"`, or `"bfloat16"` for half the memory, rounded by chance
-            without a bias. Defaults to `"float32"`.
+        state_dtype: `"float32"`, or `"bfloat16"` with stochastic rounding for half the
+            memory. Defaults to `"float32"`.
         name: Name of the optimizer. Defaults to `"Bop2ndOrder"`.
         **kwargs: Keras's `clipnorm`, `clipvalue`, `global_clipnorm`; `jit_compile`.
 
@@ -38,17 +36,3 @@ class Bop2ndOrder(Bop2ndOrderUpdate, FlipOptimizer):
     References:
         Suarez-Ramirez et al., CVPR workshops 2021.
     """
-
-    def __init__(
-        self,
-        threshold: Hyperparameter = 1e-6,
-        gamma: Hyperparameter = 1e-7,
-        sigma: Hyperparameter = 1e-3,
-        epsilon: float = 1e-10,
-        bias_correction: bool = False,
-        state_dtype: str = "float32",
-        name: str = "Bop2ndOrder",
-        **kwargs: Any,
-    ):
-        super().__init__(name=name, state_dtype=state_dtype, **kwargs)
-        self.set_hyperparameters(threshold, gamma, sigma, epsilon, bias_correction)

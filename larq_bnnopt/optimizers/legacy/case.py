@@ -10,7 +10,13 @@ import tensorflow as tf
 
 from larq_bnnopt.optimizers import checks, predicates
 from larq_bnnopt.optimizers.accumulation import Accumulator
-from larq_bnnopt.optimizers.cases import OWN_COUNTS, Cases, check_optimizers
+from larq_bnnopt.optimizers.case_base import (
+    OWN_COUNTS,
+    CaseBase,
+    GradientAndVariable,
+    check_optimizers,
+)
+from larq_bnnopt.optimizers.fusing import Gradient
 from larq_bnnopt.optimizers.naming import legacy_key, name_apart, set_all
 from larq_bnnopt.optimizers.predicates import Predicate
 
@@ -18,18 +24,19 @@ Optimizer: TypeAlias = tf.keras.optimizers.legacy.Optimizer
 
 
 @tf.keras.saving.register_keras_serializable(package="larq_bnnopt.legacy")
-class CaseOptimizer(Cases, lq.optimizers.CaseOptimizer):
+class CaseOptimizer(CaseBase, lq.optimizers.CaseOptimizer):
     """`larq.optimizers.CaseOptimizer` whose models train on after loading.
 
     larq's keeps a table of variables that means nothing in another process: a loaded
-    model trains nothing, and says nothing. This one asks its predicates again. `.h5`
+    model trains nothing, without a warning. This one asks its predicates again. `.h5`
     files, `tf.train.Checkpoint`, `save_weights` in TensorFlow's format and
     `BackupAndRestore` keep the state of every optimizer. `.keras` files and SavedModels
-    cannot hold the state of any legacy optimizer: there all variables are trained on,
-    and a warning says what was lost.
+    cannot hold the state of any legacy optimizer: after loading one, all variables are
+    trained from new averages, and a warning names what was lost.
 
     `clipnorm`, `global_clipnorm`, `clipvalue` and `gradient_transformers`, as
-    attributes, work on the gradients of all variables before they are shared out.
+    attributes, work on the gradients of all variables together, before each optimizer
+    gets its own.
 
     Args:
         *predicates_and_optimizers: Pairs `(predicate, optimizer)`, as for
@@ -92,37 +99,34 @@ class CaseOptimizer(Cases, lq.optimizers.CaseOptimizer):
         """Trains the variables that no predicate claims."""
         return self.default
 
+    def _key(self, variable: tf.Variable) -> str:
+        return legacy_key(variable)
+
     def _create_all_weights(self, var_list: Iterable[tf.Variable]) -> None:
-        """Routes the variables and creates the state of every optimizer."""
+        """Asks who trains which variable and creates the state of every optimizer."""
         variables = list(var_list)
-        keys = tuple(legacy_key(variable) for variable in variables)
+        keys = tuple(self._key(variable) for variable in variables)
         if keys == self._keys:
             return
-        owners = self._route(variables)
-        if self._keys is None:
-            predicates.check_claims(owners, self.predicates, self._names)
-        self.accumulator.follow(keys, variables)
-        if self._keys and not set(self._keys) & set(keys):
-            checks.warn_of_another_model(self._name, int(self.iterations.numpy()))
+        owners = self._claim(variables, keys)
+        # The first access creates the counter, before the state of the optimizers.
         _ = self.iterations
-        for index, optimizer in enumerate(self.optimizers):
-            own = [v for v, owner in zip(variables, owners) if owner == index]
-            self._trained[index] = own
+        for index, group in enumerate(self._split(variables, owners)):
+            self._trained[index] = group
             # Some optimizers cannot be built for no variables.
-            if own:
-                optimizer._create_all_weights(own)
-        self._keys = keys
+            if group:
+                self.optimizers[index]._create_all_weights(group)
+        self._record(variables, keys, owners)
         self._variables_now = variables
-        self._trained_names = [variable.name for variable in variables]
         name_apart(self.weights)
 
     def apply_gradients(
         self,
-        grads_and_vars: Iterable[Any],
+        grads_and_vars: Iterable[GradientAndVariable],
         name: str | None = None,
         experimental_aggregate_gradients: bool = True,
-    ) -> Any:
-        """Hands every gradient to the optimizer of its variable."""
+    ) -> tf.Operation:
+        """Passes every gradient to the optimizer of its variable."""
         pairs = list(grads_and_vars)
         if not pairs:  # As Keras.
             return tf.no_op()
@@ -145,7 +149,9 @@ class CaseOptimizer(Cases, lq.optimizers.CaseOptimizer):
             if tf.__internal__.distribute.strategy_supports_no_merge_call():
                 return self._step(gradients, variables)
 
-            def in_replicas(distribution: Any, gradients: Any) -> Any:
+            def in_replicas(
+                distribution: tf.distribute.Strategy, gradients: list[Gradient]
+            ) -> tf.Operation:
                 done = distribution.extended.call_for_each_replica(
                     lambda gradients: self._step(gradients, variables),
                     args=(gradients,),
@@ -168,15 +174,14 @@ class CaseOptimizer(Cases, lq.optimizers.CaseOptimizer):
             ),
         )
 
-    def _step(self, gradients: Sequence[Any], variables: Sequence[tf.Variable]) -> Any:
-        groups: list[list[Any]] = [[] for _ in self.optimizers]
+    def _step(
+        self, gradients: Sequence[Gradient], variables: Sequence[tf.Variable]
+    ) -> tf.Operation:
         # Clips the gradients of all variables together, as Keras does.
         pairs = self._transform_gradients(list(zip(gradients, variables)))
-        for pair, owner in zip(pairs, self._route([v for _, v in pairs])):
-            groups[owner].append(pair)
         done = [
             optimizer.apply_gradients(group, experimental_aggregate_gradients=False)
-            for optimizer, group in zip(self.optimizers, groups)
+            for optimizer, group in self._groups(pairs)
             if group
         ]
         done.append(self.iterations.assign_add(1, read_value=False))
@@ -193,9 +198,9 @@ class CaseOptimizer(Cases, lq.optimizers.CaseOptimizer):
 
     @property
     def weights(self) -> list[tf.Variable]:
-        """The state of this optimizer and of those in it, by unique names.
+        """The state of this optimizer and of its optimizers, by unique names.
 
-        In the order of the variables that are trained now, whenever each came.
+        In the order of the variables that are trained now, whenever each was added.
         """
         weights = [self.iterations, *self.accumulator.state]
         for optimizer, variables in zip(self.optimizers, self._trained):
@@ -217,11 +222,11 @@ class CaseOptimizer(Cases, lq.optimizers.CaseOptimizer):
         return self.weights
 
     def get_slot(self, var: tf.Variable, slot_name: str) -> tf.Variable:
-        """Returns a slot of a variable, which its optimizer keeps."""
+        """Returns a slot of a variable, from its optimizer."""
         return self.optimizers_of([var])[0].get_slot(var, slot_name)
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Sets the state, in the order of `weights`."""
         set_all(self._name, self.weights, weights)
 
-    lr = Cases.learning_rate
+    lr = CaseBase.learning_rate

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
 from larq_bnnopt.optimizers.legacy.flip_optimizer import FlipOptimizer
-from larq_bnnopt.optimizers.updates import DiodeUpdate, Hyperparameter
+from larq_bnnopt.optimizers.updates.diode import DiodeUpdate
 
 
 @tf.keras.saving.register_keras_serializable(package="larq_bnnopt.legacy")
@@ -19,13 +17,13 @@ class Diode(DiodeUpdate, FlipOptimizer):
     Args:
         learning_rate: Size eta of a vote, a float or a `LearningRateSchedule`. Defaults
             to `1.0`.
-        alpha: Memory of the average of gradients, in [0, 1). Defaults to `0.99`.
-        beta: Memory of the average of votes, in [0, 1). Defaults to `0.9999`.
+        alpha: Decay of the average of gradients, in [0, 1). Defaults to `0.99`.
+        beta: Decay of the average of votes, in [0, 1). Defaults to `0.9999`.
         initial_inertia: m starts at -theta * initial_inertia * eta. Defaults to
             `0.0`.
         on_zero: `"keep"`, `"positive"` or `"random"`. Defaults to `"keep"`.
-        state_dtype: `"float32"`, or `"bfloat16"` for half the memory, rounded by chance
-            without a bias. Defaults to `"float32"`.
+        state_dtype: `"float32"`, or `"bfloat16"` with stochastic rounding for half the
+            memory. Defaults to `"float32"`.
         name: Name of the optimizer. Defaults to `"Diode"`.
         **kwargs: Keras's `clipnorm`, `clipvalue`, `global_clipnorm`; `jit_compile`.
 
@@ -39,28 +37,3 @@ class Diode(DiodeUpdate, FlipOptimizer):
     References:
         Paper 003 (Diode), eq. 10-13.
     """
-
-    def __init__(
-        self,
-        learning_rate: Hyperparameter = 1.0,
-        alpha: float = 0.99,
-        beta: float = 0.9999,
-        initial_inertia: float = 0.0,
-        on_zero: str = "keep",
-        state_dtype: str = "float32",
-        name: str = "Diode",
-        **kwargs: Any,
-    ):
-        super().__init__(name=name, state_dtype=state_dtype, **kwargs)
-        rate = self._checked_rate("learning_rate", learning_rate)
-        self._set_hyper("learning_rate", rate)
-        self.set_hyperparameters(alpha, beta, initial_inertia, on_zero)
-
-    def eta(self) -> tf.Tensor:
-        """Returns the size of a vote now, float32."""
-        return tf.cast(self._decayed_lr(tf.float32), tf.float32)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the arguments of the constructor."""
-        learning_rate = self._serialize_hyperparameter("learning_rate")
-        return {**super().get_config(), "learning_rate": learning_rate}

@@ -1,14 +1,15 @@
-"""The shell that turns an `Update` into a `tf.keras.optimizers.legacy` optimizer."""
+"""Base class that turns an `Update` into a `tf.keras.optimizers.legacy` optimizer."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import tensorflow as tf
 
 from larq_bnnopt.optimizers import storage
 from larq_bnnopt.optimizers.checks import warn_of_penalties, warn_of_start
-from larq_bnnopt.optimizers.fusing import FusedUpdate
+from larq_bnnopt.optimizers.fusing import FusedUpdate, Gradient
 from larq_bnnopt.optimizers.naming import legacy_key
 
 
@@ -17,32 +18,34 @@ class FlipOptimizer(FusedUpdate, tf.keras.optimizers.legacy.Optimizer):
 
     _HAS_AGGREGATE_GRAD = True
 
-    def __init__(
-        self,
-        name: str,
-        state_dtype: str = "float32",
-        jit_compile: bool = True,
-        **kwargs: Any,
-    ):
+    def __init__(self, **kwargs: Any):
         for refused in ("lr", "decay"):
             if refused in kwargs:
                 raise ValueError(
                     f"{type(self).__name__} has no argument {refused!r}. What decays "
                     "takes a LearningRateSchedule."
                 )
-        super().__init__(name=name, **kwargs)
-        self.jit_compile = jit_compile
+        super().__init__(**kwargs)
         self._positions: dict[str, int] = {}
-        self.set_state_dtype(state_dtype)
-        # Of what it was warned.
-        self._told: set[str] = set()
 
-    def remember(self, name: str, variable: tf.Variable) -> None:
+    def track_variable(self, name: str, variable: tf.Variable) -> None:
         """Adds the variable of a hyperparameter to those of a checkpoint."""
         self._track_trackable(variable, name)
 
+    def set_learning_rate(self, value: Any) -> None:
+        """Validates a learning rate and hands it to Keras, in the constructor."""
+        self._set_hyper("learning_rate", self.validated_rate("learning_rate", value))
+
+    def current_learning_rate(self) -> tf.Tensor:
+        """Returns the learning rate of this step, float32."""
+        return tf.cast(self._decayed_lr(tf.float32), tf.float32)
+
+    def serialized_learning_rate(self) -> float | dict[str, Any]:
+        """Returns the learning rate for `get_config`."""
+        return self._serialize_hyperparameter("learning_rate")
+
     def _create_slots(self, var_list: list[tf.Variable]) -> None:
-        dtype = self.kept_as()
+        dtype = self.storage_dtype()
         for variable in var_list:
             key = legacy_key(variable)
             if key in self._positions:
@@ -50,14 +53,14 @@ class FlipOptimizer(FusedUpdate, tf.keras.optimizers.legacy.Optimizer):
             self._positions[key] = len(self._positions)
             warn_of_start(variable, self._name)
             for name in self.state_names:
-                start = self.start(name, tf.convert_to_tensor(variable))
-                self.add_slot(variable, name, storage.write(start, dtype))
+                value = self.initial_state(name, tf.convert_to_tensor(variable))
+                self.add_slot(variable, name, storage.encode(value, dtype))
 
     def add_slot(
         self, var: tf.Variable, slot_name: str, *args: Any, **kwargs: Any
     ) -> tf.Variable:
         """Adds a slot of the type of the averages, not of the variable's."""
-        dtype = self.kept_as()
+        dtype = self.storage_dtype()
 
         def creator(create: Any, **options: Any) -> tf.Variable:
             return create(**{**options, "dtype": dtype})
@@ -65,16 +68,25 @@ class FlipOptimizer(FusedUpdate, tf.keras.optimizers.legacy.Optimizer):
         with tf.variable_creator_scope(creator):
             return super().add_slot(var, slot_name, *args, **kwargs)
 
-    def apply_gradients(self, grads_and_vars: Any, *args: Any, **kwargs: Any) -> Any:
+    def apply_gradients(
+        self,
+        grads_and_vars: Iterable[tuple[Gradient, tf.Variable]],
+        *args: Any,
+        **kwargs: Any,
+    ) -> tf.Operation:
         """Takes a step."""
         grads_and_vars = list(grads_and_vars)
         variables = [variable for _, variable in grads_and_vars]
-        warn_of_penalties(variables, self._name, self._told)
+        warn_of_penalties(variables, self._name, self._warned)
         return super().apply_gradients(grads_and_vars, *args, **kwargs)
 
     def _distributed_apply(
-        self, distribution: Any, grads_and_vars: Any, apply_state: Any, name: Any
-    ) -> Any:
+        self,
+        distribution: tf.distribute.Strategy,
+        grads_and_vars: Iterable[tuple[Gradient, tf.Variable]],
+        apply_state: Any,
+        name: Any,
+    ) -> tf.Operation:
         gradients, variables = zip(*grads_and_vars)
         states = [
             tuple(self.get_slot(variable, name) for name in self.state_names)

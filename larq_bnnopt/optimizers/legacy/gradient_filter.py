@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
 from larq_bnnopt.optimizers.legacy.flip_optimizer import FlipOptimizer
-from larq_bnnopt.optimizers.updates import GradientFilterUpdate, Hyperparameter
+from larq_bnnopt.optimizers.updates.gradient_filter import GradientFilterUpdate
 
 
 @tf.keras.saving.register_keras_serializable(package="larq_bnnopt.legacy")
@@ -23,8 +21,8 @@ class GradientFilter(GradientFilterUpdate, FlipOptimizer):
             `0.1`.
         order: `2`, or `1` without m. Defaults to `2`.
         on_zero: `"keep"`, `"positive"` or `"random"`. Defaults to `"keep"`.
-        state_dtype: `"float32"`, or `"bfloat16"` for half the memory, rounded by chance
-            without a bias. Defaults to `"float32"`.
+        state_dtype: `"float32"`, or `"bfloat16"` with stochastic rounding for half the
+            memory. Defaults to `"float32"`.
         name: Name of the optimizer. Defaults to `"GradientFilter"`.
         **kwargs: Keras's `clipnorm`, `clipvalue`, `global_clipnorm`; `jit_compile`.
 
@@ -38,16 +36,3 @@ class GradientFilter(GradientFilterUpdate, FlipOptimizer):
     References:
         Paper 001 (gradient filtering), eq. 10-15.
     """
-
-    def __init__(
-        self,
-        alpha: Hyperparameter = 1e-3,
-        gamma: Hyperparameter = 0.1,
-        order: int = 2,
-        on_zero: str = "keep",
-        state_dtype: str = "float32",
-        name: str = "GradientFilter",
-        **kwargs: Any,
-    ):
-        super().__init__(name=name, state_dtype=state_dtype, **kwargs)
-        self.set_hyperparameters(alpha, gamma, order, on_zero)

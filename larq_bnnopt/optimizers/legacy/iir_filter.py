@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import tensorflow as tf
 
 from larq_bnnopt.optimizers.legacy.flip_optimizer import FlipOptimizer
-from larq_bnnopt.optimizers.updates import IIRFilterUpdate
+from larq_bnnopt.optimizers.updates.iir_filter import IIRFilterUpdate
 
 
 @tf.keras.saving.register_keras_serializable(package="larq_bnnopt.legacy")
@@ -21,8 +18,8 @@ class IIRFilter(IIRFilterUpdate, FlipOptimizer):
         b: Coefficients of the gradients.
         a: Coefficients of the outputs, the first not zero.
         on_zero: `"keep"`, `"positive"` or `"random"`. Defaults to `"keep"`.
-        state_dtype: `"float32"`, or `"bfloat16"` for half the memory, rounded by chance
-            without a bias. Defaults to `"float32"`.
+        state_dtype: `"float32"`, or `"bfloat16"` with stochastic rounding for half the
+            memory. Defaults to `"float32"`.
         name: Name of the optimizer. Defaults to `"IIRFilter"`.
         **kwargs: Keras's `clipnorm`, `clipvalue`, `global_clipnorm`; `jit_compile`.
 
@@ -33,15 +30,3 @@ class IIRFilter(IIRFilterUpdate, FlipOptimizer):
     References:
         Paper 001 (gradient filtering), eq. 14-16.
     """
-
-    def __init__(
-        self,
-        b: Sequence[float],
-        a: Sequence[float],
-        on_zero: str = "keep",
-        state_dtype: str = "float32",
-        name: str = "IIRFilter",
-        **kwargs: Any,
-    ):
-        super().__init__(name=name, state_dtype=state_dtype, **kwargs)
-        self.set_hyperparameters(b, a, on_zero)

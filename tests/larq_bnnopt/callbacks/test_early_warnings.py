@@ -28,7 +28,7 @@ def told(epochs, **changes):
             }
             for name, change in changes.items():
                 values[name] = {**values[name], **change(epoch)}
-            watch.look(epoch, **values)
+            watch.check_epoch(epoch, **values)
     return [str(w.message) for w in caught]
 
 
@@ -55,7 +55,7 @@ def test_flips_may_end_towards_the_end():
 @pytest.mark.parametrize("share", [0.0, 0.005, 0.995, 1.0])
 def test_a_kernel_of_one_sign_is_named_once(share):
     (text,) = told(range(10), positive=lambda epoch: {"a": share})
-    assert f"positive are, of a ({share:.1%})" in text
+    assert f"Positive shares: a ({share:.1%})." in text
 
 
 def test_flips_that_do_not_settle_are_named_once():

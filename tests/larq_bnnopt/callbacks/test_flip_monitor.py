@@ -347,7 +347,7 @@ def test_other_layers_do_not_go_into_a_table(tmp_path):
 
     fit_with(False, epochs=1)
     content = path.read_bytes()
-    with pytest.raises(FileExistsError, match=r"Trained are now .*first, second"):
+    with pytest.raises(FileExistsError, match=r"This training writes .*first, second"):
         fit_with(True, initial_epoch=1, epochs=2)
     assert path.read_bytes() == content
 

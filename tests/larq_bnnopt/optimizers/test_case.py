@@ -259,7 +259,9 @@ def test_what_cannot_hold_the_state_says_so_and_all_variables_train(api, way, tm
     stopped.save(path, save_format=way)
     model = tf.keras.models.load_model(path)
     before = [v.numpy() for v in model.trainable_variables]
-    with pytest.warns(UserWarning, match=r"taken 12 steps .* Diode, Adam had .*\.h5"):
+    with pytest.warns(
+        UserWarning, match=r"taken 12 steps .* averages of Diode, Adam\. .*\.h5"
+    ):
         train(model, 1)
     for variable, old in zip(model.trainable_variables, before):
         assert (variable.numpy() != old).any(), variable.name
@@ -536,6 +538,32 @@ def test_keras_callbacks_reach_the_learning_rate():
     assert float(model.optimizer.default_optimizer.learning_rate) == 0.25
 
 
+@both_apis
+def test_predicates_are_asked_once_for_each_set_of_variables(api):
+    asked = []
+
+    def claims(variable):
+        asked.append(variable.name)
+        return Diode.is_binary_variable(variable)
+
+    with pytest.warns(UserWarning, match="no registered name"):
+        optimizer = api.CaseOptimizer(
+            (claims, api.Diode()), default_optimizer=api.keras.Adam(0.01)
+        )
+    model = compiled(optimizer)
+    train(model, 2)
+    names = [variable.name for variable in model.trainable_variables]
+    assert asked == names
+    # Another trace of the same variables asks nobody, another set asks again.
+    model.make_train_function(force=True)
+    train(model, 1)
+    assert asked == names
+    model.layers[0].trainable = False
+    model.compile(optimizer, model.loss)
+    train(model, 1)
+    assert asked == names + [variable.name for variable in model.trainable_variables]
+
+
 def test_a_variable_of_nobody_is_named():
     model = compiled(CaseOptimizer((Diode.is_binary_variable, Diode())))
     with pytest.raises(ValueError, match=r"bias.* is claimed by no optimizer"):
@@ -551,7 +579,8 @@ def test_a_variable_of_two_is_named():
         )
     )
     with pytest.raises(
-        ValueError, match=r"kernel.*claimed by several: Diode, GradientFilter"
+        ValueError,
+        match=r"kernel.*claimed by several optimizers: Diode, GradientFilter",
     ):
         train(model, 1)
 

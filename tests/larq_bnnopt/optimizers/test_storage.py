@@ -23,7 +23,7 @@ def neighbours(x):
 
 def test_to_the_nearest_is_what_bfloat16_rounds_to():
     x = values()
-    ours = storage.read(storage.write(tf.constant(x), tf.uint16)).numpy()
+    ours = storage.decode(storage.encode(tf.constant(x), tf.uint16)).numpy()
     nearest = tf.cast(tf.cast(x, tf.bfloat16), tf.float32).numpy()
     low, high = neighbours(x)
     tie = np.abs(x - low) == np.abs(high - x)
@@ -32,8 +32,8 @@ def test_to_the_nearest_is_what_bfloat16_rounds_to():
 
 def test_a_chance_rounds_to_one_neighbour_or_the_other():
     x = values()
-    chance = storage.chances(tf.TensorShape(x.shape), tf.constant([5, 2]), 0)
-    ours = storage.read(storage.write(tf.constant(x), tf.uint16, chance)).numpy()
+    chance = storage.random_bits(tf.TensorShape(x.shape), tf.constant([5, 2]), 0)
+    ours = storage.decode(storage.encode(tf.constant(x), tf.uint16, chance)).numpy()
     low, high = neighbours(x)
     assert ((ours == low) | (ours == high)).all()
     assert 0.4 < (ours == high).mean() < 0.6
@@ -44,8 +44,8 @@ def test_rounding_has_no_bias():
     x = np.full(100_000, 1.0 + 0.3 / 128, np.float32)
     means = []
     for step in range(4):
-        chance = storage.chances(tf.TensorShape(x.shape), tf.constant([step, 0]), 1)
-        kept = storage.read(storage.write(tf.constant(x), tf.uint16, chance)).numpy()
+        chance = storage.random_bits(tf.TensorShape(x.shape), tf.constant([step, 0]), 1)
+        kept = storage.decode(storage.encode(tf.constant(x), tf.uint16, chance)).numpy()
         assert set(kept.tolist()) == {1.0, 1.0 + 1 / 128}
         means.append((kept.mean(dtype=np.float64) - 1.0) * 128)
     # Five standard errors of a share of 100,000 draws.
@@ -57,28 +57,28 @@ def test_what_16_bits_hold_is_kept_as_it_is():
     exact = np.float32([0.0, -0.0, 1.0, -0.5, 2.0**-126, 3e38, np.inf, -np.inf])
     exact = tf.cast(tf.cast(exact, tf.bfloat16), tf.float32).numpy()
     chance = tf.fill(exact.shape, tf.constant(65535, tf.uint32))
-    kept = storage.read(storage.write(tf.constant(exact), tf.uint16, chance)).numpy()
+    kept = storage.decode(storage.encode(tf.constant(exact), tf.uint16, chance)).numpy()
     np.testing.assert_array_equal(kept.view(np.uint32), exact.view(np.uint32))
 
 
 def test_a_nan_stays_one():
     bits = np.uint32([0x7FC00000, 0x7FFFFFFF, 0xFFFFFFFF, 0x7F800001])
     chance = tf.fill(bits.shape, tf.constant(65535, tf.uint32))
-    kept = storage.write(tf.constant(bits.view(np.float32)), tf.uint16, chance)
-    assert np.isnan(storage.read(kept).numpy()).all()
+    kept = storage.encode(tf.constant(bits.view(np.float32)), tf.uint16, chance)
+    assert np.isnan(storage.decode(kept).numpy()).all()
 
 
 def test_chances_are_fair_and_do_not_repeat():
     shape = tf.TensorShape([300, 100])
     draws = {
-        (step, variable, salt): storage.chances(
+        (step, variable, salt): storage.random_bits(
             shape, tf.constant([step, variable]), salt
         ).numpy()
         for step in (0, 1, 2)
         for variable in (0, 1)
         for salt in (0, 1)
     }
-    again = storage.chances(shape, tf.constant([1, 1]), 1).numpy()
+    again = storage.random_bits(shape, tf.constant([1, 1]), 1).numpy()
     np.testing.assert_array_equal(again, draws[1, 1, 1])
     flat = np.stack([draw.ravel() for draw in draws.values()]) / 65536 - 0.5
     count = flat.shape[1]

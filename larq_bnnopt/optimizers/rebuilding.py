@@ -1,7 +1,7 @@
-"""An optimizer of `tf.keras.optimizers` that goes on with other variables.
+"""Rebuilds a Keras optimizer for other variables and keeps its state.
 
 Keras builds an optimizer once, for one list of variables. Layers that are unfrozen
-later, or a second model, need state of their own beside what is already there.
+later, or a second model, need state of their own beside the state that exists.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import tensorflow as tf
 Optimizer: TypeAlias = tf.keras.optimizers.Optimizer
 
 
-class Follower:
+class Rebuilder:
     """Keeps one optimizer built for the variables that it trains now.
 
     Its lists of state are always those that a new optimizer, built for these variables
@@ -27,9 +27,10 @@ class Follower:
 
     def __init__(self, optimizer: Optimizer):
         self.optimizer = optimizer
+        # State by the variable's key and the name of the optimizer's attribute.
         self._aside: dict[str, dict[str, Any]] = {}
 
-    def follow(self, variables: Sequence[tf.Variable]) -> None:
+    def rebuild_for(self, variables: Sequence[tf.Variable]) -> None:
         """Makes the optimizer train these variables, in this order."""
         optimizer = self.optimizer
         keys = [optimizer._var_key(variable) for variable in variables]
@@ -40,36 +41,42 @@ class Follower:
             return
         if keys == list(optimizer._index_dict) or not variables:
             return
-        before = {
+        scalars = {
             name: value
             for name, value in vars(optimizer).items()
             if isinstance(value, tf.Variable)
         }
-        slots: set[int] = set()
-        for name, rows in _rows(optimizer, len(optimizer._index_dict)).items():
-            for key, index in optimizer._index_dict.items():
-                self._aside.setdefault(key, {})[name] = rows[index]
-                slots.update(id(part) for part in tf.nest.flatten(rows[index]))
-        optimizer._variables = [v for v in optimizer._variables if id(v) not in slots]
+        self._put_aside()
         optimizer._built = False
         optimizer.build(variables)
-        ours: dict[int, Any] = {}
-        for name, old in before.items():
+        # From the id of each new variable to the old one that takes its place.
+        old_for: dict[int, tf.Variable] = {}
+        for name, old in scalars.items():
             new = getattr(optimizer, name)
             if new is not old:
-                ours[id(new)] = old
+                old_for[id(new)] = old
                 setattr(optimizer, name, old)
         for name, rows in _rows(optimizer, len(keys)).items():
             for index, key in enumerate(keys):
                 known = self._aside.get(key, {}).get(name)
                 if known is not None:
                     parts = zip(tf.nest.flatten(rows[index]), tf.nest.flatten(known))
-                    ours.update((id(new), old) for new, old in parts)
-            kept = tf.nest.map_structure(lambda v: ours.get(id(v), v), rows)
-            setattr(optimizer, name, kept)
-        optimizer._variables = [ours.get(id(v), v) for v in optimizer._variables]
-        # TensorFlow 2.19 keeps what an optimizer saved the first time.
+                    old_for.update((id(new), old) for new, old in parts)
+            restored = tf.nest.map_structure(lambda v: old_for.get(id(v), v), rows)
+            setattr(optimizer, name, restored)
+        optimizer._variables = [old_for.get(id(v), v) for v in optimizer._variables]
+        # TensorFlow 2.19 caches what an optimizer saved the first time.
         optimizer.__dict__.pop("_coalesced_children", None)
+
+    def _put_aside(self) -> None:
+        """Moves the state of all variables out of the optimizer."""
+        optimizer = self.optimizer
+        slots: set[int] = set()
+        for name, rows in _rows(optimizer, len(optimizer._index_dict)).items():
+            for key, index in optimizer._index_dict.items():
+                self._aside.setdefault(key, {})[name] = rows[index]
+                slots.update(id(part) for part in tf.nest.flatten(rows[index]))
+        optimizer._variables = [v for v in optimizer._variables if id(v) not in slots]
 
 
 def _rows(optimizer: Optimizer, count: int) -> dict[str, list[Any]]:

@@ -1,19 +1,27 @@
-"""What both CaseOptimizers share: pairs, their names, their configuration."""
+"""Base of both CaseOptimizers: who trains which variable, names, configuration."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias, TypeVar, Union
 
 import tensorflow as tf
 
 from larq_bnnopt.optimizers import checks, predicates, registry, switches
 from larq_bnnopt.optimizers.accumulation import Accumulator
+from larq_bnnopt.optimizers.fusing import Gradient
 from larq_bnnopt.optimizers.naming import optimizer_name
 from larq_bnnopt.optimizers.predicates import Predicate
 
+# An optimizer of one of Keras's two APIs, which have no common base.
+AnyOptimizer: TypeAlias = Any
+GradientAndVariable: TypeAlias = tuple[Union[Gradient, None], tf.Variable]
+T = TypeVar("T")
 
-def check_optimizers(optimizers: Sequence[Any], claims: Sequence[Predicate]) -> None:
+
+def check_optimizers(
+    optimizers: Sequence[AnyOptimizer], claims: Sequence[Predicate]
+) -> None:
     """Raises a ValueError unless there are optimizers, each another object.
 
     Warns of predicates that cannot be saved.
@@ -34,35 +42,37 @@ _OF_ONE = (
 )
 
 OWN_COUNTS = (
-    "Each optimizer in a CaseOptimizer counts its own steps. To go on from a step n: "
-    "for o in (optimizer, *optimizer.optimizers): o.iterations.assign(n)"
+    "Each optimizer in a CaseOptimizer counts its own steps. To continue from a step "
+    "n: for o in (optimizer, *optimizer.optimizers): o.iterations.assign(n)"
 )
 
 
-class Cases:
+class CaseBase:
     """A mixin for an optimizer of optimizers, each with a predicate.
 
     Attributes:
         predicates: The predicates.
-        optimizers: Their optimizers, and behind them the default one.
+        optimizers: Their optimizers, and after them the default one.
         default_optimizer: That one, or `None`.
         accumulator: Sums gradients over batches.
     """
 
-    # Where Keras has the optimizers of this API, what is trapped in a configuration,
+    # Where Keras has the optimizers of this API, which package a collision hint names,
     # and which formats keep the state.
     _keras: ClassVar[Any]
     _registry_name: ClassVar[str]
     _formats: ClassVar[str]
 
     predicates: tuple[Predicate, ...]
-    optimizers: list[Any]
-    default_optimizer: Any
+    optimizers: list[AnyOptimizer]
+    default_optimizer: AnyOptimizer
     accumulator: Accumulator
-    # The keys and the names of the variables that are trained now.
+    # Of the variables that are trained now: their keys, the index of the optimizer of
+    # each, and their names.
     _keys: tuple[str, ...] | None = None
+    _owners: tuple[int, ...] = ()
     _trained_names: Sequence[str] = ()
-    # What a loaded optimizer should have found.
+    # The state that a loaded optimizer should have found.
     _before: dict[str, Any]
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -92,13 +102,68 @@ class Cases:
     def _names(self) -> list[str]:
         return [optimizer_name(optimizer) for optimizer in self.optimizers]
 
+    def _key(self, variable: tf.Variable) -> str:
+        """Returns the key by which this Keras API knows a variable."""
+        raise NotImplementedError
+
     def _route(self, variables: Sequence[tf.Variable]) -> list[int]:
-        """Returns the index of the optimizer of each variable."""
+        """Returns the index of the optimizer of each variable, asking predicates."""
         return predicates.route(variables, self.predicates, self._names)
 
-    def optimizers_of(self, variables: Sequence[tf.Variable]) -> list[Any]:
+    def _claim(
+        self, variables: Sequence[tf.Variable], keys: tuple[str, ...]
+    ) -> list[int]:
+        """Returns the index of the optimizer of each variable, before a build.
+
+        The predicates are asked here alone, once for each set of variables; every step
+        reads their answers by `_groups`.
+
+        Raises:
+            ValueError: By name, for a variable that nobody or more than one optimizer
+                claims, and, at first, for an optimizer that claims none.
+        """
+        owners = self._route(variables)
+        if self._keys is None:
+            predicates.check_claims(owners, self.predicates, self._names)
+        self.accumulator.rebuild_for(keys, variables)
+        if self._keys and not set(self._keys) & set(keys):
+            steps = int(self.iterations.numpy())
+            checks.warn_of_another_model(optimizer_name(self), steps)
+        return owners
+
+    def _record(
+        self,
+        variables: Sequence[tf.Variable],
+        keys: tuple[str, ...],
+        owners: Sequence[int],
+    ) -> None:
+        """Remembers who trains which variable, after a build."""
+        self._keys, self._owners = keys, tuple(owners)
+        self._trained_names = [variable.name for variable in variables]
+
+    def _groups(
+        self, pairs: Sequence[GradientAndVariable]
+    ) -> list[tuple[AnyOptimizer, list[GradientAndVariable]]]:
+        """Returns each optimizer with the pairs of the variables that it trains."""
+        owner_of = dict(zip(self._keys or (), self._owners))
+        owners = [owner_of[self._key(variable)] for _, variable in pairs]
+        return list(zip(self.optimizers, self._split(pairs, owners)))
+
+    def _split(self, items: Sequence[T], owners: Sequence[int]) -> list[list[T]]:
+        """Returns the items of each optimizer."""
+        groups: list[list[T]] = [[] for _ in self.optimizers]
+        for item, owner in zip(items, owners):
+            groups[owner].append(item)
+        return groups
+
+    def optimizers_of(self, variables: Sequence[tf.Variable]) -> list[AnyOptimizer]:
         """Returns the optimizer that trains each of some variables."""
         return [self.optimizers[index] for index in self._route(variables)]
+
+    @property
+    def iterations(self) -> tf.Variable:
+        """Number of steps taken; each of the optimizers counts its own."""
+        raise NotImplementedError
 
     @property
     def learning_rate(self) -> Any:
@@ -109,7 +174,7 @@ class Cases:
     def learning_rate(self, value: Any) -> None:
         self._default().learning_rate = value
 
-    def _default(self) -> Any:
+    def _default(self) -> AnyOptimizer:
         if self.default_optimizer is None:
             raise AttributeError(
                 "CaseOptimizer without a default_optimizer has no learning rate."
@@ -132,10 +197,10 @@ class Cases:
     def get_config(self) -> dict[str, Any]:
         """Returns the configurations of the optimizers and the predicates' names.
 
-        `before` tells a loaded optimizer what state it should have found.
+        A loaded optimizer reads in `before` which state it should have found.
         """
 
-        def save(optimizer: Any) -> Any:
+        def save(optimizer: AnyOptimizer) -> dict[str, Any]:
             return registry.serialize(optimizer, self._keras)
 
         default = self.default_optimizer
@@ -151,7 +216,7 @@ class Cases:
                 "iterations": self._steps_taken(),
                 "variables": list(self._trained_names),
             },
-            "optimizer_configs": registry.trap(self._registry_name),
+            "optimizer_configs": registry.collision_hint(self._registry_name),
         }
 
     @classmethod
@@ -160,7 +225,7 @@ class Cases:
     ) -> Any:
         """Makes the optimizer of a configuration, without state."""
 
-        def load(value: Any) -> Any:
+        def load(value: dict[str, Any]) -> AnyOptimizer:
             return registry.deserialize(value, cls._keras, custom_objects)
 
         claims = [
