@@ -273,7 +273,7 @@ class CaseOptimizer(CaseBase, Optimizer):
     def finalize_variable_values(self, var_list: Iterable[tf.Variable]) -> None:
         """Finishes variables after `fit`, each by its optimizer."""
         variables = list(var_list)
-        groups = self._split(variables, self._route(variables))
+        groups = self._split(variables, self._owners_of(variables))
         for optimizer, group in zip(self.optimizers, groups):
             optimizer.finalize_variable_values(group)
 

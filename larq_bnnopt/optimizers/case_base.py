@@ -115,8 +115,8 @@ class CaseBase:
     ) -> list[int]:
         """Returns the index of the optimizer of each variable, before a build.
 
-        The predicates are asked here alone, once for each set of variables; every step
-        reads their answers by `_groups`.
+        The predicates are asked here, once for each set of variables; every step reads
+        the recorded answers.
 
         Raises:
             ValueError: By name, for a variable that nobody or more than one optimizer
@@ -141,12 +141,19 @@ class CaseBase:
         self._keys, self._owners = keys, tuple(owners)
         self._trained_names = [variable.name for variable in variables]
 
+    def _owners_of(self, variables: Sequence[tf.Variable]) -> Sequence[int]:
+        """Returns the recorded index of each optimizer, and asks if one is unknown."""
+        recorded = dict(zip(self._keys or (), self._owners))
+        keys = [self._key(variable) for variable in variables]
+        if recorded.keys() >= set(keys):
+            return [recorded[key] for key in keys]
+        return self._route(variables)
+
     def _groups(
         self, pairs: Sequence[GradientAndVariable]
     ) -> list[tuple[AnyOptimizer, list[GradientAndVariable]]]:
         """Returns each optimizer with the pairs of the variables that it trains."""
-        owner_of = dict(zip(self._keys or (), self._owners))
-        owners = [owner_of[self._key(variable)] for _, variable in pairs]
+        owners = self._owners_of([variable for _, variable in pairs])
         return list(zip(self.optimizers, self._split(pairs, owners)))
 
     def _split(self, items: Sequence[T], owners: Sequence[int]) -> list[list[T]]:
@@ -158,7 +165,7 @@ class CaseBase:
 
     def optimizers_of(self, variables: Sequence[tf.Variable]) -> list[AnyOptimizer]:
         """Returns the optimizer that trains each of some variables."""
-        return [self.optimizers[index] for index in self._route(variables)]
+        return [self.optimizers[index] for index in self._owners_of(variables)]
 
     @property
     def iterations(self) -> tf.Variable:

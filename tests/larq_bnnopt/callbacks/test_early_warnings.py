@@ -126,4 +126,4 @@ def test_flip_monitor_warns_while_the_training_runs():
     texts = [str(w.message) for w in caught if "binary weight" in str(w.message)]
     assert len(texts) == 2
     assert "No binary weight of stuck flipped in epoch 1, though" in texts[0]
-    assert "of stuck (100.0%)" in texts[1]
+    assert "Positive shares: stuck (100.0%)." in texts[1]

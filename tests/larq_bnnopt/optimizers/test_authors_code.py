@@ -1,4 +1,4 @@
-"""The rules against NumPy ports of what the papers' authors run.
+"""The rules equal NumPy ports of the code that the papers' authors published.
 
 Two steps are ported: DiodeMix for the kernels of linear and convolutional layers, and
 CEMA, the gradient filter. Where the code departs from the paper, the port follows the
@@ -17,7 +17,7 @@ both_precisions = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
 def gradients(dtype=np.float32, seed=0, steps=STEPS):
-    """Gradients that depend on those before; the first `DEAD` weights have none."""
+    """Correlated gradients; the first `DEAD` weights have none."""
     generator = np.random.default_rng(seed)
     stream = np.zeros((steps, WEIGHTS))
     trend = np.zeros(WEIGHTS)
@@ -94,7 +94,7 @@ def replay(optimizer, stream, theta):
 
 
 def ties(inertia, width=2e-6):
-    """Where the sign hangs on the rounding, unlike the zeros of a dead weight."""
+    """Where the sign depends on rounding, unlike the zeros of a dead weight."""
     size = np.abs(inertia)
     largest = size.max(axis=0)
     return (size <= width * largest) & (largest > 0)
@@ -106,7 +106,7 @@ def assert_equal_signs(ours, theirs, tied, share=1e-4):
 
 
 def diode_ties(u, m):
-    """Ties of m, and all that follows a vote which hangs on the rounding.
+    """Where m is near zero, and all steps after a vote that depends on rounding.
 
     As many votes for as against leave almost nothing of an m with a long memory, in
     which four hundred roundings have added up.
@@ -121,7 +121,7 @@ def flips(thetas):
 @both_precisions
 @pytest.mark.parametrize("start", ["zero", "random"])
 def test_diode_is_diodemix_bit_for_bit(dtype, start):
-    """From one m_0, under a rate that decays per epoch, as theirs does."""
+    """From the same m_0, under a rate that decays per epoch, as theirs does."""
     stream, theta = gradients(dtype), random_signs(dtype)
     rates = np.repeat(1e-4 * (1 - np.arange(8) / 8), STEPS // 8)
     m = random_inertia(theta) / dtype(1000) if start == "random" else 0 * theta
@@ -151,7 +151,7 @@ def test_diode_is_diodemix_bit_for_bit(dtype, start):
 @both_apis
 @pytest.mark.parametrize("rate", [1e-4, 1.0])
 def test_the_optimizer_diode_is_diodemix_from_zero(api, rate):
-    """With the published constants; the rate itself has no part in the signs."""
+    """With the published constants; the rate itself does not change the signs."""
     stream, theta = gradients(), random_signs()
     rates = np.full(STEPS, rate)
     expected, u, m = run_diodemix(stream, theta, 0 * theta, rates)
@@ -181,8 +181,8 @@ def test_initial_inertia_is_an_m_0_that_follows_the_weights(api):
     assert (ours[-1] != theta).mean() > 0.1
 
 
-def test_a_random_inertia_holds_the_weights_where_the_rate_is_small():
-    """Why m starts at zero here: theirs is of one size, whatever the rate is."""
+def test_a_random_inertia_freezes_the_weights_if_the_rate_is_small():
+    """Why m starts at zero here: theirs has one size, whatever the rate is."""
     stream, theta = gradients(steps=100), random_signs()
 
     def flipped(m, rate):
@@ -196,7 +196,7 @@ def test_a_random_inertia_holds_the_weights_where_the_rate_is_small():
 
 
 def alphas_and_schedule(decay):
-    """Alpha of every step, and what the optimizers take for it."""
+    """Alpha at every step, and the argument of the optimizers for it."""
     if decay == "constant":
         return np.full(STEPS, 0.02), 0.02
     epoch = STEPS // 8
@@ -252,7 +252,7 @@ def test_the_optimizer_gradient_filter_is_cema(decay, api):
 
 
 def test_a_weight_of_exactly_zero_is_lost_there_but_not_here():
-    """Turning a sign leaves zero at zero; here a weight is never anything but +-1."""
+    """Flipping the sign of zero gives zero; here a weight is always -1 or +1."""
     gradient, theta, zero = np.float32([0.5, -0.5, 0]), np.zeros(3, np.float32), 0
     theirs, *_ = cema(gradient, theta, zero, zero, alpha=0.5, gamma=0.5)
     assert theirs.tolist() == [0, 0, 0]

@@ -1,4 +1,4 @@
-"""CaseOptimizer: routing, saving, resuming."""
+"""CaseOptimizer: who trains which variable, saving, resuming."""
 
 import functools
 import subprocess
@@ -29,7 +29,7 @@ Y = (X[:, 0] * X[:, 1] > 0).astype(np.int64)
 
 
 def binary():
-    """Arguments of a layer; the quantizer is a layer itself, of the policy of now."""
+    """Arguments of a layer; the quantizer is a layer with the current policy."""
     return {
         "kernel_quantizer": lq.quantizers.NoOp(precision=1),
         "kernel_initializer": zx.initializers.BernoulliSign(seed=1),
@@ -114,7 +114,7 @@ def kernels(model):
 
 
 def state(model):
-    """All weights and all that the optimizers keep, as arrays."""
+    """All weights and the state of all optimizers, as arrays."""
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     kept = (
         optimizer.weights
@@ -165,7 +165,7 @@ WAYS = {
     "new": ("keras", "h5", "checkpoint", "weights", "backup"),
     "legacy": ("h5", "checkpoint", "weights", "backup"),
 }
-# What runs each time; the rest is marked slow.
+# These run every time; the others are marked slow.
 OFTEN = {
     ("new", "diode", "keras"),
     ("new", "accumulated", "keras"),
@@ -252,7 +252,7 @@ def test_resuming_equals_the_uninterrupted_run(api, name, way, tmp_path):
     ],
     ids=["new-savedmodel", "legacy-savedmodel", "legacy-keras"],
 )
-def test_what_cannot_hold_the_state_says_so_and_all_variables_train(api, way, tmp_path):
+def test_formats_without_the_state_warn_and_all_variables_train(api, way, tmp_path):
     stopped = compiled(case_optimizer(api=api))
     train(stopped, 2)
     path = tmp_path / ("model.keras" if way == "keras" else "model")
@@ -272,7 +272,7 @@ def test_what_cannot_hold_the_state_says_so_and_all_variables_train(api, way, tm
 
 @pytest.mark.slow
 @both_apis
-def test_mixed_precision_in_hdf5_says_what_to_do(api, tmp_path):
+def test_mixed_precision_in_hdf5_names_the_remedy(api, tmp_path):
     tf.keras.mixed_precision.set_global_policy("mixed_float16")
     try:
         model = compiled(case_optimizer(api=api))
@@ -286,7 +286,7 @@ def test_mixed_precision_in_hdf5_says_what_to_do(api, tmp_path):
 
 @both_apis_in_full
 def test_layers_that_are_unfrozen_later_are_trained(api, tmp_path):
-    """And what was averaged meanwhile is kept, in the order that a file needs."""
+    """And the other averages stay, in the order that a file needs."""
     model = network()
     model.layers[0].trainable = False
     optimizer = case_optimizer(api=api)
@@ -344,7 +344,7 @@ def slot_or_zero(api, optimizer, variable):
 
 @both_apis_in_full
 def test_accumulated_batches_are_one_batch(api):
-    """A mean gradient over 4 batches of 4 is that of a batch of 16."""
+    """The mean gradient of 4 batches of 4 is the gradient of a batch of 16."""
 
     def flat():
         tf.keras.utils.set_random_seed(0)
@@ -472,7 +472,7 @@ def test_several_steps_in_one_execution_are_the_same_steps(api):
 
 
 def test_reloaded_model_trains_on_in_a_new_process(tmp_path):
-    """Larq's CaseOptimizer trains nothing after this, and says nothing."""
+    """Larq's CaseOptimizer trains nothing after this, without a warning."""
     straight = compiled()
     train(straight, 4)
     stopped = compiled()
@@ -504,7 +504,7 @@ def test_reloaded_model_trains_on_in_a_new_process(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_larq_model_trains_with_the_legacy_twin():
+def test_a_larq_model_trains_with_the_legacy_optimizer():
     """The same rule in larq's CaseOptimizer gives the same binary kernels."""
     new = compiled(
         CaseOptimizer(
@@ -564,13 +564,13 @@ def test_predicates_are_asked_once_for_each_set_of_variables(api):
     assert asked == names + [variable.name for variable in model.trainable_variables]
 
 
-def test_a_variable_of_nobody_is_named():
+def test_a_variable_that_nobody_claims_is_named():
     model = compiled(CaseOptimizer((Diode.is_binary_variable, Diode())))
     with pytest.raises(ValueError, match=r"bias.* is claimed by no optimizer"):
         train(model, 1)
 
 
-def test_a_variable_of_two_is_named():
+def test_a_variable_that_two_claim_is_named():
     model = compiled(
         CaseOptimizer(
             (Diode.is_binary_variable, Diode()),
@@ -622,7 +622,7 @@ def test_an_unregistered_predicate_trains_but_is_not_saved(tmp_path):
         ((tf.keras.optimizers.legacy.SGD(),), "legacy.CaseOptimizer"),
     ],
 )
-def test_what_is_no_optimizer_is_refused(arguments, message):
+def test_other_objects_than_optimizers_are_refused(arguments, message):
     with pytest.raises(TypeError, match=message):
         CaseOptimizer((Diode.is_binary_variable, *arguments))
 
@@ -637,7 +637,7 @@ def test_config_round_trip():
 
 @both_apis
 def test_a_batch_without_a_gradient_counts_as_zero(api):
-    """Whatever the order in which gradients come, every sum is applied and emptied."""
+    """In any order of the gradients, every sum is applied and reset."""
     a, c, s = (tf.Variable(0.0, name=name) for name in "acs")
     optimizer = api.CaseOptimizer(
         default_optimizer=api.keras.SGD(1.0), accumulate_steps=2
@@ -675,7 +675,7 @@ def test_other_types_of_weights_accumulate(api, dtype):
 
 @pytest.mark.slow
 @both_apis
-def test_checkpoints_before_and_after_unfreezing_hold_what_they_should(api, tmp_path):
+def test_checkpoints_before_and_after_unfreezing_hold_all_averages(api, tmp_path):
     model = network()
     model.layers[0].trainable = False
     optimizer = case_optimizer(api=api)
@@ -697,7 +697,7 @@ def test_checkpoints_before_and_after_unfreezing_hold_what_they_should(api, tmp_
 
 @pytest.mark.slow
 @both_apis
-def test_state_that_was_found_is_not_called_lost(api, tmp_path):
+def test_restored_state_is_not_reported_as_lost(api, tmp_path):
     model = network()
     model.layers[0].trainable = False
     compiled(case_optimizer(api=api), model)
@@ -711,8 +711,8 @@ def test_state_that_was_found_is_not_called_lost(api, tmp_path):
         train(loaded, 1)
 
 
-def test_a_model_that_is_loaded_again_and_again_is_told_nothing(tmp_path):
-    """Loading shortens the names of larq's kernels, or gives them back."""
+def test_a_model_that_is_loaded_again_and_again_causes_no_warning(tmp_path):
+    """Loading shortens the names of larq's kernels, or restores them."""
     model = tf.keras.Sequential(
         [tf.keras.Input((8,)), lq.layers.QuantDense(8, name="one", **binary())]
     )
@@ -732,8 +732,8 @@ def test_a_model_that_is_loaded_again_and_again_is_told_nothing(tmp_path):
 
 
 @pytest.mark.slow
-def test_averages_of_an_exchanged_layer_are_told(tmp_path):
-    """Saved after another layer was frozen, without a step since."""
+def test_averages_of_an_exchanged_layer_are_named(tmp_path):
+    """Saved after another layer was frozen, without a step in between."""
     tf.keras.utils.set_random_seed(0)
     layers = [
         lq.layers.QuantDense(8, name=name, use_bias=False, **binary())
@@ -752,8 +752,8 @@ def test_averages_of_an_exchanged_layer_are_told(tmp_path):
 
 
 @both_apis_in_full
-def test_a_member_that_is_built_already_is_followed(api):
-    """As one that trained part of the model under another CaseOptimizer."""
+def test_an_optimizer_that_is_built_already_is_rebuilt(api):
+    """Such as one that trained a part of the model in another CaseOptimizer."""
     model = network()
     model.layers[0].trainable = False
     first = case_optimizer(api=api)
@@ -780,7 +780,7 @@ DEFAULTS = ["Adadelta", "Adagrad", "Adam", "Adamax", "Ftrl", "Nadam", "RMSprop",
 @pytest.mark.parametrize("way", ["keras", "h5"])
 def test_every_optimizer_of_keras_resumes_beside_ours(api, name, way, tmp_path):
     if api is LEGACY and way == "keras":
-        pytest.skip("Keras keeps no legacy optimizer in .keras files.")
+        pytest.skip("Keras stores no legacy optimizer in .keras files.")
 
     def make():
         return api.CaseOptimizer(
@@ -816,7 +816,7 @@ def test_a_default_optimizer_may_have_nothing_to_train(api):
     assert (model.layers[0].kernel.numpy() != before).any()
 
 
-def test_a_penalty_on_another_layer_is_not_laid_on_a_binary_one():
+def test_a_penalty_on_another_layer_causes_no_warning():
     tf.keras.utils.set_random_seed(0)
     model = tf.keras.Sequential(
         [

@@ -1,4 +1,4 @@
-"""Two replicas, in one process and in two: they stay equal, and equal to one device."""
+"""Two replicas, in one process or two, stay equal to each other and to one device."""
 
 import json
 import os
@@ -21,7 +21,7 @@ Y = np.eye(2, dtype=np.float32)[(X[:, 0] * X[:, 1] > 0).astype(np.int64)]
 
 
 def network():
-    """No batch normalization, whose statistics are those of a replica."""
+    """No batch normalization: each replica has its own statistics."""
     tf.keras.utils.set_random_seed(0)
 
     def binary():

@@ -1,4 +1,4 @@
-"""What larq promises of its optimizers and their scheduler, asked of ours."""
+"""The properties of larq's optimizers and their scheduler, tested on ours."""
 
 import larq as lq
 import numpy as np
@@ -152,7 +152,7 @@ def test_claims_must_not_overlap(api):
 
 
 @both_apis
-def test_a_missing_default_is_told(api):
+def test_a_missing_default_is_an_error(api):
     """Larq warns and leaves the variables as they are; here it is an error."""
     optimizer = make_case(api, (Diode.is_binary_variable, diode(api)))
     with pytest.raises(ValueError, match="claimed by no optimizer"):
@@ -160,7 +160,7 @@ def test_a_missing_default_is_told(api):
 
 
 @both_apis
-def test_an_optimizer_that_claims_nothing_is_told(api):
+def test_an_optimizer_that_claims_nothing_is_an_error(api):
     nothing = (lambda variable: False, diode(api))
     optimizer = make_case(api, nothing, default_optimizer=adam(api))
     with pytest.raises(ValueError, match="claims no variable"):
@@ -169,7 +169,7 @@ def test_an_optimizer_that_claims_nothing_is_told(api):
 
 @both_apis
 def test_every_trained_variable_has_its_average_in_one_optimizer(api):
-    """Bop keeps one average for a weight, and so does SGD with momentum."""
+    """Bop has one average for each weight, and so does SGD with momentum."""
     model = network()
     pair = (Diode.is_binary_variable, bop(api, threshold=1e-4, gamma=0.1))
     fit(model, make_case(api, pair, default_optimizer=sgd(api)), epochs=1)
@@ -188,14 +188,14 @@ def test_every_trained_variable_has_its_average_in_one_optimizer(api):
     assert shapes(kept(first)) == shapes(binary)
     assert shapes(kept(second)) == shapes(real)
     if api == "legacy":
-        # What such an optimizer saves, in the order of its members.
+        # The saved state, in the order of the optimizers.
         identities = [id(v) for v in model.optimizer.weights]
         members = [id(v) for o in (first, second) for v in o.weights]
         assert [i for i in identities if i in members] == members
 
 
 @both_apis
-def test_a_checkpoint_brings_the_averages_back(api, tmp_path):
+def test_a_checkpoint_restores_the_averages(api, tmp_path):
     variable = tf.Variable([2.0, -1.0])
     inner = sgd(api, 1.0, momentum=0.5)
     optimizer = make_case(api, (lambda variable: True, inner))
@@ -339,7 +339,7 @@ def test_larqs_scheduler_sets_a_hyperparameter(api, make, hyperparameter):
     )
     scheduler.set_model(None)
     for epoch in range(EPOCHS):
-        logs = {"loss": 0.0}  # larq forgets what it adds to an empty one.
+        logs = {"loss": 0.0}  # larq loses what it adds to an empty one.
         scheduler.on_epoch_begin(epoch)
         scheduler.on_epoch_end(epoch, logs)
         now = tf.keras.backend.get_value(getattr(binary, hyperparameter))
@@ -350,7 +350,7 @@ def test_larqs_scheduler_sets_a_hyperparameter(api, make, hyperparameter):
 @both_apis
 @every_hyperparameter
 def test_a_value_set_per_step_is_the_value_of_a_schedule(api, make, hyperparameter):
-    """What is set must reach the step that was compiled before."""
+    """The new value must reach the step that was compiled before."""
     values, boundaries = [0.5, 0.125, 0.03125], [9, 19]
     constants = {hyperparameter: values[0]}
     if make is second_order or make is bop:

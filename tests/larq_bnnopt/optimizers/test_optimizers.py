@@ -32,7 +32,7 @@ def steps(values):
 
 @dataclasses.dataclass
 class Case:
-    """An optimizer in both APIs, beside the rule that it must follow."""
+    """An optimizer in both APIs, and the rule that it must follow."""
 
     new: type
     legacy: type | None
@@ -198,7 +198,7 @@ def test_config_survives_a_new_name(case, api):
 
 @every_case_and_api
 def test_sparse_gradients_equal_dense_ones(case, api):
-    """Duplicate rows are summed before anything takes a sign."""
+    """Duplicate rows are summed before a sign is taken."""
     dense, sparse = binary_variable((6, 5)), binary_variable((6, 5))
     one, other = make(case, api), make(case, api)
     generator = np.random.default_rng(3)
@@ -224,7 +224,7 @@ def test_a_schedule_that_stops_freezes_the_weights(case, api):
         optimizer.apply_gradients([(tf.constant(gradient, tf.float32), variable)])
         history.append(variable.numpy())
     flips = (np.diff(history, axis=0) != 0).any(axis=1)
-    # The schedule is read at step 10 for the first time behind its change.
+    # Step 10 is the first to read the schedule after its change.
     assert flips[:9].any() and not flips[9:].any()
 
 
@@ -304,7 +304,7 @@ def test_averages_and_decay_of_binary_weights_are_refused(case, option):
         make(case, "new", **option)
 
 
-def test_only_kernels_that_are_binary_themselves_are_claimed():
+def test_only_latent_free_kernels_are_claimed():
     def variables(layer):
         layer.build((None, 3))
         return layer.trainable_variables
@@ -332,7 +332,7 @@ def test_bop_is_larqs_bop_where_that_is_defined():
     assert flips > 100
 
 
-def test_bop_keeps_a_weight_at_the_threshold():
+def test_bop_flips_no_weight_at_the_threshold():
     variable = tf.Variable([1.0, -1.0, 1.0, -1.0])
     Bop(threshold=0.0, gamma=1.0).apply_gradients(
         [(tf.constant([0.0, 0.0, 1.0, 1.0]), variable)]
@@ -370,7 +370,7 @@ def test_averages_fit_the_length_of_a_run(api, total):
 
 @both_apis
 @pytest.mark.parametrize("name", ["diode", "filter"])
-def test_what_is_given_goes_before_the_rule(api, name):
+def test_arguments_replace_the_rule_of_for_steps(api, name):
     kind = getattr(CASES[name], api)
     assert float(kind.for_steps(100, alpha=0.25).alpha) == 0.25
     with pytest.raises(ValueError, match="whole number of steps"):
@@ -391,7 +391,7 @@ EDGES = [0.0, 2.0**-149, 2.0**-127, 2.0**-126, 2.0**-24, 1.0, 2.0**15, 2.0**60]
         pytest.param("float64", "bfloat16", marks=pytest.mark.slow),
     ],
 )
-def test_weights_are_binary_whatever_comes(case, api, dtype, state_dtype):
+def test_weights_are_binary_after_any_gradient(case, api, dtype, state_dtype):
     """Any start, any gradient: also zeros, subnormal and large numbers."""
     optimizer = make(case, api, state_dtype=state_dtype)
     variable = tf.Variable(tf.ones(8, dtype))
@@ -429,7 +429,7 @@ def test_weights_are_binary_whatever_comes(case, api, dtype, state_dtype):
         pytest.param({"global_clipnorm": 1.0}, marks=pytest.mark.slow),
     ],
 )
-def test_clipped_gradients_are_those_that_keras_clips(case, api, option):
+def test_gradients_are_clipped_as_keras_clips_them(case, api, option):
     """One optimizer clips, the other gets the gradients clipped: they agree."""
     clipping, other = make(case, api, **option), make(case, api)
     ours = [binary_variable((5, 4), seed) for seed in (1, 2)]
@@ -457,7 +457,7 @@ def test_clipped_gradients_are_those_that_keras_clips(case, api, option):
 
 
 @every_case_and_api
-def test_variables_of_equal_shapes_are_kept_apart(case, api):
+def test_variables_of_equal_shapes_have_their_own_state(case, api):
     """As if each were trained alone."""
     optimizer = make(case, api)
     first, second = binary_variable(seed=1), binary_variable(seed=2)
@@ -475,7 +475,7 @@ def test_variables_of_equal_shapes_are_kept_apart(case, api):
 
 @every_case_and_api
 def test_a_hyperparameter_is_set_as_a_learning_rate_is(case, api):
-    """By an assignment that a traced step sees and a file keeps."""
+    """By an assignment that reaches a traced step and a saved file."""
     optimizer, other = make(case, api), binary_variable()
     for name in optimizer.scheduled:
         old = getattr(optimizer, name)
@@ -502,7 +502,7 @@ def test_a_hyperparameter_is_set_as_a_learning_rate_is(case, api):
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("option", ["lr", "decay"])
-def test_options_of_old_are_refused(name, option):
+def test_former_options_are_refused(name, option):
     if CASES[name].legacy is not None:
         with pytest.raises(ValueError, match=f"no argument '{option}'"):
             make(CASES[name], "legacy", **{option: 0.1})

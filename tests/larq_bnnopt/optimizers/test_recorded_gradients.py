@@ -1,4 +1,4 @@
-"""Every optimizer on gradients that the quickstart's network met on real images.
+"""Every optimizer on gradients recorded from the quickstart's network on real images.
 
 The weights and averages expected are computed here in float64, apart from the library.
 """
@@ -66,13 +66,13 @@ def recording():
 
 
 def near_zero(values, width=3e-6):
-    """Where a sign hangs on the rounding, unlike the zero of a weight at rest."""
+    """Where a sign depends on rounding, unlike the zero of a dead weight."""
     largest = np.abs(values).max(axis=0)
     return (np.abs(values) <= width * largest) & (largest > 0)
 
 
 def opposed(inertia, theta):
-    """The weights of every step against an inertia, kept where that is zero."""
+    """The weights of every step, opposite to an inertia; at zero a weight stays."""
     history = []
     for value in inertia:
         theta = np.where(value == 0, theta, -np.sign(value))
@@ -81,14 +81,14 @@ def opposed(inertia, theta):
 
 
 def flipped(push, theta, threshold):
-    """The weights of every step where a push along them beyond a threshold turns."""
+    """The weights of every step, flipped where theta * inertia exceeds a threshold."""
     history, near = [], []
     for value in push:
         beyond = theta * value - threshold
         theta = np.where(beyond > 0, -theta, theta)
         history.append(theta)
         near.append(np.abs(beyond) <= 3e-6 * (np.abs(value) + threshold))
-    # A weight that was left at the threshold may stay behind.
+    # A weight that did not flip at the threshold may flip later.
     return np.stack(history), np.maximum.accumulate(near)
 
 
@@ -97,7 +97,7 @@ def low_pass(values, weight):
     return scipy.signal.lfilter([weight], [1, weight - 1], values, axis=0)
 
 
-# Every expectation returns the weights of every step, where they hang on the rounding,
+# Every expectation returns the weights of every step, where they depend on rounding,
 # and the last averages.
 
 
@@ -105,7 +105,7 @@ def expected_diode(gradients, theta, alpha, beta, etas=1.0):
     u = low_pass(gradients, 1 - alpha)
     etas = np.broadcast_to(etas, len(u)).reshape(-1, *[1] * theta.ndim)
     m = low_pass(etas * np.sign(u), 1 - beta)
-    # Behind a vote that hangs on the rounding, so does m.
+    # After a vote that depends on rounding, so does m.
     unsure = near_zero(m) | np.maximum.accumulate(near_zero(u))
     return opposed(m, theta), unsure, (u[-1], m[-1])
 
@@ -193,8 +193,8 @@ def average(optimizer, variable, name):
     return found.numpy()
 
 
-def test_the_gradients_are_those_of_a_training(recording):
-    """They are neither noise nor all of one size, and the network moves."""
+def test_the_gradients_come_from_a_training(recording):
+    """They are neither noise nor all of one size, and the weights change."""
     for gradients, start, weights in zip(
         recording.gradients, recording.start, recording.weights
     ):

@@ -1,4 +1,4 @@
-"""The update rules against float64 NumPy, scipy and the identities of the papers."""
+"""The update rules equal float64 NumPy, scipy and the identities of the papers."""
 
 import numpy as np
 import pytest
@@ -76,7 +76,7 @@ def test_without_memory_small_gradients_count_after_large_ones():
 
 
 def test_an_infinite_gradient_shows():
-    """A weight whose average is no number must not stand still in silence."""
+    """A weight whose average is NaN must not stop silently."""
     stream = np.ones((3, WEIGHTS), np.float32)
     stream[0, 0] = np.inf
     thetas, _, _ = run_diode(stream, np.ones(3))
@@ -278,7 +278,7 @@ def test_random_on_zero_is_fair_and_a_function_of_the_seed():
     hnp.arrays(np.float32, 6, elements=st.floats(-2, 2, width=32)),
     st.sampled_from(rules.ON_ZERO),
 )
-def test_weights_are_binary_whatever_comes(gradient, theta, on_zero):
+def test_weights_are_binary_after_any_gradient(gradient, theta, on_zero):
     options = {"on_zero": on_zero, "seed": tf.constant([1, 2])}
     zero = tf.zeros(6)
     diode, *_ = rules.diode(

@@ -1,4 +1,4 @@
-"""Averages in 16 bits: rounded without a bias, and the same again on resuming."""
+"""Averages in bfloat16: stochastic rounding has no bias and repeats on resuming."""
 
 import numpy as np
 import pytest
@@ -16,59 +16,59 @@ def values(count=20_000, seed=0):
 
 
 def neighbours(x):
-    """The bfloat16 numbers towards zero and away from it."""
+    """The neighbouring bfloat16 numbers, towards zero and away from it."""
     bits = x.view(np.uint32) & np.uint32(0xFFFF0000)
     return bits.view(np.float32), (bits + np.uint32(0x10000)).view(np.float32)
 
 
-def test_to_the_nearest_is_what_bfloat16_rounds_to():
+def test_rounding_to_the_nearest_equals_tensorflow():
     x = values()
     ours = storage.decode(storage.encode(tf.constant(x), tf.uint16)).numpy()
     nearest = tf.cast(tf.cast(x, tf.bfloat16), tf.float32).numpy()
     low, high = neighbours(x)
-    tie = np.abs(x - low) == np.abs(high - x)
-    np.testing.assert_array_equal(ours[~tie], nearest[~tie])
+    half_way = np.abs(x - low) == np.abs(high - x)
+    np.testing.assert_array_equal(ours[~half_way], nearest[~half_way])
 
 
-def test_a_chance_rounds_to_one_neighbour_or_the_other():
+def test_stochastic_rounding_takes_one_of_the_two_neighbours():
     x = values()
-    chance = storage.random_bits(tf.TensorShape(x.shape), tf.constant([5, 2]), 0)
-    ours = storage.decode(storage.encode(tf.constant(x), tf.uint16, chance)).numpy()
+    bits = storage.random_bits(tf.TensorShape(x.shape), tf.constant([5, 2]), 0)
+    ours = storage.decode(storage.encode(tf.constant(x), tf.uint16, bits)).numpy()
     low, high = neighbours(x)
     assert ((ours == low) | (ours == high)).all()
     assert 0.4 < (ours == high).mean() < 0.6
 
 
-def test_rounding_has_no_bias():
+def test_stochastic_rounding_has_no_bias():
     """A number 30 % of the way up is rounded up in 30 % of the cases."""
     x = np.full(100_000, 1.0 + 0.3 / 128, np.float32)
     means = []
     for step in range(4):
-        chance = storage.random_bits(tf.TensorShape(x.shape), tf.constant([step, 0]), 1)
-        kept = storage.decode(storage.encode(tf.constant(x), tf.uint16, chance)).numpy()
-        assert set(kept.tolist()) == {1.0, 1.0 + 1 / 128}
-        means.append((kept.mean(dtype=np.float64) - 1.0) * 128)
+        bits = storage.random_bits(tf.TensorShape(x.shape), tf.constant([step, 0]), 1)
+        stored = storage.decode(storage.encode(tf.constant(x), tf.uint16, bits)).numpy()
+        assert set(stored.tolist()) == {1.0, 1.0 + 1 / 128}
+        means.append((stored.mean(dtype=np.float64) - 1.0) * 128)
     # Five standard errors of a share of 100,000 draws.
     np.testing.assert_allclose(means, 0.3, atol=5 * np.sqrt(0.21 / 100_000))
     assert len(set(means)) == 4
 
 
-def test_what_16_bits_hold_is_kept_as_it_is():
+def test_bfloat16_numbers_are_stored_exactly():
     exact = np.float32([0.0, -0.0, 1.0, -0.5, 2.0**-126, 3e38, np.inf, -np.inf])
     exact = tf.cast(tf.cast(exact, tf.bfloat16), tf.float32).numpy()
-    chance = tf.fill(exact.shape, tf.constant(65535, tf.uint32))
-    kept = storage.decode(storage.encode(tf.constant(exact), tf.uint16, chance)).numpy()
-    np.testing.assert_array_equal(kept.view(np.uint32), exact.view(np.uint32))
+    bits = tf.fill(exact.shape, tf.constant(65535, tf.uint32))
+    stored = storage.decode(storage.encode(tf.constant(exact), tf.uint16, bits)).numpy()
+    np.testing.assert_array_equal(stored.view(np.uint32), exact.view(np.uint32))
 
 
-def test_a_nan_stays_one():
-    bits = np.uint32([0x7FC00000, 0x7FFFFFFF, 0xFFFFFFFF, 0x7F800001])
-    chance = tf.fill(bits.shape, tf.constant(65535, tf.uint32))
-    kept = storage.encode(tf.constant(bits.view(np.float32)), tf.uint16, chance)
-    assert np.isnan(storage.decode(kept).numpy()).all()
+def test_a_nan_stays_a_nan():
+    nans = np.uint32([0x7FC00000, 0x7FFFFFFF, 0xFFFFFFFF, 0x7F800001])
+    bits = tf.fill(nans.shape, tf.constant(65535, tf.uint32))
+    stored = storage.encode(tf.constant(nans.view(np.float32)), tf.uint16, bits)
+    assert np.isnan(storage.decode(stored).numpy()).all()
 
 
-def test_chances_are_fair_and_do_not_repeat():
+def test_random_bits_are_fair_and_do_not_repeat():
     shape = tf.TensorShape([300, 100])
     draws = {
         (step, variable, salt): storage.random_bits(
@@ -96,7 +96,7 @@ def test_chances_are_fair_and_do_not_repeat():
     [None, pytest.param(legacy, marks=pytest.mark.slow)],
     ids=["new", "legacy"],
 )
-def test_signs_agree_where_rounding_to_the_nearest_ruins_them(module):
+def test_signs_agree_where_rounding_to_the_nearest_would_freeze_them(module):
     """Diode's m moves by 1e-3 of the distance: less than half of a last digit."""
     kind = module.Diode if module else Diode
     signs = {}
@@ -116,8 +116,8 @@ def test_signs_agree_where_rounding_to_the_nearest_ruins_them(module):
         signs[dtype] = theta.numpy()
     different = (signs["float32"] != signs["bfloat16"]).mean()
     assert 0 < different < 0.02
-    kept = optimizer.weights if module else optimizer.variables
-    assert {v.dtype for v in kept if v.shape.rank} == {tf.uint16}
+    state = optimizer.weights if module else optimizer.variables
+    assert {v.dtype for v in state if v.shape.rank} == {tf.uint16}
 
 
 @both_apis

@@ -1,4 +1,4 @@
-"""Every switch of Keras's optimizers, set late: it does Keras's work, or says no."""
+"""Every option of Keras's optimizers, set late, works as in Keras or is refused."""
 
 import functools
 import inspect
@@ -60,7 +60,7 @@ def one_of_keras(api, name="SGD", **options):
 
 
 def two_in_one(api, name="SGD", **options):
-    """The same as one optimizer of all variables, if nothing is lost on the way."""
+    """A CaseOptimizer that must equal one optimizer of all variables."""
     return CASE[api](
         (is_first, one_of_keras(api, name, **options)),
         default_optimizer=one_of_keras(api, name, **options),
@@ -99,7 +99,7 @@ def set_all(optimizer, switches):
     ids=str,
 )
 @pytest.mark.parametrize("kind", ["SGD", pytest.param("Adam", marks=slow)])
-def test_clipping_is_that_of_one_optimizer_for_all(api, switches, kind):
+def test_clipping_equals_that_of_one_optimizer_for_all(api, switches, kind):
     expected = after_steps(set_all(one_of_keras(api, kind), switches))
     ours = set_all(two_in_one(api, kind), switches)
     assert_equal(after_steps(ours), expected)
@@ -108,14 +108,14 @@ def test_clipping_is_that_of_one_optimizer_for_all(api, switches, kind):
         assert any((one != other).any() for one, other in zip(expected, plain))
     copy = type(ours).from_config(ours.get_config())
     with warnings.catch_warnings():
-        # What it says of averages that are not in a configuration is of another test.
+        # Another test is about the warning of averages that were not saved.
         warnings.simplefilter("ignore")
         assert_equal(after_steps(copy), expected)
 
 
 @both_apis
 def test_clipping_sees_the_mean_of_the_batches(api):
-    """Not each batch: what is clipped is what makes the step."""
+    """Not each batch: the mean makes the step, and is clipped."""
     optimizer = CASE[api](
         (is_first, one_of_keras(api)),
         default_optimizer=one_of_keras(api),
@@ -131,7 +131,7 @@ def test_clipping_sees_the_mean_of_the_batches(api):
     assert_equal(after_steps(optimizer), [variable.numpy() for variable in held])
 
 
-def test_the_example_of_the_report():
+def test_global_clipping_bounds_the_step():
     optimizer = two_in_one("new")
     optimizer.global_clipnorm = 0.1
     held = variables()
@@ -176,7 +176,7 @@ def test_exclusion_from_weight_decay_reaches_the_optimizers(excluded):
         built.exclude_from_weight_decay(var_names=["bias"])
 
 
-def test_exclusion_passes_binary_kernels_by():
+def test_exclusion_skips_binary_kernels():
     optimizer = CaseOptimizer(
         (is_binary, Diode()),
         default_optimizer=one_of_keras("new", "AdamW", weight_decay=0.04),
@@ -191,7 +191,7 @@ def test_exclusion_passes_binary_kernels_by():
 
 
 @both_apis
-def test_what_belongs_to_one_optimizer_is_refused_for_all(api):
+def test_options_of_one_optimizer_are_refused_for_all(api):
     optimizer = two_in_one(api)
     for name, value in {
         "weight_decay": 0.01,
@@ -206,8 +206,8 @@ def test_what_belongs_to_one_optimizer_is_refused_for_all(api):
 
 
 @pytest.mark.parametrize("overwrite", [None, 2])
-def test_averages_of_the_optimizers_are_those_of_one(overwrite):
-    """Where the refusal sends people."""
+def test_weight_averages_of_each_optimizer_equal_those_of_one(overwrite):
+    """The remedy that the refusal names."""
     options = {
         "use_ema": True,
         "ema_momentum": 0.5,
@@ -269,7 +269,7 @@ def flipped_by(optimizer, first=None):
 )
 @pytest.mark.parametrize("clip", [{"clipnorm": 0.5}, {"clipvalue": 0.05}], ids=str)
 def test_clipping_of_flips_may_be_set_late(kind, options, clip):
-    """Outliers of a heavy tail decide other signs once they are clipped."""
+    """Clipping the outliers of a heavy tail changes signs."""
     expected = flipped_by(kind(**options, **clip))
     np.testing.assert_array_equal(flipped_by(kind(**options), clip), expected)
     if clip == {"clipvalue": 0.05}:
@@ -347,7 +347,7 @@ def test_arguments_that_would_do_nothing_or_harm_are_refused(kind, options, mess
 
 
 @every_flip
-def test_what_is_read_once_cannot_be_set_later(kind):
+def test_fixed_arguments_cannot_be_set_later(kind):
     optimizer = FLIPS[kind]()
     for name in type(optimizer).fixed:
         given = getattr(optimizer, name, None)
@@ -399,7 +399,7 @@ LEAVING = [
         for index, row in enumerate(LEAVING)
     ],
 )
-def test_a_schedule_that_leaves_its_range_is_told_by_name_and_step(
+def test_a_schedule_that_leaves_its_range_is_reported_by_name_and_step(
     kind, name, wrong, mode
 ):
     optimizer = kind(**{name: From(0.5, 3.0, wrong)})
@@ -430,7 +430,7 @@ def test_a_schedule_that_leaves_its_range_is_told_by_name_and_step(
         for index, row in enumerate(LEAVING[:8])
     ],
 )
-def test_in_a_step_of_xla_it_is_held_at_the_end_of_its_range(kind, name, wrong):
+def test_in_a_step_of_xla_it_is_clipped_to_its_range(kind, name, wrong):
     """There no error can be raised; the kernels stay binary."""
     optimizer = kind(**{name: From(0.5, 3.0, wrong)})
     end = 1.0 if wrong > 1 else 0.0
@@ -450,7 +450,7 @@ def test_in_a_step_of_xla_it_is_held_at_the_end_of_its_range(kind, name, wrong):
     assert set(np.abs(found[0])) == {1.0}
 
 
-def test_a_value_that_a_callback_assigns_is_told_too():
+def test_a_value_that_a_callback_assigns_is_reported_too():
     optimizer = Bop(gamma=0.5)
     kernel = tf.Variable([1.0, -1.0], name="binary/k")
     optimizer.gamma.assign(5.0)
@@ -462,7 +462,7 @@ def test_a_value_that_a_callback_assigns_is_told_too():
 
 
 @pytest.mark.parametrize("kind", [Bop2ndOrder, legacy.Bop2ndOrder])
-def test_an_unbiased_average_that_is_led_to_nothing_harms_no_weight(kind):
+def test_an_unbiased_average_with_a_rate_of_0_harms_no_weight(kind):
     optimizer = kind(gamma=0.5, sigma=0.5, threshold=0.1, bias_correction=True)
     kernel = tf.Variable([1.0, -1.0], name="binary/k")
     for name in ("gamma", "sigma"):
@@ -488,7 +488,7 @@ def test_a_schedule_that_starts_outside_is_refused_at_once(make, name, start):
 
 
 def test_schedules_may_end_where_constants_may_not():
-    """A weight of 0 for the newest gradient freezes the kernels, which is allowed."""
+    """An update rate of 0 freezes the kernels, which is allowed."""
     optimizer = Bop(threshold=0.0, gamma=From(1.0, 1.0, 0.0))
     kernel = tf.Variable([1.0, -1.0], name="binary/k")
     optimizer.apply_gradients([(tf.constant([1.0, 1.0]), kernel)])
@@ -532,7 +532,7 @@ def test_custom_objects_reach_every_schedule(kind, name):
 
 
 @pytest.mark.parametrize("kind", [IIRFilter, legacy.IIRFilter])
-def test_custom_objects_are_taken_where_nothing_is_custom(kind):
+def test_custom_objects_may_be_passed_without_custom_schedules(kind):
     config = kind([0.1], [1.0, -0.5]).get_config()
     for copy in (kind.from_config(config, {}), kind.from_config(config, None)):
         assert copy.get_config() == config
@@ -540,7 +540,7 @@ def test_custom_objects_are_taken_where_nothing_is_custom(kind):
 
 
 @both_apis
-def test_custom_objects_reach_what_is_in_a_case(api):
+def test_custom_objects_reach_the_optimizers_of_a_case(api):
     diode = Diode if api == "new" else legacy.Diode
     optimizer = CASE[api](
         (is_binary, diode(Unregistered(0.5))),
@@ -557,7 +557,7 @@ def test_custom_objects_reach_what_is_in_a_case(api):
 
 
 @both_apis
-def test_learning_rates_are_those_of_the_default(api):
+def test_the_learning_rate_is_the_default_optimizers(api):
     optimizer = two_in_one(api)
     for name, rate in {"learning_rate": 0.5, "lr": 0.25}.items():
         setattr(optimizer, name, rate)
@@ -565,7 +565,7 @@ def test_learning_rates_are_those_of_the_default(api):
         assert float(inner) == float(optimizer.lr) == rate
 
 
-def test_compilation_is_handed_to_all():
+def test_jit_compile_is_set_on_all_optimizers():
     optimizer = CaseOptimizer(
         (is_binary, Diode()), default_optimizer=one_of_keras("new")
     )
@@ -595,7 +595,7 @@ def test_a_single_variable_is_updated_by_its_optimizer():
     np.testing.assert_allclose(held[0].numpy(), [0.9, -2.1], rtol=1e-6)
 
 
-def test_arguments_of_a_step_that_nothing_reads_are_refused():
+def test_unknown_arguments_of_a_step_are_refused():
     with pytest.raises(TypeError, match="no argument agregate"):
         optimizer, held = two_in_one("new"), variables()
         optimizer.apply_gradients([(v, v) for v in held], agregate=True)
@@ -638,7 +638,7 @@ def test_minimize_and_gradients_are_keras_s():
 @both_apis
 @pytest.mark.parametrize("name", ["default_optimizer", "optimizers", "predicates"])
 def test_the_optimizers_of_a_case_stay(api, name):
-    """What trains is what was given when it was made."""
+    """They are fixed when the CaseOptimizer is made."""
     optimizer = two_in_one(api)
     before = getattr(optimizer, name)
     with pytest.raises(AttributeError, match=name):
@@ -647,12 +647,12 @@ def test_the_optimizers_of_a_case_stay(api, name):
 
 
 @pytest.mark.parametrize("value", ["x", 1, None])
-def test_compilation_is_a_yes_or_a_no(value):
+def test_jit_compile_must_be_a_boolean(value):
     with pytest.raises(TypeError, match="jit_compile must be True or False"):
         two_in_one("new").jit_compile = value
 
 
-def test_a_yes_is_no_number():
+def test_a_boolean_is_no_number():
     with pytest.raises(TypeError, match=r"alpha must be a number\. Received: True"):
         Diode(alpha=True)
 
@@ -701,14 +701,14 @@ TREATED = {
 }
 
 
-def test_keras_has_no_switch_that_was_not_looked_at():
+def test_every_option_of_keras_is_in_the_table():
     optimizer = tf.keras.optimizers.Optimizer
     public = {name for name in dir(optimizer) if not name.startswith("_")}
     options = set(inspect.signature(optimizer.__init__).parameters)
     assert (public | options) - {"self", "kwargs"} <= TREATED
 
 
-def test_variables_that_are_added_are_kept():
+def test_variables_that_are_added_are_saved():
     optimizer = two_in_one("new")
     extra = optimizer.add_variable([2], name="extra")
     after_steps(optimizer)

@@ -1,4 +1,4 @@
-"""What the papers prove of their rules, held against the optimizers' classes."""
+"""The theorems of the papers hold for the optimizers."""
 
 import larq as lq
 import numpy as np
@@ -24,7 +24,7 @@ both_apis = pytest.mark.parametrize(
 
 
 def gradients(steps=STEPS, seed=0):
-    """Gradients, float32, that depend on those before: (steps, weights)."""
+    """Correlated gradients, float32: (steps, weights)."""
     generator = np.random.default_rng(seed)
     stream, trend = np.zeros((steps, WEIGHTS)), np.zeros(WEIGHTS)
     for step in range(steps):
@@ -47,7 +47,7 @@ def average(optimizer, variable, name):
 
 
 def replay(optimizer, stream, names=(), variable=None):
-    """Weights after every step, then the averages asked for, likewise."""
+    """Weights after every step, then the named averages after every step."""
     variable = binary_variable() if variable is None else variable
 
     def step(gradient):
@@ -69,7 +69,7 @@ def replay(optimizer, stream, names=(), variable=None):
 
 
 def ties(inertia, width=2e-6):
-    """Where a sign hangs on the rounding."""
+    """Where a sign depends on rounding."""
     return np.abs(inertia) <= width * np.abs(inertia).max(axis=0)
 
 
@@ -168,7 +168,7 @@ ONE_STEP = {
     "name, api", [(name, api) for name, case in ONE_STEP.items() for api in case[0]]
 )
 def test_a_step_is_the_rule_up_to_two_ulp(name, api):
-    """From equal averages: what fusing may change is the last digits of one step."""
+    """From equal averages: fusing may change the last digits of one step."""
     classes, arguments, names, rule = ONE_STEP[name]
     optimizer, variable = classes[api](**arguments), binary_variable()
     optimizer.apply_gradients([(tf.zeros(WEIGHTS), variable)])
@@ -284,7 +284,7 @@ def test_a_decaying_eta_settles_the_signs(api):
 
 @both_apis
 def test_an_eta_that_jumps_changes_signs(api):
-    """Only a constant factor is without effect."""
+    """Only a constant factor has no effect."""
     stream, options = gradients(200), {"alpha": 0.9, "beta": 0.99}
     etas = np.random.default_rng(3).uniform(0.01, 2.0, size=len(stream))
     steady, _ = replay(DIODE[api](float(etas.mean()), **options), stream, ["m"])
@@ -294,7 +294,7 @@ def test_an_eta_that_jumps_changes_signs(api):
 
 @both_apis
 def test_gradients_may_be_scaled_by_a_constant_but_not_from_a_step_on(api):
-    """As a loss scale would that is not divided out again."""
+    """As by a loss scale that is not divided out."""
     stream, scale = gradients(200), np.float32(1024)
     options = {"alpha": 0.9, "beta": 0.99}
     theta, u = replay(DIODE[api](**options), stream, ["u"])
@@ -305,8 +305,8 @@ def test_gradients_may_be_scaled_by_a_constant_but_not_from_a_step_on(api):
     later[100:] *= scale
     changed, u_changed = replay(DIODE[api](**options), later, ["u"])
     np.testing.assert_array_equal(changed[:100], theta[:100])
-    # In u the new gradients outweigh the old ones that it still remembers.
-    just_behind = slice(100, 110)
-    votes = np.sign(u_changed[just_behind]) != np.sign(u[just_behind])
+    # In u the new gradients outweigh the old ones in the average.
+    just_after = slice(100, 110)
+    votes = np.sign(u_changed[just_after]) != np.sign(u[just_after])
     assert votes.mean() > 0.05
     assert (changed != theta).mean() > 1e-3
