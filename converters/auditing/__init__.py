@@ -1,1 +1,1 @@
-"""Which layers of a .tflite file are binary or int8, and why others are not."""
+"""The audit of a .tflite: its binary and int8 layers, and why others stayed float."""

@@ -1,4 +1,4 @@
-"""Which real-valued operators of a file are computed in int8, why others are not."""
+"""Real-valued operators of a file that are computed in int8, and why others are not."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def real_valued_operators(
 
 
 def _layer(name: str, layers: Collection[str]) -> str:
-    """Returns the layer of a tensor, whose name joins those of what was fused."""
+    """Returns the layer of a tensor, whose name joins the names of fused operators."""
     parts = [layer_of(part.removeprefix("int8/"), layers) for part in name.split(";")]
     return next((part for part in parts if part in layers), parts[0])
 
@@ -72,9 +72,9 @@ def _why(
     makers: dict[int, Operator],
     layers: Collection[str],
 ) -> str:
-    """Tells what keeps an operator from int8."""
+    """Returns what keeps an operator from int8."""
     if operator.name == "ADD" and file.name(operator.outputs[0]).startswith("int8/"):
-        return "it keeps the range in front away from what is joined with it"
+        return "it keeps the range before it apart from what is joined with it"
     for tensor in operator.inputs:
         if tensor < 0 or file.data(tensor) is not None:
             continue
@@ -83,15 +83,15 @@ def _why(
             return "its inputs are signs, which have no range"
         if maker is not None and maker.name in _BINARY:
             return (
-                "the binary convolution in front pads with zeros, and its kernels "
+                "the binary convolution before it pads with zeros, and its kernels "
                 "then write float32"
                 if operator.name == "MAXIMUM"
-                else "no range stands behind the binary convolution in front"
+                else "no range follows the binary convolution before it"
             )
         if maker is None or maker.name != "DEQUANTIZE":
             name = _layer(file.name(tensor), layers)
-            return f"no range stands behind {name}, which it reads"
+            return f"no range follows {name}, which it reads"
     readers = [o for o in file.operators if operator.outputs[0] in o.inputs]
     if readers and all(reader.name == "QUANTIZE" for reader in readers):
         return "it has no int8 kernel"
-    return "no range stands behind it"
+    return "no range follows it"

@@ -7,6 +7,7 @@ import pytest
 import converters
 from converters import conversion, errors
 from converters.auditing import audit as auditing
+from converters.auditing import matching
 from converters.verification import verify as verification
 
 from .conftest import conv, noise, one_layer
@@ -29,7 +30,7 @@ def broken(*args, **options):
         ((conversion, "insert_ranges"), "The calibration of"),
         ((conversion, "_run_converter"), "The conversion of"),
         ((verification, "gather"), "The comparison of"),
-        ((auditing, "_match"), "The audit of"),
+        ((matching, "match_layers"), "The audit of"),
     ],
 )
 def test_a_conversion_names_the_stage(model, place, stage, monkeypatch, tmp_path):
@@ -58,9 +59,10 @@ def test_verify_and_audit_do_likewise(model, monkeypatch):
     monkeypatch.setattr(verification, "freeze", broken)
     with pytest.raises(converters.ConversionError, match=r"The tracing of .*KeyError"):
         converters.verify(model, content, noise(model))
-    monkeypatch.setattr(auditing, "_match", broken)
+    monkeypatch.setattr(matching, "match_layers", broken)
     with pytest.raises(converters.ConversionError, match=r"The audit of .*KeyError"):
         converters.audit(model, content)
+    monkeypatch.setattr(auditing, "real_valued_operators", broken)
     with pytest.raises(converters.ConversionError, match=r"The audit of a file"):
         converters.audit(None, content)
 
