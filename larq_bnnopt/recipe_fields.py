@@ -110,25 +110,29 @@ def settings(recipe: type | None = None) -> dict[str, Setting]:
     return known
 
 
+def documentation_of(recipe: type) -> str:
+    """Returns the section of a docstring that explains the fields of a recipe."""
+    lines, known = ["Attributes:"], settings(recipe)
+    for field in dataclasses.fields(recipe):
+        text, unset = known[field.name].text, known[field.name].unset
+        default = f"`{field.default!r}`"
+        if field.default is None and unset:
+            default += f", {unset}"
+        lines += textwrap.wrap(
+            f"{field.name}: {text[0].upper()}{text[1:]}. Defaults to {default}.",
+            width=88,
+            initial_indent="    ",
+            subsequent_indent="        ",
+            break_on_hyphens=False,
+        )
+    return "\n".join(lines)
+
+
 def documented(recipe: _Fields) -> _Fields:
     """Adds the fields of a recipe to its docstring (a class decorator)."""
     if recipe.__doc__:
-        known = settings(recipe)
-        lines = ["Attributes:"]
-        for field in dataclasses.fields(recipe):
-            text = known[field.name].text
-            unset = known[field.name].unset
-            default = f"`{field.default!r}`" + (
-                f", {unset}" if field.default is None and unset else ""
-            )
-            lines += textwrap.wrap(
-                f"{field.name}: {text[0].upper()}{text[1:]}. Defaults to {default}.",
-                width=88,
-                initial_indent="    ",
-                subsequent_indent="        ",
-                break_on_hyphens=False,
-            )
-        recipe.__doc__ = "\n".join([inspect.cleandoc(recipe.__doc__), "", *lines])
+        text = inspect.cleandoc(recipe.__doc__)
+        recipe.__doc__ = f"{text}\n\n{documentation_of(recipe)}"
     return recipe
 
 
