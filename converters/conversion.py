@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import pathlib
-import re
-import sys
-import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,25 +15,20 @@ from converters.auditing.audit import audit
 from converters.checks.graph import check_graph
 from converters.checks.model import check, in_float32
 from converters.errors import ConversionError, reported
-from converters.graph.frozen import FrozenModel, freeze
-from converters.int8.ends import with_int8_ends
-from converters.int8.insertion import fit_for_conversion, has_ranges, insert_ranges
+from converters.graph.freezing import freeze
+from converters.graph.graph import Graph
+from converters.int8.fake_quants import is_quantized
+from converters.int8.insertion import fit_for_conversion, insert_fake_quants
+from converters.lowering.culprits import culprits, users
+from converters.lowering.lce import LoweringError, lower
 from converters.model_arrays import Inputs, checked_inputs, checked_samples
 from converters.reports import Report
 from converters.rewrites import REWRITES, checked_names, rewrite
 from converters.runtime import Interpreter, TfliteFile
 from converters.runtime.bits import KNOWN_CUSTOM_OPERATORS
-from converters.verification.culprits import culprits, users
 from converters.verification.fitting import interpreter_for
 from converters.verification.verify import compare
 from converters.writing import write_synced
-
-# Lines of the converter's log that a user should see.
-_NOTEWORTHY = re.compile(r"(^|\s)([WE]\d{4} |error:|warning:)|: [WE] ", re.IGNORECASE)
-# What it always says.
-_USUAL = re.compile(
-    r"cuda|rocm|tensorrt|cuinit|oneDNN|computation_placer", re.IGNORECASE
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,25 +148,26 @@ def convert(
     with reported(f"The tracing of {model.name}"):
         model = in_float32(model)
         frozen = freeze(model)
+        graph = frozen.copy()
     if names:
         tell("rewriting its graph")
     with reported(f"The rewriting of {model.name}"):
-        graph, rewritten = rewrite(frozen, names)
+        rewritten = rewrite(graph, names)
         check_graph(graph)
     with reported(f"The calibration of {model.name}"):
-        converted = _quantized(model, graph, calibration, int8_io)
+        _quantize(model, graph, calibration, int8_io)
     tell("converting it with Larq Compute Engine")
     with reported(f"The conversion of {model.name}"):
-        content, messages = _run_converter(model, converted, int8_io)
-        _check_operators(content, converted, messages)
+        content, messages = _lowered(model, graph, int8_io)
+        _check_operators(content, graph, messages)
         _check_loads(model, content)
         if int8_io:
-            _check_int8_io(content, converted)
+            _check_int8_io(content, graph)
     tell("auditing the file" if arrays is None else "comparing the file with the model")
     with reported(f"The comparison of {model.name} with its file"):
         verification = None
         if arrays is not None:
-            graphs = frozen, [converted if converted is not frozen else None]
+            graphs = frozen, [graph if graph.is_edited else None]
             interpreter = interpreter_for(model, content)
             verification = compare(model, *graphs, interpreter, arrays, labels)
         audited = audit(model, content)
@@ -218,108 +210,43 @@ def _write(path: pathlib.Path, content: bytes) -> None:
         raise ConversionError(f"{path} cannot be written: {error}") from error
 
 
-def _quantized(
+def _quantize(
     model: Any,
-    graph: FrozenModel,
+    graph: Graph,
     calibration: Mapping[str, np.ndarray] | None,
-    ends: bool,
-) -> FrozenModel:
-    """Returns the graph with ranges for int8, if it is to have any."""
-    if has_ranges(graph):
+    io: bool,
+) -> None:
+    """Puts quantization into the graph, if it is to have any."""
+    if is_quantized(graph):
         if calibration is not None:
             raise ConversionError(
                 f"{model.name} was trained with ranges of its own, which calibration "
                 "would not change. Leave calibration out."
             )
-        return fit_for_conversion(graph)
-    if calibration is None:
-        return graph
-    ranged = insert_ranges(graph, calibration, ends)
-    if not has_ranges(ranged):
-        raise ConversionError(
-            f"{model.name} has no real-valued convolution or dense layer that could be "
-            "int8. Leave calibration out."
-        )
-    return ranged
+        fit_for_conversion(graph)
+    elif calibration is not None:
+        insert_fake_quants(graph, calibration, io)
+        if not is_quantized(graph):
+            raise ConversionError(
+                f"{model.name} has no real-valued convolution or dense layer that "
+                "could be int8. Leave calibration out."
+            )
 
 
-def _run_converter(
-    model: Any, frozen: FrozenModel, int8_io: bool
-) -> tuple[bytes, tuple[str, ...]]:
-    """Runs Larq Compute Engine; returns the file and the messages worth reading."""
+def _lowered(model: Any, graph: Graph, int8_io: bool) -> tuple[bytes, tuple[str, ...]]:
+    """Returns the file and the messages worth reading; names layers that fail."""
     try:
-        from larq_compute_engine.mlir import _tf_tfl_flatbuffer as lce
-    except ImportError as error:
+        lowered = lower(graph, int8_io)
+    except LoweringError as error:
         raise ConversionError(
-            f"The converter cannot be loaded: {error}. If it is not installed: pip "
-            "install larq-compute-engine==0.16.0 (Linux x86-64, macOS or Windows)."
+            "".join(f"{line}\n" for line in culprits(model, graph, error.messages))
+            + f"Larq Compute Engine could not convert {model.name}: {error}"
+            + "".join(f"\n  {message}" for message in error.messages)
         ) from error
-    failure = None
-    with _captured_stderr() as lines, warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            # Larq Compute Engine's own function saves the model first, which takes
-            # most of its time, and orders the inputs by name.
-            content = lce.convert_graphdef_to_tflite_flatbuffer(
-                frozen.graph_def.SerializeToString(),
-                [tensor.partition(":")[0] for tensor in frozen.inputs.values()],
-                [_type_name(dtype) for dtype in frozen.dtypes.values()],
-                [[1, *shape] for shape in frozen.shapes.values()],
-                [tensor.partition(":")[0] for tensor in frozen.outputs.values()],
-                has_ranges(frozen),
-                "arm",
-                None,
-            )
-            if int8_io and has_ranges(frozen):
-                content = with_int8_ends(content)
-            content = TfliteFile(TfliteFile(content).with_filters()).with_names(
-                list(frozen.inputs), list(frozen.outputs)
-            )
-        except Exception as error:  # Its errors are of many kinds.
-            failure = error
-    # The converter's own warnings matter: one of them is all that is said of a first
-    # attempt that failed and of options that were dropped.
-    told = [str(w.message) for w in caught if issubclass(w.category, UserWarning)]
-    logged = [
-        line for line in lines if _NOTEWORTHY.search(line) and not _USUAL.search(line)
-    ]
-    messages = (*told, *logged)
-    if failure is not None:
-        raise ConversionError(
-            "".join(f"{culprit}\n" for culprit in culprits(model, frozen, messages))
-            + f"Larq Compute Engine could not convert {model.name}: {failure}"
-            + "".join(f"\n  {message}" for message in messages)
-        ) from failure
-    return content, messages
+    return lowered.content, lowered.messages
 
 
-def _type_name(dtype: Any) -> str:
-    from tensorflow.core.framework.types_pb2 import DataType
-
-    return DataType.Name(dtype.as_datatype_enum)
-
-
-@contextlib.contextmanager
-def _captured_stderr() -> Iterator[list[str]]:
-    """Collects what is written to the process's standard error, also from C++."""
-    lines: list[str] = []
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as file:
-        saved = os.dup(2)
-        os.dup2(file.fileno(), 2)
-        try:
-            yield lines
-        finally:
-            sys.stderr.flush()
-            os.dup2(saved, 2)
-            os.close(saved)
-            file.seek(0)
-            lines += file.read().decode(errors="replace").splitlines()
-
-
-def _check_operators(
-    content: bytes, frozen: FrozenModel, messages: tuple[str, ...]
-) -> None:
+def _check_operators(content: bytes, graph: Graph, messages: tuple[str, ...]) -> None:
     from tensorflow.lite.python import schema_py_generated as schema
 
     builtin = vars(schema.BuiltinOperator)
@@ -335,7 +262,7 @@ def _check_operators(
         raise ConversionError(
             f"No interpreter knows the operators {', '.join(unknown)} of this model, "
             "or not for their types. "
-            f"Replace the layers that use them: {', '.join(users(frozen, unknown))}."
+            f"Replace the layers that use them: {', '.join(users(graph, unknown))}."
             + "".join(f"\n  {message}" for message in messages)
         )
 
@@ -350,9 +277,9 @@ def _check_loads(model: Any, content: bytes) -> None:
         ) from error
 
 
-def _check_int8_io(content: bytes, frozen: FrozenModel) -> None:
+def _check_int8_io(content: bytes, graph: Graph) -> None:
     """Refuses a file that is not int8 at its ends, which nothing else says."""
-    if not has_ranges(frozen):
+    if not is_quantized(graph):
         raise ConversionError(
             "int8_io needs ranges, which this model does not have. Give representative "
             "inputs as calibration, or train it with ranges."

@@ -57,7 +57,7 @@ FLOORS = (
     ("model_arrays",),
     ("graph",),
     ("rewrites", "int8", "auditing"),
-    ("checks",),
+    ("checks", "lowering"),
     ("verification",),
     ("reports", "profiling", "exporting"),
     ("conversion",),
@@ -65,7 +65,15 @@ FLOORS = (
     ("__init__",),
 )
 # A board runs files, and looks at no graph of a model.
-NOT_FOR_BOARDS = {"graph", "rewrites", "int8", "checks", "auditing", "verification"}
+NOT_FOR_BOARDS = {
+    "graph",
+    "rewrites",
+    "int8",
+    "checks",
+    "auditing",
+    "lowering",
+    "verification",
+}
 
 
 @pytest.fixture(scope="module")

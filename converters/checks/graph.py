@@ -7,10 +7,10 @@ out before.
 from __future__ import annotations
 
 import math
-from typing import Any
+
+from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from converters.errors import ConversionError
-from converters.graph.frozen import FrozenModel
 from converters.graph.graph import Graph
 from converters.graph.nodes import data_inputs
 from converters.graph.patterns import paddings, same_padding
@@ -24,73 +24,73 @@ from converters.rewrites import (
 )
 
 
-def check_graph(frozen: FrozenModel) -> None:
+def check_graph(graph: Graph) -> None:
     """Raises a ConversionError for a graph that would be converted wrongly.
 
     Args:
-        frozen: The graph that goes into the converter.
+        graph: The graph that goes into the converter.
 
     Raises:
         ConversionError: With all reasons, by the names of layers.
     """
-    editor = Graph(frozen.graph_def, list(frozen.outputs.values()), frozen.layers)
-    reasons = [*_other_signs(editor, frozen)]
+    reasons = _other_signs(graph)
     # Larq Compute Engine puts them together too.
-    fuse_dilated_conv.rewrite(editor)
+    graph = graph.copy()
+    fuse_dilated_conv.rewrite(graph)
     reasons += [
-        f"{editor.layer(node)} pads an image of {_size(editor, node)} with zeros for a "
+        f"{graph.layer(node)} pads an image of {_size(graph, node)} with zeros for a "
         "kernel that reaches farther, which Larq Compute Engine computes wrongly. Use "
         "the rewrite 'replace_zero_padding', pad_values=1.0, or a smaller kernel."
-        for node in replace_zero_padding.find(editor)
+        for node in replace_zero_padding.find(graph)
     ]
     reasons += [
-        f"{editor.layer(node)} has strides behind explicit padding, which Larq Compute "
+        f"{graph.layer(node)} has strides behind explicit padding, which Larq Compute "
         "Engine takes for that of padding='same', another one. Use the rewrite "
         "'trim_explicit_padding', or padding='same'."
-        for node, pad, *_ in trim_explicit_padding.find(editor)
-        if _is_misread(editor, node, pad)
+        for node, pad, *_ in trim_explicit_padding.find(graph)
+        if _is_misread(graph, node, pad)
     ]
     reasons += [
-        f"{editor.layer(node)} has padding='same' and strides that leave a part of its "
+        f"{graph.layer(node)} has padding='same' and strides that leave a part of its "
         "image unread, which the kernels of the interpreter compute wrongly. Use the "
         "rewrite 'crop_strided_input', or padding='valid'."
-        for node, *_ in crop_strided_input.find(editor)
+        for node, *_ in crop_strided_input.find(graph)
     ]
     reasons += [
-        f"{editor.layer(node)} has a constant of the shape {constant.shape} behind a "
+        f"{graph.layer(node)} has a constant of the shape {constant.shape} behind a "
         "binary convolution, for which Larq Compute Engine writes a file that does not "
         "load. Use the rewrite 'broadcast_constants', or one number for each channel."
-        for node, constant, _ in broadcast_constants.find(editor)
+        for node, constant, _ in broadcast_constants.find(graph)
     ]
     reasons += [
-        f"{editor.layer(node)} counts integers ({node.op}), which no interpreter "
+        f"{graph.layer(node)} counts integers ({node.op}), which no interpreter "
         "knows. Encode them outside of the model, or by tf.one_hot."
-        for node in editor.nodes("Bincount", "DenseBincount")
+        for node in graph.nodes("Bincount", "DenseBincount")
     ]
     reasons += [
-        f"{editor.layer(found.product)} has one slope for {found.shape[-1]} channels, "
+        f"{graph.layer(found.product)} has one slope for {found.shape[-1]} channels, "
         "beyond which interpreters read. Use the rewrite 'broadcast_prelu_slopes', or "
         "share the slopes over all axes but the last."
-        for found in broadcast_prelu_slopes.find(editor)
+        for found in broadcast_prelu_slopes.find(graph)
     ]
     if reasons:
         raise ConversionError("\n".join(dict.fromkeys(reasons)))
 
 
-def _size(editor: Graph, node: Any) -> str:
-    height, width = editor.inner_shape(node.input[0])[:2]
+def _size(graph: Graph, node: NodeDef) -> str:
+    height, width = graph.inner_shape(node.input[0])[:2]
     return f"{height}x{width} pixels"
 
 
-def _is_misread(editor: Graph, node: Any, pad: Any) -> bool:
+def _is_misread(graph: Graph, node: NodeDef, pad: NodeDef) -> bool:
     """Whether explicit padding is taken for "same", which puts it elsewhere.
 
     It is where it is balanced and gives outputs of the usual size.
     """
-    value, kernel = data_inputs(pad)[0], editor.shape(data_inputs(node)[1])
-    sizes, outputs = (editor.inner_shape(t)[:2] for t in (value, node.name))
+    value, kernel = data_inputs(pad)[0], graph.shape(data_inputs(node)[1])
+    sizes, outputs = (graph.inner_shape(t)[:2] for t in (value, node.name))
     strides, dilations = (node.attr[n].list.i[1:3] for n in ("strides", "dilations"))
-    given = paddings(editor, pad)
+    given = paddings(graph, pad)
     if given is None:
         return False
     amounts = given[0][1:3]
@@ -101,19 +101,19 @@ def _is_misread(editor: Graph, node: Any, pad: Any) -> bool:
     return all(balanced) and list(outputs) == usual and bool(elsewhere)
 
 
-def _other_signs(editor: Graph, frozen: FrozenModel) -> list[str]:
+def _other_signs(graph: Graph) -> list[str]:
     """Names what is taken for larq's sign: Sign(Sign(x) + c) with any c."""
-    known = {sign.sign for sign in frozen.signs}
+    known = {sign.sign for sign in graph.signs}
     reasons = []
-    for node in editor.nodes("Sign"):
-        if f"{node.name}:0" in known or not editor.depends_on_inputs(node.name):
+    for node in graph.nodes("Sign"):
+        if f"{node.name}:0" in known or not graph.depends_on_inputs(node.name):
             continue
-        total = editor.producer(node.input[0])
+        total = graph.producer(node.input[0])
         if total.op not in ("Add", "AddV2"):
             continue
-        if any(editor.producer(part).op == "Sign" for part in data_inputs(total)):
+        if any(graph.producer(part).op == "Sign" for part in data_inputs(total)):
             reasons.append(
-                f"{editor.layer(node)} computes the sign of a sum with a sign, as "
+                f"{graph.layer(node)} computes the sign of a sum with a sign, as "
                 "SteTern does, which Larq Compute Engine takes for the sign alone. Use "
                 "'ste_sign'."
             )

@@ -29,18 +29,17 @@ class GraphSize:
     constant_bytes: int
 
 
-def size_of(graph: Graph, outputs: Sequence[str]) -> GraphSize:
+def size_of(graph: Graph) -> GraphSize:
     """Counts what a graph computes its outputs with.
 
     Args:
         graph: The graph.
-        outputs: Names of its output tensors.
 
     Returns:
         The counts.
     """
     nodes = graph.by_name
-    live = _behind_inputs(nodes) & _needed(nodes, outputs)
+    live = _behind_inputs(nodes) & _needed(nodes, list(graph.outputs.values()))
     operations = 0
     constants: dict[str, int] = {}
     for name in live:

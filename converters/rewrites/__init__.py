@@ -1,7 +1,7 @@
 """Changes of a graph that keep its function and let more of it be binary, or faster.
 
 Each file holds one of them, a function `rewrite(graph)` that returns the names of
-what it changed. They are applied in the order of `REWRITES`, to a copy of the graph.
+what it changed. They are applied in the order of `REWRITES`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 
 from converters.errors import ConversionError
-from converters.graph.frozen import FrozenModel
 from converters.graph.graph import Graph
 from converters.graph.sizes import GraphSize, size_of
 from converters.rewrites import (
@@ -113,24 +112,22 @@ def checked_names(names: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def rewrite(
-    frozen: FrozenModel, names: Sequence[str] = tuple(REWRITES)
-) -> tuple[FrozenModel, tuple[Rewrite, ...]]:
+    graph: Graph, names: Sequence[str] = tuple(REWRITES)
+) -> tuple[Rewrite, ...]:
     """Applies rewrites to a graph.
 
     Args:
-        frozen: The graph; it stays as it is.
+        graph: The graph, which is edited.
         names: Keys of `REWRITES`. Defaults to all.
 
     Returns:
-        The graph to convert, and the rewrites that changed something.
+        The rewrites that changed something.
 
     Raises:
         ValueError: If there is no rewrite of a name.
     """
     names = checked_names(names)
-    outputs = list(frozen.outputs.values())
-    graph = Graph(frozen.graph_def, outputs, frozen.layers)
-    size = size_of(graph, outputs)
+    size = size_of(graph)
     done: list[Rewrite] = []
     for name, change in REWRITES.items():
         changed: tuple[str, ...] = ()
@@ -138,9 +135,7 @@ def rewrite(
             with _reported(name, graph):
                 changed = tuple(dict.fromkeys(change(graph)))
         if changed:
-            after = size_of(graph, outputs)
+            after = size_of(graph)
             done.append(Rewrite(name, changed, size, after))
             size = after
-    if not done:
-        return frozen, ()
-    return frozen.with_graph(graph.graph_def, graph.aliases), tuple(done)
+    return tuple(done)

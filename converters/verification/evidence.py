@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from converters.comparison import LARGEST_OUTPUT_DIFFERENCE, largest_differences
-from converters.graph.frozen import FrozenModel
-from converters.int8.insertion import has_ranges, with_rounded_kernels
+from converters.graph.graph import Graph
+from converters.int8.fake_quants import is_quantized, with_quantized_kernels
 from converters.runtime import Interpreter, TfliteFile
 from converters.verification.signs import LayerParity, Parity, compare_layers
 from converters.verification.steps import StepParity, compare_steps
@@ -55,8 +55,8 @@ class Evidence:
 
 
 def gather(
-    frozen: FrozenModel | None,
-    converted: Sequence[FrozenModel | None],
+    frozen: Graph | None,
+    converted: Sequence[Graph | None],
     interpreter: Interpreter,
     arrays: Mapping[str, np.ndarray],
     received: Mapping[str, np.ndarray],
@@ -98,15 +98,15 @@ def is_int8(file: TfliteFile) -> bool:
 
 
 def _steps(
-    frozen: FrozenModel,
-    converted: Sequence[FrozenModel | None],
+    frozen: Graph,
+    converted: Sequence[Graph | None],
     interpreter: Interpreter,
     arrays: Mapping[str, np.ndarray],
     received: Mapping[str, np.ndarray],
 ) -> StepParity | None:
     steps = None
     for ranged in (graph or frozen for graph in converted):
-        if has_ranges(ranged) and not (steps and steps.passed):
-            ranged = with_rounded_kernels(ranged)
+        if is_quantized(ranged) and not (steps and steps.passed):
+            ranged = with_quantized_kernels(ranged)
             steps = compare_steps(ranged, interpreter, arrays, received)
     return steps

@@ -7,7 +7,6 @@ layer is judged on equal inputs, and nothing of an earlier difference reaches it
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
@@ -16,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from converters.comparison import SIGN_TOLERANCE, too_many_flipped
-from converters.graph.frozen import FrozenModel, Sign
-from converters.graph.graph import Alias
+from converters.graph.graph import Alias, Graph, Sign
 from converters.runtime import Interpreter
 from converters.runtime.bits import (
     BINARY_CONVOLUTION,
@@ -99,10 +97,10 @@ class Parity:
 
 
 def compare_layers(
-    frozen: FrozenModel,
+    frozen: Graph,
     interpreter: Interpreter,
     arrays: Mapping[str, np.ndarray],
-    rewritten: FrozenModel | None = None,
+    rewritten: Graph | None = None,
 ) -> Parity:
     """Compares a file with its model layer by layer.
 
@@ -126,38 +124,35 @@ def compare_layers(
         and file.dtype(tensor) == np.int32
     ]
     samples = len(next(iter(arrays.values())))
-    with contextlib.ExitStack() as stack:
-        converted = _Judge(rewritten or frozen, stack)
-        size = sum(math.prod(file.shape(tensor)) * WORD for tensor in bits)
-        count = max(2, _MATCHING_VALUES // max(1, size))
-        first = {name: array[:count] for name, array in arrays.items()}
-        pairs, diverging = converted.match(first, interpreter.intermediate(first, bits))
-        judges = [converted]
-        if rewritten is not None:
-            judges.append(_Judge(frozen, stack))
-        size = sum(math.prod(file.shape(tensor)) * WORD for tensor in pairs.values())
-        batch = max(1, _VALUES_AT_ONCE // max(1, size))
-        tallies = {sign: _Tally() for sign in pairs}
-        tied, near = np.zeros(samples, bool), np.zeros(samples, bool)
-        parts: list[dict[str, np.ndarray]] = []
-        for start in range(0, samples, batch):
-            part = slice(start, start + batch)
-            given = {name: array[part] for name, array in arrays.items()}
-            words = interpreter.intermediate(given, sorted(set(pairs.values())))
-            values: dict[str, np.ndarray] = {}
-            for judge in judges:
-                # What stands for a sign, and where it was turned, is of another graph.
-                aliases = converted.aliases if judge is not converted else None
-                found, outputs = judge.values_under(
-                    given, pairs, words, aliases=aliases
-                )
-                values.update(found)
-            for sign, tensor in pairs.items():
-                value = values[sign.sign]
-                differs = (value < 0) != is_negative(words[tensor], sign.channels)
-                tied[part] |= tallies[sign].add(value, differs, len(tied[part]))
-                near[part] |= _nearest(value, len(near[part])) <= SIGN_TOLERANCE
-            parts.append(outputs)
+    converted = _Judge(rewritten or frozen)
+    size = sum(math.prod(file.shape(tensor)) * WORD for tensor in bits)
+    count = max(2, _MATCHING_VALUES // max(1, size))
+    first = {name: array[:count] for name, array in arrays.items()}
+    pairs, diverging = converted.match(first, interpreter.intermediate(first, bits))
+    judges = [converted]
+    if rewritten is not None:
+        judges.append(_Judge(frozen))
+    size = sum(math.prod(file.shape(tensor)) * WORD for tensor in pairs.values())
+    batch = max(1, _VALUES_AT_ONCE // max(1, size))
+    tallies = {sign: _Tally() for sign in pairs}
+    tied, near = np.zeros(samples, bool), np.zeros(samples, bool)
+    parts: list[dict[str, np.ndarray]] = []
+    for start in range(0, samples, batch):
+        part = slice(start, start + batch)
+        given = {name: array[part] for name, array in arrays.items()}
+        words = interpreter.intermediate(given, sorted(set(pairs.values())))
+        values: dict[str, np.ndarray] = {}
+        for judge in judges:
+            # What stands for a sign, and where it was turned, is of another graph.
+            aliases = converted.aliases if judge is not converted else None
+            found, outputs = judge.values_under(given, pairs, words, aliases=aliases)
+            values.update(found)
+        for sign, tensor in pairs.items():
+            value = values[sign.sign]
+            differs = (value < 0) != is_negative(words[tensor], sign.channels)
+            tied[part] |= tallies[sign].add(value, differs, len(tied[part]))
+            near[part] |= _nearest(value, len(near[part])) <= SIGN_TOLERANCE
+        parts.append(outputs)
     traced = {sign.sign for sign in pairs}
     signs = (rewritten or frozen).signs
     untraced = [sign.layer for sign in signs if sign.sign not in traced]
@@ -213,9 +208,9 @@ class _Tally:
 class _Judge:
     """Finds the signs of a graph among the file's bits, and computes under them."""
 
-    def __init__(self, frozen: FrozenModel, stack: contextlib.ExitStack):
+    def __init__(self, frozen: Graph):
         self._frozen = frozen
-        self._run = stack.enter_context(frozen.session())
+        self._run = frozen.run
         self.aliases = frozen.aliases
 
     def match(

@@ -9,14 +9,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Union
+from typing import Union
 
 import numpy as np
 
 from converters.comparison import SIGN_TOLERANCE, too_many_flipped
-from converters.graph.frozen import FrozenModel, Sign
+from converters.graph.graph import Graph, Sign
 from converters.graph.nodes import execution_order
-from converters.int8.insertion import Range, ranges_of
+from converters.int8.fake_quants import QuantParams, quant_params_of
 from converters.model_arrays import Outputs
 from converters.runtime import Interpreter
 from converters.runtime.bits import is_negative, packed_shape
@@ -37,7 +37,7 @@ _MOST_VALUES = 2**25
 # Of float32, in outputs.
 _ROUNDING = 1e-4
 
-Place = Union[Range, Sign]
+Place = Union[QuantParams, Sign]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +77,7 @@ class StepParity:
 
 
 def compare_steps(
-    frozen: FrozenModel,
+    frozen: Graph,
     interpreter: Interpreter,
     arrays: Mapping[str, np.ndarray],
     received: Mapping[str, np.ndarray] | None = None,
@@ -96,16 +96,15 @@ def compare_steps(
         The comparison.
     """
     places = _in_order(frozen)
-    with frozen.session() as run:
-        judge = _Judge(frozen, run, interpreter)
-        first = {name: array[:_MATCHING_SAMPLES] for name, array in arrays.items()}
-        pairs, diverging = judge.match(places, first)
-        shapes = [interpreter.file.shape(tensor) for tensor in pairs.values()]
-        size = sum(math.prod(shape) for shape in shapes)
-        samples = min(_MOST_SAMPLES, _MOST_VALUES // max(1, size))
-        samples = max(_MATCHING_SAMPLES, samples)
-        given = {name: array[:samples] for name, array in arrays.items()}
-        distances, shifted, outputs = judge.distances(pairs, given)
+    judge = _Judge(frozen, interpreter)
+    first = {name: array[:_MATCHING_SAMPLES] for name, array in arrays.items()}
+    pairs, diverging = judge.match(places, first)
+    shapes = [interpreter.file.shape(tensor) for tensor in pairs.values()]
+    size = sum(math.prod(shape) for shape in shapes)
+    samples = min(_MOST_SAMPLES, _MOST_VALUES // max(1, size))
+    samples = max(_MATCHING_SAMPLES, samples)
+    given = {name: array[:samples] for name, array in arrays.items()}
+    distances, shifted, outputs = judge.distances(pairs, given)
     if received is None:
         received = file_outputs(interpreter, given, Outputs(outputs))
     difference, differing = 0.0, []
@@ -143,11 +142,11 @@ def compare_steps(
     )
 
 
-def _in_order(frozen: FrozenModel) -> list[Place]:
+def _in_order(frozen: Graph) -> list[Place]:
     """Returns ranges and signs in the order of execution."""
-    nodes = {node.name: node for node in frozen.graph_def.node}
-    position = {name: index for index, name in enumerate(execution_order(nodes))}
-    places: list[Place] = [*ranges_of(frozen), *frozen.signs]
+    order = execution_order(frozen.by_name)
+    position = {name: index for index, name in enumerate(order)}
+    places: list[Place] = [*quant_params_of(frozen), *frozen.signs]
     return sorted(places, key=lambda place: position[_node(place)])
 
 
@@ -156,19 +155,19 @@ def _node(place: Place) -> str:
 
 
 def _tensor(place: Place) -> str:
-    return place.tensor if isinstance(place, Range) else place.sign
+    return place.tensor if isinstance(place, QuantParams) else place.sign
 
 
 def _before(place: Place) -> str:
-    return place.before if isinstance(place, Range) else place.pre_sign
+    return place.before if isinstance(place, QuantParams) else place.pre_sign
 
 
 class _Judge:
     """Finds ranges and signs of a graph in a file, and compares under them."""
 
-    def __init__(self, frozen: FrozenModel, run: Any, interpreter: Interpreter):
+    def __init__(self, frozen: Graph, interpreter: Interpreter):
         self._frozen = frozen
-        self._run = run
+        self._run = frozen.run
         self._interpreter = interpreter
         self._file = interpreter.file
         self._shapes: dict[Place, tuple[int, ...]] = {}
@@ -211,7 +210,7 @@ class _Judge:
     ) -> tuple[int, float]:
         """Returns the tensor that is most like a value, and how much is not."""
         best, least = -1, np.inf
-        for tensor in self._steps if isinstance(place, Range) else self._bits:
+        for tensor in self._steps if isinstance(place, QuantParams) else self._bits:
             if not self._may_be(place, value, tensor, held[tensor]):
                 continue
             distance = _distance(place, value, held[tensor])
@@ -236,7 +235,7 @@ class _Judge:
 
     def distances(
         self, pairs: Mapping[Place, int], arrays: Mapping[str, np.ndarray]
-    ) -> tuple[dict[Place, np.ndarray], list[Range], dict[str, np.ndarray]]:
+    ) -> tuple[dict[Place, np.ndarray], list[QuantParams], dict[str, np.ndarray]]:
         """Returns how many steps the two are apart, 2 for a wrong sign.
 
         And the ranges of which all values are shifted, and the outputs.
@@ -252,7 +251,8 @@ class _Judge:
         shifted = [
             place
             for place, value in zip(pairs, values)
-            if isinstance(place, Range) and _is_shifted(place, value, found[place])
+            if isinstance(place, QuantParams)
+            and _is_shifted(place, value, found[place])
         ]
         return found, shifted, dict(zip(outputs, values[len(pairs) :]))
 
@@ -315,7 +315,7 @@ class _Judge:
 
 def _distance(place: Place, value: np.ndarray, held: np.ndarray) -> np.ndarray:
     """Returns how many steps a value is from the file's; 2 for a wrong sign."""
-    if isinstance(place, Range):
+    if isinstance(place, QuantParams):
         ours = _on_steps(place, value)
         return np.abs(ours.ravel() - held.ravel().astype(np.int16))
     differs = (value < 0) != is_negative(held, place.channels)
@@ -324,7 +324,7 @@ def _distance(place: Place, value: np.ndarray, held: np.ndarray) -> np.ndarray:
     return np.where(differs, np.where(tie, 1, 2), 0)
 
 
-def _is_shifted(place: Range, value: np.ndarray, distance: np.ndarray) -> bool:
+def _is_shifted(place: QuantParams, value: np.ndarray, distance: np.ndarray) -> bool:
     """Returns whether most values are one step apart that no rounding explains."""
     steps = value.ravel() / place.scale + 0.5
     clear = np.abs(steps - np.round(steps)) > _NEAR_THE_MIDDLE
@@ -333,7 +333,7 @@ def _is_shifted(place: Range, value: np.ndarray, distance: np.ndarray) -> bool:
     return apart > max(_FEW_APART, LARGEST_SHARE_APART * int(clear.sum()))
 
 
-def _on_steps(place: Range, value: np.ndarray) -> np.ndarray:
+def _on_steps(place: QuantParams, value: np.ndarray) -> np.ndarray:
     """Returns values as the integers of a range."""
     steps = np.floor(value / place.scale + 0.5) + place.zero_point
     return np.clip(steps, -128, 127).astype(np.int16)

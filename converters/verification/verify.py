@@ -21,7 +21,8 @@ from converters.comparison import (
     largest_differences,
 )
 from converters.errors import ConversionError, check_model_and_file, reported
-from converters.graph.frozen import FrozenModel, freeze
+from converters.graph.freezing import freeze
+from converters.graph.graph import Graph
 from converters.model_arrays import (
     Inputs,
     Outputs,
@@ -424,23 +425,22 @@ def verify_arrays(
     return compare(model, frozen, converted, interpreter, arrays, labels, num_threads)
 
 
-def _graphs_of(
-    model: Any,
-) -> tuple[FrozenModel | None, Sequence[FrozenModel | None]]:
+def _graphs_of(model: Any) -> tuple[Graph | None, Sequence[Graph | None]]:
     """Returns a model as a graph, and the graphs that may have been converted."""
     if not getattr(model, "inputs", None):
         return None, ()
     with reported(f"The tracing of {model.name}"):
         frozen = freeze(model)
-        rewritten, rewrites = rewrite(frozen)
+        rewritten = frozen.copy()
+        rewrites = rewrite(rewritten)
     # A file from elsewhere was converted as the model is.
     return frozen, (rewritten, None) if rewrites else (None,)
 
 
 def compare(
     model: Any,
-    frozen: FrozenModel | None,
-    converted: Sequence[FrozenModel | None],
+    frozen: Graph | None,
+    converted: Sequence[Graph | None],
     interpreter: Interpreter,
     arrays: Mapping[str, np.ndarray],
     labels: np.ndarray | None = None,
@@ -475,8 +475,8 @@ def compare(
 
 def _compared(
     outputs: Outputs,
-    frozen: FrozenModel | None,
-    converted: Sequence[FrozenModel | None],
+    frozen: Graph | None,
+    converted: Sequence[Graph | None],
     interpreter: Interpreter,
     arrays: Mapping[str, np.ndarray],
     labels: np.ndarray | None,
@@ -533,13 +533,17 @@ def _compared(
 
 
 def _run_as_the_file(
-    graph: FrozenModel, outputs: Outputs, arrays: Mapping[str, np.ndarray]
-) -> FrozenModel:
+    graph: Graph, outputs: Outputs, arrays: Mapping[str, np.ndarray]
+) -> Graph:
     """Returns a graph that runs samples one at a time where batches differ."""
     alone = outputs.shapes_alone
     if alone is None and graph.moves_samples(arrays):
         alone = {}
-    return dataclasses.replace(graph, alone=alone)
+    if alone is None:
+        return graph
+    run_alone = graph.copy()
+    run_alone.alone = alone
+    return run_alone
 
 
 def _warn_of_mixing(model: Any, outputs: Outputs) -> None:

@@ -27,8 +27,8 @@ def broken(*args, **options):
     [
         ((conversion, "freeze"), "The tracing of"),
         ((conversion, "rewrite"), "The rewriting of"),
-        ((conversion, "insert_ranges"), "The calibration of"),
-        ((conversion, "_run_converter"), "The conversion of"),
+        ((conversion, "insert_fake_quants"), "The calibration of"),
+        ((conversion, "lower"), "The conversion of"),
         ((verification, "gather"), "The comparison of"),
         ((matching, "match_layers"), "The audit of"),
     ],
@@ -36,7 +36,7 @@ def broken(*args, **options):
 def test_a_conversion_names_the_stage(model, place, stage, monkeypatch, tmp_path):
     monkeypatch.setattr(*place, broken)
     path, inputs = tmp_path / "model.tflite", noise(model)
-    calibration = {"calibration": inputs} if place[1] == "insert_ranges" else {}
+    calibration = {"calibration": inputs} if place[1] == "insert_fake_quants" else {}
     with pytest.raises(converters.ConversionError, match=stage) as caught:
         converters.convert(model, path, inputs=inputs, **calibration)
     text = str(caught.value)

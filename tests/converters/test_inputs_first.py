@@ -126,7 +126,7 @@ def test_each_array_is_looked_at_once(model, content, monkeypatch, tmp_path):
     assert roles == ["inputs"] * 2
     converters.package(content, tmp_path / "device", inputs=inputs, model=model)
     assert roles == ["inputs"] * 3
-    monkeypatch.setattr(conversion, "insert_ranges", refuse)
+    monkeypatch.setattr(conversion, "insert_fake_quants", refuse)
     with pytest.raises(converters.ConversionError, match="The long work began"):
         converters.convert(model, inputs=inputs, calibration=inputs)
     assert roles == ["inputs"] * 4 + ["calibration inputs"]

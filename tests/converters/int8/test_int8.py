@@ -147,13 +147,15 @@ def test_ranges_that_do_not_fit_the_inputs_are_noticed(trained, calibration, tmp
 
 def test_a_spoilt_weight_is_found(trained, converted, calibration):
     from converters.conversion import freeze, rewrite
-    from converters.int8.insertion import insert_ranges, with_rounded_kernels
+    from converters.int8.fake_quants import with_quantized_kernels
+    from converters.int8.insertion import insert_fake_quants
     from converters.verification.steps import compare_steps
 
     model, images, _ = trained
-    frozen, _ = rewrite(freeze(model))
-    ranged = insert_ranges(frozen, {model.input_names[0]: calibration})
-    ranged = with_rounded_kernels(ranged)
+    graph = freeze(model)
+    rewrite(graph)
+    insert_fake_quants(graph, {model.input_names[0]: calibration})
+    ranged = with_quantized_kernels(graph)
     file = TfliteFile(converted.content)
     shortcuts = [o for o in file.operators if o.name == "CONV_2D"]
     kernel = file.data(shortcuts[1].inputs[1])

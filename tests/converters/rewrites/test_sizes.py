@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import converters
-from converters.graph.frozen import freeze
+from converters.graph.freezing import freeze
 from converters.graph.graph import Graph
 from converters.graph.sizes import GraphSize, size_of
 from converters.rewrites import rewrite
@@ -16,7 +16,7 @@ def sized(build, shape=(1, 4, 4, 3)):
     with tf.Graph().as_default() as graph:
         x = tf.compat.v1.placeholder(tf.float32, shape, name="x")
         tf.identity(build(x), name="y")
-    return size_of(Graph(graph.as_graph_def(), ["y:0"]), ["y:0"])
+    return size_of(Graph(graph.as_graph_def(), {}, {"y": "y:0"}))
 
 
 def test_operations_that_depend_on_the_inputs_and_their_constants_count():
@@ -58,7 +58,7 @@ def test_a_binary_dense_layer_saves_31_of_32_parts():
         32, input_quantizer="ste_sign", kernel_quantizer="ste_sign", use_bias=False
     )
     model = tf.keras.Sequential([tf.keras.Input((48,)), layer])
-    _, (entry,) = rewrite(freeze(model), "dense_to_conv")
+    (entry,) = rewrite(freeze(model), "dense_to_conv")
     # A reshaping to an image and one back, with 4 and 2 sizes.
     assert entry.after.operations == entry.before.operations + 2
     saved = entry.before.constant_bytes - entry.after.constant_bytes

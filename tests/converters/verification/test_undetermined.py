@@ -251,14 +251,14 @@ def test_a_tensor_that_is_shifted_by_a_step_is_wrong(int8):
     content = conversion.content.replace(packed, moved.astype(np.int32).tobytes())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        frozen = converters.graph.frozen.freeze(model)
-        graph = converters.int8.insertion.insert_ranges(
-            frozen, {model.input_names[0]: inputs}, False
+        graph = converters.graph.freezing.freeze(model)
+        converters.int8.insertion.insert_fake_quants(
+            graph, {model.input_names[0]: inputs}, False
         )
     found = {}
     for name, file in (("right", conversion.content), ("shifted", content)):
         found[name] = converters.verification.steps.compare_steps(
-            converters.int8.insertion.with_rounded_kernels(graph),
+            converters.int8.fake_quants.with_quantized_kernels(graph),
             converters.Interpreter(file),
             {model.input_names[0]: inputs},
         )

@@ -6,15 +6,10 @@ import pytest
 import tensorflow as tf
 
 import converters
-from converters.graph.frozen import freeze
-from converters.int8.insertion import (
-    insert_ranges,
-    nudged,
-    on_steps,
-    ranges_of,
-    steps,
-    with_rounded_kernels,
-)
+from converters.graph.freezing import freeze
+from converters.int8.arithmetic import nudged, quant_params, quantize_dequantize
+from converters.int8.fake_quants import quant_params_of, with_quantized_kernels
+from converters.int8.insertion import insert_fake_quants
 from converters.runtime import Interpreter, TfliteFile
 from converters.verification.steps import compare_steps
 
@@ -27,11 +22,11 @@ keras = tf.keras.layers
 def test_steps_are_those_of_tensorflow(low, high):
     values = np.random.default_rng(0).uniform(1.5 * low - 1, 1.5 * high + 1, 1000)
     values = values.astype(np.float32)
-    scale, zero_point = steps(low, high)
+    scale, zero_point = quant_params(low, high)
     assert scale == (high - low) / 255 and -128 <= zero_point <= 127
     near = nudged(low, high)
     assert np.abs(np.subtract(near, (low, high))).max() <= scale / 2 + 1e-9
-    assert steps(*near) == (pytest.approx(scale), zero_point)
+    assert quant_params(*near) == (pytest.approx(scale), zero_point)
     whole = np.clip(np.floor(values / scale + 0.5) + zero_point, -128, 127)
     theirs = tf.quantization.fake_quant_with_min_max_vars(values, *near).numpy()
     np.testing.assert_allclose(theirs, scale * (whole - zero_point), atol=1e-6)
@@ -56,7 +51,9 @@ def norm():
 
 def with_ranges(model, samples=70, ends=False):
     calibration = {model.input_names[0]: noise(model, samples)}
-    return insert_ranges(freeze(model), calibration, ends), calibration
+    graph = freeze(model)
+    insert_fake_quants(graph, calibration, ends)
+    return graph, calibration
 
 
 def checked(model, ends=False):
@@ -68,9 +65,9 @@ def checked(model, ends=False):
     interpreter = Interpreter(content)
     # Other inputs than those that made the ranges.
     arrays = {name: 1.1 * array[::-1] for name, array in calibration.items()}
-    found = compare_steps(with_rounded_kernels(frozen), interpreter, arrays)
+    found = compare_steps(with_quantized_kernels(frozen), interpreter, arrays)
     assert found.passed and found.wrong == 0 and found.farthest <= 1
-    assert not found.untraced and found.tensors >= len(ranges_of(frozen)) > 1
+    assert not found.untraced and found.tensors >= len(quant_params_of(frozen)) > 1
     return interpreter.file
 
 
@@ -90,7 +87,9 @@ def test_ranges_are_the_ends_of_the_values_and_zero():
         keras.Dense(5, name="top", bias_initializer=tf.constant_initializer(90.0)),
     )
     frozen, calibration = with_ranges(model)
-    ranges = {(r.layer, r.tensor.endswith("input:0")): r for r in ranges_of(frozen)}
+    ranges = {
+        (r.layer, r.tensor.endswith("input:0")): r for r in quant_params_of(frozen)
+    }
     inner = tf.keras.Model(model.input, [layer.output for layer in model.layers])
     values = inner.predict(calibration, verbose=0)
     expected = {
@@ -104,7 +103,7 @@ def test_ranges_are_the_ends_of_the_values_and_zero():
     }
     assert ranges.keys() == expected.keys()
     for key, array in expected.items():
-        scale, zero_point = steps(min(0, array.min()), max(0, array.max()))
+        scale, zero_point = quant_params(min(0, array.min()), max(0, array.max()))
         assert ranges[key].scale == pytest.approx(scale, rel=1e-5)
         assert ranges[key].zero_point == zero_point
     assert values[3].min() > 0 and ranges["top", False].zero_point == -128
@@ -127,7 +126,7 @@ def test_weights_are_rounded_as_the_converter_does():
         (operator,) = (o for o in file.operators if o.name == name)
         integers = file.data(operator.inputs[1])
         assert integers.dtype == np.int8 and np.abs(integers).max() == 127
-        rounded = on_steps(kernel.numpy(), axes)
+        rounded = quantize_dequantize(kernel.numpy(), axes)
         scale = np.abs(kernel.numpy()).max(axis=axes, keepdims=True) / 127
         ours = np.rint(rounded / scale).reshape(-1, kernel.shape[-1])
         if name == "DEPTHWISE_CONV_2D":
@@ -195,7 +194,7 @@ def test_ends_have_ranges_where_they_are_asked_for():
         conv(name="binary"), norm(), keras.PReLU(shared_axes=(1, 2)), shape=(8, 8, 4)
     )
     frozen, calibration = with_ranges(model)
-    assert not ranges_of(frozen)
+    assert not quant_params_of(frozen)
     with pytest.raises(converters.ConversionError, match="no real-valued convolution"):
         converters.convert(model, inputs=None, calibration=calibration)
     file = checked(model, ends=True)
@@ -210,7 +209,7 @@ def test_real_layers_that_read_signs_stay_as_they_are():
         keras.Conv2D(4, 1, name="real"),
     )
     frozen, calibration = with_ranges(model)
-    assert {r.layer for r in ranges_of(frozen)} == {"binary", "real"}
+    assert {r.layer for r in quant_params_of(frozen)} == {"binary", "real"}
     report = converters.convert(model, inputs=None, calibration=calibration).report
     kinds = {entry.name: entry for entry in report.audit.real_valued}
     assert kinds["CONV_2D"].dtype == "int8" and kinds["CONV_2D"].reason is None
@@ -231,7 +230,7 @@ def test_the_file_holds_the_ranges_of_the_graph():
         for tensor in operator.outputs
         if file.quantization(tensor) is not None
     ]
-    for place in ranges_of(frozen):
+    for place in quant_params_of(frozen):
         assert any(
             zero_point == place.zero_point and scale == pytest.approx(place.scale)
             for scale, zero_point in written

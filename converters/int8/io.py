@@ -14,7 +14,7 @@ from converters.runtime import TfliteFile
 _STEP_OF_SIGNS = 1.0
 
 
-def with_int8_ends(content: bytes) -> bytes:
+def with_int8_io(content: bytes) -> bytes:
     """Returns a file whose float32 inputs and outputs are int8 where steps are known.
 
     An input is the int8 tensor that QUANTIZE makes of it, an output the one that

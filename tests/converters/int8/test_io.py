@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import converters
-from converters.int8.ends import with_int8_ends
+from converters.int8.io import with_int8_io
 from converters.runtime import Interpreter, TfliteFile
 
 from ..conftest import conv, noise
@@ -81,7 +81,7 @@ ORDINARY = (
     "name",
     [n if n in ORDINARY else pytest.param(n, marks=pytest.mark.slow) for n in TABLE],
 )
-def test_int8_ends_answer_as_float32_ones(name, monkeypatch):
+def test_int8_io_answers_as_float32_ones(name, monkeypatch):
     build, kinds = TABLE[name]
     inputs, x = body()
     model = tf.keras.Model(inputs, build(inputs, x))
@@ -90,9 +90,9 @@ def test_int8_ends_answer_as_float32_ones(name, monkeypatch):
 
     def spy(content):
         before.append(content)
-        return with_int8_ends(content)
+        return with_int8_io(content)
 
-    monkeypatch.setattr("converters.conversion.with_int8_ends", spy)
+    monkeypatch.setattr("converters.lowering.lce.with_int8_io", spy)
     content = converters.convert(
         model, inputs=None, calibration=samples, int8_io=True
     ).content
@@ -119,7 +119,7 @@ def answers(interpreter, one):
 def test_a_file_without_int8_stays_as_it_is():
     inputs, x = body()
     content = converters.convert(tf.keras.Model(inputs, x), inputs=None).content
-    changed = TfliteFile(with_int8_ends(content))
+    changed = TfliteFile(with_int8_io(content))
     assert changed.operators == TfliteFile(content).operators
     assert changed.dtype(changed.inputs[0]) == np.float32
 

@@ -6,7 +6,9 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from converters.graph.frozen import FrozenModel
+import tensorflow as tf
+
+from converters.graph.graph import Graph
 from converters.graph.nodes import layer_of
 
 # So the converter names an operation: its kind, and its name in the graph.
@@ -16,21 +18,19 @@ _SLOPES = re.compile("'tfl.prelu' op failed to verify that operands .* rank 4")
 _LOOPS = re.compile("TensorList|TensorArray|While|If$|Case$")
 
 
-def culprits(
-    model: Any, frozen: FrozenModel, messages: Sequence[str]
-) -> tuple[str, ...]:
+def culprits(model: Any, graph: Graph, messages: Sequence[str]) -> tuple[str, ...]:
     """Returns a sentence for each layer that the converter complained of.
 
     Args:
         model: The Keras model.
-        frozen: The graph that was to be converted.
+        graph: The graph that was to be converted.
         messages: What the converter wrote.
     """
     kinds: dict[str, list[str]] = {}
     slopes: list[str] = []
     for line in "\n".join(messages).splitlines():
         for kind, name in _OPERATION.findall(line):
-            layer = layer_of(name, frozen.layers)
+            layer = layer_of(name, graph.layers)
             if _SLOPES.search(line):
                 slopes.append(layer)
             elif kind not in kinds.setdefault(layer, []):
@@ -45,7 +45,7 @@ def culprits(
         f"{layer}{_kind(layers.get(layer))} computes with {', '.join(found)}, which "
         f"cannot be converted. {_cure(layers.get(layer), found)}"
         for layer, found in kinds.items()
-        if layer in frozen.layers
+        if layer in graph.layers
     )
 
 
@@ -54,8 +54,6 @@ def _kind(layer: Any) -> str:
 
 
 def _cure(layer: Any, kinds: Sequence[str]) -> str:
-    import tensorflow as tf
-
     if not any(map(_LOOPS.match, kinds)):
         return "Replace it."
     inner = getattr(layer, "forward_layer", None) or getattr(layer, "layer", layer)
@@ -71,22 +69,22 @@ def _cure(layer: Any, kinds: Sequence[str]) -> str:
     return "Build it with unroll=True and load the weights into it."
 
 
-def users(frozen: FrozenModel, kinds: Collection[str]) -> list[str]:
+def users(graph: Graph, kinds: Collection[str]) -> list[str]:
     """Returns the layers that use operations of some kinds.
 
     Args:
-        frozen: The graph that was converted.
+        graph: The graph that was converted.
         kinds: Kinds of operations, such as `"Erfinv"`.
     """
     wanted = {kind.removeprefix("Flex") for kind in kinds}
 
     def found() -> Iterator[str]:
-        for node in frozen.graph_def.node:
+        for node in graph.by_name.values():
             if node.op in wanted:
-                yield layer_of(node.name, frozen.layers)
-        for function in frozen.graph_def.library.function:
+                yield layer_of(node.name, graph.layers)
+        for function in graph.functions:
             if any(node.op in wanted for node in function.node_def):
                 yield function.signature.name
 
     names = list(dict.fromkeys(found()))
-    return [name for name in names if name in frozen.layers] or names
+    return [name for name in names if name in graph.layers] or names

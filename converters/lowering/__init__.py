@@ -1,0 +1,1 @@
+"""Lowering of a graph to the operators of a .tflite."""
