@@ -42,7 +42,7 @@ class WarmUp(tf.keras.optimizers.schedules.LearningRateSchedule):
         self.schedule = schedule
         self.steps = int(steps)
 
-    def __call__(self, step: Any) -> tf.Tensor:
+    def __call__(self, step: int | tf.Tensor) -> tf.Tensor:
         """Returns the value at a step, float32."""
         step = tf.cast(step, tf.float32)
         w = tf.constant(self.steps, tf.float32)

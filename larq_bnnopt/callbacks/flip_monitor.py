@@ -128,7 +128,7 @@ class FlipMonitor(EpochLine):
         self.start = start
         self.per_weight = per_weight
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Makes the training step count flips."""
         super().on_train_begin(logs)
         for path in (self.csv_path, self.plot_path):
@@ -162,7 +162,7 @@ class FlipMonitor(EpochLine):
         optimizer = getattr(optimizer, "inner_optimizer", optimizer)
         self._accumulate_steps = getattr(optimizer, "accumulate_steps", 1)
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Resets the counts of an epoch."""
         super().on_epoch_begin(epoch, logs)
         if self._first_epoch and self.csv_path is not None:
@@ -206,14 +206,16 @@ class FlipMonitor(EpochLine):
             for name, signs in state.items()
         )
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         """Fetches the counts before the device has no more room for them."""
         super().on_train_batch_end(batch, logs)
         if batch + 1 - self._fetched + self._execution > self._counter.capacity:
             self._fetch(batch + 1)
         self._last = batch + 1
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Writes the epoch's flips into the logs and the tables, and warns."""
         if self._drift is not None:
             self._drift.warn()
@@ -279,7 +281,7 @@ class FlipMonitor(EpochLine):
         """Returns the number of steps that the optimizer has taken."""
         return int(self.model.optimizer.iterations.numpy())
 
-    def on_train_end(self, logs: Any = None) -> None:
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Restores the model's own training step and draws the plot."""
         self._counter.detach()
         if self.csv_path is None or self.plot_path is None:

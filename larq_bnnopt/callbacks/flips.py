@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import larq as lq
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
+
+from larq_bnnopt.callbacks.rates import Optimizer
 
 # The result of a training step, by name.
 Logs: TypeAlias = dict[str, tf.Tensor]
@@ -50,7 +53,9 @@ def binary_kernels(model: tf.keras.Model) -> dict[str, tf.Variable]:
     return kernels
 
 
-def _name_variables(layer: Any, prefix: str, names: dict[int, str]) -> None:
+def _name_variables(
+    layer: tf.keras.layers.Layer, prefix: str, names: dict[int, str]
+) -> None:
     """Names variables by their layer: loading a model shortens their own names."""
     # A model knows the order of its layers, a wrapper layer only its submodules.
     for inner in getattr(layer, "layers", None) or layer.submodules:
@@ -63,7 +68,7 @@ def _name_variables(layer: Any, prefix: str, names: dict[int, str]) -> None:
 
 
 def starting_kernels(
-    start: Mapping[str, Any], kernels: Mapping[str, tf.Variable]
+    start: Mapping[str, ArrayLike], kernels: Mapping[str, tf.Variable]
 ) -> list[np.ndarray]:
     """Returns the kernels that a training started from, in the order of `kernels`.
 
@@ -87,7 +92,7 @@ def starting_kernels(
     return [_starting_kernel(name, start[name], k) for name, k in kernels.items()]
 
 
-def _starting_kernel(name: str, given: Any, kernel: tf.Variable) -> np.ndarray:
+def _starting_kernel(name: str, given: ArrayLike, kernel: tf.Variable) -> np.ndarray:
     values = given.numpy() if hasattr(given, "numpy") else np.asarray(given)
     if values.shape != tuple(kernel.shape):
         raise ValueError(
@@ -147,14 +152,18 @@ class AppliedGradients:
         optimizer: An optimizer of Keras.
     """
 
-    def __init__(self, optimizer: Any):
+    def __init__(self, optimizer: Optimizer):
         self._optimizer = optimizer
         # The replicas of a strategy are traced in threads that take turns.
         self._recorded = threading.local()
         self._own = vars(optimizer).get("apply_gradients")
         apply = optimizer.apply_gradients
 
-        def recording(grads_and_vars: Any, *arguments: Any, **named: Any) -> Any:
+        def recording(
+            grads_and_vars: Iterable[tuple[tf.Tensor | None, tf.Variable]],
+            *arguments: Any,
+            **named: Any,
+        ) -> tf.Operation:
             pairs = list(grads_and_vars)
             gradients = getattr(self._recorded, "gradients", {})
             gradients.update((id(v), g) for g, v in pairs if g is not None)
@@ -338,7 +347,9 @@ class FlipCounter:
         return int(tf.add_n([tf.math.count_nonzero(d) for d in differences]))
 
 
-def _variable(shape: Any, dtype: tf.DType, name: str, **options: Any) -> tf.Variable:
+def _variable(
+    shape: tf.TensorShape | tuple[int, ...], dtype: tf.DType, name: str, **options: Any
+) -> tf.Variable:
     options.setdefault("aggregation", tf.VariableAggregation.ONLY_FIRST_REPLICA)
     return tf.Variable(tf.zeros(shape, dtype), trainable=False, name=name, **options)
 

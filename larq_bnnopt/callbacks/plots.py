@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import pathlib
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from larq_bnnopt.callbacks import summaries
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def check_format(path: str | os.PathLike[str]) -> None:
@@ -79,7 +82,7 @@ def plot_flips(csv_path: str | os.PathLike[str], path: str | os.PathLike[str]) -
     figure.savefig(path, dpi=120)
 
 
-def _draw_band(axes: Any, x: np.ndarray, lines: np.ndarray) -> None:
+def _draw_band(axes: Axes, x: np.ndarray, lines: np.ndarray) -> None:
     """Fills the area between the fewest and the most flips of a layer."""
     known = ~np.isnan(lines).all(axis=0)
     if known.any():
@@ -89,7 +92,7 @@ def _draw_band(axes: Any, x: np.ndarray, lines: np.ndarray) -> None:
         )
 
 
-def percent_axis(axes: Any) -> None:
+def percent_axis(axes: Axes) -> None:
     """Labels the shares of a logarithmic axis in percent.
 
     Args:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeAlias, Union
 
 import tensorflow as tf
 
+# Of one of Keras's two APIs, which have no common base.
+Optimizer: TypeAlias = Union[
+    tf.keras.optimizers.Optimizer, tf.keras.optimizers.legacy.Optimizer
+]
 # When one of these falls, the number of flips falls: eta of Diode, alpha of the
 # gradient filter, gamma of Bop.
 _RATES = ("learning_rate", "alpha", "gamma")
 
 
-def rates_of(optimizer: Any, kernels: Sequence[tf.Variable]) -> dict[str, float]:
+def rates_of(optimizer: Optimizer, kernels: Sequence[tf.Variable]) -> dict[str, float]:
     """Returns the current rates of the optimizer that trains some kernels, by name.
 
     Args:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from typing import Any, TypeAlias
 
 import larq as lq
+import numpy as np
 import tensorflow as tf
 
 from larq_bnnopt.optimizers import checks, predicates
@@ -216,7 +217,7 @@ class CaseOptimizer(CaseBase, Optimizer):
         return self._iterations
 
     @iterations.setter
-    def iterations(self, variable: Any) -> None:
+    def iterations(self, variable: tf.Variable) -> None:
         raise AttributeError(OWN_COUNTS)
 
     @property
@@ -251,7 +252,7 @@ class CaseOptimizer(CaseBase, Optimizer):
         ]
         return [*self._variables, *self.accumulator.state, *left_out]
 
-    def set_weights(self, weights: Sequence[Any]) -> None:
+    def set_weights(self, weights: Sequence[np.ndarray]) -> None:
         """Sets the state, in the order of `variables`.
 
         Raises:
@@ -259,12 +260,12 @@ class CaseOptimizer(CaseBase, Optimizer):
         """
         set_all(self.name, self.variables, weights)
 
-    def save_own_variables(self, store: Any) -> None:
+    def save_own_variables(self, store: MutableMapping[str, np.ndarray]) -> None:
         """Saves the state that its optimizers do not save themselves."""
         for i, variable in enumerate(self._own()):
             store[str(i)] = variable.numpy()
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: Mapping[str, np.ndarray]) -> None:
         """Loads the result of `save_own_variables`, if it is for these variables."""
         own = self._own()
         if len(own) == len(store.keys()):
@@ -285,7 +286,7 @@ class _Variables(list[tf.Variable]):
         return self
 
 
-def _check_optimizer(role: str, optimizer: Any) -> None:
+def _check_optimizer(role: str, optimizer: object) -> None:
     if isinstance(optimizer, tf.keras.optimizers.Optimizer):
         return
     hint = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Sequence
 from typing import Any, ClassVar, TypeAlias, TypeVar, Union
 
@@ -10,11 +11,10 @@ import tensorflow as tf
 from larq_bnnopt.optimizers import checks, predicates, registry, switches
 from larq_bnnopt.optimizers.accumulation import Accumulator
 from larq_bnnopt.optimizers.fusing import Gradient
-from larq_bnnopt.optimizers.naming import optimizer_name
+from larq_bnnopt.optimizers.naming import AnyOptimizer, optimizer_name
 from larq_bnnopt.optimizers.predicates import Predicate
+from larq_bnnopt.optimizers.updates.base import Hyperparameter, ScheduledValue
 
-# An optimizer of one of Keras's two APIs, which have no common base.
-AnyOptimizer: TypeAlias = Any
 GradientAndVariable: TypeAlias = tuple[Union[Gradient, None], tf.Variable]
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ class CaseBase:
 
     # Where Keras has the optimizers of this API, which package a collision hint names,
     # and which formats keep the state.
-    _keras: ClassVar[Any]
+    _keras: ClassVar[types.ModuleType]
     _registry_name: ClassVar[str]
     _formats: ClassVar[str]
 
@@ -173,12 +173,12 @@ class CaseBase:
         raise NotImplementedError
 
     @property
-    def learning_rate(self) -> Any:
+    def learning_rate(self) -> ScheduledValue:
         """The learning rate of the default optimizer."""
         return self._default().learning_rate
 
     @learning_rate.setter
-    def learning_rate(self, value: Any) -> None:
+    def learning_rate(self, value: Hyperparameter) -> None:
         self._default().learning_rate = value
 
     def _default(self) -> AnyOptimizer:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NoReturn
 
 import tensorflow as tf
 
 from larq_bnnopt.optimizers import storage
 from larq_bnnopt.optimizers.checks import warn_of_penalties, warn_of_start
 from larq_bnnopt.optimizers.fusing import FusedUpdate, Gradient
+from larq_bnnopt.optimizers.updates.base import Hyperparameter
 
 
 class FlipOptimizer(FusedUpdate, tf.keras.optimizers.Optimizer):
@@ -25,7 +26,7 @@ class FlipOptimizer(FusedUpdate, tf.keras.optimizers.Optimizer):
         """Adds the variable of a hyperparameter to those that Keras saves."""
         self._variables.append(variable)
 
-    def set_learning_rate(self, value: Any) -> None:
+    def set_learning_rate(self, value: Hyperparameter) -> None:
         """Validates a learning rate and hands it to Keras, in the constructor."""
         rate = self.validated_rate("learning_rate", value)
         self._learning_rate = self._build_learning_rate(rate)
@@ -129,12 +130,12 @@ class FlipOptimizerWithoutRate(FlipOptimizer):
     """Base of those that have no learning rate to schedule or to report."""
 
     @property
-    def learning_rate(self) -> Any:
-        """Raises an AttributeError that names what decays instead."""
+    def learning_rate(self) -> NoReturn:
+        """Raises an AttributeError that names the hyperparameters that decay."""
         raise AttributeError(self._no_rate())
 
     @learning_rate.setter
-    def learning_rate(self, value: Any) -> None:
+    def learning_rate(self, value: object) -> None:
         raise AttributeError(self._no_rate())
 
     def _compute_current_learning_rate(self) -> None:

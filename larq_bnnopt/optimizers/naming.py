@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TypeAlias, Union
 
 import numpy as np
 import tensorflow as tf
 
+# Of one of Keras's two APIs, which have no common base.
+AnyOptimizer: TypeAlias = Union[
+    tf.keras.optimizers.Optimizer, tf.keras.optimizers.legacy.Optimizer
+]
 
-def optimizer_name(optimizer: Any) -> str:
+
+def optimizer_name(optimizer: AnyOptimizer) -> str:
     """Returns the name of an optimizer of either API."""
     if isinstance(optimizer, tf.keras.optimizers.legacy.Optimizer):
         return optimizer._name
@@ -42,7 +47,7 @@ def name_apart(variables: Iterable[tf.Variable]) -> None:
 
 
 def set_all(
-    owner: str, variables: Sequence[tf.Variable], values: Sequence[Any]
+    owner: str, variables: Sequence[tf.Variable], values: Sequence[np.ndarray]
 ) -> None:
     """Sets variables to values of the same shapes, or none of them.
 

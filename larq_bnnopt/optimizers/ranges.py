@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-# What rounding may add to the end of a schedule.
+# Rounding may lead a schedule this far out of its range.
 _ROUNDING = 1e-6
 
 

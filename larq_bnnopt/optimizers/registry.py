@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 import warnings
 from collections.abc import Iterable
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import larq as lq
 import tensorflow as tf
 
+from larq_bnnopt.optimizers.naming import AnyOptimizer
 from larq_bnnopt.optimizers.predicates import Predicate
 
 # larq's own predicate, which larq does not register.
@@ -26,7 +28,7 @@ def predicate_name(predicate: Predicate) -> str:
             return known
     try:
         name = tf.keras.saving.get_registered_name(predicate)
-    except (AttributeError, TypeError):  # A functools.partial, what has no hash.
+    except (AttributeError, TypeError):  # Of a functools.partial, or without a hash.
         name = ""
     if tf.keras.saving.get_registered_object(name) is not predicate:
         raise ValueError(
@@ -59,7 +61,7 @@ def find_predicate(name: str, custom_objects: dict[str, Any] | None) -> Predicat
     return _found(_LARQ.get(name, found), "predicate", name)
 
 
-def serialize(optimizer: Any, module: Any) -> dict[str, Any]:
+def serialize(optimizer: AnyOptimizer, module: types.ModuleType) -> dict[str, Any]:
     """Returns the registered name of an optimizer's class, and its configuration.
 
     Keras's own function leaves out the package in HDF5 files, and cannot load them.
@@ -80,8 +82,10 @@ def serialize(optimizer: Any, module: Any) -> dict[str, Any]:
 
 
 def deserialize(
-    value: dict[str, Any], module: Any, custom_objects: dict[str, Any] | None
-) -> Any:
+    value: dict[str, Any],
+    module: types.ModuleType,
+    custom_objects: dict[str, Any] | None,
+) -> AnyOptimizer:
     """Makes an optimizer, without state, of its serialized form.
 
     Args:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import larq as lq
+import numpy as np
 import tensorflow as tf
 
 from larq_bnnopt.optimizers import checks, predicates
@@ -193,7 +194,7 @@ class CaseOptimizer(CaseBase, lq.optimizers.CaseOptimizer):
         return Optimizer.iterations.fget(self)
 
     @iterations.setter
-    def iterations(self, variable: Any) -> None:
+    def iterations(self, variable: tf.Variable) -> None:
         raise AttributeError(OWN_COUNTS)
 
     @property
@@ -225,7 +226,7 @@ class CaseOptimizer(CaseBase, lq.optimizers.CaseOptimizer):
         """Returns a slot of a variable, from its optimizer."""
         return self.optimizers_of([var])[0].get_slot(var, slot_name)
 
-    def set_weights(self, weights: Sequence[Any]) -> None:
+    def set_weights(self, weights: Sequence[np.ndarray]) -> None:
         """Sets the state, in the order of `weights`."""
         set_all(self._name, self.weights, weights)
 

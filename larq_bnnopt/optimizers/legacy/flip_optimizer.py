@@ -11,6 +11,7 @@ from larq_bnnopt.optimizers import storage
 from larq_bnnopt.optimizers.checks import warn_of_penalties, warn_of_start
 from larq_bnnopt.optimizers.fusing import FusedUpdate, Gradient
 from larq_bnnopt.optimizers.naming import legacy_key
+from larq_bnnopt.optimizers.updates.base import Hyperparameter
 
 
 class FlipOptimizer(FusedUpdate, tf.keras.optimizers.legacy.Optimizer):
@@ -29,10 +30,10 @@ class FlipOptimizer(FusedUpdate, tf.keras.optimizers.legacy.Optimizer):
         self._positions: dict[str, int] = {}
 
     def track_variable(self, name: str, variable: tf.Variable) -> None:
-        """Adds the variable of a hyperparameter to those of a checkpoint."""
+        """Adds the variable of a hyperparameter to the checkpoint."""
         self._track_trackable(variable, name)
 
-    def set_learning_rate(self, value: Any) -> None:
+    def set_learning_rate(self, value: Hyperparameter) -> None:
         """Validates a learning rate and hands it to Keras, in the constructor."""
         self._set_hyper("learning_rate", self.validated_rate("learning_rate", value))
 
@@ -84,8 +85,8 @@ class FlipOptimizer(FusedUpdate, tf.keras.optimizers.legacy.Optimizer):
         self,
         distribution: tf.distribute.Strategy,
         grads_and_vars: Iterable[tuple[Gradient, tf.Variable]],
-        apply_state: Any,
-        name: Any,
+        apply_state: dict[Any, Any],
+        name: str | None,
     ) -> tf.Operation:
         gradients, variables = zip(*grads_and_vars)
         states = [

@@ -21,7 +21,7 @@ _NO_DECAY = (
     "trains weights in {-1, +1}, which an average or a decay of the weights would take "
     "out of that set"
 )
-# What a constructor takes, and what its attribute is afterwards.
+# The argument of a constructor, and the attribute that it becomes.
 Hyperparameter: TypeAlias = Union[
     float, tf.keras.optimizers.schedules.LearningRateSchedule
 ]
@@ -162,8 +162,8 @@ class Update:
         Raises:
             AttributeError: If nothing would read the value.
             TypeError: If a number meets a schedule, or a hyperparameter no number.
-            ValueError: If a number is not in its range, and for what would take the
-                weights out of {-1, +1}.
+            ValueError: If a number is not in its range, and for options that would take
+                the weights out of {-1, +1}.
         """
         switches.check(type(self).__name__, name, value, _NO_DECAY)
         old = vars(self).get(name)
@@ -213,7 +213,7 @@ class Update:
         """Adds the variable of a hyperparameter to those that Keras saves."""
         raise NotImplementedError
 
-    def set_learning_rate(self, value: Any) -> None:
+    def set_learning_rate(self, value: Hyperparameter) -> None:
         """Validates a learning rate and hands it to Keras, in the constructor."""
         raise NotImplementedError
 

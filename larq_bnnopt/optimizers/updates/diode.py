@@ -83,7 +83,7 @@ class DiodeUpdate(Update):
         Args:
             total: Number of steps (batches, or with `accumulate_steps` groups of them)
                 of the whole run.
-            **options: Arguments of the constructor, which replace those of the rule.
+            **options: Arguments of the constructor; they replace what the rule chooses.
 
         Returns:
             The optimizer.
@@ -109,7 +109,7 @@ class DiodeUpdate(Update):
 
     def current_hyperparameters(self, iteration: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns alpha, beta and the learning rate, which is eta."""
-        # tf.cast leaves a variable of the right type what it is.
+        # Of a float32 variable, tf.cast returns the variable itself.
         eta = tf.convert_to_tensor(self.current_learning_rate())
         return {**super().current_hyperparameters(iteration), "eta": eta}
 

@@ -76,7 +76,7 @@ class GradientFilterUpdate(Update):
         Args:
             total: Number of steps (batches, or with `accumulate_steps` groups of them)
                 of the whole run.
-            **options: Arguments of the constructor, which replace those of the rule.
+            **options: Arguments of the constructor; they replace what the rule chooses.
 
         Returns:
             The optimizer.

@@ -1,4 +1,4 @@
-"""What goes wrong in a training is told while it can still be mended, and once."""
+"""Warnings during training: each fault once, while it can still be corrected."""
 
 import warnings
 
@@ -14,8 +14,8 @@ from larq_bnnopt.optimizers import CaseOptimizer, Diode, GradientFilter, legacy
 from larq_bnnopt.schedules import cosine
 
 
-def told(epochs, **changes):
-    """Looks at epochs that are well but for the changes, (epoch -> value)."""
+def texts(epochs, **changes):
+    """Checks epochs that have no fault but the changes, (epoch -> value)."""
     watch = EarlyWarnings(len(epochs))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -32,45 +32,45 @@ def told(epochs, **changes):
     return [str(w.message) for w in caught]
 
 
-def test_a_sound_training_is_left_alone():
-    assert told(range(100)) == []
+def test_a_healthy_training_causes_no_warning():
+    assert texts(range(100)) == []
 
 
 def test_a_kernel_without_flips_is_named_once():
-    (text,) = told(range(10), flips=lambda epoch: {"b": 0.0})
+    (text,) = texts(range(10), flips=lambda epoch: {"b": 0.0})
     assert text.startswith("No binary weight of b flipped in epoch 1, though")
-    (text,) = told(range(10), flips=lambda e: {"b": 0.0}, dead=lambda e: {"b": 1.0})
+    (text,) = texts(range(10), flips=lambda e: {"b": 0.0}, dead=lambda e: {"b": 1.0})
     assert text.startswith("No binary weight of b had a gradient in epoch 1")
-    # A training without gradients.
-    (text,) = told(range(10), flips=lambda e: {"b": 0.0}, dead=lambda e: {"b": None})
+    # A training that applies no gradients.
+    (text,) = texts(range(10), flips=lambda e: {"b": 0.0}, dead=lambda e: {"b": None})
     assert "flipped in epoch 1" in text
 
 
-def test_flips_may_end_towards_the_end():
-    assert told(range(10), flips=lambda epoch: {"a": 0.0} if epoch >= 5 else {}) == []
-    (text,) = told(range(10), flips=lambda epoch: {"a": 0.0} if epoch >= 4 else {})
+def test_flips_may_stop_in_the_second_half():
+    assert texts(range(10), flips=lambda epoch: {"a": 0.0} if epoch >= 5 else {}) == []
+    (text,) = texts(range(10), flips=lambda epoch: {"a": 0.0} if epoch >= 4 else {})
     assert "No binary weight of a flipped in epoch 5" in text
 
 
 @pytest.mark.parametrize("share", [0.0, 0.005, 0.995, 1.0])
 def test_a_kernel_of_one_sign_is_named_once(share):
-    (text,) = told(range(10), positive=lambda epoch: {"a": share})
+    (text,) = texts(range(10), positive=lambda epoch: {"a": share})
     assert f"Positive shares: a ({share:.1%})." in text
 
 
 def test_flips_that_do_not_settle_are_named_once():
-    (text,) = told(range(100), flips=lambda epoch: {"a": 0.1})
+    (text,) = texts(range(100), flips=lambda epoch: {"a": 0.1})
     assert "The flips of a do not settle: in epoch 91 " in text
     assert "when learning_rate was 1, and it is 0.1 now" in text
-    # The rate of a warm-up grows, and that of a schedule may stay.
-    assert told(range(100), flips=lambda e: {"a": 0.1}, rates=rising) == []
+    # The rate rises in a warm-up, and may stay constant.
+    assert texts(range(100), flips=lambda e: {"a": 0.1}, rates=rising) == []
 
 
 def rising(epoch):
     return {"learning_rate": min(1.0, epoch / 10)}
 
 
-def test_rates_are_those_of_what_trains_the_kernels():
+def test_rates_come_from_the_optimizer_of_the_kernels():
     kernel, real = tf.Variable(tf.ones((3, 2))), tf.Variable(tf.ones(2))
     binary = (lambda variable: variable is kernel, Diode(learning_rate=0.5))
     both = CaseOptimizer(binary, default_optimizer=tf.keras.optimizers.Adam(0.1))
@@ -89,12 +89,12 @@ def test_rates_are_those_of_what_trains_the_kernels():
         lambda rate: legacy.Diode(rate),
     ],
 )
-def test_rates_of_schedules_are_those_of_now(optimizer):
+def test_rates_of_schedules_are_current(optimizer):
     optimizer = optimizer(cosine(0.8, 10))
     variable = tf.Variable(tf.ones(2))
     for _ in range(6):
         optimizer.apply_gradients([(tf.zeros(2), variable)])
-    # Keras tells the rate of the last step, its older optimizers that of the next.
+    # Keras has the rate of the last step, its legacy optimizers the next one.
     last, following = (0.4 * (1 + np.cos(np.pi * step / 10)) for step in (5, 6))
     rate = rates_of(optimizer, [variable])["learning_rate"]
     assert min(abs(rate / last - 1), abs(rate / following - 1)) < 1e-5
@@ -117,7 +117,7 @@ def test_flip_monitor_warns_while_the_training_runs():
             tf.keras.layers.Dense(2),
         ]
     )
-    # Ones are 1e-9 wide steps away from a flip.
+    # A flip would take 1e9 steps.
     model.compile(tf.keras.optimizers.SGD(1e-9), "mse")
     x = np.random.default_rng(0).normal(size=(32, 4)).astype(np.float32)
     with warnings.catch_warnings(record=True) as caught:

@@ -1,4 +1,4 @@
-"""What Keras prints of an epoch, and what it does not, beside a FlipMonitor."""
+"""The progress line of an epoch, with a FlipMonitor among the callbacks."""
 
 import csv
 import re
@@ -11,7 +11,7 @@ import tensorflow as tf
 from larq_bnnopt.callbacks import FlipMonitor
 from larq_bnnopt.callbacks.early_warnings import named
 
-# Some do not flip in so few steps.
+# Some kernels do not flip in so few steps.
 pytestmark = pytest.mark.filterwarnings("ignore:No binary weight")
 LAYERS = 12
 X = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
@@ -19,7 +19,7 @@ Y = np.arange(60) % 3
 
 
 def wide():
-    """Twelve binary layers with names as long as those of real networks."""
+    """Twelve binary layers with names as long as in real networks."""
     tf.keras.utils.set_random_seed(0)
     inputs = tf.keras.Input((4,))
     branches = [
@@ -48,7 +48,7 @@ def fit(model, verbose, *callbacks, **options):
 
 
 def lines(text):
-    """What a terminal would show: each line as it was last written."""
+    """The lines on a terminal, each as it was last written."""
     shown = [line.rpartition("\r")[2] for line in text.splitlines()]
     return [line.replace("\b", "").rstrip() for line in shown if line.strip()]
 
@@ -69,7 +69,7 @@ def test_a_line_shows_the_total_and_fits(verbose, validation, model, capsys):
         assert ("val_accuracy" in line) == (validation is not None)
 
 
-def test_one_bar_is_drawn_and_none_in_silence(model, capsys):
+def test_one_bar_is_drawn_and_none_with_verbose_0(model, capsys):
     fit(model, 1, FlipMonitor())
     text = capsys.readouterr().out
     assert text.count("Epoch 1/2") == 1 and text.count("flips %") == 2
@@ -86,20 +86,20 @@ class Names(tf.keras.callbacks.Callback):
 
 @pytest.mark.parametrize("verbose", [0, 1, 2])
 def test_logs_and_tables_have_every_layer(verbose, model, tmp_path, capsys):
-    behind, table = Names(), tmp_path / "log.csv"
+    names_after, table = Names(), tmp_path / "log.csv"
     history = fit(
-        model, verbose, FlipMonitor(), tf.keras.callbacks.CSVLogger(table), behind
+        model, verbose, FlipMonitor(), tf.keras.callbacks.CSVLogger(table), names_after
     ).history
     layers = [f"flip_ratio/{name}" for name in NAMES]
     with table.open() as file:
         columns = csv.DictReader(file).fieldnames
-    for names in (history, behind.logs, columns):
+    for names in (history, names_after.logs, columns):
         assert {*layers, "flip_ratio", "c2i_ratio", "dead_ratio"} <= set(names)
         assert "flips %" not in names
     assert len(history["flip_ratio"]) == 2
 
 
-def test_the_total_is_that_of_the_logs(model, capsys):
+def test_the_printed_total_equals_the_logs(model, capsys):
     history = fit(model, 2, FlipMonitor()).history
     shown = re.findall(r"flips %: ([\d.e+-]+)", capsys.readouterr().out)
     for text, ratio in zip(shown, history["flip_ratio"], strict=True):

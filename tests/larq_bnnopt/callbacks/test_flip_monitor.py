@@ -1,4 +1,4 @@
-"""Flips are counted exactly, whatever the model, the optimizer or the execution."""
+"""Flips are counted exactly, for any model, optimizer and execution."""
 
 import csv
 import itertools
@@ -52,7 +52,7 @@ def compiled(latent, **options):
 
 
 class Signs(tf.keras.callbacks.Callback):
-    """Fetches all signs after every step: slow, and certain."""
+    """Copies all signs after every step: slow and certain."""
 
     def on_train_begin(self, logs=None):
         self.signs = [self.read()]
@@ -79,7 +79,7 @@ def table(path):
 
 
 @pytest.mark.parametrize("latent", [False, True])
-def test_counts_what_a_full_copy_counts(latent, tmp_path):
+def test_counts_equal_those_of_full_copies(latent, tmp_path):
     model, signs = compiled(latent), Signs()
     history = fit(model, [FlipMonitor(tmp_path / "flips.csv"), signs]).history
     flips = np.array(
@@ -115,7 +115,7 @@ def test_counts_what_a_full_copy_counts(latent, tmp_path):
     ],
     ids=lambda options: next(iter(options)),
 )
-def test_counts_the_same_in_every_execution(options, tmp_path):
+def test_counts_are_equal_in_every_execution(options, tmp_path):
     fit(compiled(False), [FlipMonitor(tmp_path / "plain.csv")])
     fit(compiled(False, **options), [FlipMonitor(tmp_path / "other.csv")])
     _, plain = table(tmp_path / "plain.csv")
@@ -126,7 +126,7 @@ def test_counts_the_same_in_every_execution(options, tmp_path):
 
 
 @pytest.mark.slow
-def test_counts_what_a_full_copy_counts_under_xla(tmp_path):
+def test_counts_equal_those_of_full_copies_under_xla(tmp_path):
     signs = Signs()
     fit(compiled(False, jit_compile=True), [FlipMonitor(tmp_path / "f.csv"), signs])
     flips = [
@@ -139,7 +139,7 @@ def test_counts_what_a_full_copy_counts_under_xla(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_training_step_of_ones_own_is_kept():
+def test_a_custom_training_step_is_restored():
     model = compiled(False)
     plain, calls = model.train_step, []
 
@@ -158,7 +158,7 @@ def test_a_second_monitor_is_refused():
 
 
 @pytest.mark.slow
-def test_an_epoch_longer_than_the_room_on_the_device(tmp_path, monkeypatch):
+def test_an_epoch_longer_than_the_capacity_of_the_device(tmp_path, monkeypatch):
     fit(compiled(False), [FlipMonitor(tmp_path / "roomy.csv")])
     monkeypatch.setattr("larq_bnnopt.callbacks.flip_monitor._CAPACITY", 2)
     fit(compiled(False), [FlipMonitor(tmp_path / "tight.csv")])
@@ -187,7 +187,7 @@ def test_two_replicas_are_counted_once(two_replicas, tmp_path):
     np.testing.assert_allclose(rows[:, 2], expected, rtol=1e-5)
 
 
-def test_a_training_goes_on_behind_its_earlier_epochs(tmp_path):
+def test_a_resumed_training_appends_to_its_earlier_epochs(tmp_path):
     path = tmp_path / "flips.csv"
     model = compiled(False)
     start = {name: k.numpy() for name, k in binary_kernels(model).items()}
@@ -201,7 +201,7 @@ def test_a_training_goes_on_behind_its_earlier_epochs(tmp_path):
 
 
 def with_first(value):
-    """Kernels to start from, of which one is another."""
+    """Kernels to start from, one of them replaced."""
 
     def start(model):
         kernels = {name: k.numpy() for name, k in binary_kernels(model).items()}
@@ -254,7 +254,7 @@ def test_a_start_that_does_not_fit_is_refused_by_layer(start, message):
     ],
 )
 def test_a_start_may_have_any_type_of_numbers_with_signs(converts):
-    """C2I is the share of the signs that are still those of the start."""
+    """C2I is the share of signs that equal the start."""
     model = compiled(False)
     kernels = {name: k.numpy() for name, k in binary_kernels(model).items()}
     opposite = {n: convert(-kernels[n]) for n, convert in zip(kernels, converts)}
@@ -295,7 +295,7 @@ def test_an_earlier_table_is_not_overwritten(tmp_path):
     assert path.read_text() == before
 
 
-def test_flips_of_several_batches_are_those_of_a_step(tmp_path):
+def test_flips_of_accumulated_batches_count_as_one_step(tmp_path):
     model, optimizer = network(False)
     grouped = CaseOptimizer(
         (Diode.is_binary_variable, optimizer.optimizers[0]),
@@ -322,7 +322,7 @@ def test_flips_of_several_batches_are_those_of_a_step(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("error::UserWarning")
-def test_an_epoch_without_a_step_is_warned_of_nothing(tmp_path):
+def test_an_epoch_without_a_step_causes_no_warning(tmp_path):
     model, optimizer = network(False)
     batches = -(-len(X) // 16)
     grouped = CaseOptimizer(
@@ -337,7 +337,7 @@ def test_an_epoch_without_a_step_is_warned_of_nothing(tmp_path):
     assert history["flip_ratio"][0] == 0 < history["flip_ratio"][1]
 
 
-def test_other_layers_do_not_go_into_a_table(tmp_path):
+def test_a_table_of_other_layers_is_refused(tmp_path):
     model, path = compiled(False), tmp_path / "flips.csv"
 
     def fit_with(trainable, **options):
@@ -371,54 +371,54 @@ def test_a_model_without_binary_kernels_is_refused():
         model.fit(X, X[:, :3], verbose=0, callbacks=[FlipMonitor()])
 
 
-def warned_of(model, epochs=1):
+def names_in_warnings(model, epochs=1):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         fit(model, [FlipMonitor()], epochs)
-    told = (
+    matches = (
         re.match(r"The binary kernels of (.*) were", str(w.message)) for w in caught
     )
-    return [match[1] for match in told if match]
+    return [match[1] for match in matches if match]
 
 
 def test_a_plain_optimizer_on_binary_kernels_is_warned_of_by_name():
     for plain in (tf.keras.optimizers.Adam(1e-5), tf.keras.optimizers.legacy.SGD(0.1)):
         model = compiled(False)
         model.compile(plain, model.loss)
-        assert warned_of(model, epochs=2) == ["first, second"]
-        # They are no signs when the next training begins.
-        assert not warned_of(model)
+        assert names_in_warnings(model, epochs=2) == ["first, second"]
+        # They are not binary when the next training begins.
+        assert not names_in_warnings(model)
     model = compiled(False)
     model.get_layer("first").trainable = False
     model.compile("sgd", model.loss)
-    assert warned_of(model) == ["second"]
+    assert names_in_warnings(model) == ["second"]
 
 
-class Turning(tf.keras.optimizers.SGD):
-    """An optimizer of one's own that turns every sign."""
+class FlipsEverySign(tf.keras.optimizers.SGD):
+    """A custom optimizer that flips every sign."""
 
     def update_step(self, gradient, variable):
         variable.assign(-variable)
 
 
 @pytest.mark.slow
-def test_what_flips_signs_or_trains_latent_kernels_is_not_warned_of():
-    assert not warned_of(compiled(False))
-    assert not warned_of(compiled(True))
+def test_sign_flips_and_latent_kernels_cause_no_warning():
+    assert not names_in_warnings(compiled(False))
+    assert not names_in_warnings(compiled(True))
     own = compiled(False)
-    own.compile(Turning(), own.loss)
-    assert not warned_of(own)
+    own.compile(FlipsEverySign(), own.loss)
+    assert not names_in_warnings(own)
     # Each channel has its own scale.
     scaled = compiled(False)
     kernel = scaled.get_layer("first").kernel
     kernel.assign(kernel * tf.linspace(0.1, 0.7, 12))
-    scaled.compile(Turning(), scaled.loss)
-    assert not warned_of(scaled)
+    scaled.compile(FlipsEverySign(), scaled.loss)
+    assert not names_in_warnings(scaled)
     scaled.compile("sgd", scaled.loss)
-    assert warned_of(scaled) == ["first, second"]
+    assert names_in_warnings(scaled) == ["first, second"]
 
 
-def test_the_picture_needs_the_table(tmp_path):
+def test_the_plot_needs_the_table(tmp_path):
     with pytest.raises(ValueError, match="needs csv_path"):
         FlipMonitor(plot_path=tmp_path / "flips.png")
     new = tmp_path / "new"
@@ -465,7 +465,7 @@ def layers_of(path):
 
 
 @pytest.mark.parametrize("latent", [False, True])
-def test_shares_and_percentiles_are_those_of_a_full_copy(latent, tmp_path):
+def test_shares_and_percentiles_equal_those_of_full_copies(latent, tmp_path):
     model, signs = compiled(latent), Signs()
     monitor = FlipMonitor(tmp_path / "flips.csv", per_weight=True)
     history = fit(model, [monitor, signs]).history
@@ -511,7 +511,7 @@ def dead_of(model, x, path):
 
 @pytest.mark.parametrize("latent", [False, True])
 def test_weights_without_a_gradient_are_dead(latent, tmp_path):
-    """What multiplies an input that is always zero gets none; one other is enough."""
+    """A weight of an input that is always zero; one other value is enough."""
     whole = dead_of(compiled(latent), zero_feature(slice(None)), tmp_path / "a.csv")
     assert whole == {"first": pytest.approx(12 / 72, rel=1e-5), "second": 0}
     once = dead_of(compiled(latent), zero_feature(slice(1, None)), tmp_path / "b.csv")
@@ -551,7 +551,7 @@ def test_a_training_without_an_optimizer_has_no_dead_weights(tmp_path):
     assert history["never_flipped_ratio"] == [1]
 
 
-def test_what_goes_on_counts_as_if_it_had_never_stopped(tmp_path):
+def test_a_resumed_training_counts_as_if_it_had_never_stopped(tmp_path):
     whole, parts = tmp_path / "whole.csv", tmp_path / "parts.csv"
     expected = fit(compiled(True), [FlipMonitor(whole)], epochs=4).history
     model = compiled(True)
@@ -564,7 +564,7 @@ def test_what_goes_on_counts_as_if_it_had_never_stopped(tmp_path):
         assert texts[0] == texts[1]
 
 
-def test_a_training_killed_before_its_model_was_saved_goes_on_an_epoch_earlier(
+def test_a_training_killed_before_its_model_was_saved_resumes_an_epoch_earlier(
     tmp_path,
 ):
     path = tmp_path / "flips.csv"
@@ -580,7 +580,7 @@ def test_a_training_killed_before_its_model_was_saved_goes_on_an_epoch_earlier(
 
 
 @pytest.mark.slow
-def test_a_missing_or_damaged_state_is_told(tmp_path):
+def test_a_missing_or_damaged_state_causes_a_warning(tmp_path):
     path = tmp_path / "flips.csv"
     model = compiled(True)
     fit(model, [FlipMonitor(path)], epochs=2)
@@ -594,7 +594,7 @@ def test_a_missing_or_damaged_state_is_told(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_state_of_another_start_is_not_taken(tmp_path):
+def test_the_state_of_another_start_is_not_used(tmp_path):
     path = tmp_path / "flips.csv"
     model = compiled(True)
     fit(model, [FlipMonitor(path)], epochs=2)
@@ -602,5 +602,5 @@ def test_the_state_of_another_start_is_not_taken(tmp_path):
     history = fit(
         model, [FlipMonitor(path, start=start)], epochs=3, initial_epoch=2
     ).history
-    # Five steps at most are behind it.
+    # It has taken five steps at most.
     assert history["c2i_ratio"][0] >= history["never_flipped_ratio"][0] > 0.5
