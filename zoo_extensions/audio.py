@@ -1,7 +1,7 @@
 """The fully connected network of paper 001 for spoken digits."""
 
 from collections.abc import Sequence
-from typing import Any, Optional
+from typing import Optional
 
 import tensorflow as tf
 from zookeeper import Field, factory
@@ -66,7 +66,7 @@ class AudioMLPFactory(BinaryFactory):
         x = tf.keras.layers.Flatten(name=f"{name}_flatten")(x)
         return self.norm(x, f"{name}_bn")
 
-    def body(self, x: tf.Tensor) -> Any:
+    def body(self, x: tf.Tensor) -> tf.Tensor:
         """The real-valued layer and two binary ones."""
         x = tf.keras.layers.Dense(
             self.units,

@@ -1,9 +1,9 @@
 """BinaryDenseNet: each binary convolution appends channels to its input."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import tensorflow as tf
+from larq_zoo.core.model_factory import ModelFactory
 from larq_zoo.literature import densenet
 from zookeeper import Field, factory
 
@@ -110,7 +110,7 @@ def _model(
     number: int,
     blocks: tuple[int, ...],
     transitions: tuple[int, ...],
-    larq_zoo_factory: Any,
+    larq_zoo_factory: type[ModelFactory],
 ) -> ModelFunction:
     return model_function(
         BinaryDenseNetFactory,

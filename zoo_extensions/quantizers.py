@@ -62,18 +62,17 @@ class TemperatureSign(lq.quantizers.Quantizer):
     """Quantizer of latent kernels that is annealed from real values to signs.
 
     While its temperature T is at least `threshold`, the kernel is clip(w / T, -1, 1);
-    below it is sign(w). The gradient is that of the identity, so latent
-    weights of any magnitude are trained: clip them with
-    `larq.constraints.WeightClip(1.5)`.
+    below it is sign(w). The gradient is that of the identity, so latent weights of any
+    magnitude are trained: clip them with `larq.constraints.WeightClip(1.5)`.
 
     The temperature is a non-trainable weight that starts at 1. Each layer needs a
     quantizer of its own, which saves the temperature with the layer in every format of
     Keras. `TemperatureDecay` lowers it from epoch to epoch.
 
     A kernel counts as binary from the start: operations and sizes are those of the
-    trained network. A converted model is binary only if the temperature is
-    below the threshold, which takes 110 epochs at a decay of 0.9 and a threshold of
-    1e-5. Otherwise Larq Compute Engine keeps the layer in float without an error;
+    trained network. A converted model is binary only if the temperature is below the
+    threshold, which takes 110 epochs at a decay of 0.9 and a threshold of 1e-5.
+    Otherwise Larq Compute Engine keeps the layer in float without an error;
     `force_sign` prevents that.
 
     Args:

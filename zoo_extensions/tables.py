@@ -158,7 +158,7 @@ def model_table(
     """
     names = list_models() if names is None else list(names)
     by_plain = {plain(name): name for name in names}
-    known: dict[Any, OpCount] = {}
+    known: dict[tuple[str, tuple[tuple[str, Any], ...]], OpCount] = {}
 
     def count(name: str, arguments: tuple[tuple[str, Any], ...]) -> OpCount:
         if (name, arguments) not in known:
