@@ -8,6 +8,7 @@ complete in itself. Links to files that do not exist stay, and fail a strict bui
 from __future__ import annotations
 
 import ast
+import contextlib
 import logging
 import os
 import pathlib
@@ -116,20 +117,27 @@ def on_post_build(config: MkDocsConfig) -> None:
                 _LOGGER.warning("%s is on no page of the API", name)
 
 
-def _exported(package: str) -> list[str]:
-    """Returns `__all__` of a package without its constants and subpackages."""
+def _exported(package: str) -> set[str]:
+    """Returns the public names of a package without its constants and subpackages."""
     folder = ROOT.joinpath(*package.split("."))
     init = folder / "__init__.py"
     if not init.exists():
-        return []
-    for node in ast.parse(_read(init)).body:
+        return set()
+    tree = ast.parse(_read(init))
+    # What is imported as its own name is exported, also where `__all__` is computed.
+    names = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.name == alias.asname
+    }
+    for node in tree.body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
-            names = ast.literal_eval(node.value)
-            modules = {path.stem for path in folder.iterdir()}
-            return [
-                name for name in names if not name.isupper() and name not in modules
-            ]
-    return []
+            with contextlib.suppress(ValueError):
+                names.update(ast.literal_eval(node.value))
+    modules = {path.stem for path in folder.iterdir()}
+    return {name for name in names - modules if not name.isupper()}
 
 
 def _read(path: pathlib.Path) -> str:
