@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How long the averages of Diode and of the gradient filter should remember.
+"""Search for the memory of the averages in Diode and the gradient filter.
 
     python benchmarks/averages_for_steps.py check [--data-dir DIR]
     python benchmarks/averages_for_steps.py search [--data-dir DIR]
@@ -7,17 +7,17 @@
     python benchmarks/averages_for_steps.py tables
 
 `search` trains tiny_residual_bnn on Fashion-MNIST for several total numbers of steps
-under a grid of constants and measures the last 5,000 training images, which no training
-sees. `report` compares the rules chosen from it (`Diode.for_steps` and
+with a grid of constants and measures accuracy on the last 5,000 training images, which
+are held out. `report` compares the rules chosen from it (`Diode.for_steps` and
 `GradientFilter.for_steps`) with the papers' constants and the recipe's fixed ones on
 the 10,000 test images of Fashion-MNIST and CIFAR-10. `check` measures the time of a
 step and compares the loop of this script with `model.fit`.
 
 Every result is appended to a CSV file at once, and the trained weights are kept beside
-it; a repeated call skips what is there. Two calls with another `--optimizer` may run
-side by side.
+it; a repeated call skips finished trainings. Two calls with different `--optimizer` may
+run in parallel.
 
-Memory is in steps: an average that keeps the share beta remembers 1 / (1 - beta). One
+Memory is in steps: an average with decay beta has a memory of 1 / (1 - beta). One
 standard error of an accuracy is about 0.5 points on 5,000 images, and more where seeds
 differ.
 """

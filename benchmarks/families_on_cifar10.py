@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A narrow network of each family, trained on CIFAR-10 with binary and latent weights.
+"""Accuracy of a narrow network of each family on CIFAR-10, binary and latent weights.
 
     python benchmarks/families_on_cifar10.py --data-dir DIR --results cifar10.jsonl \
         --output docs/cifar10.md

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Time of a training step that counts flips, against one that does not.
+"""Time of a training step with and without FlipMonitor.
 
     python benchmarks/flip_monitor.py [--model birealnet20] [--batch 128] [--rounds 40]
 
 One network trained by three functions in one process, plain, watched by `FlipMonitor`,
 and by one that counts each weight; and a second one with larq's metric `FlipRatio` in
 each binary layer. In each round, in a new order, each takes one step on the same batch.
-The counts are fetched from the device every 256 steps, which is no part of a step here,
-as validation and checkpoints are none.
+The counts are fetched from the device every 256 steps; like validation and checkpoints,
+that is not part of a step here.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Images a second of the input pipeline alone, beside what a training takes of them.
+"""Images a second of the input pipeline alone, compared with the training step.
 
     python benchmarks/input_pipeline.py [--seconds 8] [--size 224] [--batch 64]
 

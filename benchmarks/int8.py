@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What int8 for the real-valued layers costs and saves, as docs/int8.md shows it.
+"""Cost and savings of int8 for the real-valued layers: the tables of docs/int8.md.
 
     python benchmarks/int8.py [--rounds 300]
 

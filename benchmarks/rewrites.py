@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What the rewrites before a conversion save: operators, bytes and time.
+"""Operators, bytes and time saved by the rewrites before a conversion.
 
     python benchmarks/rewrites.py [--models meliusnet22 ...] [--rounds 20]
 
 Each network is converted with and without rewrites, with random weights and statistics,
-since operators do not depend on a training. Both files run in turn in one process, one
+since operators do not depend on training. Both files run in turn in one process, one
 thread, in Larq Compute Engine's interpreter.
 """
 

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""How fast the binary kernels are beside Larq Compute Engine's own interpreter.
+"""Speed of the binary kernels, compared with Larq Compute Engine's interpreter.
 
     python benchmarks/runtime.py [--networks quicknet ...] [--seconds 6] [--threads 1 2]
     python benchmarks/runtime.py --write FOLDER
     python benchmarks/runtime.py --files FOLDER
 
-Networks are converted with random weights, since times do not depend on a training. All
-interpreters of a row run in turn in one process. Convolutions are chains of eight, of
-which each writes signs; their share is that of the counting loop alone, on data in the
-cache, which needs gcc. Files that were written on one machine are measured on another
-without TensorFlow, and without Larq Compute Engine where there is none.
+Networks are converted with random weights, since times do not depend on training. All
+interpreters of a row run in turn in one process. Convolutions are chains of eight that
+each write signs; their share is of the popcount kernel alone, on data in the cache, for
+which gcc is needed. Files that were written on one host can be measured on another
+without TensorFlow, and without Larq Compute Engine if it is not installed.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def main() -> None:
         for name, runs in delegate.known_kernels().items()
         if runs and name != "portable"
     ] or ["portable"]
-    print(machine())
+    print(host())
     peers = [] if lce_version() is None else [DEFAULT, BEST]
     for threads in arguments.threads:
         columns = [*peers, *kernels, *[f"{kernels[0]} / {BEST}"] * bool(peers)]
@@ -116,7 +116,7 @@ def converted(
 
 
 def lce_version() -> str | None:
-    """Returns the version of Larq Compute Engine, or `None` where there is none."""
+    """Returns the version of Larq Compute Engine, or `None` if it is not installed."""
     try:
         import larq_compute_engine as lce
     except ImportError:
@@ -124,7 +124,7 @@ def lce_version() -> str | None:
     return lce.__version__
 
 
-def machine() -> str:
+def host() -> str:
     """Returns processor and versions."""
     cpu = next(
         (
@@ -176,7 +176,7 @@ def chain(side: int, channels: int) -> bytes:
             use_bias=False,
         )(x)
         x = tf.keras.layers.BatchNormalization()(x)
-    # One number comes out, so that the last sum is not written.
+    # One channel, so that the last sum is not written.
     x = lq.layers.QuantConv2D(
         1,
         1,
@@ -213,7 +213,7 @@ def measured(
 
 
 def row(name: str, times: dict[str, list[float]], kernels: list[str]) -> str:
-    """Returns a row of milliseconds and, beside the peer, the ratio of the minima."""
+    """Returns a row of milliseconds, and the ratio of the minima to the peer's."""
     cells = [
         f"{1000 * min(own):.2f} ({1000 * statistics.median(own):.2f})"
         for own in times.values()
@@ -242,7 +242,7 @@ def convolution_row(
 
 
 def bare_speed(kernels: str, side: int, channels: int) -> float:
-    """Returns the GMAC/s of the counting loop alone, on one thread."""
+    """Returns the GMAC/s of the popcount kernel alone, on one thread."""
     source = HERE.parent / "converters" / "runtime" / "src"
     with tempfile.TemporaryDirectory() as folder:
         library = f"{folder}/bare.so"

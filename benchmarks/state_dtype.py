@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""What averages in bfloat16 change: signs at the end, and accuracy.
+"""Effect of bfloat16 averages: final signs, and accuracy.
 
     python benchmarks/state_dtype.py [--seeds 3] [--epochs 12]
 
 Signs: the quickstart's network is trained with float32 averages; beside it, optimizers
-with bfloat16 averages get the same gradients, rounded by chance as the library does,
-and to the nearest for comparison. Accuracy: the quickstart's training, on the 1,000
-test images, beside what quickstart_accuracy.py measures in float32.
+with bfloat16 averages get the same gradients, with stochastic rounding as in the
+library, and rounded to nearest for comparison. Accuracy: the quickstart's training, on
+the 1,000 test images, beside what quickstart_accuracy.py measures in float32.
 """
 
 from __future__ import annotations

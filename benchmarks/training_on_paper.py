@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Memory and time of a training on GPUs, on paper; nothing is trained.
+"""Estimate of the memory and time of a training on GPUs; nothing is trained.
 
     python benchmarks/training_on_paper.py --model reactnet_a --batch 256 --gpus 4
         --epochs 256 --tflops 20
@@ -30,7 +30,7 @@ IMAGENET = 1_281_167
 
 
 def elements(shape: object) -> int:
-    """Returns the number of elements behind the batch, of one or several tensors."""
+    """Returns the number of elements of a sample, of one or several tensors."""
     shapes = shape if isinstance(shape, list) else [shape]
     return sum(int(np.prod(one[1:])) for one in shapes)
 

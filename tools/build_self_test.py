@@ -1,9 +1,9 @@
-"""Makes the small network that a LiteRT must answer rightly before it is used.
+"""Builds the self-test: a small network that LiteRT must compute before it is used.
 
     python tools/build_self_test.py
 
-It holds all four binary operators, all types between them but int8, and both paddings.
-The answer is that of Larq Compute Engine's interpreter.
+It contains all four binary operators, all types between them except int8, and both
+paddings. The expected output is computed by Larq Compute Engine.
 """
 
 import larq as lq
@@ -17,7 +17,7 @@ layers = tf.keras.layers
 
 
 def network() -> tf.keras.Model:
-    """Returns it."""
+    """Returns the network."""
     sign = {"kernel_quantizer": "ste_sign", "kernel_constraint": "weight_clip"}
     image = tf.keras.Input((7, 7, 40))
     x = lq.layers.QuantConv2D(

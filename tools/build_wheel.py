@@ -1,4 +1,4 @@
-"""Builds a wheel with the binary kernels, for this machine or for aarch64.
+"""Builds a wheel with the binary kernels, for this host or for aarch64.
 
     python tools/build_wheel.py [--aarch64] [FOLDER]
 
@@ -33,7 +33,7 @@ def build(machine: str, folder: pathlib.Path) -> pathlib.Path:
             "_PYTHON_HOST_PLATFORM": "linux-aarch64",
         }
     with tempfile.TemporaryDirectory() as made:
-        # A copy, so that no library of another machine is taken from `build`.
+        # A copy, so that `build` contributes no library for another host.
         source = pathlib.Path(made) / "source"
         files = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -55,7 +55,7 @@ def build(machine: str, folder: pathlib.Path) -> pathlib.Path:
         (wheel,) = pathlib.Path(made).glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
             if LIBRARY not in archive.namelist():
-                raise SystemExit(f"{wheel.name} holds no binary kernels.")
+                raise SystemExit(f"{wheel.name} contains no binary kernels.")
             library = archive.read(LIBRARY)
         if int.from_bytes(library[18:20], "little") != MACHINES[machine]:
             raise SystemExit(f"The library of {wheel.name} is not for {machine}.")
@@ -72,7 +72,7 @@ def glibc_of(library: bytes) -> int:
 
 
 def retagged(wheel: pathlib.Path, target: pathlib.Path, tag: str) -> pathlib.Path:
-    """Writes the wheel with another platform in its name and its metadata."""
+    """Writes the wheel with another platform in its name and metadata."""
     subprocess.run(
         [sys.executable, "-m", "wheel", "tags", "--platform-tag", tag, wheel],
         check=True,
@@ -83,7 +83,7 @@ def retagged(wheel: pathlib.Path, target: pathlib.Path, tag: str) -> pathlib.Pat
 
 
 def main() -> None:
-    """Builds what the command line asks for."""
+    """Builds the wheel that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=pathlib.Path, default="dist")
     parser.add_argument("--aarch64", action="store_true")

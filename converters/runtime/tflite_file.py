@@ -404,7 +404,7 @@ def _bytes_of(path: str | os.PathLike[str]) -> bytes:
     path = pathlib.Path(path)
     kind = path.stat().st_mode
     if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
-        raise ValueError(f"{path} is no file but a pipe or a device.")
+        raise ValueError(f"{path} is a pipe or a device, not a file.")
     return path.read_bytes()
 
 

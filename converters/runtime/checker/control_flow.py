@@ -14,7 +14,10 @@ def _check_if(node: Node) -> None:
 
 def _check_while(node: Node) -> None:
     number = len(node.inputs)
-    node.need(number == len(node.output_shapes), "its inputs and outputs differ")
+    node.need(
+        number == len(node.output_shapes),
+        f"it has {number} inputs and {len(node.output_shapes)} outputs",
+    )
     _check_call(node, node.option("bodySubgraphIndex"), number)
     _check_call(node, node.option("condSubgraphIndex"), number, 1)
 
@@ -28,7 +31,9 @@ def _check_call(
 ) -> None:
     node.need(graph in range(len(node.graphs)), f"it calls graph {graph}")
     expected = inputs, len(node.output_shapes) if outputs is None else outputs
-    node.need(node.graphs[graph] == expected, f"graph {graph} does not fit it")
+    node.need(
+        node.graphs[graph] == expected, f"graph {graph} has other inputs or outputs"
+    )
 
 
 # Rules that hold whatever the shapes are.

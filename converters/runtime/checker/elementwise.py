@@ -19,7 +19,7 @@ def _check_binary(node: Node) -> None:
     one, other = ((1,) * (rank - len(s)) + tuple(s) for s in node.shapes[:2])
     node.need(
         all(a == b or 1 in (a, b) for a, b in zip(one, other)) and rank <= 6,
-        f"{node.shapes[0]} and {node.shapes[1]} do not go together",
+        f"{node.shapes[0]} and {node.shapes[1]} do not broadcast",
     )
     if node.name in COMPARISONS and node.kinds[0] in QUANTIZED:
         scales = [scale for scale in node.scales[:2] if scale is not None]
@@ -52,7 +52,7 @@ def _check_reduction(node: Node) -> None:
 
 def _check_arg(node: Node) -> None:
     axis = node.integers(1)
-    node.need(math.prod(node.shapes[1]) == 1, "its axis is none")
+    node.need(math.prod(node.shapes[1]) == 1, "its axis is not one number")
     if axis is not None:
         node.need_axis(axis[0], node.rank())
         node.need(node.shapes[0][axis[0]] > 0, "it has nothing to choose from")
@@ -61,7 +61,7 @@ def _check_arg(node: Node) -> None:
 def _check_top_k(node: Node) -> None:
     number = node.integers(1)
     node.need(node.rank() > 0, "its input has no axis")
-    node.need(math.prod(node.shapes[1]) == 1, "its number is none")
+    node.need(math.prod(node.shapes[1]) == 1, "its k is not one number")
     node.need(
         number is None or 0 <= number[0] <= node.shapes[0][-1], f"it takes {number}"
     )
@@ -76,7 +76,7 @@ def _check_beta(node: Node) -> None:
     beta = float(node.option("beta"))
     node.need(0 < beta < 2**16, f"its beta is {beta}")
     if node.kinds[0] != FLOAT and node.scales[0]:
-        node.need(2.0**-20 < node.scales[0] * beta < 2**20, "its scale is none")
+        node.need(2.0**-20 < node.scales[0] * beta < 2**20, "its scale is out of range")
 
 
 _SUMS = ("ADD", "SUB", "SQUARED_DIFFERENCE")

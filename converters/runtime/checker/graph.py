@@ -115,7 +115,7 @@ class Graph:
             self._check_tensor(index)
         for index in (*self._inputs, *self._outputs):
             if index not in range(len(self._tensors)):
-                raise ValueError("an input or output is not there")
+                raise ValueError("an input or output of a graph is out of range")
         self._check_order()
         for index, operator in enumerate(self._operators):
             node = self._node(index, operator)
@@ -141,9 +141,9 @@ class Graph:
         name = tensor.name.decode() if tensor.name is not None else str(index)
         kind = self._types.get(tensor.type, f"type {tensor.type}")
         if kind not in _DTYPES:
-            raise UnsupportedError(f"holds {kind.lower()} tensors")
+            raise UnsupportedError(f"contains {kind.lower()} tensors")
         if tensor.sparsity is not None:
-            raise UnsupportedError("holds sparse tensors")
+            raise UnsupportedError("contains sparse tensors")
         if tensor.buffer not in range(len(self._model.buffers)):
             raise ValueError(f"it has no buffer {tensor.buffer}")
         shape = list_of(tensor.shape)
@@ -151,14 +151,14 @@ class Graph:
             raise ValueError(f"tensor {name} has a negative size")
         if len(shape) > _MAX_DIMENSIONS:
             raise ValueError(
-                f"tensor {name} has {len(shape)} dimensions, and {_MAX_DIMENSIONS} "
-                "are the most"
+                f"tensor {name} has {len(shape)} dimensions; the maximum is "
+                f"{_MAX_DIMENSIONS}"
             )
         elements = math.prod(shape)
         if elements > _MAX_ELEMENTS:
             raise ValueError(
-                f"tensor {name} has {elements:,} elements, and {_MAX_ELEMENTS:,} are "
-                "the most"
+                f"tensor {name} has {elements:,} elements; the maximum is "
+                f"{_MAX_ELEMENTS:,}"
             )
         self._check_quantization(tensor, name, shape, kind)
         data = self._model.buffers[tensor.buffer].data
@@ -189,7 +189,7 @@ class Graph:
                 f"tensor {name} has {len(scales)} scales and {len(points)} zero points"
             )
         if not all(math.isfinite(scale) and scale >= 0 for scale in scales):
-            raise ValueError(f"tensor {name} has a scale that is none")
+            raise ValueError(f"tensor {name} has an invalid scale")
         axis = int(found.quantizedDimension)
         if len(scales) > 1 and (
             axis not in range(len(shape)) or shape[axis] != len(scales)
@@ -200,7 +200,7 @@ class Graph:
         if kind in ("INT8", "UINT8", "INT16") and scales:
             low, high = np.iinfo(_DTYPES[kind]).min, np.iinfo(_DTYPES[kind]).max
             if not all(low <= point <= high for point in points):
-                raise ValueError(f"tensor {name} has a zero point that is no step")
+                raise ValueError(f"tensor {name} has a zero point out of range")
 
     def _check_order(self) -> None:
         """Refuses a graph in which a tensor is read before it is written."""
@@ -223,17 +223,23 @@ class Graph:
                 if tensor not in range(-1, len(self._tensors)):
                     raise ValueError(f"it has no tensor {tensor}")
             if not known.issuperset(inputs):
-                raise ValueError(f"operator {place} reads what is not computed yet")
+                raise ValueError(
+                    f"operator {place} reads a tensor that is not computed yet"
+                )
             if not known.isdisjoint(outputs) or len(set(outputs)) < len(outputs):
-                raise ValueError(f"operator {place} writes what is there already")
+                raise ValueError(
+                    f"operator {place} writes a tensor that exists already"
+                )
             known.update(outputs)
         if not known.issuperset(self._outputs):
-            raise ValueError("an input or output is not there")
+            raise ValueError("an output of a graph is not computed")
 
     def _node(self, index: int, operator: GraphOperator) -> Node:
         codes = self._model.operatorCodes or []
         if operator.opcodeIndex not in range(len(codes)):
-            raise ValueError(f"operator {index} is of no kind")
+            raise ValueError(
+                f"operator {index} has no operator code {operator.opcodeIndex}"
+            )
         inputs, outputs = list_of(operator.inputs), list_of(operator.outputs)
         custom = operator.customOptions
         return Node(
@@ -317,8 +323,8 @@ class Graph:
     def _check_elements(self, node: Node, elements: int) -> None:
         if elements > self._max_elements:
             raise ValueError(
-                f"operator {node.index}, {node.name}, makes {elements:,} elements, and "
-                f"{self._max_elements:,} are the most"
+                f"operator {node.index}, {node.name}, makes {elements:,} elements; the "
+                f"maximum is {self._max_elements:,}"
             )
 
     def _uncertain(self, node: Node, outputs: Sequence[int]) -> list[int]:
@@ -357,8 +363,8 @@ class Graph:
         most = max(self._live_bytes(), default=0)
         if most > self._max_bytes:
             raise ValueError(
-                f"its tensors take {most:,} bytes at once, and {self._max_bytes:,} "
-                "are the most"
+                f"its tensors take {most:,} bytes at once; the maximum is "
+                f"{self._max_bytes:,}"
             )
 
     def _live_bytes(self) -> Iterator[int]:

@@ -10,15 +10,19 @@ from converters.runtime.checker.tensor_types import INT32
 
 
 def _check_concatenation(node: Node) -> None:
-    node.need(not any(len(s) != node.rank() for s in node.shapes), "its ranks differ")
+    node.need(
+        not any(len(s) != node.rank() for s in node.shapes),
+        "the ranks of its inputs differ",
+    )
     node.need_axis(node.option("axis"), node.rank())
     axis = node.option("axis") % node.rank()
     rest = {(*shape[:axis], *shape[axis + 1 :]) for shape in node.shapes}
-    node.need(len(rest) == 1, f"its inputs {list(node.shapes)} do not fit")
+    node.need(len(rest) == 1, f"its inputs {list(node.shapes)} do not match")
 
 
 def _check_pack(node: Node) -> None:
-    node.need(node.option("valuesCount") == len(node.inputs), "it counts otherwise")
+    count = node.option("valuesCount")
+    node.need(count == len(node.inputs), f"its valuesCount is {count}")
     node.need_axis(node.option("axis"), node.rank() + 1)
     node.need(len(set(node.shapes)) == 1, "the shapes of its inputs differ")
 
@@ -27,7 +31,8 @@ def _check_unpack(node: Node) -> None:
     node.need_axis(node.option("axis"), node.rank())
     number = node.shapes[0][node.option("axis")]
     node.need(
-        node.option("num") == len(node.output_shapes) == number, "it counts otherwise"
+        node.option("num") == len(node.output_shapes) == number,
+        f"its num is {node.option('num')}",
     )
 
 
@@ -36,18 +41,23 @@ def _check_split(node: Node) -> None:
     number = node.option("numSplits")
     node.need(0 < number == len(node.output_shapes), f"it has {number} parts")
     if axis is not None:
-        node.need(len(axis) == 1, "its axis is none")
+        node.need(len(axis) == 1, "its axis is not one number")
         node.need_axis(axis[0], node.rank(1))
-        node.need(node.shapes[1][axis[0]] % number == 0, "its parts differ")
+        node.need(
+            node.shapes[1][axis[0]] % number == 0, f"it has no {number} equal parts"
+        )
 
 
 def _check_split_v(node: Node) -> None:
     sizes, axis = node.integers(1), node.integers(2)
     number = node.option("numSplits")
     node.need(0 < number == len(node.output_shapes), f"it has {number} parts")
-    node.need(math.prod(node.shapes[1]) == number, "it counts otherwise")
+    node.need(
+        math.prod(node.shapes[1]) == number,
+        f"it has sizes of {node.shapes[1]} for {number} parts",
+    )
     if axis is not None:
-        node.need(len(axis) == 1, "its axis is none")
+        node.need(len(axis) == 1, "its axis is not one number")
         node.need_axis(axis[0], node.rank())
         if sizes is not None:
             whole = node.shapes[0][axis[0]]
@@ -64,7 +74,7 @@ def _check_split_v(node: Node) -> None:
 def _check_reshape(node: Node) -> None:
     sizes = node.integers(1) if len(node.inputs) > 1 else _numbers(node, "newShape")
     if len(node.inputs) > 1:
-        node.need(len(node.shapes[1]) == 1, "its shape is no list")
+        node.need(len(node.shapes[1]) == 1, "its shape is not a list")
         node.need(node.kinds[1] == INT32, "its shape is not int32")
     elif node.options is None:
         node.need(False, "it has no shape")
@@ -101,7 +111,7 @@ def _check_axis_input(node: Node) -> None:
     for axis in node.integers(1) or ():
         node.need_axis(axis, node.rank() + (node.name == "EXPAND_DIMS"))
     if node.name != "REVERSE_V2":
-        node.need(math.prod(node.shapes[1]) == 1, "its axis is none")
+        node.need(math.prod(node.shapes[1]) == 1, "its axis is not one number")
 
 
 def _check_gather(node: Node) -> None:
@@ -133,7 +143,7 @@ def _check_strided_slice(node: Node) -> None:
         node.shapes[1][0] <= node.rank() + bin(node.option("newAxisMask")).count("1"),
         "it has more bounds than its input has axes",
     )
-    node.need(0 not in (node.integers(3) or ()), "a stride of it is 0")
+    node.need(0 not in (node.integers(3) or ()), "it has a stride of 0")
     begin, rest = node.integers(1), node.option("newAxisMask")
     if begin is None or rest or node.option("ellipsisMask"):
         return
@@ -147,7 +157,7 @@ def _check_slice(node: Node) -> None:
     begin, size = node.integers(1), node.integers(2)
     node.need(
         node.shapes[1] == node.shapes[2] == (node.rank(),) and node.rank() <= 5,
-        "its bounds do not fit its input",
+        "its bounds do not match its input",
     )
     if begin is None or size is None:
         return
@@ -164,7 +174,9 @@ _MAX_SIZE = 2**28
 
 def _check_padding(node: Node) -> None:
     rank = node.rank()
-    node.need(node.shapes[1] == (rank, 2) and rank <= 5, "its margins do not fit")
+    node.need(
+        node.shapes[1] == (rank, 2) and rank <= 5, "its margins do not match its input"
+    )
     margins = node.integers(1) or [0]
     node.need(
         min(margins) >= 0 and max(margins) < _MAX_SIZE, f"its margins are {margins}"
@@ -182,7 +194,7 @@ def _check_blocks(node: Node) -> None:
     blocks, margins = node.integers(1), node.integers(2)
     node.need(
         node.shapes[1] == (axes,) and node.shapes[2] == (axes, 2),
-        "its blocks do not fit its input",
+        "its blocks do not match its input",
     )
     node.need(blocks is None or 0 < min(blocks), f"its blocks are {blocks}")
     node.need(margins is None or min(margins) >= 0, f"its margins are {margins}")
@@ -226,20 +238,23 @@ def _check_sizes(node: Node) -> None:
     """Checks the sizes of TILE, BROADCAST_TO and FILL."""
     place = 0 if node.name == "FILL" else 1
     sizes = node.integers(place)
-    node.need(node.rank(place) == 1, "its sizes are no list")
+    node.need(node.rank(place) == 1, "its sizes are not a list")
     node.need(
         sizes is None or (min(sizes, default=0) >= 0 and len(sizes) <= 8),
         f"its sizes are {sizes}",
     )
     if node.name == "TILE":
-        node.need(node.shapes[1] == (node.rank(),), "its sizes do not fit its input")
+        node.need(node.shapes[1] == (node.rank(),), "its sizes do not match its input")
     if node.name == "BROADCAST_TO" and sizes is not None:
-        node.need(broadcasts(node.shapes[0], sizes), f"its input does not fit {sizes}")
+        node.need(
+            broadcasts(node.shapes[0], sizes),
+            f"its input does not broadcast to {sizes}",
+        )
 
 
 def _check_one_hot(node: Node) -> None:
     depth = node.integers(1)
-    node.need(math.prod(node.shapes[1]) == 1, "its depth is none")
+    node.need(math.prod(node.shapes[1]) == 1, "its depth is not one number")
     node.need(depth is None or 0 <= depth[0] < _MAX_SIZE, f"its depth is {depth}")
     node.need_axis(node.option("axis"), node.rank() + 1)
 

@@ -31,15 +31,15 @@ def check_model(
     """
     buffers = model.buffers or []
     if not model.subgraphs or not buffers:
-        raise ValueError("it holds no graph")
+        raise ValueError("it contains no graph")
     if any(getattr(buffer, "offset", 0) for buffer in buffers):
-        raise UnsupportedError("holds constants behind the graph")
+        raise UnsupportedError("contains constants after the graph")
     for subgraph in model.subgraphs:
         for operator in subgraph.operators or []:
             if getattr(operator, "largeCustomOptionsOffset", 0):
-                raise UnsupportedError("holds options behind the graph")
+                raise UnsupportedError("contains options after the graph")
             if getattr(operator, "builtinOptions2Type", 0):
-                raise UnsupportedError("holds StableHLO operators")
+                raise UnsupportedError("contains StableHLO operators")
     _check_names(model)
     schema = load_schema()
     names = names_of(schema.BuiltinOperator)
@@ -59,7 +59,9 @@ def _check_names(model: Model) -> None:
     """Refuses signatures and metadata with an index out of range."""
     for entry in model.metadata or []:
         if entry.buffer not in range(len(model.buffers)):
-            raise ValueError(f"its metadata is in buffer {entry.buffer}, which is none")
+            raise ValueError(
+                f"its metadata is in buffer {entry.buffer}, which does not exist"
+            )
     for signature in model.signatureDefs or []:
         if signature.subgraphIndex not in range(len(model.subgraphs)):
             raise ValueError("a signature belongs to no graph")
@@ -73,7 +75,7 @@ def _check_names(model: Model) -> None:
 def _check_calls(calls: Sequence[Sequence[int]]) -> None:
     """Refuses graphs that call a graph out of range, or themselves."""
     if any(index not in range(len(calls)) for index in itertools.chain(*calls)):
-        raise ValueError("an operator calls a graph that is not there")
+        raise ValueError("an operator calls a graph that does not exist")
     reached = [set(called) for called in calls]
     for _ in calls:
         for called in reached:

@@ -70,7 +70,7 @@ class Node:
         value = self.values[place]
         if value is None:
             return None
-        self.need(value.dtype.kind == "i", f"its input {place} holds no integers")
+        self.need(value.dtype.kind == "i", f"its input {place} contains no integers")
         return [int(number) for number in value.ravel()]
 
     def rank(self, place: int = 0) -> int:

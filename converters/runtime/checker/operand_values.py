@@ -80,13 +80,13 @@ def check_operands(
         places = _SHRINKING[node.name]
         node.need(
             node.name != "SLICE" or node.knows_shapes or -1 in (node.integers(2) or ()),
-            "it slices what only a run shapes",
+            "it slices a tensor whose shape only a run knows",
         )
     for place in places:
         if place < len(node.inputs) and not are_bounded[place]:
             raise NotImplementedError(
                 f"takes sizes of operator {node.index}, {node.name}, from an input of "
-                "the file or computes them of one"
+                "the file, or computes them from one"
             )
     if node.name in ("DIV", "FLOOR_DIV", "FLOOR_MOD"):
         _check_divisor(node)
@@ -135,7 +135,7 @@ def _check_divisor(node: Node) -> None:
     divisors = node.integers(1)
     if divisors is None and node.name != "FLOOR_DIV":
         raise NotImplementedError(
-            f"holds divisors of integers that only a run knows, operator {node.index}, "
+            f"contains integer divisors that only a run knows, operator {node.index}, "
             f"{node.name}"
         )
     if divisors is not None:
@@ -149,8 +149,8 @@ def _check_indices(node: Node) -> None:
     places, sizes = node.integers(0), node.integers(1)
     if not places or not sizes or node.rank(1) != 1:
         return
-    node.need(len(places) % len(sizes) == 0, f"it has no places {places[:8]}")
+    node.need(len(places) % len(sizes) == 0, f"it has no indices {places[:8]}")
     node.need(
         all(0 <= p < sizes[i % len(sizes)] for i, p in enumerate(places)),
-        f"it has no places {places[:8]}",
+        f"it has no indices {places[:8]}",
     )

@@ -134,11 +134,11 @@ def check_types(node: Node) -> None:
             given = node.kinds[2]
         node.need(
             (given, weights, made) in _WEIGHTED_TYPES,
-            f"its types {given}, {weights} and {made} do not go together",
+            f"its types {given}, {weights} and {made} do not match",
         )
     if node.name == "BATCH_MATMUL":
         three = node.kinds[0], node.kinds[1], node.output_kinds[0]
-        node.need(three in _PRODUCT_TYPES, f"its types {three} do not go together")
+        node.need(three in _PRODUCT_TYPES, f"its types {three} do not match")
     if node.name in _SELECTIONS:
         chosen = [*node.kinds[1:], *node.output_kinds]
         node.need(
@@ -152,7 +152,7 @@ def check_types(node: Node) -> None:
     for place in _INDEX_INPUTS.get(node.name, ()):
         if place < len(node.kinds) and node.inputs[place] >= 0:
             node.need(
-                node.kinds[place] in INTEGERS, f"its input {place} holds no integers"
+                node.kinds[place] in INTEGERS, f"its input {place} contains no integers"
             )
     number = _SCALED.get(node.name, 0)
     quantized = {*QUANTIZED} & {*node.output_kinds, *node.kinds[:number]}

@@ -14,7 +14,8 @@ def _check_convolution(node: Node) -> None:
     node.need_rank(4, place=1)
     channels, width = node.shapes[0][-1], node.shapes[1][-1]
     node.need(
-        width > 0 and channels % width == 0, f"{channels} channels meet {width} weights"
+        width > 0 and channels % width == 0,
+        f"its input has {channels} channels and its filter {width}",
     )
     _check_bias(node, 2, node.shapes[1][0])
 
@@ -30,7 +31,8 @@ def _check_binary_convolution(node: Node) -> None:
         f"its input has {words} words of 32 channels, and channels_in is {channels}",
     )
     node.need(
-        width > 0 and words % width == 0, f"{words} words meet {width} of its filter"
+        width > 0 and words % width == 0,
+        f"its input has {words} words and its filter {width}",
     )
 
 
@@ -40,7 +42,7 @@ def _check_depthwise(node: Node) -> None:
     channels, made = node.shapes[0][-1], node.shapes[1][-1]
     node.need(
         channels > 0 and made % channels == 0 and node.shapes[1][0] == 1,
-        f"{channels} channels meet weights of {node.shapes[1]}",
+        f"its input has {channels} channels and its weights are {node.shapes[1]}",
     )
     # Older files leave it 0, as it follows from the shapes.
     node.need(
@@ -54,7 +56,9 @@ def _check_conv_3d(node: Node) -> None:
     node.need_rank(5)
     node.need_rank(5, place=1)
     channels, width = node.shapes[0][-1], node.shapes[1][-2]
-    node.need(channels == width, f"{channels} channels meet {width} weights")
+    node.need(
+        channels == width, f"its input has {channels} channels and its filter {width}"
+    )
     _check_bias(node, 2, node.shapes[1][-1])
 
 
@@ -64,7 +68,9 @@ def _check_conv_3d_transpose(node: Node) -> None:
     sizes = node.integers(0)
     node.need(sizes is None or are_sizes(sizes, 5), f"its output is {sizes}")
     channels, width = node.shapes[2][-1], node.shapes[1][-1]
-    node.need(channels == width, f"{channels} channels meet {width} weights")
+    node.need(
+        channels == width, f"its input has {channels} channels and its filter {width}"
+    )
 
 
 def _check_transpose_conv(node: Node) -> None:
@@ -76,11 +82,11 @@ def _check_transpose_conv(node: Node) -> None:
         # XNNPACK writes all images of the input into a buffer for the file's number.
         node.need(
             sizes[0] == node.shapes[2][0] and _inverts(node, sizes),
-            f"its output {sizes} is not that of {node.shapes[2]}",
+            f"its output {sizes} does not follow from {node.shapes[2]}",
         )
+    channels, width = node.shapes[2][-1], node.shapes[1][-1]
     node.need(
-        node.shapes[1][-1] == node.shapes[2][-1],
-        f"{node.shapes[2][-1]} channels meet {node.shapes[1][-1]} weights",
+        channels == width, f"its input has {channels} channels and its filter {width}"
     )
     _check_bias(node, 3, node.shapes[1][0])
 
@@ -101,7 +107,7 @@ def _check_bias(node: Node, place: int, channels: int) -> None:
     if place < len(node.inputs) and node.inputs[place] >= 0:
         node.need(
             math.prod(node.shapes[place]) == channels,
-            f"its bias of {node.shapes[place]} does not fit {channels} channels",
+            f"its bias of {node.shapes[place]} does not match {channels} channels",
         )
 
 
@@ -111,22 +117,28 @@ def _check_fully_connected(node: Node) -> None:
     elements = math.prod(node.shapes[0])
     node.need(
         width > 0 and elements % width == 0,
-        f"{node.shapes[0]} values meet weights of {node.shapes[1]}",
+        f"its input is {node.shapes[0]} and its weights {node.shapes[1]}",
     )
-    node.need(not node.option("weightsFormat"), "its weights are shuffled")
+    node.need(
+        not node.option("weightsFormat"), "its weights are in the shuffled format"
+    )
     _check_bias(node, 2, units)
 
 
 def _check_batch_matmul(node: Node) -> None:
-    node.need(2 <= node.rank() <= 5 and 2 <= node.rank(1) <= 5, "its inputs are none")
+    ranks = node.rank(), node.rank(1)
+    node.need(
+        2 <= min(ranks) and max(ranks) <= 5, f"its inputs have {ranks} dimensions"
+    )
     inner = node.shapes[0][-2 if node.option("adjX") else -1]
     other = node.shapes[1][-1 if node.option("adjY") else -2]
-    node.need(inner == other, f"{node.shapes[0]} meets {node.shapes[1]}")
+    node.need(inner == other, f"its inputs are {node.shapes[0]} and {node.shapes[1]}")
 
 
 def _check_embedding_lookup(node: Node) -> None:
     indices = node.integers(0)
-    node.need(node.rank(1) > 0 and node.rank(0) == 1, "its inputs are none")
+    ranks = node.rank(), node.rank(1)
+    node.need(ranks[0] == 1 and ranks[1] > 0, f"its inputs have {ranks} dimensions")
     if indices:
         limit = node.shapes[1][0]
         node.need(

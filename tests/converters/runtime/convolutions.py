@@ -34,7 +34,7 @@ class Case:
     zero_point: int = 3
 
     def out_size(self):
-        """Returns height and width of the output, below 1 where it has none."""
+        """Returns height and width of the output, below 1 if there is none."""
         found = []
         for size, filter_size, stride, dilation in self._axes():
             reach = (filter_size - 1) * dilation + 1
@@ -50,7 +50,7 @@ class Case:
         )
 
     def operands(self, seed):
-        """Returns signs of the input and of the filter, and what channels get."""
+        """Returns signs of input and filter, multiplier, bias and thresholds."""
         generator = np.random.default_rng(seed)
 
         def signs(*shape):
@@ -66,14 +66,14 @@ class Case:
         area = kernel[0].size
         multiplier = generator.normal(size=self.channels_out).astype(np.float32)
         bias = generator.normal(size=self.channels_out).astype(np.float32)
-        # Thresholds are compared with the number of signs that differ.
+        # Thresholds are compared with the popcount.
         thresholds = generator.integers(0, area + 1, self.channels_out).astype(np.int32)
         extremes = [np.iinfo(np.int32).min, np.iinfo(np.int32).max]
         thresholds[:2] = extremes[: self.channels_out]
         return image, kernel, multiplier, bias, thresholds
 
     def sums(self, image, kernel):
-        """Returns the convolution in integers; outside is 0 or 1."""
+        """Returns the convolution in integers, padded with 0 or 1."""
         outside = 1 if self.pad_ones else 0
         pads = [(0, 0)]
         for (size, filter_size, stride, dilation), out in zip(
@@ -104,7 +104,7 @@ class Case:
         return result
 
     def answer(self, operands):
-        """Returns what the operator must give: words, int8 or float64."""
+        """Returns the expected output: words, int8 or float64."""
         image, kernel, multiplier, bias, thresholds = operands
         sums = self.sums(image, kernel)
         if self.output == "bits":
@@ -118,7 +118,7 @@ class Case:
         return np.trunc(steps + np.copysign(0.5, steps)).clip(-128, 127)
 
     def steps(self, operands):
-        """Returns what an int8 output rounds."""
+        """Returns an int8 output before it is rounded."""
         real = dataclasses.replace(self, output="float32").answer(operands)
         return real / self.scale + self.zero_point
 

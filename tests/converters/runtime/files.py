@@ -1,4 +1,4 @@
-"""Files of one binary operator, as Larq Compute Engine writes them."""
+"""Files of one binary operator, in the format of Larq Compute Engine."""
 
 import flatbuffers
 import numpy as np
@@ -14,7 +14,7 @@ TYPES = {
 
 
 def packed(values):
-    """Returns the signs of values, 32 channels to a word, 1 for what is below zero."""
+    """Returns the signs of values, 32 channels a word, bit 1 for negative ones."""
     bits = np.asarray(values) < 0
     lacking = -bits.shape[-1] % 32
     bits = np.pad(bits, [(0, 0)] * (bits.ndim - 1) + [(0, lacking)])
@@ -33,10 +33,10 @@ def file_of(name, inputs, output, options=None, raw_options=None):
     """Returns a file of one operator.
 
     Args:
-        name: Of the custom operator.
+        name: Name of the custom operator.
         inputs: For each input, an array, a pair of shape and type, or a triple with
-            (scale, zero point); `None` where it is left out. Arrays but the first are
-            constants; the first input is the input of the file.
+            (scale, zero point); `None` if it is left out. All arrays except the
+            first are constants; the first input is the input of the file.
         output: Shape and type, and (scale, zero point) of an int8 one.
         options: Integers by name.
         raw_options: Bytes instead of them.

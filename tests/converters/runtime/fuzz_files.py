@@ -1,10 +1,11 @@
-"""Runs damaged .tflite files; a process that dies says nothing.
+"""Fuzzer: runs damaged .tflite files, each of which must run or be refused.
 
     python fuzz_files.py FILES COUNT SEED
 
 FILES is a pickle of files and inputs. Each damaged file must run or be refused with a
-ValueError. Half of them have other bytes; the others are well-formed and say something
-else: other references, shapes, types, steps, options, constants or kinds of operators.
+ValueError. Half of them have changed bytes; the others are well-formed with changed
+references, shapes, types, scales, options, constants or operators. A file that ends the
+process is left as FILES.now.
 """
 
 import pickle
@@ -17,15 +18,15 @@ import numpy as np
 import converters
 from converters.runtime import TfliteFile
 
-MOST_BYTES = 8 * 2**30
+MAX_BYTES = 8 * 2**30
 NUMBERS = (0, 1, -1, 2, 3, 7, 127, 128, 255, 1000, 65536, 2**31 - 1, -(2**31))
 SCALES = (0.0, -1.0, 1e-38, 1e38, float("inf"), float("nan"), 1.0, 1e-9, 1e9)
 TYPES = (0, 2, 3, 4, 6, 7, 9)
-KINDS = range(162)  # Those of the builtin operators with options of their own.
+KINDS = range(162)  # The builtin operators that have options.
 
 
 def damaged(content, generator):
-    """Returns the content with a few bytes changed, or cut off."""
+    """Returns the content with a few bytes changed, or truncated."""
     changed = bytearray(content)
     for _ in range(generator.choice([1, 1, 2, 5, 20])):
         place = generator.randrange(len(changed))
@@ -36,7 +37,7 @@ def damaged(content, generator):
 
 
 def altered(content, generator):
-    """Returns the content after one or two changes of what it says."""
+    """Returns the content after one or two changes of its objects."""
 
     def change(model):
         for _ in range(generator.choice([1, 1, 2])):
@@ -110,8 +111,8 @@ def _alter(model, generator):
 
 
 def main():
-    """Runs them."""
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
+    """Runs the damaged files."""
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_BYTES, MAX_BYTES))
     with open(sys.argv[1], "rb") as stream:
         files = pickle.load(stream)
     generator = random.Random(int(sys.argv[3]))

@@ -1,8 +1,8 @@
-"""What Larq Compute Engine's interpreter answers, for the binary kernels to repeat.
+"""Outputs of Larq Compute Engine, which the binary kernels must repeat.
 
-Answers are written where Larq Compute Engine runs, and compared also where it does not:
+They are written on a host that runs Larq Compute Engine, and compared on any host:
     python parity.py ANSWERS [KERNELS ...] [--library LIBRARY]
-needs NumPy, LiteRT and this package alone.
+needs only NumPy, LiteRT and this package.
 """
 
 import argparse
@@ -22,14 +22,14 @@ LCE = ("LceQuantize", "LceDequantize", "LceBMaxPool2d", "LceBconv2d")
 
 @dataclasses.dataclass(frozen=True)
 class Answers:
-    """What one file answers.
+    """The outputs of one file.
 
     Attributes:
         content: The file.
         operators: For each binary operator its name, a file of it alone, a random
-            input, the answer, and how many pixels of it at the border are not exact.
-        samples: For some inputs the arrays, the signs that the file makes of them, and
-            everything in front of signs and behind the last one, given these signs.
+            input, the output, and the width of the border that is not exact.
+        samples: For some inputs the arrays, the signs that the file computes, and all
+            values before signs and after the last one, with these signs supplied.
     """
 
     content: bytes
@@ -38,13 +38,13 @@ class Answers:
 
 
 def answers_of(content, samples, seed=0, alone=True):
-    """Returns the answers of Larq Compute Engine.
+    """Returns the outputs of Larq Compute Engine.
 
     Args:
         content: The file.
         samples: Arrays by the names of the inputs, a batch of a few samples.
-        seed: Of the operators' inputs.
-        alone: Whether each operator runs alone, too.
+        seed: Seed of the operators' inputs.
+        alone: Whether each operator also runs alone.
     """
     file, generator = TfliteFile(content), np.random.default_rng(seed)
     operators = []
@@ -68,7 +68,7 @@ def answers_of(content, samples, seed=0, alone=True):
 
 
 def assert_repeats(answers, tolerance=1e-5, **options):
-    """The binary kernels give the same: integers exactly, real numbers to 1e-5."""
+    """The binary kernels compute the same: integers exactly, real numbers to 1e-5."""
     for name, content, array, answer, border in answers.operators:
         interpreter = converters.Interpreter(content, backend="delegate", **options)
         (ours,) = interpreter.run_once([array])
@@ -87,7 +87,7 @@ def assert_repeats(answers, tolerance=1e-5, **options):
 
 
 def assert_close(ours, answer, tolerance, said):
-    """Equal on the scale of the largest value."""
+    """Values are equal, relative to the largest one."""
     scale = max(1e-30, float(np.abs(answer).max(initial=0)))
     np.testing.assert_allclose(
         ours / scale, answer / scale, rtol=0, atol=tolerance, err_msg=said
@@ -101,9 +101,9 @@ def options_of(file, index):
 
 
 def border_of(file, operator, options):
-    """Returns the pixels at the border that Larq Compute Engine computes in float32.
+    """Returns the width of the border that Larq Compute Engine corrects in float32.
 
-    There it subtracts what lies outside of the image.
+    There it subtracts the contribution of taps outside of the image.
     """
     if options.get("padding") != 0 or options.get("pad_values") != 0:
         return 0
@@ -115,7 +115,7 @@ def border_of(file, operator, options):
 
 
 def random_array(generator, file, tensor, channels=None):
-    """Returns values of a tensor's type; bits behind the last channel are 0."""
+    """Returns values of a tensor's type; bits after the last channel are 0."""
     shape, dtype = file.shape(tensor), file.dtype(tensor)
     if dtype == np.float32:
         values = generator.normal(size=shape).astype(np.float32)
@@ -132,12 +132,12 @@ def random_array(generator, file, tensor, channels=None):
 
 
 def kernels_here():
-    """Returns the names of the kernels that this processor runs."""
+    """Returns the names of the kernels that this processor can run."""
     return [name for name, runs in delegate.known_kernels().items() if runs]
 
 
 def main():
-    """Compares all answers of a file."""
+    """Compares all outputs in a file of answers."""
     parser = argparse.ArgumentParser()
     parser.add_argument("answers", type=pathlib.Path)
     parser.add_argument("--library", type=pathlib.Path, help="another build of it")

@@ -1,4 +1,4 @@
-"""Files of TFLiteConverter whose sizes are computed run, and are right."""
+"""Files of TFLiteConverter with computed sizes pass the checker and run correctly."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The binary kernels against the definition, on each instruction set."""
+"""The binary kernels equal the definition, on each instruction set."""
 
 import dataclasses
 
@@ -30,7 +30,7 @@ def check(case, kernels, num_threads=1, seed=0):
     if case.output == "bits":
         np.testing.assert_array_equal(result, expected)
         return
-    # As Larq Compute Engine: two float32 of the size of the largest sum are added.
+    # As in Larq Compute Engine, two float32 as large as the largest sum are added.
     _, kernel, multiplier, bias, _ = operands
     size = kernel[0].size * np.abs(multiplier) + np.abs(bias)
     if case.output == "float32":
@@ -43,8 +43,8 @@ def check(case, kernels, num_threads=1, seed=0):
     assert np.abs(result - expected).max() <= 1
 
 
-def test_the_library_is_here():
-    """A missing library is a failure, not a reason to skip."""
+def test_the_library_is_built():
+    """A missing library is a failure, not a skip."""
     assert delegate.ready_litert().tested
     assert delegate.known_kernels()["portable"]
 
@@ -86,7 +86,7 @@ CASES = {
 
 @pytest.mark.parametrize("kernels", KERNELS)
 @pytest.mark.parametrize("name", CASES)
-def test_convolutions_are_those_of_the_definition(name, kernels):
+def test_convolutions_equal_the_definition(name, kernels):
     for num_threads in (1, 2, 3):
         check(CASES[name], kernels, num_threads)
 
@@ -121,7 +121,7 @@ def cases(draw):
 
 
 @pytest.mark.parametrize("examples", [30, pytest.param(2000, marks=pytest.mark.slow)])
-def test_any_convolution_is_that_of_the_definition(examples):
+def test_any_convolution_equals_the_definition(examples):
     @hypothesis.settings(
         max_examples=examples, deadline=None, derandomize=True, database=None
     )
@@ -136,7 +136,7 @@ def test_any_convolution_is_that_of_the_definition(examples):
 
 @pytest.mark.parametrize("kernels", KERNELS)
 @pytest.mark.parametrize("output", ["float32", "int8", "bits"])
-def test_answers_are_those_of_lce_to_the_last_bit(output, kernels):
+def test_outputs_equal_those_of_lce_to_the_last_bit(output, kernels):
     case = Case(
         channels_in=100, channels_out=45, height=9, output=output, pad_ones=True
     )
@@ -147,7 +147,7 @@ def test_answers_are_those_of_lce_to_the_last_bit(output, kernels):
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
-def test_kernels_give_the_same_floats_to_the_last_bit(kernels):
+def test_kernels_compute_the_same_floats_to_the_last_bit(kernels):
     case = Case(channels_in=300, channels_out=77, height=9, width=9)
     operands = case.operands(1)
     content, image = case.file(operands), packed(operands[0])
@@ -228,7 +228,7 @@ def test_pooling_takes_the_largest_sign(window, stride, same):
     np.testing.assert_array_equal(result, packed(expected))
 
 
-def test_what_cannot_be_run_is_said():
+def test_invalid_operators_are_refused_with_the_reason():
     case = Case()
     operands = case.operands(0)
     _, kernel, multiplier, bias, _ = operands
@@ -253,7 +253,7 @@ def test_what_cannot_be_run_is_said():
             {key: value for key, value in options.items() if value is not None},
             raw,
         )
-        # Refused by the look at the file or, behind it, by the kernels.
+        # Refused by the checker or, after it, by the kernels.
         with pytest.raises(
             ValueError, match=r"cannot run this file|is a damaged .tflite"
         ) as caught:
@@ -290,11 +290,11 @@ def test_an_unknown_kernel_is_refused():
     content = Case().file(Case().operands(0))
     with pytest.raises(ValueError, match=r"kernels must be one of \[.*'portable'"):
         Interpreter(content, backend="delegate", kernels="mmx")
-    with pytest.raises(ValueError, match="those of backend 'delegate'"):
+    with pytest.raises(ValueError, match="belong to backend 'delegate'"):
         Interpreter(content, backend="lce", kernels="portable")
 
 
-def test_a_litert_that_answers_wrongly_is_refused(monkeypatch):
+def test_a_litert_that_computes_wrongly_is_refused(monkeypatch):
     monkeypatch.setattr(
         delegate, "self_test_input", lambda: -np.ones((1, 7, 7, 40), np.float32)
     )
@@ -302,7 +302,7 @@ def test_a_litert_that_answers_wrongly_is_refused(monkeypatch):
     assert "the answer of the self-test is" in delegate.run_self_test(litert)
 
 
-def test_a_litert_that_is_not_tested_runs_apart(monkeypatch):
+def test_an_untested_litert_is_tested_in_its_own_process(monkeypatch):
     monkeypatch.setattr(delegate, "TESTED", {"tensorflow": (), "ai-edge-litert": ()})
     delegate._outcome.cache_clear()
     assert not delegate.ready_litert().tested

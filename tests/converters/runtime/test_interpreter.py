@@ -1,4 +1,4 @@
-"""The interpreter, and what it says of files that are none."""
+"""The Interpreter: predictions, sizes, times, and its errors."""
 
 import concurrent.futures
 import importlib.util
@@ -108,13 +108,13 @@ def test_damaged_files_are_one_clear_error(damage, content, tmp_path):
         TfliteFile(tmp_path / "missing.tflite")
 
 
-def test_a_batch_goes_through_at_once(model, content):
+def test_a_batch_is_one_run_after_resize(model, content):
     inputs = noise(model, 5)
     interpreter = converters.Interpreter(content, backend="delegate")
     expected = interpreter.predict(inputs)
     interpreter.resize(2)
     assert interpreter.batch_size == 2
-    # The third pair is filled up, and what fills it is not returned.
+    # The third pair is padded, and the padding is not returned.
     np.testing.assert_array_equal(interpreter.predict(inputs), expected)
     (once,) = interpreter.run_once([inputs[:2]])
     np.testing.assert_array_equal(once, expected[:2])
@@ -145,7 +145,7 @@ def at_size(size, weights=None):
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
-def test_images_of_another_size_get_the_answers_of_a_model_of_that_size(batch_size):
+def test_images_of_another_size_are_predicted_as_by_a_model_of_that_size(batch_size):
     model = at_size((16, 16))
     interpreter = converters.Interpreter(converters.convert(model, inputs=None).content)
     wide = at_size((24, 37), model.get_weights())
@@ -182,13 +182,13 @@ def test_sizes_that_cannot_be_are_refused():
     assert interpreter.predict(np.zeros((1, 16, 16, 3), np.float32)).shape == (1, 5)
 
 
-def test_no_sample_is_an_empty_answer(model, content):
+def test_no_samples_give_no_predictions(model, content):
     for backend in ("lce", "delegate"):
         interpreter = converters.Interpreter(content, backend=backend)
         assert interpreter.predict(noise(model, 1)[:0]).shape == (0, 8, 8, 32)
 
 
-def test_tensors_of_the_inside_are_those_of_lce(model, content):
+def test_intermediate_tensors_equal_those_of_lce(model, content):
     inputs = noise(model, 3)
     file = TfliteFile(content)
     tensors = [operator.outputs[0] for operator in file.operators]
@@ -217,7 +217,7 @@ def test_times_of_operators_come_from_real_runs(model, content):
         converters.Interpreter(content, backend="lce").operator_times(noise(model, 1))
 
 
-def test_without_the_kernels_lce_is_taken(content, monkeypatch, tmp_path):
+def test_without_the_kernels_lce_is_used(content, monkeypatch, tmp_path):
     monkeypatch.setattr(delegate, "LIBRARY", tmp_path / "libbnn.so")
     delegate._library.cache_clear()
     delegate._outcome.cache_clear()
@@ -237,7 +237,7 @@ def test_without_the_kernels_lce_is_taken(content, monkeypatch, tmp_path):
     assert converters.Interpreter(content).backend == "delegate"
 
 
-def test_without_litert_the_cure_is_said(content, monkeypatch):
+def test_without_litert_the_error_names_the_remedy(content, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     schema.load_schema.cache_clear()
     try:
@@ -248,7 +248,7 @@ def test_without_litert_the_cure_is_said(content, monkeypatch):
         schema.load_schema.cache_clear()
 
 
-def test_who_runs_it_is_said(content):
+def test_backend_name_has_kernels_and_version(content):
     with pytest.warns(DeprecationWarning, match=r"now Interpreter\.backend_name"):
         old = converters.Interpreter(content, backend="delegate").runner
     text = converters.Interpreter(content, backend="delegate").backend_name
@@ -260,7 +260,7 @@ def test_who_runs_it_is_said(content):
         converters.Interpreter(content, num_threads=0)
 
 
-def test_references_that_lead_nowhere_are_refused(content):
+def test_references_out_of_range_are_refused(content):
     def refusal(change):
         file = TfliteFile(content)
         change(file._graph)
@@ -280,15 +280,15 @@ def test_references_that_lead_nowhere_are_refused(content):
     def blow_up(graph):
         graph.tensors[0].shape = np.array([1, 2**15, 2**15, 2**10], np.int32)
 
-    assert "reads what is not computed yet" in refusal(swap)
-    assert "writes what is there already" in refusal(overwrite)
+    assert "reads a tensor that is not computed yet" in refusal(swap)
+    assert "writes a tensor that exists already" in refusal(overwrite)
     assert "it has no tensor 1000" in refusal(lose)
     assert "elements" in refusal(blow_up)
 
 
 @pytest.mark.slow
-def test_a_script_ends_without_a_word(content, tmp_path):
-    """The interpreter lives until Python takes its modules apart."""
+def test_a_script_ends_without_output(content, tmp_path):
+    """The interpreter lives until Python unloads its modules."""
     (tmp_path / "model.tflite").write_bytes(content)
     program = (
         "import converters\n"
@@ -307,13 +307,13 @@ def plain(build, *shapes):
     return tf.lite.TFLiteConverter.from_keras_model(model).convert()
 
 
-def test_samples_that_move_each_other_do_not_go_together():
+def test_a_file_that_mixes_samples_is_not_resized():
     content = plain(lambda x: x - tf.reduce_mean(x), (4,))
     interpreter = converters.Interpreter(content, backend="delegate")
     with pytest.raises(ValueError, match="other answers to 2 samples at once"):
         interpreter.resize(2)
     assert interpreter.batch_size == 1
-    # A shape of one sample that is written into the file.
+    # A file with a shape for one sample.
     content = plain(lambda x: tf.reshape(x, (1, 2, 2)), (4,))
     with pytest.raises(ValueError, match="not run on 2 samples"):
         converters.Interpreter(content, backend="delegate").resize(2)
@@ -326,14 +326,14 @@ def test_inputs_of_different_numbers_are_refused():
         interpreter.predict([np.zeros((n, 4), np.float32) for n in (2, 5)])
 
 
-def test_constants_without_elements_are_there():
+def test_constants_without_elements_are_read():
     content = plain(lambda x: tf.reshape(x, []) + 1.0, (1,))
     assert TfliteFile(content).operators
 
 
 @pytest.mark.slow
 def test_forked_processes_end(content, tmp_path):
-    """Threads are not forked along, and nobody may wait for them."""
+    """Threads are not forked, and the child must not wait for them."""
     (tmp_path / "model.tflite").write_bytes(content)
     program = (
         "import os, sys, numpy, converters\n"
@@ -350,12 +350,12 @@ def test_forked_processes_end(content, tmp_path):
     assert run.returncode == 3
 
 
-def test_a_refused_litert_is_told(content, monkeypatch):
-    monkeypatch.setattr(delegate, "run_self_test", lambda litert: "it is off")
+def test_a_refused_litert_is_reported(content, monkeypatch):
+    monkeypatch.setattr(delegate, "run_self_test", lambda litert: "it is wrong")
     delegate._outcome.cache_clear()
     try:
         with pytest.warns(
-            UserWarning, match=r"it is off.*Larq Compute Engine is used instead"
+            UserWarning, match=r"it is wrong.*Larq Compute Engine is used instead"
         ):
             assert converters.Interpreter(content).backend == "lce"
         with pytest.raises(RuntimeError, match="does not work with the binary kernels"):
@@ -372,7 +372,7 @@ def test_a_refused_litert_is_told(content, monkeypatch):
         (None, "Model\t\t: Raspberry Pi 3\n", "Raspberry Pi 3"),
     ],
 )
-def test_the_machine_has_a_name(board, processor, name, monkeypatch, tmp_path):
+def test_the_host_has_a_name(board, processor, name, monkeypatch, tmp_path):
     (tmp_path / "cpuinfo").write_text(processor)
     if board is not None:
         (tmp_path / "model").write_text(board)
@@ -382,7 +382,7 @@ def test_the_machine_has_a_name(board, processor, name, monkeypatch, tmp_path):
     assert module.host_description().startswith(f"{name}, ")
 
 
-def test_float64_and_tensors_are_taken(content):
+def test_float64_and_tensors_are_accepted(content):
     interpreter = converters.Interpreter(content)
     inputs = np.random.default_rng(0).normal(size=(3, 8, 8, 64))
     expected = interpreter.predict(inputs.astype(np.float32))
@@ -391,7 +391,7 @@ def test_float64_and_tensors_are_taken(content):
     np.testing.assert_array_equal(interpreter.predict(tensor), expected)
 
 
-def test_more_threads_than_cores_are_warned_of(content, monkeypatch):
+def test_more_threads_than_cores_give_a_warning(content, monkeypatch):
     monkeypatch.setattr("converters.runtime.interpreter.free_cores", lambda: 1)
     with pytest.warns(UserWarning, match="num_threads=2 on 1 cores"):
         converters.Interpreter(content, num_threads=2)

@@ -1,4 +1,4 @@
-"""What a board imports, where TensorFlow is not."""
+"""Imports on a board, where there is no TensorFlow."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The C sources under sanitizers, with damaged input, and where no processor helps."""
+"""The C sources under sanitizers, with damaged input, and with emulated AVX-512."""
 
 import pathlib
 import pickle
@@ -20,7 +20,7 @@ SOURCES = HERE.parents[2] / "converters" / "runtime" / "src"
 FLAGS = ["-std=gnu11", "-ffp-contract=off", "-Wall", "-Wextra", f"-I{SOURCES}"]
 ADDRESSES = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 THREADS = ["-O1", "-g", "-fsanitize=thread"]
-# SIMDe computes AVX-512 in plain C; what it is written in is not ours to warn of.
+# SIMDe emulates AVX-512 in plain C; warnings about its own source are silenced.
 EMULATED = ["-DBNN_EMULATE_AVX512", "-mavx2", "-w"]
 
 
@@ -42,7 +42,7 @@ def fuzz(program, kernels, inputs, seed):
     assert run.returncode == 0, run.stderr[-4000:]
     counts = [int(word) for word in run.stdout.split() if word.isdigit()]
     assert sum(counts) == inputs
-    # Enough of each was sound, and enough was damaged.
+    # Enough of each kind was valid, and enough was damaged.
     convolutions, *others, refused = counts
     assert convolutions > inputs / 8 and refused > inputs / 8
     assert min(others) > inputs / 100
@@ -50,7 +50,7 @@ def fuzz(program, kernels, inputs, seed):
 
 @pytest.fixture(scope="module")
 def checked(tmp_path_factory):
-    """The fuzzer, which reads no byte out of bounds and overflows no integer."""
+    """The fuzzer, which ends at a read out of bounds or an overflow."""
     return compiled(tmp_path_factory.mktemp("native") / "fuzz", *ADDRESSES)
 
 
@@ -58,7 +58,7 @@ def checked(tmp_path_factory):
     "inputs", [3000, pytest.param(100_000, marks=pytest.mark.slow)]
 )
 @pytest.mark.parametrize("kernels", kernels_here())
-def test_damaged_operators_are_refused_and_sound_ones_right(checked, kernels, inputs):
+def test_damaged_operators_are_refused_and_valid_ones_correct(checked, kernels, inputs):
     fuzz(checked, kernels, inputs, seed=1)
 
 
@@ -70,7 +70,7 @@ def test_threads_do_not_race(tmp_path):
 
 @pytest.fixture(scope="module")
 def emulated(tmp_path_factory):
-    """The library with AVX-512 computed in plain C."""
+    """The library with AVX-512 emulated in plain C."""
     target = tmp_path_factory.mktemp("emulated") / "libbnn.so"
     return compiled(target, "-O2", "-shared", "-fPIC", *EMULATED)
 
@@ -84,7 +84,7 @@ def test_damaged_operators_under_emulated_avx512(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="a kernel of x86-64")
-def test_emulated_avx512_answers_the_same(emulated, monkeypatch):
+def test_emulated_avx512_computes_the_same(emulated, monkeypatch):
     monkeypatch.setattr(delegate, "LIBRARY", emulated)
     delegate._library.cache_clear()
     try:

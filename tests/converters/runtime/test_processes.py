@@ -1,4 +1,4 @@
-"""Interpreters beside fork, spawn, pickle and threads, and inputs that are none."""
+"""Interpreters under fork, spawn, pickle and threads, and invalid inputs."""
 
 import copy
 import json
@@ -64,7 +64,7 @@ same(kept)
 
 @pytest.mark.parametrize("backend", ["delegate", "lce"])
 @pytest.mark.parametrize("threads", [pytest.param(1, marks=pytest.mark.slow), 2])
-def test_an_inherited_interpreter_says_so_and_hangs_nobody(backend, threads, tmp_path):
+def test_an_inherited_interpreter_raises_and_never_hangs(backend, threads, tmp_path):
     program = PROGRAM.replace("THREADS", str(threads)).replace("BACKEND", repr(backend))
     run = subprocess.run(
         [sys.executable, "-c", program],
@@ -130,7 +130,7 @@ def test_values_that_are_not_finite_are_refused(value, backend):
 
 
 @pytest.mark.parametrize("kind", ["uint8", "int32", "int64"])
-def test_pixels_are_told_the_formula(kind, tmp_path):
+def test_pixels_are_refused_with_the_formula(kind, tmp_path):
     pixels = np.ones(IMAGE.shape, kind)
     for source in (delegate.SELF_TEST, delegate.SELF_TEST.read_bytes()):
         with pytest.raises(
@@ -160,7 +160,7 @@ CALLS = {
     "no name": (lambda i: i.predict({}), ValueError),
     "a batch size of text": (lambda i: i.resize("2"), ValueError),
     "half a sample": (lambda i: i.resize(1.5), ValueError),
-    "sizes that are none": (lambda i: i.resize(1, [7, 7, 40]), TypeError),
+    "sizes that are no mapping": (lambda i: i.resize(1, [7, 7, 40]), TypeError),
     "a size of text": (lambda i: i.resize(1, {i.inputs[0].name: "abc"}), ValueError),
     "a size without axes": (lambda i: i.resize(1, {i.inputs[0].name: ()}), ValueError),
     "one number": (lambda i: i.resize(1, {i.inputs[0].name: 7}), ValueError),
@@ -173,7 +173,7 @@ CALLS = {
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_wrong_calls_are_one_line(name):
+def test_wrong_calls_are_one_line_errors(name):
     call, kind = CALLS[name]
     interpreter = Interpreter(delegate.SELF_TEST, backend="delegate")
     with pytest.raises(kind) as caught:
@@ -183,12 +183,12 @@ def test_wrong_calls_are_one_line(name):
 
 
 @pytest.mark.parametrize("number", [0, -1, 1.5, "2", None, True, 10**9])
-def test_threads_that_are_none_are_refused(number):
+def test_invalid_numbers_of_threads_are_refused(number):
     with pytest.raises(ValueError, match="num_threads must be a whole number"):
         Interpreter(delegate.SELF_TEST, number)
 
 
-def test_an_import_that_fails_says_why(monkeypatch):
+def test_an_import_that_fails_states_the_reason(monkeypatch):
     def fail(name):
         raise ImportError("libm.so.6: version `GLIBC_2.99' not found")
 

@@ -1,4 +1,4 @@
-"""Writes what Larq Compute Engine answers to every small network, for other machines.
+"""Writes the outputs of Larq Compute Engine for every small network, for other hosts.
 
     python tests/converters/runtime/write_answers.py ANSWERS
 
@@ -37,7 +37,7 @@ def networks():
 
 
 def main():
-    """Converts all and runs them."""
+    """Converts and runs all networks."""
     warnings.simplefilter("ignore")
     everything = {}
     for name, model, inputs in networks():

@@ -1,6 +1,6 @@
-/* Gives the delegate operators of every kind and degree of damage, and compares those
- * that are not damaged with the definition. To be built with sanitizers, which end it at
- * the first read out of bounds; every buffer is exactly as long as its tensor says.
+/* Fuzzer of the delegate: operators of every kind, damaged or valid. Valid ones are
+ * compared with the definition. Built with sanitizers, it ends at the first read out of
+ * bounds, as every buffer is exactly as long as its tensor states.
  *
  *     fuzz KERNELS INPUTS SEED
  */
@@ -127,7 +127,7 @@ static void make(TfLiteTensor *tensor, int type, bool constant, int number,
     for (size_t i = 0; i < tensor->bytes; ++i) bytes[i] &= 1;
 }
 
-/* Bits behind the last channel are 0 in files. */
+/* Bits after the last channel are 0 in files. */
 static void clear_tail(TfLiteTensor *tensor, int channels) {
   int words = tensor->dims->data[tensor->dims->size - 1];
   uint32_t *data = tensor->data;
@@ -325,7 +325,7 @@ static double expected_of(const TfLiteTensor *tensor, int sign) {
   return steps > 127 ? 127 : steps < -128 ? -128 : steps;
 }
 
-/* The signs of a tensor of values beside those of a tensor of words. */
+/* Compares the signs of a tensor of values with a tensor of words. */
 static void check_signs(const TfLiteTensor *values, const TfLiteTensor *words,
                         bool packs) {
   int channels = values->dims->data[values->dims->size - 1];
@@ -486,9 +486,9 @@ static void run_one(TfLiteContext *context, char *kernels) {
     if (kind == 3) check_signs(&tensors[OUTPUT], &tensors[INPUT], false);
   } else {
     ++refused;
-    if (!complained) wrong("a failure without a word", kind, status);
+    if (!complained) wrong("a failure without a message", kind, status);
     bool may_fail = damaged || kind != 0 || shape.padding == 1;
-    if (!may_fail) wrong("a sound operator was refused", kind, status);
+    if (!may_fail) wrong("a valid operator was refused", kind, status);
   }
   kernel.free(context, user_data);
   tflite_plugin_destroy_delegate(delegate);

@@ -1,4 +1,4 @@
-"""Files that end the process of LiteRT are refused before it sees them."""
+"""The checker refuses files that would end the process of LiteRT."""
 
 import contextlib
 import os
@@ -175,7 +175,7 @@ def sign(change=lambda model, graph: None):
 
 
 def chain(number, *sizes):
-    """Outputs of which each takes as much memory as is allowed for one."""
+    """Outputs that each take as much memory as one may."""
     model = relu()
     graph = model.subgraphs[0]
     for tensor in graph.tensors:
@@ -191,7 +191,7 @@ def chain(number, *sizes):
     return model
 
 
-def metadata_nowhere(model, graph):
+def metadata_out_of_range(model, graph):
     entry = schema.MetadataT()
     entry.name, entry.buffer = "min_runtime_version", 99
     model.metadata = [entry]
@@ -336,14 +336,14 @@ def add_tensor(model, shape, kind):
 
 
 def squared(model, graph):
-    """Multiplies the sizes of an operator, its input 1, by themselves."""
+    """Squares the sizes of an operator, its input 1."""
     made = add_tensor(model, (4,), INT32)
     graph.operators[0].inputs = ints(0, made)
     add_operator(model, "MUL", [1, 1], [made])
 
 
-def behind_unknown(model, graph):
-    """Gives an operator, for its image, what a slice of computed bounds makes."""
+def after_unknown(model, graph):
+    """Inserts a slice of computed bounds before the image of an operator."""
     bounds = [add_tensor(model, (4,), INT32) for _ in range(3)]
     made = add_tensor(model, (1, 4, 4, 2), FLOAT)
     inputs = graph.operators[0].inputs
@@ -353,7 +353,7 @@ def behind_unknown(model, graph):
 
 
 def filled_by_shape(factor):
-    """Fills what has the shape of an input, times a factor."""
+    """Fills a tensor of the shape of an input, times a factor."""
     model = model_of(
         "FILL",
         [real(1, 4), HALF, ints(factor, 1), real(1, 4)],
@@ -367,8 +367,8 @@ def filled_by_shape(factor):
     return model
 
 
-# What the refusal says, and the model.
-KILLERS = {
+# What the error must match, and the model.
+HOSTILE = {
     # References.
     "reshape of an input that is left out": (
         "is left out",
@@ -390,7 +390,7 @@ KILLERS = {
         "has no tensor|left out|writes",
         lambda: relu(attribute("outputs", ints(-1))),
     ),
-    "a tensor that is none": (
+    "a tensor out of range": (
         "no tensor 7",
         lambda: relu(attribute("inputs", ints(7))),
     ),
@@ -398,8 +398,11 @@ KILLERS = {
         "not computed yet",
         lambda: relu(attribute("inputs", ints(1))),
     ),
-    "an operator of no kind": ("no kind", lambda: relu(attribute("opcodeIndex", 5))),
-    "a buffer that is none": ("no buffer 9", lambda: relu(tensor("buffer", 9))),
+    "an operator code out of range": (
+        "no operator code 5",
+        lambda: relu(attribute("opcodeIndex", 5)),
+    ),
+    "a buffer out of range": ("no buffer 9", lambda: relu(tensor("buffer", 9))),
     "too few bytes": (
         "should have",
         lambda: changed(shaped("ADD", weights(2)), tensor("shape", ints(4), 1)),
@@ -409,16 +412,16 @@ KILLERS = {
         lambda: model_of("RELU", [weights(1, 4), real(1, 4)], [0], [1]),
     ),
     # Types.
-    "strings": ("holds string tensors", lambda: typed(schema.TensorType.STRING)),
-    "int4": ("holds (int4|type 17) tensors", lambda: typed(17)),
-    "complex64": ("holds complex64", lambda: typed(schema.TensorType.COMPLEX64)),
-    "float64": ("holds float64", lambda: typed(schema.TensorType.FLOAT64)),
+    "strings": ("contains string tensors", lambda: typed(schema.TensorType.STRING)),
+    "int4": ("contains (int4|type 17) tensors", lambda: typed(17)),
+    "complex64": ("contains complex64", lambda: typed(schema.TensorType.COMPLEX64)),
+    "float64": ("contains float64", lambda: typed(schema.TensorType.FLOAT64)),
     "float16": ("computes in float16", lambda: typed(schema.TensorType.FLOAT16)),
-    "resource": ("holds resource", lambda: typed(schema.TensorType.RESOURCE)),
-    "variant": ("holds variant", lambda: typed(schema.TensorType.VARIANT)),
-    "a type that is none": ("holds type 99", lambda: typed(99)),
+    "resource": ("contains resource", lambda: typed(schema.TensorType.RESOURCE)),
+    "variant": ("contains variant", lambda: typed(schema.TensorType.VARIANT)),
+    "an unknown type": ("contains type 99", lambda: typed(99)),
     "dense of uint8 with int8 weights": (
-        "do not go together",
+        "do not match",
         lambda: model_of(
             "FULLY_CONNECTED",
             [steps(1, 4, kind=UINT8), weights(3, 4, dtype=np.int8), steps(1, 3)],
@@ -428,7 +431,7 @@ KILLERS = {
         ),
     ),
     "a product into bool": (
-        "do not go together",
+        "do not match",
         lambda: model_of(
             "BATCH_MATMUL",
             [real(1, 4, 4), real(1, 4, 4), ((1, 4, 4), BOOL)],
@@ -450,9 +453,9 @@ KILLERS = {
     "a scale, no zero point": ("1 scales and 0 zero", lambda: scales((1,), ())),
     "scales along no axis": ("for axis 3", lambda: scales((1,) * 4, (0,) * 4, 3)),
     "scales of another number": ("for axis 1", lambda: scales((1,) * 3, (0,) * 3, 1)),
-    "a scale that is nan": ("scale that is none", lambda: scales((np.nan,))),
-    "an infinite scale": ("scale that is none", lambda: scales((np.inf,))),
-    "a negative scale": ("scale that is none", lambda: scales((-1.0,))),
+    "a scale of nan": ("invalid scale", lambda: scales((np.nan,))),
+    "an infinite scale": ("invalid scale", lambda: scales((np.inf,))),
+    "a negative scale": ("invalid scale", lambda: scales((-1.0,))),
     "a zero point beyond int8": ("zero point", lambda: scales((1.0,), (1000,))),
     "int8 of no scale compared": (
         "have no scale|not below 1",
@@ -524,8 +527,8 @@ KILLERS = {
             options=("Conv2DOptions", CONV),
         ),
     ),
-    "weights of other channels": (
-        "2 channels meet 5 weights",
+    "a filter of other channels": (
+        "has 2 channels and its filter 5",
         lambda: model_of(
             "CONV_2D",
             [IMAGE, weights(3, 1, 1, 5), weights(3), real(1, 4, 4, 3)],
@@ -535,7 +538,7 @@ KILLERS = {
         ),
     ),
     "a transposed convolution of another batch": (
-        "is not that of",
+        "does not follow from",
         lambda: model_of(
             "TRANSPOSE_CONV",
             [ints(1, 8, 8, 3), weights(3, 2, 2, 2), real(3, 4, 4, 2), real(1, 8, 8, 3)],
@@ -571,7 +574,7 @@ KILLERS = {
         lambda: shaped("PAD", ints([0, 0], [-1, 0], [0, 0], [0, 0])),
     ),
     "margins of another rank": (
-        "margins do not fit",
+        "margins do not match",
         lambda: shaped("PAD", ints([0, 0])),
     ),
     "gather of rows beyond": (
@@ -592,7 +595,7 @@ KILLERS = {
         ),
     ),
     "a strided slice of stride 0": (
-        "stride of it is 0",
+        "has a stride of 0",
         lambda: model_of(
             "STRIDED_SLICE",
             [IMAGE, ints(0, 0), ints(1, 4), ints(1, 0), IMAGE],
@@ -648,7 +651,7 @@ KILLERS = {
         lambda: relu(attribute("inputs", ints(0, 0))),
     ),
     "sums that do not broadcast": (
-        "do not go together",
+        "do not broadcast",
         lambda: shaped("ADD", weights(3)),
     ),
     # Graphs.
@@ -657,7 +660,7 @@ KILLERS = {
         lambda: called("IF", ("IfOptions", {"thenSubgraphIndex": 7})),
     ),
     "an if that calls itself": (
-        "calls itself|does not fit",
+        "calls itself|has other inputs",
         lambda: called("IF", ("IfOptions", {"elseSubgraphIndex": 0})),
     ),
     "a signature of no graph": (
@@ -670,9 +673,9 @@ KILLERS = {
             lambda m, g: setattr(m.signatureDefs[0].inputs[0], "tensorIndex", 42)
         ),
     ),
-    "metadata in no buffer": ("metadata", lambda: relu(metadata_nowhere)),
+    "metadata in no buffer": ("metadata", lambda: relu(metadata_out_of_range)),
     "no graph": (
-        "holds no graph",
+        "contains no graph",
         lambda: relu(lambda m, g: setattr(m, "subgraphs", [])),
     ),
     # Memory.
@@ -680,12 +683,12 @@ KILLERS = {
         "bytes at once",
         lambda: chain(3, 1, 2**27),
     ),
-    "a tensor of more": ("are the most", lambda: chain(1, 1, 2**29)),
-    "tiles without end": (
+    "a tensor of more": ("the maximum is", lambda: chain(1, 1, 2**29)),
+    "too many tiles": (
         "makes .* elements",
         lambda: shaped("TILE", ints(1, 2**14, 2**14, 1)),
     ),
-    "a fill without end": (
+    "too large a fill": (
         "makes .* elements",
         lambda: model_of("FILL", [real(), ints(2**15, 2**15), real(1, 1)], [1, 0], [2]),
     ),
@@ -699,18 +702,18 @@ KILLERS = {
             given=(0, 1),
         ),
     ),
-    "a resize without end": (
+    "too large a resize": (
         "makes .* elements",
         lambda: shaped("RESIZE_BILINEAR", ints(2**15, 2**15)),
     ),
     # Options that are choices or counts.
-    "a padding that is none": ("padding is 7", lambda: conv(padding=7)),
-    "pooling of no padding": ("padding is -1", lambda: pool(padding=-1)),
-    "an activation that is none": (
+    "an unknown padding": ("padding is 7", lambda: conv(padding=7)),
+    "pooling with an unknown padding": ("padding is -1", lambda: pool(padding=-1)),
+    "an unknown activation": (
         "fusedActivationFunction is 77",
         lambda: conv(fusedActivationFunction=77),
     ),
-    "a pooling of no activation": (
+    "pooling with an unknown activation": (
         "fusedActivationFunction is -1",
         lambda: pool(fusedActivationFunction=-1),
     ),
@@ -718,11 +721,11 @@ KILLERS = {
         "radius is -1000000",
         lambda: normalization(-1000000),
     ),
-    "normalization of a radius without end": (
+    "normalization of too large a radius": (
         "radius is 1000000000",
         lambda: normalization(10**9),
     ),
-    "margins of no mode": (
+    "margins with an unknown mode": (
         "mode is 3",
         lambda: shaped(
             "MIRROR_PAD", ints(*[[0, 0]] * 4), options=("MirrorPadOptions", {"mode": 3})
@@ -753,7 +756,7 @@ KILLERS = {
         lambda: volume((1, 400, 400, 40, 1), (1, 1, 1, 1, 500)),
     ),
     "a volume of other channels": (
-        "3 channels meet 5 weights",
+        "has 3 channels and its filter 5",
         lambda: volume((1, 4, 4, 4, 3), (1, 1, 1, 5, 4)),
     ),
     "a volume of four dimensions": (
@@ -776,7 +779,7 @@ KILLERS = {
     },
     **{
         f"{name} of integers by an input": (
-            f"divisors of integers that only a run knows, operator 0, {name}, "
+            f"integer divisors that only a run knows, operator 0, {name}, "
             "which are not supported",
             lambda name=name: quotient(name, ((4,), INT32)),
         )
@@ -790,26 +793,26 @@ KILLERS = {
         )
         for name, tensors in SIZED.items()
     },
-    "sizes that are computed of an input": (
+    "sizes that are computed from an input": (
         "takes sizes of operator 1, TILE",
         lambda: changed(from_inputs("TILE", IMAGE, INDEX), squared),
     ),
-    "segments without end": (
+    "too many segments": (
         "makes .* elements",
         lambda: segments(ints(2000000000)),
     ),
     "a negative number of segments": ("makes .-2", lambda: segments(ints(-2))),
-    "draws without end": (
+    "too many draws": (
         "makes .* elements",
         lambda: drawn(ints(2000000000)),
     ),
     "draws of a negative number": ("makes .-5", lambda: drawn(ints(-5))),
-    "boxes without end": (
+    "too many boxes": (
         "makes 1,000,000,000 boxes",
         lambda: boxes(ints(10**9)),
     ),
     "a negative number of boxes": ("makes .-3", lambda: boxes(ints(-3))),
-    "a range without end": (
+    "too long a range": (
         "makes .* elements",
         lambda: model_of(
             "RANGE",
@@ -819,8 +822,8 @@ KILLERS = {
             given=(),
         ),
     ),
-    "a place beyond what is dense": (
-        "no places .9",
+    "an index beyond a dense tensor": (
+        "no indices .9",
         lambda: model_of(
             "SPARSE_TO_DENSE",
             [ints([9]), ints(4), real(1), HALF, real(4)],
@@ -829,7 +832,7 @@ KILLERS = {
             given=(2,),
         ),
     ),
-    "rows without end": (
+    "too many rows": (
         "makes .* elements",
         lambda: model_of(
             "GATHER_ND",
@@ -857,25 +860,25 @@ KILLERS = {
             options=("SequenceRNNOptions", {}),
         ),
     ),
-    "sizes computed of a shape, without end": (
+    "sizes computed from a shape, too large": (
         "operator 2, FILL, makes .* elements",
         lambda: filled_by_shape(2**30),
     ),
-    # Behind a shape that only a run knows.
-    "a stride of 0 behind an unknown shape": (
+    # After a shape that only a run knows.
+    "a stride of 0 after an unknown shape": (
         "strideH is 0",
-        lambda: changed(conv(strideH=0), behind_unknown),
+        lambda: changed(conv(strideH=0), after_unknown),
     ),
-    "tiles without end behind an unknown shape": (
+    "too many tiles after an unknown shape": (
         "makes .* elements",
-        lambda: changed(shaped("TILE", ints(1, 2**14, 2**14, 1)), behind_unknown),
+        lambda: changed(shaped("TILE", ints(1, 2**14, 2**14, 1)), after_unknown),
     ),
-    "an order of one axis twice behind an unknown shape": (
+    "an order of one axis twice after an unknown shape": (
         "its order is",
-        lambda: changed(shaped("TRANSPOSE", ints(0, 1, 1, 3)), behind_unknown),
+        lambda: changed(shaped("TRANSPOSE", ints(0, 1, 1, 3)), after_unknown),
     ),
-    "a slice behind an unknown shape": (
-        "slices what only a run shapes",
+    "a slice after an unknown shape": (
+        "slices a tensor whose shape only a run knows",
         lambda: changed(
             model_of(
                 "SLICE",
@@ -883,18 +886,18 @@ KILLERS = {
                 [0, 1, 2],
                 [3],
             ),
-            behind_unknown,
+            after_unknown,
         ),
     ),
 }
 
 
-@pytest.mark.parametrize("name", KILLERS)
-def test_files_that_kill_are_refused_by_name(name, tmp_path):
-    says, make = KILLERS[name]
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_files_are_refused_by_name(name, tmp_path):
+    message, make = HOSTILE[name]
     path = tmp_path / "hostile.tflite"
     path.write_bytes(packed_model(make()))
-    with pytest.raises(ValueError, match=says) as refusal:
+    with pytest.raises(ValueError, match=message) as refusal:
         TfliteFile(path)
     text = str(refusal.value)
     assert "hostile.tflite" in text and "\n" not in text
@@ -903,7 +906,7 @@ def test_files_that_kill_are_refused_by_name(name, tmp_path):
 
 
 @pytest.mark.parametrize("call", ["interpreter", "lce", "profile", "package", "audit"])
-def test_every_road_to_native_code_looks_first(call, tmp_path):
+def test_every_way_to_native_code_checks_first(call, tmp_path):
     content = packed_model(conv(strideH=0))
     one = np.ones((1, 4, 4, 2), np.float32)
     with pytest.raises(ValueError, match="strideH is 0"):
@@ -941,7 +944,7 @@ def test_the_same_files_without_the_fault_run(name, backend):
 @pytest.mark.parametrize("backend", ["delegate", "lce"])
 @pytest.mark.parametrize("shape", [(), (1,), (1, 1), (1, 1, 1), (1, 1, 7), (4, 4, 1)])
 def test_slopes_that_channels_share_are_right(shape, backend):
-    """XNNPACK reads a slope for each channel, were there only one."""
+    """XNNPACK reads a slope for each channel, even if there is only one."""
     image = real(1, 4, 4, 7)
     slopes = np.linspace(0.1, 0.9, int(np.prod(shape))).reshape(shape)
     model = shaped("PRELU", slopes.astype(np.float32), (1, 4, 4, 7), image)
@@ -952,7 +955,7 @@ def test_slopes_that_channels_share_are_right(shape, backend):
 
 
 def damaged_options(place, value):
-    """A binary convolution, a byte of whose options is another one."""
+    """A binary convolution with one byte of its options changed."""
     words = packed(np.ones((4, 1, 1, 32)))
     options = {
         "channels_in": 32, "stride_height": 1, "stride_width": 1, "padding": 1,
@@ -978,7 +981,7 @@ def damaged_options(place, value):
 
 
 @pytest.mark.parametrize("value", [{"stride_height": 0}, {"channels_in": -1}])
-def test_options_of_binary_operators_are_looked_at(value):
+def test_options_of_binary_operators_are_checked(value):
     with pytest.raises(
         ValueError, match=f"option {next(iter(value))} of LceBconv2d is"
     ):
@@ -995,9 +998,9 @@ def test_damaged_options_reach_no_interpreter():
 
 def test_a_pipe_and_a_foreign_file_are_no_models(tmp_path):
     os.mkfifo(tmp_path / "pipe.tflite")
-    with pytest.raises(ValueError, match="is no file but a pipe"):
+    with pytest.raises(ValueError, match="is a pipe or a device, not a file"):
         TfliteFile(tmp_path / "pipe.tflite")
-    with pytest.raises(ValueError, match="is no file but a pipe"):
+    with pytest.raises(ValueError, match="is a pipe or a device, not a file"):
         TfliteFile("/dev/zero")
     (tmp_path / "short.tflite").write_bytes(struct.pack("<I", 8) + b"TFL3")
     with pytest.raises(ValueError, match="damaged"):
