@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import math
 
-from tensorflow.core.framework.node_def_pb2 import NodeDef
-
 from converters.errors import ConversionError
 from converters.graph.graph import Graph
 from converters.graph.nodes import data_inputs
-from converters.graph.patterns import paddings, same_padding
+from converters.graph.patterns import ints, same_padding
 from converters.rewrites import (
     broadcast_constants,
     broadcast_prelu_slopes,
@@ -38,29 +36,30 @@ def check_graph(graph: Graph) -> None:
     graph = graph.copy()
     fuse_dilated_conv.rewrite(graph)
     reasons += [
-        f"{graph.layer(node)} pads an image of {_size(graph, node)} with zeros for a "
+        f"{graph.layer(match.node)} pads an image of {_size(match)} with zeros for a "
         "kernel that reaches farther, which Larq Compute Engine computes wrongly. Use "
         "the rewrite 'replace_zero_padding', pad_values=1.0, or a smaller kernel."
-        for node in replace_zero_padding.find(graph)
+        for match in replace_zero_padding.find(graph)
     ]
     reasons += [
-        f"{graph.layer(node)} has strides behind explicit padding, which Larq Compute "
-        "Engine takes for that of padding='same', another one. Use the rewrite "
+        f"{graph.layer(padded.node)} has strides behind explicit padding, which Larq "
+        "Compute Engine takes for that of padding='same', another one. Use the rewrite "
         "'trim_explicit_padding', or padding='same'."
-        for node, pad, *_ in trim_explicit_padding.find(graph)
-        if _is_misread(graph, node, pad)
+        for padded in trim_explicit_padding.find(graph)
+        if _is_misread(graph, padded)
     ]
     reasons += [
-        f"{graph.layer(node)} has padding='same' and strides that leave a part of its "
-        "image unread, which the kernels of the interpreter compute wrongly. Use the "
-        "rewrite 'crop_strided_input', or padding='valid'."
-        for node, *_ in crop_strided_input.find(graph)
+        f"{graph.layer(read.node)} has padding='same' and strides that leave a part "
+        "of its image unread, which the kernels of the interpreter compute wrongly. "
+        "Use the rewrite 'crop_strided_input', or padding='valid'."
+        for read in crop_strided_input.find(graph)
     ]
     reasons += [
-        f"{graph.layer(node)} has a constant of the shape {constant.shape} behind a "
-        "binary convolution, for which Larq Compute Engine writes a file that does not "
-        "load. Use the rewrite 'broadcast_constants', or one number for each channel."
-        for node, constant, _ in broadcast_constants.find(graph)
+        f"{graph.layer(operand.node)} has a constant of the shape "
+        f"{operand.constant.shape} behind a binary convolution, for which Larq Compute "
+        "Engine writes a file that does not load. Use the rewrite "
+        "'broadcast_constants', or one number for each channel."
+        for operand in broadcast_constants.find(graph)
     ]
     reasons += [
         f"{graph.layer(node)} counts integers ({node.op}), which no interpreter "
@@ -68,7 +67,7 @@ def check_graph(graph: Graph) -> None:
         for node in graph.nodes("Bincount", "DenseBincount")
     ]
     reasons += [
-        f"{graph.layer(found.product)} has one slope for {found.shape[-1]} channels, "
+        f"{graph.layer(found.node)} has one slope for {found.channels} channels, "
         "beyond which interpreters read. Use the rewrite 'broadcast_prelu_slopes', or "
         "share the slopes over all axes but the last."
         for found in broadcast_prelu_slopes.find(graph)
@@ -77,23 +76,21 @@ def check_graph(graph: Graph) -> None:
         raise ConversionError("\n".join(dict.fromkeys(reasons)))
 
 
-def _size(graph: Graph, node: NodeDef) -> str:
-    height, width = graph.inner_shape(node.input[0])[:2]
+def _size(match: replace_zero_padding.SmallImageConv) -> str:
+    height, width = match.sizes
     return f"{height}x{width} pixels"
 
 
-def _is_misread(graph: Graph, node: NodeDef, pad: NodeDef) -> bool:
+def _is_misread(graph: Graph, match: trim_explicit_padding.PaddedConv) -> bool:
     """Whether explicit padding is taken for "same", which puts it elsewhere.
 
     It is where it is balanced and gives outputs of the usual size.
     """
-    value, kernel = data_inputs(pad)[0], graph.shape(data_inputs(node)[1])
+    node, value = match.node, data_inputs(match.pad)[0]
+    kernel = graph.shape(data_inputs(node)[1])
     sizes, outputs = (graph.inner_shape(t)[:2] for t in (value, node.name))
-    strides, dilations = (node.attr[n].list.i[1:3] for n in ("strides", "dilations"))
-    given = paddings(graph, pad)
-    if given is None:
-        return False
-    amounts = given[0][1:3]
+    strides, dilations = (ints(node, name)[1:3] for name in ("strides", "dilations"))
+    amounts = match.padding.amounts[1:3]
     same = same_padding(sizes, kernel, strides, dilations)
     balanced = [before == (before + after) // 2 for before, after in amounts]
     usual = [math.ceil(size / stride) for size, stride in zip(sizes, strides)]

@@ -1,4 +1,4 @@
-"""PReLU with one slope gets one for each channel.
+"""PReLU with one slope   becomes   PReLU with that slope for each channel.
 
 XNNPACK, which computes PRELU in every interpreter, reads a slope for each channel: of a
 single one it reads beyond, and relu(x) - a relu(-x) becomes other numbers in silence.
@@ -8,70 +8,79 @@ The result is the same to the bit.
 from __future__ import annotations
 
 import dataclasses
+import functools
+import logging
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from converters.graph.graph import Graph
-from converters.graph.nodes import data_inputs
+from converters.graph.patterns import ADD, NegativePart, negative_parts, output_of
+from converters.rewrites.matching import passing
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
 class SingleSlope:
-    """A product -a relu(-x) with one slope for several channels.
+    """A product -a relu(-x) with a single slope.
 
     Attributes:
-        product: The node that multiplies.
-        part: Name of the tensor relu(-x).
-        factor: The number -a.
-        shape: The shape of a slope for each channel, without the batch.
+        part: The product.
+        negated_slope: The tensor -a, of one number.
+        sizes: The shape of x, without the batch.
     """
 
-    product: Any
-    part: str
-    factor: np.floating[Any]
-    shape: tuple[int, ...]
+    part: NegativePart
+    negated_slope: np.ndarray
+    sizes: tuple[int, ...]
+
+    @property
+    def node(self) -> NodeDef:
+        """The node that multiplies."""
+        return self.part.product
+
+    @property
+    def channels(self) -> int:
+        """Number of channels that share the slope."""
+        return self.sizes[-1] if self.sizes else 1
 
 
 def rewrite(graph: Graph) -> list[str]:
     """Repeats single slopes for each channel."""
-    import tensorflow as tf
-
     changed = []
-    for found in list(find(graph)):
-
-        def build(part: Any, found: SingleSlope = found) -> Any:
-            return tf.multiply(np.full(found.shape, found.factor), part)
-
-        name = graph.layer(found.product)
-        tensor = f"{found.product.name}:0"
-        graph.replace([tensor], [found.part], build, f"{name}/slopes")
+    for match in find(graph):
+        name = graph.layer(match.node)
+        shape = (*(1 for _ in match.sizes[1:]), match.channels)
+        slopes = np.full(shape, match.negated_slope.ravel()[0])
+        graph.replace(
+            [output_of(match.node)],
+            [match.part.rectified],
+            functools.partial(tf.multiply, slopes),
+            f"{name}/slopes",
+        )
         changed.append(name)
     return changed
 
 
-def find(graph: Graph) -> Iterator[SingleSlope]:
-    """Yields products that become a PRELU with one slope for several channels."""
-    for total in graph.nodes("Add", "AddV2"):
-        first, second = data_inputs(total)
-        for above, below in ((first, second), (second, first)):
-            relu, product = graph.producer(above), graph.producer(below)
-            if relu.op == "Relu" and product.op == "Mul":
-                yield from _single(graph, product, graph.source(relu.input[0]))
+def find(graph: Graph) -> list[SingleSlope]:
+    """Returns products that become a PRELU with one slope for several channels."""
+    return list(passing(_LOG, graph, _matches(graph), _check))
 
 
-def _single(graph: Graph, product: Any, x: str) -> Iterator[SingleSlope]:
-    first, second = data_inputs(product)
-    for factor, part in ((first, second), (second, first)):
-        value, lower = graph.constant(factor), graph.producer(part)
-        if value is None or value.size != 1 or lower.op != "Relu":
-            continue
-        negated = graph.producer(lower.input[0])
-        if negated.op != "Neg" or graph.source(negated.input[0]) != x:
-            continue
-        sizes = graph.inner_shape(x)
-        # Only slopes of this rank are joined to a PRELU.
-        if value.ndim == len(sizes) > 0 and sizes[-1] > 1:
-            shape = (*(1 for _ in sizes[1:]), sizes[-1])
-            yield SingleSlope(product, part, value.ravel()[0], shape)
+def _matches(graph: Graph) -> Iterator[SingleSlope]:
+    for total in graph.nodes(*ADD):
+        for part in negative_parts(graph, total):
+            slope = graph.constant(part.negated_slope)
+            if slope is not None and slope.size == 1:
+                yield SingleSlope(part, slope, graph.inner_shape(part.source))
+
+
+def _check(graph: Graph, match: SingleSlope) -> str | None:
+    if match.channels == 1:
+        return "it has one channel"
+    if match.negated_slope.ndim != len(match.sizes):
+        return "its slope has another rank, and is joined to no PRELU"
+    return None

@@ -1,4 +1,4 @@
-"""Binary convolutions of the same signs that are joined behind become one.
+"""Parallel binary convolutions -> Concat   become   one binary convolution.
 
 concat(f1(conv(s, W1)) + x1, f2(conv(s, W2)) + x2)
     = f(conv(s, concat(W1, W2))) + concat(x1, x2)
@@ -9,143 +9,222 @@ so. The result is the same but for the order of float sums.
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+import functools
+import itertools
+import logging
+from collections.abc import Iterator
 
 import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from converters.graph.graph import Graph
 from converters.graph.nodes import data_inputs
-from converters.graph.patterns import becomes_binary, like, padding_of
+from converters.graph.patterns import (
+    ADD,
+    BatchNorm,
+    batch_norm_of,
+    becomes_binary,
+    convolve_like,
+    ints,
+    output_of,
+    padding_of,
+)
+from converters.rewrites.matching import passing
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Bias:
+    """A constant that is added to each channel."""
+
+    values: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sibling:
+    """The other operand of a sum, the name of a tensor."""
+
+    tensor: str
+
+
+_Step = _Bias | BatchNorm | _Sibling
+
+
+@dataclasses.dataclass(frozen=True)
+class _Branch:
+    """A convolution and what follows it, up to a concatenation.
+
+    Attributes:
+        conv: The convolution.
+        steps: What is done to its result, in order.
+    """
+
+    conv: NodeDef
+    steps: tuple[_Step, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class _ParallelConvs:
+    """A concatenation of channels that come from binary convolutions.
+
+    Attributes:
+        node: The concatenation.
+        parts: Number of tensors that it takes.
+        branches: Those of them that come from a binary convolution.
+    """
+
+    node: NodeDef
+    parts: int
+    branches: tuple[_Branch, ...]
 
 
 def rewrite(graph: Graph) -> list[str]:
-    """Merges twins."""
+    """Merges parallel binary convolutions."""
     changed = []
-    for node in graph.nodes("ConcatV2"):
-        *parts, axis = data_inputs(node)
-        rank = len(graph.shape(f"{node.name}:0"))
-        if graph.constant(axis) not in (-1, rank - 1) or len(parts) < 2:
-            continue
-        ways = [_way(graph, part) for part in parts]
-        if any(way is None for way in ways) or not _alike(graph, ways):
-            continue
-        names = [graph.layer(way[0]) for way in ways if way]
-        _merge(graph, node, ways)
+    for match in passing(_LOG, graph, _matches(graph), _check):
+        names = [graph.layer(branch.conv) for branch in match.branches]
+        first = match.branches[0].conv
+        siblings = [
+            step.tensor
+            for branch in match.branches
+            for step in branch.steps
+            if isinstance(step, _Sibling)
+        ]
+        kernels = [graph.known(branch.conv.input[1]) for branch in match.branches]
+        graph.replace(
+            [output_of(match.node)],
+            [graph.source(first.input[0]), *siblings],
+            functools.partial(
+                _build,
+                node=first,
+                kernel=np.concatenate(kernels, axis=-1),
+                steps=list(zip(*(branch.steps for branch in match.branches))),
+            ),
+            f"{names[0]}/twins",
+        )
         changed += names
     return changed
 
 
-def _way(graph: Graph, tensor: str) -> Any:
-    """Returns the convolution that a tensor comes from and the steps behind it.
+def _matches(graph: Graph) -> Iterator[_ParallelConvs]:
+    for node in graph.nodes("ConcatV2"):
+        *parts, axis = data_inputs(node)
+        rank = len(graph.shape(output_of(node)))
+        if graph.constant(axis) not in (-1, rank - 1) or len(parts) < 2:
+            continue
+        found = [_branch(graph, part) for part in parts]
+        branches = tuple(branch for branch in found if branch is not None)
+        if branches:
+            yield _ParallelConvs(node, len(parts), branches)
 
-    A step is the name of its operation with its constants, or with the other operand of
-    a sum.
-    """
-    steps: list[tuple[str, Any]] = []
+
+def _check(graph: Graph, match: _ParallelConvs) -> str | None:
+    if len(match.branches) < match.parts:
+        return "not all that it joins comes from a binary convolution alone"
+    first, *others = match.branches
+    if not all(_same_attributes(graph, first, other) for other in others):
+        return "its convolutions differ in more than their weights"
+    kernels = [graph.known(branch.conv.input[1]) for branch in match.branches]
+    if kernels[0].shape[2] != graph.inner_shape(first.conv.input[0])[-1]:
+        return "its convolutions have groups"
+    if any(itertools.starmap(np.array_equal, itertools.combinations(kernels, 2))):
+        return "two of its convolutions share a kernel, which would be stored twice"
+    return None
+
+
+def _branch(graph: Graph, tensor: str) -> _Branch | None:
+    """Returns the binary convolution that a tensor comes from, or `None`."""
+    steps: list[_Step] = []
     while True:
         source = graph.source(tensor)
         node = graph.producer(source)
-        if len(graph.users(source)) != 1 or source != f"{node.name}:0":
+        if len(graph.users(source)) != 1 or source != output_of(node):
             return None
-        inputs = data_inputs(node)
         if node.op == "Conv2D":
-            if not becomes_binary(graph, node):
+            found = _Branch(node, tuple(reversed(steps)))
+            return found if becomes_binary(graph, node) else None
+        if node.op in ADD:
+            if any(isinstance(step, _Sibling) for step in steps):
                 return None
-            return node, tuple(reversed(steps))
-        if node.op == "BiasAdd":
-            constants = [graph.constant(inputs[1])]
-        elif node.op == "FusedBatchNormV3" and not node.attr["is_training"].b:
-            constants = [graph.constant(i) for i in inputs[1:]]
-            constants.append(node.attr["epsilon"].f)
-        elif node.op in ("Add", "AddV2"):
-            beside = _beside(graph, inputs)
-            if beside is None or any(kind == "Add" for kind, _ in steps):
+            operands = _operands(graph, node)
+            if operands is None:
                 return None
-            tensor, other = beside
-            steps.append(("Add", other))
+            tensor, sibling = operands
+            steps.append(_Sibling(sibling))
             continue
-        else:
+        step = _step(graph, node)
+        if step is None:
             return None
-        if any(constant is None for constant in constants):
-            return None
-        steps.append((node.op, constants))
-        tensor = inputs[0]
+        steps.append(step)
+        tensor = data_inputs(node)[0]
 
 
-def _beside(graph: Graph, inputs: list[str]) -> tuple[str, str] | None:
-    """Returns which operand of a sum leads to a convolution, and the other one."""
-    leading = [i for i in inputs if _leads(graph, i)]
-    if len(leading) != 1:
+def _step(graph: Graph, node: NodeDef) -> _Bias | BatchNorm | None:
+    if node.op != "BiasAdd":
+        return batch_norm_of(graph, node)
+    values = graph.constant(data_inputs(node)[1])
+    return None if values is None else _Bias(values)
+
+
+def _operands(graph: Graph, node: NodeDef) -> tuple[str, str] | None:
+    """Returns the operand of a sum that comes from a convolution, and its sibling."""
+    inputs = data_inputs(node)
+    from_conv = [tensor for tensor in inputs if _comes_from_conv(graph, tensor)]
+    if len(from_conv) != 1:
         return None
-    (way,) = leading
-    (other,) = [i for i in inputs if i != way]
-    same = graph.shape(way)[1:] == graph.shape(other)[1:]
-    return (way, other) if same and graph.constant(other) is None else None
+    (branch,) = from_conv
+    (sibling,) = (tensor for tensor in inputs if tensor != branch)
+    same = graph.shape(branch)[1:] == graph.shape(sibling)[1:]
+    return (branch, sibling) if same and graph.constant(sibling) is None else None
 
 
-def _leads(graph: Graph, tensor: str) -> bool:
+def _comes_from_conv(graph: Graph, tensor: str) -> bool:
     source = graph.source(tensor)
     node = graph.producer(source)
     if len(graph.users(source)) != 1:
         return False
     if node.op in ("BiasAdd", "FusedBatchNormV3"):
-        return _leads(graph, node.input[0])
-    return node.op == "Conv2D"
+        return _comes_from_conv(graph, node.input[0])
+    return bool(node.op == "Conv2D")
 
 
-def _alike(graph: Graph, ways: Any) -> bool:
-    """Whether convolutions differ in their weights alone, and so what follows."""
+def _same_attributes(graph: Graph, one: _Branch, other: _Branch) -> bool:
+    """Tells whether two branches differ in their weights alone."""
 
-    def facts(way: Any) -> Any:
-        node, steps = way
-        kernel = graph.known(node.input[1])
-        attributes = [
-            tuple(node.attr[name].list.i) for name in ("strides", "dilations")
-        ]
-        epsilons = [v[-1] for kind, v in steps if kind == "FusedBatchNormV3"]
+    def attributes(branch: _Branch) -> tuple[object, ...]:
+        conv = branch.conv
         return (
-            graph.source(node.input[0]),
-            kernel.shape[:3],
-            kernel.shape[2] == graph.inner_shape(node.input[0])[-1],
-            attributes,
-            padding_of(node),
-            [kind for kind, _ in steps],
-            epsilons,
+            graph.source(conv.input[0]),
+            graph.known(conv.input[1]).shape[:3],
+            ints(conv, "strides"),
+            ints(conv, "dilations"),
+            padding_of(conv),
+            [type(step) for step in branch.steps],
+            [step.epsilon for step in branch.steps if isinstance(step, BatchNorm)],
         )
 
-    first = facts(ways[0])
-    kernels = [graph.known(node.input[1]) for node, _ in ways]
-    twice = any(
-        np.array_equal(one, other)
-        for index, one in enumerate(kernels)
-        for other in kernels[:index]
-    )
-    # One kernel for two ways would be stored and computed twice.
-    return first[2] and not twice and all(facts(way) == first for way in ways[1:])
+    return attributes(one) == attributes(other)
 
 
-def _merge(graph: Graph, node: Any, ways: Any) -> None:
-    import tensorflow as tf
-
-    convolution, all_steps = like(ways[0][0]), [way[1] for way in ways]
-    kernel = np.concatenate([graph.known(way[0].input[1]) for way in ways], axis=-1)
-    beside = [value for steps in all_steps for kind, value in steps if kind == "Add"]
-
-    def build(x: Any, *others: Any) -> Any:
-        y = convolution(x, kernel)
-        for together in zip(*all_steps):
-            kind, values = together[0][0], [step[1] for step in together]
-            if kind == "Add":
-                y = y + tf.concat(others, axis=-1)
-            elif kind == "BiasAdd":
-                y = tf.nn.bias_add(y, np.concatenate([v[0] for v in values]))
-            else:
-                constants = [np.concatenate(c) for c in zip(*(v[:-1] for v in values))]
-                y = tf.compat.v1.nn.fused_batch_norm(
-                    y, *constants, epsilon=values[0][-1], is_training=False
-                )[0]
-        return y
-
-    signs = graph.source(ways[0][0].input[0])
-    name = f"{graph.layer(ways[0][0])}/twins"
-    graph.replace([f"{node.name}:0"], [signs, *beside], build, name)
+def _build(
+    x: tf.Tensor,
+    *siblings: tf.Tensor,
+    node: NodeDef,
+    kernel: np.ndarray,
+    steps: list[tuple[_Step, ...]],
+) -> tf.Tensor:
+    """Convolves with all kernels at once; each step has one part for each branch."""
+    y = convolve_like(node, x, kernel)
+    for parts in steps:
+        biases = [part.values for part in parts if isinstance(part, _Bias)]
+        norms = [part for part in parts if isinstance(part, BatchNorm)]
+        if biases:
+            y = tf.nn.bias_add(y, np.concatenate(biases))
+        elif norms:
+            y = BatchNorm.joined(norms).applied(y)
+        else:
+            y = y + tf.concat(siblings, axis=-1)
+    return y

@@ -1,74 +1,104 @@
-"""Zeros around an image that is smaller than the kernel become ones.
+"""conv(pad(s, 0), W)   becomes   conv(pad(s, 1), W) - the sum of W outside the image.
 
-conv(pad(s, 0), W) = conv(pad(s, 1), W) - sum of the W that lie outside
-
-Larq Compute Engine pads with +1, and takes off what was too much. That is right only
-where no window reaches over both sides of the image. Here it is told to pad with +1,
-and the difference, a constant at each place of the output, is subtracted behind it. The
-result is the same to the bit but for the order of float sums.
+Larq Compute Engine pads with +1, and subtracts what was too much. That is right only
+where no window reaches over both sides of the image, so not for one that is smaller
+than the kernel. There it is made to pad with +1, and the difference, a constant at each
+place of the output, is subtracted afterwards. The result is the same to the bit but for
+the order of float sums.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+import functools
+import logging
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from converters.graph.graph import Graph
 from converters.graph.nodes import data_inputs
-from converters.graph.patterns import becomes_binary, like, same_padding
+from converters.graph.patterns import (
+    becomes_binary,
+    convolve_like,
+    ints,
+    output_of,
+    same_padding,
+)
+from converters.rewrites.matching import passing
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class SmallImageConv:
+    """A binary convolution that pads its image with zeros.
+
+    Attributes:
+        node: The convolution.
+        sizes: Height and width of its image.
+    """
+
+    node: NodeDef
+    sizes: tuple[int, ...]
 
 
 def rewrite(graph: Graph) -> list[str]:
     """Replaces zero padding where Larq Compute Engine would be wrong."""
-    import tensorflow as tf
-
     changed = []
-    for node in find(graph):
-        kernel = np.asarray(graph.constant(node.input[1]))
-        strides = tuple(node.attr["strides"].list.i)
-        dilations = tuple(node.attr["dilations"].list.i)
-        sizes = graph.inner_shape(node.input[0])[:2]
-        amounts = same_padding(sizes, kernel.shape[:2], strides[1:3], dilations[1:3])
-        outside = _outside(kernel, sizes, amounts, strides[1:3], dilations[1:3])
-        around = ((0, 0), *map(tuple, amounts), (0, 0))
-        convolution = like(node, "VALID")
-
-        def build(
-            x: Any,
-            kernel: Any = kernel,
-            outside: Any = outside,
-            around: Any = around,
-            convolution: Any = convolution,
-        ) -> Any:
-            padded = tf.pad(x, around, constant_values=1.0)
-            return convolution(padded, kernel) - outside
-
-        name = graph.layer(node)
+    for match in find(graph):
+        name = graph.layer(match.node)
+        kernel = graph.known(match.node.input[1])
+        strides, dilations = (
+            ints(match.node, attribute)[1:3] for attribute in ("strides", "dilations")
+        )
+        amounts = same_padding(match.sizes, kernel.shape[:2], strides, dilations)
         graph.replace(
-            [f"{node.name}:0"], [data_inputs(node)[0]], build, f"{name}/around"
+            [output_of(match.node)],
+            [data_inputs(match.node)[0]],
+            functools.partial(
+                _build,
+                node=match.node,
+                kernel=kernel,
+                amounts=((0, 0), *map(tuple, amounts), (0, 0)),
+                outside=_outside(kernel, match.sizes, amounts, strides, dilations),
+            ),
+            f"{name}/around",
         )
         changed.append(name)
     return changed
 
 
-def find(graph: Graph) -> list[Any]:
+def find(graph: Graph) -> list[SmallImageConv]:
     """Returns the convolutions of signs whose zero padding comes out wrong."""
-    found = []
+    return list(passing(_LOG, graph, _matches(graph), _check))
+
+
+def _matches(graph: Graph) -> Iterator[SmallImageConv]:
     for node in graph.nodes("Conv2D"):
-        if node.attr["padding"].s != b"SAME" or not becomes_binary(graph, node):
-            continue
-        kernel = np.asarray(graph.constant(node.input[1])).shape
-        sizes = graph.inner_shape(node.input[0])[:2]
-        dilations = node.attr["dilations"].list.i[1:3]
-        reach = [d * (k - 1) + 1 for d, k in zip(dilations, kernel[:2])]
-        if any(r > size for r, size in zip(reach, sizes)):
-            found.append(node)
-    return found
+        if node.attr["padding"].s == b"SAME" and becomes_binary(graph, node):
+            yield SmallImageConv(node, graph.inner_shape(node.input[0])[:2])
+
+
+def _check(graph: Graph, match: SmallImageConv) -> str | None:
+    kernel = graph.known(match.node.input[1]).shape[:2]
+    extents = [
+        dilation * (taps - 1) + 1
+        for dilation, taps in zip(ints(match.node, "dilations")[1:3], kernel)
+    ]
+    if all(extent <= size for extent, size in zip(extents, match.sizes)):
+        return "its image is at least as large as its kernel"
+    return None
 
 
 def _outside(
-    kernel: np.ndarray, sizes: Any, amounts: np.ndarray, strides: Any, dilations: Any
+    kernel: np.ndarray,
+    sizes: Sequence[int],
+    amounts: np.ndarray,
+    strides: Sequence[int],
+    dilations: Sequence[int],
 ) -> np.ndarray:
     """Returns the sum of the weights outside of the image.
 
@@ -83,5 +113,17 @@ def _outside(
     both = inside[0][:, np.newaxis, :, np.newaxis] & inside[1][:, np.newaxis]
     weights = kernel.sum(axis=2, dtype=np.float64)
     outside = np.einsum("yxhw,hwo->yxo", ~both, weights).astype(np.float32)
-    one = outside[0, 0]
+    one: np.ndarray = outside[0, 0]
     return one if (outside == one).all() else outside
+
+
+def _build(
+    x: tf.Tensor,
+    *,
+    node: NodeDef,
+    kernel: np.ndarray,
+    amounts: Sequence[tuple[int, int]],
+    outside: np.ndarray,
+) -> tf.Tensor:
+    padded = tf.pad(x, amounts, constant_values=1.0)
+    return convolve_like(node, padded, kernel, "VALID") - outside

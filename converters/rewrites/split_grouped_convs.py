@@ -1,4 +1,4 @@
-"""A real-valued convolution with groups becomes one convolution for each group.
+"""Conv2D with groups   becomes   Split -> Conv2D of each group -> Concat.
 
 With a group for each channel it becomes a depthwise convolution.
 
@@ -10,128 +10,175 @@ for the order of float sums.
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+import functools
+import logging
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from converters.graph.graph import Graph
 from converters.graph.nodes import data_inputs
-from converters.graph.patterns import ACTIVATIONS, is_nhwc, like, only_user, padding_of
+from converters.graph.patterns import (
+    ACTIVATIONS,
+    PAD,
+    BatchNorm,
+    batch_norm_of,
+    convolve_like,
+    ints,
+    is_nhwc,
+    only_user,
+    output_of,
+    padding_of,
+)
+from converters.rewrites.matching import passing
+
+_LOG = logging.getLogger(__name__)
+# Takes the result of a group and its number.
+_Step = Callable[[tf.Tensor, int], tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class _GroupedConv:
+    """A convolution with groups.
+
+    Attributes:
+        node: The convolution.
+        kernel: Its kernel.
+        channels: Number of its input channels.
+    """
+
+    node: NodeDef
+    kernel: np.ndarray
+    channels: int
 
 
 def rewrite(graph: Graph) -> list[str]:
     """Splits grouped convolutions whose inputs are no signs."""
     changed = []
-    for node in graph.nodes("Conv2D"):
-        if not is_nhwc(node):
-            continue
-        kernel = graph.constant(node.input[1])
-        channels = graph.shape(node.input[0])[-1]
-        if kernel is None or channels is None or kernel.shape[2] == channels:
-            continue
-        if _is_binary_input(graph, node.input[0]):
-            continue
-        if kernel.shape[2] == 1:
-            _make_depthwise(graph, node, kernel, channels)
+    for match in passing(_LOG, graph, _matches(graph), _check):
+        if match.kernel.shape[2] == 1:
+            _make_depthwise(graph, match)
         else:
-            _split(graph, node, kernel, channels // kernel.shape[2])
-        changed.append(graph.layer(node))
+            _split(graph, match)
+        changed.append(graph.layer(match.node))
     return changed
 
 
-def _is_binary_input(graph: Graph, tensor: str) -> bool:
-    """Whether a tensor holds signs, padded perhaps."""
+def _matches(graph: Graph) -> Iterator[_GroupedConv]:
+    for node in graph.nodes("Conv2D"):
+        if is_nhwc(node):
+            kernel = graph.constant(node.input[1])
+            channels = graph.shape(node.input[0])[-1]
+            if kernel is not None and channels not in (None, kernel.shape[2]):
+                yield _GroupedConv(node, kernel, int(channels or 0))
+
+
+def _check(graph: Graph, match: _GroupedConv) -> str | None:
+    tensor = match.node.input[0]
     pad = graph.producer(tensor)
-    if pad.op in ("Pad", "PadV2"):
+    if pad.op in PAD:
         tensor = pad.input[0]
-    return graph.pre_sign(tensor) is not None
+    if graph.pre_sign(tensor) is not None:
+        return "its inputs are signs"
+    return None
 
 
-def _make_depthwise(graph: Graph, node: Any, kernel: np.ndarray, channels: int) -> None:
+def _make_depthwise(graph: Graph, match: _GroupedConv) -> None:
     """Writes a convolution with a group for each channel as a depthwise one."""
-    import tensorflow as tf
-
-    height, width, _, filters = kernel.shape
-    turned = kernel.reshape(height, width, channels, filters // channels)
-    strides = list(node.attr["strides"].list.i)
-    dilations = list(node.attr["dilations"].list.i)[1:3]
-    padding = padding_of(node)
-
-    def build(x: Any) -> Any:
-        return tf.nn.depthwise_conv2d(x, turned, strides, padding, dilations=dilations)
-
-    name = f"{graph.layer(node)}/groups"
-    graph.replace([f"{node.name}:0"], [data_inputs(node)[0]], build, name)
+    height, width, _, filters = match.kernel.shape
+    kernel = match.kernel.reshape(
+        height, width, match.channels, filters // match.channels
+    )
+    graph.replace(
+        [output_of(match.node)],
+        [data_inputs(match.node)[0]],
+        functools.partial(_build_depthwise, node=match.node, kernel=kernel),
+        f"{graph.layer(match.node)}/groups",
+    )
 
 
-def _split(graph: Graph, node: Any, kernel: np.ndarray, groups: int) -> None:
-    import tensorflow as tf
-
-    steps, last = _what_follows(graph, node)
-    convolution = like(node)
-    kernels = np.split(kernel, groups, axis=-1)
-
-    def build(x: Any) -> Any:
-        parts = []
-        for group, part in enumerate(tf.split(x, groups, axis=-1)):
-            part = convolution(part, kernels[group])
-            for step in steps:
-                part = step(part, group, groups)
-            parts.append(part)
-        return tf.concat(parts, axis=-1)
-
-    name = f"{graph.layer(node)}/groups"
-    graph.replace([f"{last.name}:0"], [data_inputs(node)[0]], build, name)
+def _build_depthwise(x: tf.Tensor, *, node: NodeDef, kernel: np.ndarray) -> tf.Tensor:
+    strides, dilations = ints(node, "strides"), ints(node, "dilations")[1:3]
+    return tf.nn.depthwise_conv2d(
+        x, kernel, strides, padding_of(node), dilations=dilations
+    )
 
 
-def _what_follows(graph: Graph, node: Any) -> tuple[list[Any], Any]:
-    """Returns what is done to each channel behind a convolution, and the last node."""
-    import tensorflow as tf
+def _split(graph: Graph, match: _GroupedConv) -> None:
+    groups = match.channels // match.kernel.shape[2]
+    steps, last = _following_steps(graph, match.node, groups)
+    graph.replace(
+        [output_of(last)],
+        [data_inputs(match.node)[0]],
+        functools.partial(
+            _build,
+            node=match.node,
+            kernels=np.split(match.kernel, groups, axis=-1),
+            steps=steps,
+        ),
+        f"{graph.layer(match.node)}/groups",
+    )
 
-    steps: list[Any] = []
+
+def _build(
+    x: tf.Tensor, *, node: NodeDef, kernels: Sequence[np.ndarray], steps: list[_Step]
+) -> tf.Tensor:
+    parts = []
+    for group, part in enumerate(tf.split(x, len(kernels), axis=-1)):
+        part = convolve_like(node, part, kernels[group])
+        for step in steps:
+            part = step(part, group)
+        parts.append(part)
+    return tf.concat(parts, axis=-1)
+
+
+def _following_steps(
+    graph: Graph, node: NodeDef, groups: int
+) -> tuple[list[_Step], NodeDef]:
+    """Returns what is done to each channel after a convolution, and the last node."""
+    steps: list[_Step] = []
     last = node
     while True:
-        user = only_user(graph, f"{last.name}:0")
-        if user is None or graph.source(user.input[0]) != f"{last.name}:0":
+        user = only_user(graph, output_of(last))
+        if user is None or graph.source(user.input[0]) != output_of(last):
             return steps, last
-        constants = [graph.constant(source) for source in data_inputs(user)[1:]]
-        if any(constant is None for constant in constants):
+        step = _step(graph, user, groups)
+        if step is None:
             return steps, last
-        if user.op == "BiasAdd":
-            steps.append(_Bias(constants[0]))
-        elif user.op == "FusedBatchNormV3" and not user.attr["is_training"].b:
-            steps.append(_Norm(constants, user.attr["epsilon"].f))
-        elif user.op in ACTIVATIONS:
-            function = getattr(tf.nn, user.op.lower())
-            steps.append(lambda x, group, groups, f=function: f(x))
-        elif user.op == "LeakyRelu":
-            slope = user.attr["alpha"].f
-            steps.append(lambda x, group, groups, a=slope: tf.nn.leaky_relu(x, a))
-        else:
-            return steps, last
+        steps.append(step)
         last = user
 
 
-class _Bias:
-    def __init__(self, bias: Any):
-        self._bias = bias
-
-    def __call__(self, x: Any, group: int, groups: int) -> Any:
-        import tensorflow as tf
-
-        return tf.nn.bias_add(x, np.split(self._bias, groups)[group])
-
-
-class _Norm:
-    def __init__(self, constants: list[Any], epsilon: float):
-        self._constants, self._epsilon = constants, epsilon
-
-    def __call__(self, x: Any, group: int, groups: int) -> Any:
-        import tensorflow as tf
-
-        scale, offset, mean, variance = (
-            np.split(constant, groups)[group] for constant in self._constants
+def _step(graph: Graph, node: NodeDef, groups: int) -> _Step | None:
+    """Returns what a node does to each channel, `None` if it does more than that."""
+    if node.op in ACTIVATIONS:
+        return functools.partial(_activated, getattr(tf.nn, node.op.lower()))
+    if node.op == "LeakyRelu":
+        slope = node.attr["alpha"].f
+        return functools.partial(
+            _activated, functools.partial(tf.nn.leaky_relu, alpha=slope)
         )
-        return tf.compat.v1.nn.fused_batch_norm(
-            x, scale, offset, mean, variance, self._epsilon, is_training=False
-        )[0]
+    if node.op == "BiasAdd":
+        bias = graph.constant(data_inputs(node)[1])
+        if bias is None:
+            return None
+        return functools.partial(_biased, np.split(bias, groups))
+    norm = batch_norm_of(graph, node)
+    return None if norm is None else functools.partial(_normed, norm.split(groups))
+
+
+def _activated(
+    function: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor, group: int
+) -> tf.Tensor:
+    return function(x)
+
+
+def _biased(biases: Sequence[np.ndarray], x: tf.Tensor, group: int) -> tf.Tensor:
+    return tf.nn.bias_add(x, biases[group])
+
+
+def _normed(norms: Sequence[BatchNorm], x: tf.Tensor, group: int) -> tf.Tensor:
+    return norms[group].applied(x)

@@ -1,88 +1,113 @@
-"""Explicit padding in front of a stride loses the part that no window reads.
+"""conv(pad(x, p), W)   becomes   conv(pad(x, q), W), with the part q of p that is read.
 
-Larq Compute Engine takes balanced explicit padding for TensorFlow's "same" whenever the
-size of the output fits, although "same" puts it elsewhere if the stride is larger than
-1: a 3x3 convolution of stride 2 on an even image, padded by one on each side as in
-PyTorch, comes out wrong. The last row and column of that padding are never read; with
-these gone the padding is not balanced, and stays what it is. The result is the same to
-the bit.
+Larq Compute Engine takes explicit padding that comes to as much as "same" for that of
+"same", but TensorFlow places the latter elsewhere if the stride is larger than 1: a 3x3
+convolution of stride 2 on an even image, padded by one on each side as in PyTorch,
+comes out wrong. The last row and column of that padding are never read; without them
+the padding is not balanced, and stays what it is. The result is the same to the bit.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+import functools
+import logging
+from collections.abc import Iterator
 
 import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from converters.graph.graph import Graph
 from converters.graph.nodes import data_inputs
-from converters.graph.patterns import is_nhwc, like, paddings
+from converters.graph.patterns import (
+    PAD,
+    ConstantPadding,
+    constant_padding,
+    convolve_like,
+    ints,
+    is_nhwc,
+    output_of,
+)
+from converters.rewrites.matching import log_refusal, passing
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class PaddedConv:
+    """A convolution with strides after explicit padding.
+
+    Attributes:
+        node: The convolution.
+        pad: The node that pads.
+        padding: Its padding.
+    """
+
+    node: NodeDef
+    pad: NodeDef
+    padding: ConstantPadding
 
 
 def rewrite(graph: Graph) -> list[str]:
-    """Cuts unread padding off in front of convolutions with strides."""
-    import tensorflow as tf
-
+    """Cuts unread padding off before convolutions with strides."""
     changed = []
-    for node, pad, cut, constant in find(graph):
-        value, kernel = data_inputs(pad)[0], data_inputs(node)[1]
-        convolution = like(node)
-
-        def build(
-            x: Any,
-            filters: Any,
-            cut: Any = cut,
-            constant: float = constant,
-            convolution: Any = convolution,
-        ) -> Any:
-            return convolution(tf.pad(x, cut, constant_values=constant), filters)
-
-        name = graph.layer(node)
-        graph.replace([f"{node.name}:0"], [value, kernel], build, f"{name}/cut")
+    for match in find(graph):
+        name = graph.layer(match.node)
+        padding = dataclasses.replace(match.padding, amounts=_read(graph, match))
+        graph.replace(
+            [output_of(match.node)],
+            [data_inputs(match.pad)[0], data_inputs(match.node)[1]],
+            functools.partial(_build, node=match.node, padding=padding),
+            f"{name}/cut",
+        )
         changed.append(name)
     return changed
 
 
-def find(graph: Graph) -> list[tuple[Any, Any, np.ndarray, float]]:
-    """Returns convolutions whose padding is partly unread.
+def find(graph: Graph) -> list[PaddedConv]:
+    """Returns the convolutions whose padding is partly unread."""
+    return list(passing(_LOG, graph, _matches(graph), _check))
 
-    Each with what pads, the padding that is read, and its value.
-    """
-    found = []
+
+def _matches(graph: Graph) -> Iterator[PaddedConv]:
     for node in graph.nodes("Conv2D", "DepthwiseConv2dNative"):
-        strides = list(node.attr["strides"].list.i)
-        if node.attr["padding"].s != b"VALID" or max(strides) == 1 or not is_nhwc(node):
+        is_valid = node.attr["padding"].s == b"VALID"
+        if not is_valid or max(ints(node, "strides")) == 1 or not is_nhwc(node):
             continue
         pad = graph.producer(node.input[0])
-        if pad.op not in ("Pad", "PadV2"):
+        if pad.op not in PAD:
             continue
-        given = paddings(graph, pad)
-        if given is None:
-            continue
-        dilations = list(node.attr["dilations"].list.i)
-        amounts, constant = given
-        sizes = graph.inner_shape(data_inputs(pad)[0])[:2]
-        kernel = graph.shape(data_inputs(node)[1])
-        cut = _cut(amounts, sizes, kernel, strides, dilations)
-        if (cut != amounts).any():
-            found.append((node, pad, cut, constant))
-    return found
+        padding = constant_padding(graph, pad)
+        if padding is None:
+            log_refusal(_LOG, graph.layer(node), "its padding is no constant")
+        else:
+            yield PaddedConv(node, pad, padding)
 
 
-def _cut(
-    amounts: np.ndarray,
-    sizes: Any,
-    kernel: Any,
-    strides: list[int],
-    dilations: list[int],
-) -> np.ndarray:
-    """Returns the padding that windows read."""
-    cut = amounts.copy()
+def _check(graph: Graph, match: PaddedConv) -> str | None:
+    if (_read(graph, match) == match.padding.amounts).all():
+        return "all of its padding is read"
+    return None
+
+
+def _read(graph: Graph, match: PaddedConv) -> np.ndarray:
+    """Returns the amounts of padding that windows read."""
+    strides, dilations = ints(match.node, "strides"), ints(match.node, "dilations")
+    sizes = graph.inner_shape(data_inputs(match.pad)[0])[:2]
+    kernel = graph.shape(data_inputs(match.node)[1])
+    amounts = match.padding.amounts.copy()
     for axis in (1, 2):
         before, after = amounts[axis]
         size = sizes[axis - 1]
-        extent = dilations[axis] * (kernel[axis - 1] - 1) + 1
+        extent = dilations[axis] * ((kernel[axis - 1] or 1) - 1) + 1
         whole = before + size + after
         read = (whole - extent) // strides[axis] * strides[axis] + extent
-        cut[axis, 1] = max(0, read - before - size)
-    return cut
+        amounts[axis, 1] = max(0, read - before - size)
+    return amounts
+
+
+def _build(
+    x: tf.Tensor, filters: tf.Tensor, *, node: NodeDef, padding: ConstantPadding
+) -> tf.Tensor:
+    return convolve_like(node, padding.applied(x), filters)

@@ -40,7 +40,7 @@ def norm(x, **options):
 
 
 def trained_looking(model):
-    """Batch normalization as training leaves it, with factors of both signs."""
+    """Batch normalization as training leaves it, with scales of both signs."""
     generator = np.random.default_rng(0)
     for layer in model.layers:
         if isinstance(layer, layers.BatchNormalization) and layer.name != "flat":
@@ -67,7 +67,7 @@ def flat_norm(x):
 
 
 def faint_norm(x):
-    """Batch normalization by factors that are almost zero in half of the channels."""
+    """Batch normalization with scales that are almost zero in half of the channels."""
     layer = layers.BatchNormalization(name="flat")
     y = layer(x)
     ones = np.ones(x.shape[-1])
@@ -81,8 +81,8 @@ def prelu(x, low=0.1, **options):
 
 
 def excited(x, y):
-    mix = 0.75 * x + y * shift_of(32) - 1.0
-    mean = layers.GlobalAveragePooling2D(keepdims=True)(mix)
+    total = 0.75 * x + y * bias_of(32) - 1.0
+    mean = layers.GlobalAveragePooling2D(keepdims=True)(total)
     return layers.Multiply()([layers.Conv2D(32, 1, activation="sigmoid")(mean), y])
 
 
@@ -111,7 +111,7 @@ def padded(x, layer, **options):
     return layer(layers.ZeroPadding2D(options.get("by", 1))(x))
 
 
-def shift_of(channels):
+def bias_of(channels):
     return np.random.default_rng(3).normal(size=channels).astype(np.float32)
 
 
@@ -126,7 +126,7 @@ def rprelu(x):
 def rsign(x):
     layer = zx.layers.RSign()
     y = layer(x)
-    layer.set_weights([shift_of(w.shape) for w in layer.get_weights()])
+    layer.set_weights([bias_of(w.shape) for w in layer.get_weights()])
     return y
 
 
@@ -145,13 +145,13 @@ def pooled(x):
     return layers.Add()([short, y])
 
 
-def twins(x):
+def parallel_convs(x):
     x, signs = norm(x), lq.quantizers.SteSign()(x)
     parts = [norm(conv(32, 1, pad_values=0.0, **NO_OP)(signs)) for _ in range(2)]
     return layers.Concatenate()([layers.Add()([part, x]) for part in parts])
 
 
-def unequal_twins(x):
+def convs_of_unequal_width(x):
     signs = lq.quantizers.SteSign()(x)
     options = {
         "use_bias": True,
@@ -169,8 +169,8 @@ def by_place(channels):
     return np.random.default_rng(3).uniform(1, 2, (3, 4, channels)).astype(np.float32)
 
 
-# What changes it, input, network, layers that are binary with and without, or what is
-# said of a model that would be converted wrongly.
+# The rewrite, input, network, numbers of layers that are binary with and without it, or
+# words of the error for a model that would be converted wrongly.
 CASES = {
     "dense": ("dense_to_conv", (4, 4, 32), dense, 2, 0),
     "dense_of_a_vector": (
@@ -219,7 +219,7 @@ CASES = {
         1,
         0,
     ),
-    "shuffle_behind_the_sign": (
+    "shuffle_after_the_sign": (
         "sink_sign",
         (8, 8, 64),
         lambda x: norm(conv(**NO_OP)(shuffled(norm(x)))),
@@ -319,7 +319,7 @@ CASES = {
         1,
         r"has a constant of the shape \(3, 4, 1\)",
     ),
-    "constants_with_ones_in_front": (
+    "constants_with_leading_ones": (
         "broadcast_constants",
         (3, 4, 64),
         lambda x: layers.Normalization(mean=[1.0] * 32, variance=[4.0] * 32)(
@@ -335,7 +335,7 @@ CASES = {
         1,
         1,
     ),
-    "norm_behind_a_pool": (
+    "norm_after_a_pool": (
         "fuse_batchnorm_into_sign",
         (8, 8, 64),
         lambda x: norm(
@@ -346,22 +346,22 @@ CASES = {
         2,
         2,
     ),
-    "norm_with_a_factor_of_zero": (
+    "norm_with_a_scale_of_zero": (
         "fuse_batchnorm_into_sign",
         (8, 8, 64),
         lambda x: conv(pad_values=0.0)(flat_norm(x)),
         1,
         1,
     ),
-    "shifts_of_reactnet": ("fuse_constant_adds", (8, 8, 32), reactnet_blocks, 2, 2),
-    "shift_behind_a_pool_and_a_concatenation": (
+    "biases_of_reactnet": ("fuse_constant_adds", (8, 8, 32), reactnet_blocks, 2, 2),
+    "bias_after_a_pool_and_a_concatenation": (
         "fuse_constant_adds",
         (8, 8, 32),
         pooled,
         1,
         1,
     ),
-    "shift_before_dense": (
+    "bias_before_dense": (
         "fuse_constant_adds",
         (4, 4, 32),
         lambda x: layers.Dense(5, bias_initializer="normal")(
@@ -372,14 +372,14 @@ CASES = {
         1,
         1,
     ),
-    "shift_before_norm": (
+    "bias_before_norm": (
         "fuse_constant_adds",
         (8, 8, 32),
-        lambda x: norm(layers.ReLU()(norm(conv()(x))) + shift_of(32)),
+        lambda x: norm(layers.ReLU()(norm(conv()(x))) + bias_of(32)),
         1,
         1,
     ),
-    "factor_on_signs": (
+    "scaled_signs": (
         "fuse_sign_scale",
         (8, 8, 64),
         lambda x: norm(conv(pad_values=0.0, **NO_OP)(0.3 * lq.quantizers.SteSign()(x))),
@@ -406,17 +406,23 @@ CASES = {
         1,
         0,
     ),
-    "twins": ("merge_parallel_convs", (8, 8, 32), twins, 1, 2),
-    "twins_of_unequal_width": ("merge_parallel_convs", (8, 8, 64), unequal_twins, 1, 3),
-    "factor_behind_prelu": ("fuse_scale_through_prelu", (8, 8, 32), bnext, 1, 1),
-    "norm_behind_prelu": (
+    "parallel_convs": ("merge_parallel_convs", (8, 8, 32), parallel_convs, 1, 2),
+    "parallel_convs_of_unequal_width": (
+        "merge_parallel_convs",
+        (8, 8, 64),
+        convs_of_unequal_width,
+        1,
+        3,
+    ),
+    "scale_after_prelu": ("fuse_scale_through_prelu", (8, 8, 32), bnext, 1, 1),
+    "norm_after_prelu": (
         "fuse_scale_through_prelu",
         (8, 8, 32),
         lambda x: norm(prelu(norm(conv()(x)))),
         1,
         1,
     ),
-    "mean_of_a_mix": (
+    "mean_of_an_affine_sum": (
         "hoist_global_pooling",
         (8, 8, 32),
         lambda x: excited(layers.ReLU()(x), norm(conv()(x))),
@@ -427,7 +433,7 @@ CASES = {
         "hoist_global_pooling",
         (8, 8, 32),
         lambda x: layers.GlobalAveragePooling2D()(
-            2.0 * layers.Add()([layers.ReLU()(x), norm(conv()(x))]) - shift_of(32)
+            2.0 * layers.Add()([layers.ReLU()(x), norm(conv()(x))]) - bias_of(32)
         ),
         1,
         1,
@@ -455,7 +461,7 @@ def case(name):
     tf.keras.utils.set_random_seed(1)
     model = trained_looking(functional(shape, build))
     images = np.random.default_rng(2).normal(size=(16, *shape)).astype(np.float32)
-    # Zeros, where a sign and its negative part.
+    # Zeros, where larq's sign is +1 and its negative is not.
     images[0, ..., :4] = 0
     return kind, model, images, with_it, without
 
@@ -491,7 +497,7 @@ def test_converts_with_it(name):
 
 def plus(x, channels=32, times=1):
     # As raw operations of one layer.
-    return layers.Lambda(lambda t: sum([shift_of(channels)] * times, t))(x)
+    return layers.Lambda(lambda t: sum([bias_of(channels)] * times, t))(x)
 
 
 def one_channel(x):
@@ -499,12 +505,12 @@ def one_channel(x):
 
 
 def explicit(x, kernel=None):
-    kernel = np.where(shift_of((3, 3, 32, 32)) < 0, -1, 1) if kernel is None else kernel
+    kernel = np.where(bias_of((3, 3, 32, 32)) < 0, -1, 1) if kernel is None else kernel
     padding = [[0, 0], [1, 1], [1, 1], [0, 0]]
     return tf.nn.conv2d(x, kernel.astype(np.float32), 1, padding)
 
 
-def behind_dropout(x):
+def after_dropout(x):
     parts = [layers.Add()([norm(conv()(x)), y]) for y in (x, layers.ReLU()(x))]
     joined = layers.Concatenate()(parts)
     return layers.Add()([joined, plus(layers.Dropout(0.1)(joined), 64)])
@@ -515,7 +521,7 @@ def called_twice(x):
     return layers.Add()([layer(norm(x)), layer(norm(layers.ReLU()(x)))])
 
 
-def equal_twins(x):
+def convs_of_one_kernel(x):
     layer, signs = conv(32, 1, pad_values=0.0, **NO_OP), lq.quantizers.SteSign()(x)
     return layers.Concatenate()([norm(layer(signs)), norm(layer(signs))])
 
@@ -530,17 +536,17 @@ def doubled(x):
     return plus(layers.Add()([p, p]))
 
 
-# Graphs that a rewrite might spoil.
+# Graphs that a rewrite might change wrongly.
 ODD = {
     "many_constants": lambda x: plus(layers.ReLU()(x), times=8),
-    "many_constants_behind_a_sum": lambda x: plus(
+    "many_constants_after_a_sum": lambda x: plus(
         layers.Add()([norm(conv()(x)), layers.ReLU()(x)]), times=5
     ),
     "a_sum_with_itself": doubled,
-    "a_used_concatenation": behind_dropout,
-    "a_stretched_norm": lambda x: plus(one_channel(x) + layers.ReLU()(x)),
-    "a_stretched_norm_beside": lambda x: one_channel(x) + plus(layers.ReLU()(x)),
-    "two_stretched": lambda x: plus(one_channel(x) + layers.Conv2D(1, 1)(x)),
+    "a_used_concatenation": after_dropout,
+    "a_broadcast_norm": lambda x: plus(one_channel(x) + layers.ReLU()(x)),
+    "a_broadcast_norm_and_a_sibling": lambda x: one_channel(x) + plus(layers.ReLU()(x)),
+    "two_broadcast": lambda x: plus(one_channel(x) + layers.Conv2D(1, 1)(x)),
     "a_pool_of_channels": lambda x: plus(
         tf.nn.max_pool2d(plus(x), [1, 1, 1, 2], [1, 1, 1, 2], "SAME"), 16
     ),
@@ -549,16 +555,14 @@ ODD = {
             plus(x), 2, 2, [[0, 0], [1, 1], [1, 1], [0, 0]], data_format="NHWC"
         )
     ),
-    "explicit_padding_behind_norm": lambda x: explicit(
-        lq.quantizers.SteSign()(norm(x))
-    ),
-    "explicit_padding_behind_a_factor": lambda x: explicit(
+    "explicit_padding_after_norm": lambda x: explicit(lq.quantizers.SteSign()(norm(x))),
+    "explicit_padding_of_scaled_signs": lambda x: explicit(
         0.3 * lq.quantizers.SteSign()(x)
     ),
     "a_layer_called_twice": called_twice,
     "slopes_below_zero": lambda x: bnext(x, low=-1.0),
-    "a_factor_of_zero": lambda x: flat_norm(prelu(norm(conv()(x)))),
-    "a_factor_of_almost_zero": lambda x: next(
+    "a_scale_of_zero": lambda x: flat_norm(prelu(norm(conv()(x)))),
+    "a_scale_of_almost_zero": lambda x: next(
         faint_norm(layers.Multiply()([0.5 * y, excited(x, y)]))
         for y in [prelu(norm(conv()(x)))]
     ),
@@ -577,13 +581,13 @@ ODD = {
         y + tf.reduce_mean(y, (1, 2), keepdims=True) for y in [2.0 * x]
     ),
     "a_mean_of_differences": lambda x: tf.reduce_mean(
-        1.0 - (shift_of(32) * x - layers.ReLU()(x) * -shift_of(32)), (1, 2)
+        1.0 - (bias_of(32) * x - layers.ReLU()(x) * -bias_of(32)), (1, 2)
     ),
-    "a_mean_of_a_stretched_image": lambda x: tf.reduce_mean(
+    "a_mean_of_a_broadcast_image": lambda x: tf.reduce_mean(
         2.0 * x + 3.0 * one_channel(x), (1, 2)
     ),
-    "twins_of_one_kernel": equal_twins,
-    "a_twin_of_itself": joined_with_itself,
+    "parallel_convs_of_one_kernel": convs_of_one_kernel,
+    "a_concatenation_with_itself": joined_with_itself,
 }
 
 
@@ -604,8 +608,8 @@ def test_odd_graphs_keep_their_function(name):
         assert entry.after.constant_bytes <= 1.1 * entry.before.constant_bytes
 
 
-def test_a_turned_sign_of_zero_stays_plus_one():
-    """Behind a rectifier zeros are frequent, and thresholds of zero are, too."""
+def test_a_flipped_sign_of_zero_stays_plus_one():
+    """After a rectifier zeros are frequent, and thresholds of zero are, too."""
 
     def build(x):
         x = layers.MaxPool2D(2)(layers.ReLU()(x))
@@ -707,7 +711,7 @@ def test_a_group_for_each_channel_is_a_depthwise_convolution():
     assert "CONV_2D" not in report.audit.operators and report.verification.passed
 
 
-def test_padding_shared_by_two_strides_is_cut_for_one():
+def test_padding_shared_by_two_strides_is_trimmed_for_one():
     def build(x):
         x = layers.ZeroPadding2D(1)(x)
         one = layers.Conv2D(32, 3, strides=2, name="two")(x)
@@ -721,7 +725,7 @@ def test_padding_shared_by_two_strides_is_cut_for_one():
     assert converters.convert(model, inputs=images).report.verification.passed
 
 
-def test_what_is_read_is_not_cut():
+def test_padding_that_is_read_is_not_trimmed():
     model = functional(
         (15, 15, 3), lambda x: conv()(padded(x, layers.Conv2D(32, 3, strides=2)))
     )
@@ -749,7 +753,7 @@ def test_a_file_is_verified_whether_it_was_rewritten_or_not():
         assert result.passed and not result.untraced
 
 
-def test_a_plain_file_is_verified_where_a_rewrite_would_turn_few_channels():
+def test_a_plain_file_is_verified_where_a_rewrite_would_flip_few_channels():
     def build(x):
         return conv(pad_values=0.0)(norm(x, name="norm"))
 
