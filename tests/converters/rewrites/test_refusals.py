@@ -6,8 +6,8 @@ import larq as lq
 import numpy as np
 import pytest
 import tensorflow as tf
-from converters.graph.freezing import freeze
 
+from converters.graph.freezing import freeze
 from converters.rewrites import rewrite
 
 from .test_rewrites import (
