@@ -1,4 +1,4 @@
-"""The configuration of a run, read without TensorFlow."""
+"""Reads the configuration of a run (`config.json`) without TensorFlow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: If the folder holds none.
-        ValueError: If it is damaged, or no file.
+        ValueError: If it is damaged, or not a file.
 
     Example:
         >>> read_config("no_such_folder")
@@ -35,8 +35,8 @@ def read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ValueError(
-            f"{path} is damaged: it is no JSON ({error}). Put a copy of it back, or "
-            "train anew."
+            f"{path} is damaged: it is no JSON ({error}). Restore a copy of it, or "
+            "start a new run."
         ) from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} is damaged: it is {content!r:.60}.")
@@ -44,7 +44,7 @@ def read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def part_of(folder: str | os.PathLike[str], name: str) -> dict[str, Any]:
-    """Returns a part of a run's configuration, empty where it has none.
+    """Returns a part of a run's configuration, empty if it is missing.
 
     Args:
         folder: The folder of the run.
@@ -64,18 +64,18 @@ def part_of(folder: str | os.PathLike[str], name: str) -> dict[str, Any]:
 
 
 def read_recipe(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """Returns the recipe of a run as it is written down.
+    """Returns the recipe in a run's configuration.
 
     Args:
         folder: The folder of the run.
 
     Raises:
         FileNotFoundError: If the folder holds no run.
-        ValueError: If its configuration is damaged, or that of something else.
+        ValueError: If its configuration is damaged, or belongs to something else.
     """
     if "recipe" not in read_config(folder):
         raise ValueError(
-            f"{pathlib.Path(folder, NAME)} is of no run: it has no recipe, which "
-            "`bnnopt train` writes."
+            f"{pathlib.Path(folder, NAME)} belongs to no run: it has no recipe, "
+            "which `bnnopt train` writes."
         )
     return part_of(folder, "recipe")

@@ -74,8 +74,8 @@ def markdown_table(heading: Iterable[str], rows: Iterable[Iterable[object]]) -> 
 def drawable(name: str | os.PathLike[str]) -> str:
     r"""Returns a name that Matplotlib draws as it is.
 
-    It would take `$` for the begin of a formula, and leave a name that starts with `_`
-    out of a legend.
+    Matplotlib takes `$` for the start of a formula, and omits names that start with `_`
+    from legends.
 
     Example:
         >>> drawable("_5$ to 9$") == r" _5\$ to 9\$"

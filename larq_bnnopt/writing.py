@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic writes: a file is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from larq_bnnopt.texts import printable
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
-    """Yields a path to write to; what is there at the end takes the place of a file.
+    """Yields a temporary path whose content replaces a file at the end.
 
     A process that is killed at any moment leaves the old file or the new one. The
-    content reaches the disk before the name does, so that this also holds when the
-    machine loses its power, where the file system keeps what `fsync` promises.
+    content reaches the disk before the name does, so this also holds when the machine
+    loses power, if the file system keeps the promise of `fsync`.
 
     Args:
         path: The file. Its folder exists.
@@ -25,7 +25,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
         A path beside it, with the same suffix, of this process alone.
 
     Raises:
-        OSError: If it cannot be written; the old file is then as it was.
+        OSError: If it cannot be written; the old file is then unchanged.
 
     Example:
         >>> import tempfile
@@ -43,7 +43,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
         _flush(temporary)
         os.replace(temporary, path)
     except BaseException:
-        # Where this fails too, the first failure is the one to tell.
+        # If this fails, too, the first error is the one to raise.
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
@@ -57,7 +57,7 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def write_text(path: str | os.PathLike[str], content: str) -> None:
-    """Writes a text in UTF-8 whole or not at all; names as `printable` has them."""
+    """Writes a text whole or not at all, in UTF-8 and made `printable`."""
     write_bytes(path, printable(content).encode())
 
 
@@ -67,7 +67,7 @@ def unfinished(folder: str | os.PathLike[str]) -> list[pathlib.Path]:
 
 
 def _flush(path: pathlib.Path) -> None:
-    """Asks the disk to have a file, or the names in a folder; not all disks can."""
+    """Flushes a file, or the names in a folder, to the disk if that supports it."""
     if os.name == "nt" and path.is_dir():
         return
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""The command `bnnopt`: it parses, calls the public functions, prints."""
+"""The command `bnnopt`: parses arguments, calls public functions, prints results."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ COMMANDS = (
     models,
     doctor,
 )
-# They also run on a board, and import TensorFlow where they need it.
+# They also run on a device, and import TensorFlow only if they need it.
 _LIGHT = (doctor.run, verify.run, profile.run, predict.run)
-# All others take the name of a model, or of a run that names one.
+# All other commands take a model, or a run that has one.
 _WITHOUT_MODELS = (quickstart, runs, report, compare, models, doctor)
 
 
@@ -54,10 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command.
 
     Args:
-        argv: The words behind `bnnopt`. Defaults to `None`, those of the process.
+        argv: The words after `bnnopt`. Defaults to `None`, the words of this process.
 
     Returns:
-        0, also for the help that no words at all print; 1 where a model cannot be
+        0, also for the help that is printed without any word; 1 if a model cannot be
         converted, a file does not compute what its model computes or something failed;
         2 for wrong words, names and files; 130 after Ctrl-C.
     """
@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except (ValueError, FileExistsError, FileNotFoundError) as error:
         return _fail(error, 2)
-    # The error of a training that diverged is one of arithmetic.
+    # A diverged training raises an ArithmeticError.
     except (
         converters.ConversionError,
         ArithmeticError,
@@ -116,14 +116,14 @@ def _parser() -> Parser:
                 help="run the code that a file of a model may hold, such as Lambda "
                 "layers; only for files whose origin you trust",
             )
-        # What needs no TensorFlow is told before it is imported.
+        # Errors that can be found without TensorFlow are reported before its import.
         check = getattr(command, "check", lambda arguments: None)
         sub.set_defaults(run=command.run, check=check, options=sub.option_names())
     return parser
 
 
 def _trust(arguments: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
-    """Returns within what a command runs: models are trusted only by its option."""
+    """Returns the context of a command, in which `--trust` lets models run code."""
     if not getattr(arguments, "trust", False):
         return contextlib.nullcontext()
     from larq_bnnopt import recipes
@@ -132,13 +132,13 @@ def _trust(arguments: argparse.Namespace) -> contextlib.AbstractContextManager[N
 
 
 def _print_all_names() -> None:
-    """Lets names of files be printed that are not in the encoding of the terminal."""
+    """Lets file names be printed that are not in the encoding of the terminal."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def _fail(error: Exception, code: int) -> int:
-    """Prints what is wrong in one line."""
+    """Prints an error in one line and returns the exit code."""
     print(f"bnnopt: {plain(' '.join(str(error).split()))}", file=sys.stderr)
     return code

@@ -1,4 +1,4 @@
-"""Draws accuracy, loss and flips of several runs over each other."""
+"""Plots accuracy, loss and flips of several runs in the same axes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Raises an error unless there are the runs, and room for the picture."""
+    """Raises an error unless the runs exist and the picture does not."""
     output = pathlib.Path(arguments.output)
     if output.exists():
         raise FileExistsError(

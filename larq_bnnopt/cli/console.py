@@ -1,6 +1,6 @@
-"""What the commands show: lines, a line that changes, a table.
+"""Output of commands: lines, status lines, warnings, tables.
 
-On a board, where rich is not installed, tables are plain columns.
+Without rich, as on a device, tables are plain columns.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ else:
     _HAS_RICH = True
 
     class _Console(Console):
-        """A console that shows what would steer the terminal."""
+        """A console that prints control characters as text."""
 
         def print(self, *objects: Any, **keywords: Any) -> None:
             """Prints."""
@@ -39,9 +39,9 @@ _CONTROLS = {
 
 
 def plain(text: str) -> str:
-    r"""Returns a text in which nothing steers a terminal.
+    r"""Returns a text with control characters escaped.
 
-    Names of classes and layers come from folders and files of others.
+    Names of classes and layers come from foreign folders and files.
 
     Example:
         >>> print(plain("\x1b[2Jdog"))
@@ -60,13 +60,12 @@ def print_line(text: str) -> None:
 
 @contextlib.contextmanager
 def warnings_as_lines(error: bool = False) -> Iterator[None]:
-    """Prints the warnings for users as plain lines, each once, as they come.
+    """Prints warnings for users as plain lines, each once, when they are raised.
 
     Args:
-        error: Whether to print them on standard error, beside what is for programs.
-            Defaults to `False`.
+        error: Whether to print them to standard error. Defaults to `False`.
     """
-    told: set[str] = set()
+    printed: set[str] = set()
 
     def show(
         message: Warning | str,
@@ -76,8 +75,8 @@ def warnings_as_lines(error: bool = False) -> Iterator[None]:
         file: Any = None,
         line: str | None = None,
     ) -> None:
-        if issubclass(category, UserWarning) and str(message) not in told:
-            told.add(str(message))
+        if issubclass(category, UserWarning) and str(message) not in printed:
+            printed.add(str(message))
             if error:
                 print(f"Warning: {plain(str(message))}", file=sys.stderr)
             else:
@@ -91,7 +90,7 @@ def warnings_as_lines(error: bool = False) -> Iterator[None]:
 
 @contextlib.contextmanager
 def stages() -> Iterator[Callable[[str], None]]:
-    """Shows on a terminal, in one line that vanishes, what is being done.
+    """Shows the current stage on a terminal, in a line that vanishes.
 
     Yields:
         A function that takes the text of the next stage.
@@ -105,15 +104,15 @@ def stages() -> Iterator[Callable[[str], None]]:
 
 @contextlib.contextmanager
 def counts(text: str) -> Iterator[Callable[[int, int], None]]:
-    """Shows on a terminal, in one line that vanishes, how much of a work is done.
+    """Shows progress on a terminal, in a line that vanishes.
 
     Yields:
-        A function that takes how much is done and how much there is; the line is shown
-        from its first call until all is done.
+        A function that takes the finished and the total count; the line is shown from
+        its first call until all is finished.
     """
     shown: list[Any] = []
 
-    def tell(done: int, total: int) -> None:
+    def show(done: int, total: int) -> None:
         if not shown and console.is_terminal:
             shown.append(console.status(""))
             shown[0].start()
@@ -123,7 +122,7 @@ def counts(text: str) -> Iterator[Callable[[int, int], None]]:
                 status.stop()
 
     try:
-        yield tell
+        yield show
     finally:
         for status in shown:
             status.stop()
@@ -143,7 +142,7 @@ def print_table(title: str, rows: list[tuple[str, str]]) -> None:
 
 
 def print_rows(title: str, rows: list[tuple[str, ...]]) -> None:
-    """Prints a table whose first row is the heading; numbers stand on the right."""
+    """Prints a table whose first row is the heading; numbers are right-aligned."""
     if not _HAS_RICH:
         _print_columns(title, rows)
         return
@@ -155,14 +154,14 @@ def print_rows(title: str, rows: list[tuple[str, ...]]) -> None:
         table.add_column(Text(plain(name)), justify="right" if numbers else "left")
     for row in rows:
         table.add_row(*(Text(plain(cell)) for cell in row))
-    # A pipe counts as 80 columns wide, where numbers would be cut off.
+    # A pipe counts as 80 columns wide, where numbers would be truncated.
     widest = console.options.update(max_width=_WIDEST)
     width = max(console.width, console.measure(table, options=widest).maximum)
     Console(width=width, highlight=False, markup=False).print(table)
 
 
 def progress(name: str) -> None:
-    """Says on standard error what is being done."""
+    """Prints to standard error which network is being counted."""
     print(f"counting {name}", file=sys.stderr, flush=True)
 
 

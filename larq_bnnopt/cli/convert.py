@@ -1,6 +1,7 @@
-"""Turns a trained model into a .tflite and proves that it says the same.
+"""Converts a trained model to a .tflite and verifies that it computes the same.
 
-Compared on the test images of a data set; the file is written only if they agree.
+Both are compared on the test images of a data set; the file is written only if they
+agree.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Raises an error unless there is a model, and room for its file."""
+    """Raises an error unless there is a model, and its file can be written."""
     source = pathlib.Path(arguments.model)
     names.require_source(source, arguments.trust)
     is_run = names.is_run(source)
@@ -69,7 +70,7 @@ def check(arguments: argparse.Namespace) -> None:
 
 
 def _output(arguments: argparse.Namespace) -> pathlib.Path:
-    """Returns where the file goes."""
+    """Returns the path of the .tflite."""
     source = pathlib.Path(arguments.model)
     if names.is_run(source):
         return source / "model.tflite"
@@ -101,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Returns what is to be int8, and what is allowed."""
+    """Returns the options of the conversion."""
     int8 = "layers" if arguments.int8 else None
     return {
         "int8": "ends" if arguments.int8_io else int8,
@@ -110,7 +111,7 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _convert_run(run: Any, options: dict[str, Any]) -> None:
-    """Converts the model of a run as it is now."""
+    """Converts the current model of a run."""
     from larq_bnnopt import recipes
     from larq_bnnopt.cli import deploying
     from larq_bnnopt.cli.console import console
@@ -123,6 +124,6 @@ def _convert_run(run: Any, options: dict[str, Any]) -> None:
     if epochs < planned:
         console.print(
             f"Warning: this run has trained {epochs} of {planned} epochs; "
-            f"to go on: bnnopt train --resume {run.folder}"
+            f"to resume it: bnnopt train --resume {run.folder}"
         )
     deploying.convert_run(run, model, data, **options)

@@ -1,4 +1,4 @@
-"""What `quickstart` and `convert` share: a run's model becomes a file with a report."""
+"""Conversion of a run's model to a .tflite with a report, for several commands."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CALIBRATION_IMAGES = 256
 
 
 def convert_run(run: Any, model: Any, data: Any, **options: Any) -> None:
-    """Converts the model of a run, compares it on the test images, writes the report.
+    """Converts the model of a run, verifies the file, and writes the report.
 
     Args:
         run: The run, whose folder gets `model.tflite`, `report.json`, `report.md` and
@@ -43,12 +43,12 @@ def convert_run(run: Any, model: Any, data: Any, **options: Any) -> None:
 
 
 def write_samples(run: Any, data: Any, evaluation: Any) -> None:
-    """Writes some test images with what the model of a run says of them.
+    """Writes some test images with their predictions, for the report of a run.
 
     Args:
         run: The run.
         data: Its data set.
-        evaluation: What its model says of the test images.
+        evaluation: The predictions of its model on the test images.
     """
     from larq_bnnopt.recipes import Samples
 
@@ -58,7 +58,7 @@ def write_samples(run: Any, data: Any, evaluation: Any) -> None:
 
 
 def _try_to_plot(evaluation: Any, path: Any) -> None:
-    """Draws the confusion matrix, or warns: no picture is worth a conversion."""
+    """Plots the confusion matrix, or warns: a conversion does not fail for it."""
     try:
         with replacing(path) as picture:
             evaluation.plot(picture)
@@ -102,12 +102,12 @@ def convert_and_warn(
     int8: str | None = None,
     allow_undetermined: bool = False,
 ) -> Any:
-    """Converts, with its stages shown and warnings as plain lines.
+    """Converts a model, and shows the stages and warnings as plain lines.
 
     Args:
         model: The model.
-        path: Where the file goes.
-        data: The data set, whose test images the two are compared on.
+        path: Path of the .tflite.
+        data: The data set; model and file are compared on its test images.
         int8: `"layers"` for real-valued layers in int8, calibrated on training images,
             `"ends"` for inputs and outputs, too; `None` for float32.
         allow_undetermined: As for `converters.convert`.
@@ -122,7 +122,7 @@ def convert_and_warn(
     if int8 is not None:
         count = min(_CALIBRATION_IMAGES, data.train_size)
         calibration, _ = data.train_arrays(count)
-    with warnings_as_lines(), stages() as tell, quiet():
+    with warnings_as_lines(), stages() as show, quiet():
         return converters.convert(
             model,
             path,
@@ -131,5 +131,5 @@ def convert_and_warn(
             calibration=calibration,
             int8_io=int8 == "ends",
             allow_undetermined=allow_undetermined,
-            progress=tell,
+            progress=show,
         )

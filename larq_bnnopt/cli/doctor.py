@@ -1,4 +1,4 @@
-"""Says which versions are here, what works with them, and what to install otherwise.
+"""Checks the installed versions and what works with them; says what to install.
 
 Exits with 1 if anything that this Python can have is missing or does not work.
 """
@@ -37,10 +37,10 @@ NO_ROW = (
     "Python 3.10, 3.11 or 3.12."
 )
 
-# What a board needs that runs files and trains nothing.
+# What a device needs that runs files and trains nothing.
 BOARD = {"numpy": _ANY, "ai-edge-litert": _ANY}
 
-# They run in a process of their own: a wrong library may end it.
+# These run in another process: a wrong library may end it.
 _STEP = """
 import json, os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -98,12 +98,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Examines this machine."""
+    """Checks this machine."""
     return doctor()
 
 
 def doctor() -> int:
-    """Prints what is here and what works; returns 0 if everything does."""
+    """Prints versions and what works; returns 0 if everything does."""
     print(
         f"Python {platform.python_version()} on {platform.system()} "
         f"{platform.machine()}, {os.cpu_count()} processors"
@@ -152,7 +152,7 @@ def row_of(version: tuple[int, ...]) -> str | None:
 
 
 def _print_versions(row: dict[str, str]) -> list[str]:
-    """Prints the versions beside those of the row; returns what to install."""
+    """Prints the installed and the wanted versions; returns what to install."""
     advice = []
     for name, wanted in row.items():
         found = _version(name)
@@ -192,11 +192,11 @@ def self_test(program: str) -> tuple[dict[str, str], str]:
     """Runs steps in another process.
 
     Args:
-        program: What they are.
+        program: The steps as a program.
 
     Returns:
-        The steps that worked and what they say, and the last line of the error of the
-        one that did not.
+        The steps that worked with their results, and the last line of the error of the
+        step that did not.
     """
     try:
         process = subprocess.run(
@@ -224,9 +224,9 @@ def self_test(program: str) -> tuple[dict[str, str], str]:
 
 
 def _installed_first() -> str:
-    """Returns a line without which another process would look at the sources here.
+    """Returns a line of code that sets the paths of imports in another process.
 
-    It finds what this process finds, but nothing that lies in the current folder only
+    It imports what this process imports, and nothing from the current folder only
     because the command was called there.
     """
     here = {"", os.curdir, os.getcwd()}
@@ -238,7 +238,7 @@ def _installed_first() -> str:
 
 
 def _print_steps(steps: tuple[str, ...], done: dict[str, str], error: str) -> list[str]:
-    """Prints what worked; returns what to do about the rest."""
+    """Prints which steps worked; returns advice for the others."""
     failed = False
     for name in steps:
         mark = "ok" if name in done else "not tried" if failed else "FAILS"
@@ -249,8 +249,8 @@ def _print_steps(steps: tuple[str, ...], done: dict[str, str], error: str) -> li
         ):
             mark = "none here"
         failed = failed or mark == "FAILS"
-        said = done.get(name) if name == "kernels" else ""
-        print(f"  {name:20} {mark:10} {_STEPS[name]}{f' ({said})' if said else ''}")
+        result = done.get(name) if name == "kernels" else ""
+        print(f"  {name:20} {mark:10} {_STEPS[name]}{f' ({result})' if result else ''}")
         if mark == "FAILS":
             print(f"  {'':20} {error}")
     if not failed:
@@ -262,7 +262,7 @@ def _print_steps(steps: tuple[str, ...], done: dict[str, str], error: str) -> li
         ]
     if steps == ("kernels",):
         return ["For kernels: pip install --force-reinstall ai-edge-litert==2.3.0"]
-    return ["Mend the versions above, in a fresh virtual environment: pip install ."]
+    return ["Fix the versions above, in a fresh virtual environment: pip install ."]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Tells how well a model does on test images: accuracy, each class, confusions.
+"""Evaluates a model on test images: accuracy, each class, most frequent mistakes.
 
-Of a run, on the test images of its own data; its report.html then shows some of them.
+A run is evaluated on its own test images; its report.html then shows some of them.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ def add_arguments(parser: Parser) -> None:
         nargs="?",
         const="",
         metavar="FILE",
-        help="a .tflite beside it; without a name: that of the run or of the model",
+        help="also evaluate a .tflite; without a name: the one of the run or model",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Raises an error unless there is what is to be evaluated, and on what."""
+    """Raises an error unless there is a model and a data set."""
     source = pathlib.Path(arguments.model)
     names.require_source(source, arguments.trust)
     _tflite(source, arguments.tflite)
     if names.is_run(source):
         if arguments.dataset or arguments.data_dir:
             raise ValueError(
-                f"{source} is a run, which knows its data. To choose others: "
+                f"{source} is a run, which has its own data. To choose others: "
                 f"{on_the_file('evaluate', arguments)}"
             )
     elif arguments.dataset is None:
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _show(folder: pathlib.Path, data: Any, evaluation: Any) -> None:
-    """Puts some test images onto the page of a run."""
+    """Shows some test images in the report of a run."""
     from larq_bnnopt.cli.deploying import write_samples
     from larq_bnnopt.recipes import Run, write_page
 
@@ -80,7 +80,7 @@ def _show(folder: pathlib.Path, data: Any, evaluation: Any) -> None:
 
 
 def _tflite(source: pathlib.Path, name: str | None) -> pathlib.Path | None:
-    """Returns the .tflite to evaluate; refuses one that is not there."""
+    """Returns the path of the .tflite to evaluate; it must exist."""
     if source.suffix == ".tflite":
         raise ValueError(
             f"{source} is evaluated beside its model: bnnopt evaluate RUN --tflite, or "
@@ -126,7 +126,7 @@ def _of_file(path: pathlib.Path, data: Any) -> Any:
         classes = converters.number_of_classes(interpreter, path)
         if shape != data.input_shape or classes != data.num_classes:
             raise ValueError(
-                f"{path} takes images of {shape} and tells {classes} classes; "
+                f"{path} takes images of {shape} and has {classes} classes; "
                 f"{data.name!r} has {data.input_shape} and {data.num_classes}."
             )
         images, labels = data.test_arrays()
@@ -156,7 +156,7 @@ def _print(title: str, results: dict[str, Any]) -> None:
 
 
 def _mistakes(results: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Returns what Keras takes for what, beside how often the file does."""
+    """Returns the most frequent mistakes of Keras, with the counts of the file."""
     first, *others = results.values()
     columns = [_NAMES[name] for name in results]
     heading = ("images of", "taken for", *columns) if others else _MISTAKES

@@ -1,4 +1,4 @@
-"""Files that cannot be images, known before a network is loaded."""
+"""Early checks of image files, before a network is loaded."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM")
 _OF_NUMPY = b"\x93NUMPY"
 
 
-def image_fault(path: str | os.PathLike[str]) -> ValueError | OSError | None:
-    """Returns what is wrong with a file that is to be an image, `None` if it may be.
+def image_error(path: str | os.PathLike[str]) -> ValueError | OSError | None:
+    """Returns the error of a file that cannot be an image, `None` if it may be one.
 
-    It looks at the first bytes alone: what is damaged behind them is told by the
-    decoder.
+    Only the first bytes are read: the decoder reports damage after them.
 
     Args:
         path: The file.
 
     Example:
-        >>> image_fault("no_such.png")
+        >>> image_error("no_such.png")
         FileNotFoundError('no_such.png does not exist.')
     """
     path = pathlib.Path(path)

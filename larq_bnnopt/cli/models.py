@@ -1,6 +1,6 @@
-"""Shows the networks of zoo_extensions: what is published beside what is counted.
+"""Lists the networks of zoo_extensions: published figures beside counted ones.
 
-With a name, one network layer by layer. Counting all of them takes a minute or two.
+With a name: one network, layer by layer. Counting all takes a minute or two.
 """
 
 from __future__ import annotations

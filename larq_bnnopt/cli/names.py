@@ -1,6 +1,6 @@
-"""The names that commands take, known without TensorFlow: wrong ones are told at once.
+"""Names that commands take, known without TensorFlow, so that errors come at once.
 
-tests/larq_bnnopt/cli/test_one_way.py checks that they are all there are.
+tests/larq_bnnopt/cli/test_one_way.py checks that they are complete.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ STAGES = tuple(
 STRATEGIES = ("mirrored", "multi_worker")
 
 _CLASS = re.compile(r"^class (\w+)\(", re.MULTILINE)
-# Folders of tensorflow-datasets that hold none.
+# Folders of tensorflow-datasets without data sets.
 _NO_DATA = ("core", "scripts", "testing", "proto")
 
 
@@ -88,7 +88,7 @@ def require(what: str, value: str | None, known: Iterable[str]) -> None:
 
 
 def require_model(name: str | None) -> None:
-    """Raises a ValueError unless there is such a network, however it is spelled."""
+    """Raises a ValueError unless there is such a network, in any spelling."""
     if name is None or plain(name) in map(plain, MODELS):
         return
     near = [known for known in MODELS if name and name.lower() in known]
@@ -112,7 +112,7 @@ def require_run(folder: str | os.PathLike[str]) -> None:
 
 
 def is_run(folder: str | os.PathLike[str]) -> bool:
-    """Whether a folder is one of a run, sound or damaged."""
+    """Whether a folder is the folder of a run, also of a damaged one."""
     return os.path.lexists(os.path.join(folder, run_config.NAME))
 
 
@@ -143,11 +143,11 @@ def require_source(path: str | os.PathLike[str], trusted: bool) -> None:
 
 
 def require_dataset(name: str | None, data_dir: str | None = None) -> None:
-    """Raises an error if there can be no such data set.
+    """Raises an error if there is no such data set.
 
     Args:
         name: A folder, or a name as `larq_bnnopt.datasets.load` takes it.
-        data_dir: Folder of tensorflow-datasets, which may hold others than it knows.
+        data_dir: Folder of tensorflow-datasets, which may hold further data sets.
     """
     if name is None or name == EMBEDDED or os.path.exists(name):
         return
@@ -163,10 +163,10 @@ def require_dataset(name: str | None, data_dir: str | None = None) -> None:
 
 
 def tfds_names() -> list[str]:
-    """Returns what may be a name of tensorflow-datasets, read off its source.
+    """Returns the names of tensorflow-datasets, read from its source.
 
-    Importing it takes as long as TensorFlow. A class of it that is no data set may be
-    among them.
+    Importing it takes as long as TensorFlow. Some of the names may be classes that are
+    no data sets.
     """
     spec = importlib.util.find_spec("tensorflow_datasets")
     if spec is None or spec.origin is None:
@@ -190,5 +190,5 @@ def _snake(name: str) -> str:
 
 
 def plain(name: str) -> str:
-    """Returns the name of a network without what its spelling may vary in."""
+    """Returns the name of a network in lower case without separators."""
     return name.lower().replace("_", "").replace("-", "")

@@ -1,4 +1,4 @@
-"""Writes a folder for a device: the .tflite, golden inputs and outputs, a README.
+"""Writes a package for a device: the .tflite, golden inputs and outputs, a README.
 
 Replay it there, or here, with `bnnopt verify FOLDER`.
 """
@@ -76,5 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         replay = converters.replay(folder)
     print_table(str(folder), replay.rows())
-    console.print(f"Copy {folder} to the device; its README.md says how to go on.")
+    console.print(
+        f"Copy {folder} to the device; its README.md says what to do."
+    )
     return 0

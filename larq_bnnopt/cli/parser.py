@@ -1,4 +1,4 @@
-"""An argument parser whose errors are one line with the nearest valid words."""
+"""Argument parser with one-line errors that name the nearest valid words."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def unknown_options(received: Sequence[str], known: Sequence[str]) -> str:
-    """Returns what to say of words that no command takes."""
+    """Returns the error text for words that no command takes."""
     word = received[0].split("=")[0]
     if word.startswith("-"):
         return f"unknown option {word!r}. {nearest(word, known)}"

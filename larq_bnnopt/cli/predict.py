@@ -1,8 +1,8 @@
-"""Tells the classes of images, by a run, a .keras or .tflite file, or a package.
+"""Predicts the classes of images with a run, a .keras or .tflite file, or a package.
 
-An image becomes an input as the test images of the run did. Of a run its .tflite is
-taken, if there is one. A package needs no TensorFlow. Exits with 2 if an image cannot
-be read; all others are told.
+Images are preprocessed like the test images of the run. A run is used through its
+.tflite, if there is one. A package needs no TensorFlow. Exits with 2 if an image cannot
+be read; all others are predicted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from larq_bnnopt.cli import names
-from larq_bnnopt.cli.image_files import image_fault
+from larq_bnnopt.cli.image_files import image_error
 from larq_bnnopt.cli.parser import Parser, positive
 
 
@@ -37,7 +37,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Raises an error unless there are a model, and an image that may be one."""
+    """Raises an error unless there is a model, and a file that may be an image."""
     import converters
 
     source = pathlib.Path(arguments.model)
@@ -45,10 +45,10 @@ def check(arguments: argparse.Namespace) -> None:
     if source.is_dir() and not converters.is_package(source):
         names.require_source(source, arguments.trust)
     paths = _paths(arguments.images)
-    faults = [fault for path in paths if (fault := image_fault(path))]
-    # One that is none does not hide the others.
-    if len(faults) == len(paths):
-        raise faults[0] if len(faults) == 1 else ValueError(" ".join(map(str, faults)))
+    errors = [error for path in paths if (error := image_error(path))]
+    # A wrong file does not hide the others.
+    if len(errors) == len(paths):
+        raise errors[0] if len(errors) == 1 else ValueError(" ".join(map(str, errors)))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -87,7 +87,7 @@ _HEADING = ("image", "class", "score", "milliseconds")
 
 @dataclasses.dataclass(frozen=True)
 class _Chosen:
-    """A classifier, what it is called, and what decodes images as its data set did."""
+    """A classifier with its name and the decoder of its data set."""
 
     name: pathlib.Path
     classifier: Any
@@ -95,7 +95,7 @@ class _Chosen:
 
 
 def _paths(words: list[str]) -> list[pathlib.Path]:
-    """Returns the images that are named, and those of folders."""
+    """Returns the given images, and the images in given folders."""
     import converters
 
     paths: list[pathlib.Path] = []
@@ -132,7 +132,7 @@ def _chosen(source: pathlib.Path) -> _Chosen:
 
 
 def _bare_file(path: pathlib.Path) -> _Chosen:
-    """Returns a classifier of a file of which nothing else is known."""
+    """Returns a classifier for a file without run or package."""
     import converters
     from larq_bnnopt.cli.silence import quiet
 
@@ -149,16 +149,16 @@ def _bare_file(path: pathlib.Path) -> _Chosen:
 def _unknown(
     path: pathlib.Path, shape: tuple[int, int, int], classes: int
 ) -> tuple[list[str], Any]:
-    """Returns numbers as class names, and what this package does to images."""
+    """Returns numbers as class names, and the preprocessing of this package."""
     import warnings
 
     import converters
 
     preprocessing = converters.Preprocessing(shape[:2], shape[2])
     warnings.warn(
-        f"{path} says neither its classes, which are numbers here, nor how an image "
-        f"becomes its input, for which this is taken: {preprocessing.words()}. Its run "
-        "or its package knows both.",
+        f"{path} names neither its classes, which are numbers here, nor its "
+        f"preprocessing, for which this is used: {preprocessing.words()}. Its run or "
+        "its package has both.",
         stacklevel=2,
     )
     return [str(index) for index in range(classes)], preprocessing
@@ -176,7 +176,7 @@ def _with_tensorflow(
     path = source
     if names.is_run(source):
         previous = recipes.Run(source)
-        previous.read_recipe()  # Says what is missing.
+        previous.read_recipe()  # Reports what is missing.
         path = previous.tflite if previous.tflite.exists() else previous.model
     if path.suffix == ".tflite":
         with quiet():
@@ -192,7 +192,7 @@ def _with_tensorflow(
         preprocessing = converters.Preprocessing(shape[:2], shape[2], middle)
         if len(class_names) != classes:
             raise ValueError(
-                f"{path} tells {classes} classes, and the run of {folder} has "
+                f"{path} has {classes} classes, and the run of {folder} "
                 f"{len(class_names)}."
             )
     else:

@@ -1,6 +1,6 @@
-"""Shows where the time and the bytes of a .tflite go, operator by operator.
+"""Profiles a .tflite: time and bytes of each operator.
 
-Each operator is timed alone on this machine. Of a run, the layers are named too.
+Each operator is timed alone on this machine. For a run, layers are named, too.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ def run(arguments: argparse.Namespace) -> int:
                 f"{source} has no .tflite yet. Make it: bnnopt convert {source}"
             )
         model, source = recipes.load_model(previous.model), previous.tflite
-    # What is for programs and files holds no warning.
+    # Output for programs and files contains no warning.
     for_people = not (arguments.json or arguments.markdown)
-    told = warnings_as_lines() if for_people else contextlib.nullcontext()
-    with told, quiet():
+    warned = warnings_as_lines() if for_people else contextlib.nullcontext()
+    with warned, quiet():
         profile = converters.profile(
             source,
             model=model,

@@ -1,4 +1,4 @@
-"""A training as one bar."""
+"""Progress bar of a training, with the figures of the last epoch."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from larq_bnnopt.recipes import percent
 
 
 class ProgressBar(tf.keras.callbacks.Callback):
-    """Shows the steps of a training as one bar, with the last epoch's figures.
+    """Shows the batches of a training as one bar, with the last epoch's figures.
 
     Args:
-        stages: Numbers of epochs of its stages, each of which is fitted on its own.
-            Defaults to one stage, of as many as are fitted.
+        stages: Numbers of epochs of its stages, each fitted separately. Defaults to one
+            stage with all epochs.
     """
 
     def __init__(self, stages: Sequence[int] = ()) -> None:
@@ -62,7 +62,7 @@ class ProgressBar(tf.keras.callbacks.Callback):
         return f"stage {bisect.bisect(ends, epoch) + 1} of {len(ends)}, "
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Moves the bar on."""
+        """Advances the bar."""
         if self._task is not None:
             self._bar.advance(self._task)
 
@@ -78,12 +78,12 @@ class ProgressBar(tf.keras.callbacks.Callback):
             self._bar.update(self._task, figures=", ".join(figures))
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Ends the bar and says how long it took."""
+        """Ends the bar and prints the time of the training."""
         self.close()
         text = f"{self._stage}trained in {time.monotonic() - self._start:.0f} s."
         console.print(text[0].upper() + text[1:])
 
     def close(self) -> None:
-        """Ends the bar, also where the training did not end or never began."""
+        """Ends the bar, also if the training was interrupted or never began."""
         if self._bar.live.is_started:  # Stopping twice prints an empty line.
             self._bar.stop()

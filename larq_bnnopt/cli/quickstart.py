@@ -1,7 +1,7 @@
-"""Trains a binary network on real images and turns it into a device file.
+"""Trains a binary network on real images and converts it to a .tflite.
 
-Everything comes with the package. It takes about a minute on two cores and leaves
-its results in a new folder.
+Everything comes with the package. It takes about a minute on two cores and writes its
+results to a new folder.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def check(arguments: argparse.Namespace) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Trains, converts, compares, reports."""
+    """Trains, converts, verifies, reports."""
     from larq_bnnopt import recipes
     from larq_bnnopt.cli import deploying, training
     from larq_bnnopt.cli.console import console

@@ -1,6 +1,6 @@
-"""Writes a run as one HTML file with its curves, flips and settings.
+"""Writes the report of a run: one HTML file with curves, flips and settings.
 
-`bnnopt train` does so after every epoch; this brings it up to date.
+`bnnopt train` writes it after every epoch; this updates it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Keeps the messages of C++ libraries from burying what a command says."""
+"""Suppresses messages of C++ libraries, which would hide the output of a command."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from larq_bnnopt.cli.doctor import NO_ROW, row_of
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Drops what is written to the process's standard error, exceptions aside."""
+    """Discards what is written to the process's standard error, except exceptions."""
     sys.stderr.flush()
     saved = os.dup(2)
     with open(os.devnull, "wb") as nowhere:
@@ -29,7 +29,7 @@ def quiet() -> Iterator[None]:
 def import_tensorflow() -> None:
     """Imports TensorFlow and looks for devices, without its messages about both.
 
-    They come from C++ before any level of logging is read.
+    C++ prints them before any logging level is read.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if importlib.util.find_spec("tensorflow") is None:
@@ -49,12 +49,12 @@ def import_tensorflow() -> None:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
-    # What it deprecates is not of use to one who calls a command.
+    # Deprecations are of no use to the user of a command.
     tf.get_logger().setLevel("ERROR")
 
 
 def start_xla() -> None:
-    """Compiles something small: XLA says once for each process that it compiles."""
+    """Compiles something small, since XLA prints a message at its first compilation."""
     import tensorflow as tf
 
     with quiet():

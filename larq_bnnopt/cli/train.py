@@ -1,7 +1,7 @@
-"""Trains a model of zoo_extensions, or goes on with an interrupted run.
+"""Trains a model of zoo_extensions, or resumes an interrupted run.
 
-The folder of the run holds the last complete epoch at any time. Turn it into a device
-file with `bnnopt convert FOLDER`.
+The folder of the run holds the last complete epoch at any time. Convert it to a .tflite
+with `bnnopt convert FOLDER`.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ def add_arguments(parser: Parser) -> None:
     for name in names.RECIPE_OPTIONS:
         add_field(parser, name)
     add("--run", dest="folder", help="folder to make; default: runs/train-<n>")
-    add("--resume", metavar="FOLDER", help="go on with this run instead")
+    add("--resume", metavar="FOLDER", help="resume this run instead")
     add(
         "--strategy",
         help="mirrored, all GPUs of this machine, or multi_worker, the machines that "
-        "TF_CONFIG names; --batch-size is that of all",
+        "TF_CONFIG names; --batch-size counts the images of all",
     )
     add(
         "--tensorboard",
         action="store_true",
-        help="write the folder tensorboard of the run, too: metrics, flips of each "
+        help="also write the folder tensorboard of the run: metrics, flips of each "
         "layer, histograms of weights",
     )
     add(
         "--dry-run",
         action="store_true",
-        help="show what would be trained and how long it takes, and make nothing",
+        help="show what would be trained and how long it would take, and write nothing",
     )
 
 
@@ -70,7 +70,7 @@ def add_field(parser: Parser, name: str) -> None:
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Raises an error at wrong names, and at files that are missing or in the way."""
+    """Raises an error for wrong names, and files that are missing or in the way."""
     names.require("strategy", arguments.strategy, names.STRATEGIES)
     given = [
         name for name in names.RECIPE_OPTIONS if getattr(arguments, name) is not None
@@ -82,7 +82,7 @@ def check(arguments: argparse.Namespace) -> None:
             words = ["run" if name == "folder" else name for name in given]
             options = ", ".join(f"--{word.replace('_', '-')}" for word in words)
             raise ValueError(
-                f"--resume goes on with the recipe of {arguments.resume}; leave out "
+                f"--resume continues the recipe of {arguments.resume}; leave out "
                 f"{options}."
             )
         names.require_run(arguments.resume)
@@ -104,11 +104,11 @@ def check(arguments: argparse.Namespace) -> None:
             names.require(name, getattr(arguments, name), known.choices)
     names.require_dataset(arguments.dataset, arguments.data_dir)
     if arguments.dry_run and arguments.strategy is not None:
-        raise ValueError("--dry-run is of one device; leave out --strategy.")
+        raise ValueError("--dry-run uses one device; leave out --strategy.")
     if arguments.folder is not None and os.path.lexists(arguments.folder):
         raise FileExistsError(
             f"{arguments.folder} exists and is not overwritten. Name another folder, "
-            "or go on with its training by --resume."
+            "or resume its training with --resume."
         )
     for path in (arguments.start, arguments.teacher):
         names.require_file(path)
@@ -137,7 +137,7 @@ def _require_numbers(arguments: argparse.Namespace) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Trains or goes on."""
+    """Trains or resumes."""
     from larq_bnnopt import recipes
     from larq_bnnopt.cli import training
     from larq_bnnopt.cli.console import console
@@ -149,7 +149,7 @@ def run(arguments: argparse.Namespace) -> int:
         previous = recipes.Run(folder)
         recipe = recipes.recipe_of(previous)
         console.print(
-            f"Going on with {folder}: {recipe.network} on {recipe.dataset}, "
+            f"Resuming {folder}: {recipe.network} on {recipe.dataset}, "
             f"{sum(recipe.stage_epochs())} epochs in all."
         )
         more = _callbacks(arguments, folder, strategy)
@@ -174,11 +174,11 @@ def run(arguments: argparse.Namespace) -> int:
             return _dry_run(recipe)
         beginning = training.Beginning(recipe)
         folder = _train(recipe, arguments, strategy, beginning)
-    anew = recipes.Run(folder).read_recalibration()
-    if anew is not None:
+    result = recipes.Run(folder).read_recalibration()
+    if result is not None:
         console.print(
-            f"Batch normalization anew from {anew.batches} batches: accuracy "
-            f"{anew.before:.2%} before, {anew.after:.2%} after."
+            f"Batch-norm statistics re-estimated from {result.batches} batches: "
+            f"accuracy {result.before:.2%} before, {result.after:.2%} after."
         )
     beginning.warn_of_guessing(folder)
     words = f"bnnopt convert {shlex.quote(os.fspath(folder))}"
@@ -189,7 +189,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _train(
     recipe: Any, arguments: argparse.Namespace, strategy: Any, beginning: Any
 ) -> pathlib.Path:
-    """Trains into the folder that was named, or into the next one that is free."""
+    """Trains into the named folder, or into the next free one."""
     from larq_bnnopt import recipes
     from larq_bnnopt.cli import training
 
@@ -200,7 +200,7 @@ def _train(
         try:
             training.with_bar(fit, folder, recipe.stage_epochs())
         except FileExistsError:
-            # Another training may have taken the same number meanwhile.
+            # Another training may have taken the same number.
             if arguments.folder or recipes.next_folder("runs", "train") == folder:
                 raise
         else:
@@ -223,12 +223,12 @@ def _fit(
 
 
 def _callbacks(arguments: argparse.Namespace, folder: Any, strategy: Any) -> list[Any]:
-    """Returns the callbacks that were asked for."""
+    """Returns the callbacks of the options."""
     import tensorflow as tf
 
     from larq_bnnopt.recipes import is_chief
 
-    # Of several machines one writes.
+    # One of several machines writes.
     if not arguments.tensorboard or not is_chief(strategy):
         return []
     return [tf.keras.callbacks.TensorBoard(folder / "tensorboard", histogram_freq=1)]
@@ -252,7 +252,7 @@ def _with_absolute_paths(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _recipe(kind: str | None, preset: str | None, given: dict[str, Any]) -> Any:
-    """Returns the recipe of a scheme or a preset, with what was given otherwise."""
+    """Returns the recipe of a kind or preset, with the given fields."""
     import dataclasses
 
     from larq_bnnopt import recipes
@@ -267,7 +267,7 @@ def _recipe(kind: str | None, preset: str | None, given: dict[str, Any]) -> Any:
 
 
 def _dry_run(recipe: Any) -> int:
-    """Shows a recipe, and what a few steps of it say of the whole."""
+    """Shows a resolved recipe, sizes, and the estimated time."""
     from larq_bnnopt import datasets, recipes
     from larq_bnnopt.cli.console import print_table
     from larq_bnnopt.cli.silence import quiet

@@ -1,4 +1,4 @@
-"""What `quickstart` and `train` share: a training with a bar, and its end."""
+"""Training with a progress bar, for `quickstart` and `train`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from larq_bnnopt.cli.silence import start_xla
 
 
 class Beginning:
-    """Says what a training is about to learn from, and behind it whether it did.
+    """Prints the data of a training when it begins, and a warning if it learned little.
 
     Args:
         recipe: The recipe.
@@ -25,7 +25,7 @@ class Beginning:
         self._data: Any = None
 
     def __call__(self, data: Any) -> None:
-        """Says which images, and which model."""
+        """Prints data and model."""
         self._data = data
         shape = "x".join(map(str, data.input_shape))
         console.print(
@@ -35,7 +35,7 @@ class Beginning:
         )
 
     def warn_of_guessing(self, folder: str | os.PathLike[str]) -> None:
-        """Says in a line what helps where the model of a run learned little."""
+        """Prints a warning with advice if the model of a run learned little."""
         from larq_bnnopt.recipes import History, Run, doubt
 
         data, recipe = self._data, self._recipe
@@ -52,7 +52,7 @@ class Beginning:
             )
 
 
-_FROM_A_TRAINED_ONE = ", or to go on from a trained model (--recipe fine_tune)"
+_FROM_A_TRAINED_ONE = ", or to start from a trained model (--recipe fine_tune)"
 
 
 def with_bar(
@@ -60,25 +60,23 @@ def with_bar(
     folder: str | os.PathLike[str],
     stages: Sequence[int] = (),
 ) -> Any:
-    """Calls a training function with a progress bar; says how to go on after Ctrl-C.
+    """Calls a training function with a progress bar; after Ctrl-C says how to resume.
 
     Args:
-        fit: Takes callbacks, and a function that is told how many images of how many
-            were looked at before.
+        fit: Takes callbacks, and a function for the progress of checking images.
         folder: The folder of the run.
-        stages: Numbers of epochs of the stages of the training. Defaults to those of
-            one stage.
+        stages: Numbers of epochs of the stages of the training. Defaults to one stage.
     """
     start_xla()
     bar = ProgressBar(stages)
     try:
-        with warnings_as_lines(), counts("looking at the images") as tell:
-            return fit([bar], tell)
+        with warnings_as_lines(), counts("checking the images") as show:
+            return fit([bar], show)
     except KeyboardInterrupt:
         bar.close()
         if (pathlib.Path(folder) / "config.json").exists():
             words = f"bnnopt train --resume {shlex.quote(os.fspath(folder))}"
-            console.print(f"Go on with: {words}")
+            console.print(f"Resume with: {words}")
         raise
     finally:
         bar.close()

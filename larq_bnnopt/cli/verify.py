@@ -26,7 +26,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Raises an error unless there is what is compared."""
+    """Raises an error unless there are a model and a file to compare."""
     import converters
 
     source = pathlib.Path(arguments.model)

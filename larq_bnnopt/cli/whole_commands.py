@@ -1,4 +1,4 @@
-"""Whole commands on the file of a run's model, with its data, to be copied."""
+"""Complete commands for error messages, on the file of a run's model with its data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def on_the_file(command: str, arguments: argparse.Namespace) -> str:
 
     Args:
         command: `"convert"` or `"evaluate"`.
-        arguments: What was given to it. A data set that was not is that of the run.
+        arguments: Its arguments; without a data set, the one of the run is added.
     """
     folder = arguments.model
     recipe = run_config.read_recipe(folder)
@@ -40,7 +40,7 @@ def _option(name: str) -> str:
 
 
 def dataset_of(folder: str | os.PathLike[str]) -> str:
-    """Returns the data set of a run, the package's own where there is no run."""
+    """Returns the data set of a run, the package's own if there is no run."""
     if not names.is_run(folder):
         return names.EMBEDDED
     return str(run_config.read_recipe(folder).get("dataset") or names.EMBEDDED)

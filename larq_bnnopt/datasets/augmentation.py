@@ -1,4 +1,4 @@
-"""Random changes to training images, as functions of a seed."""
+"""Augmentation of image batches: random crops and mirror images from a seed."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Augmentation:
     fill: float = -1.0
 
     def __call__(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Changes a batch of images.
+        """Augments a batch of images.
 
         Args:
             images: Float images, (batch, height, width, channels).
-            seed: Two integers; equal seeds give equal changes.
+            seed: Two integers; equal seeds give equal results.
 
         Returns:
             Images of the same shape.

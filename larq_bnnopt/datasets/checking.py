@@ -1,4 +1,7 @@
-"""A look at every image before a training, which names those that cannot be read."""
+"""Checks of image files and encoded images before a training.
+
+Errors name each image that cannot be read; files that were good are remembered.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ from collections.abc import Callable, Iterable, Sequence
 
 import tensorflow as tf
 
-# Pillow, too, takes more for an attack: a file of kilobytes may declare gigabytes.
+# Pillow also refuses more: a file of kilobytes may declare gigabytes.
 MOST_PIXELS = 178_956_970
 _LARGEST_FILE = 1 << 29
 _NAMED = 5
 _CHUNK = 256
-# What is found anew when the check itself changes.
+# Part of the digests of checked files: raise it when the check itself changes.
 _VERSION = "1"
 _OTHER_FORMATS = (
     (b"RIFF", "a WebP image"),
@@ -32,23 +35,24 @@ _OTHER_FORMATS = (
 _READABLE = "JPEG, PNG, GIF or BMP image"
 
 Progress = Callable[[int, int], None]
-# What to call it, and a function that returns what is wrong with it.
+# A name, and a function that returns the problem or `None`.
 Entry = tuple[str, Callable[[], "str | None"]]
 
 
 def check(
     place: str, entries: Iterable[Entry], total: int, progress: Progress | None = None
 ) -> None:
-    """Looks at all entries of a data set, many at once.
+    """Checks all entries of a data set, in parallel.
 
     Args:
-        place: What to call the data set.
+        place: Name of the data set, for errors.
         entries: Its entries.
-        total: How many there are.
-        progress: Called with how many were looked at, and `total`. Defaults to `None`.
+        total: Number of entries.
+        progress: Called with the number of checked entries, and `total`. Defaults to
+            `None`.
 
     Raises:
-        ValueError: If some cannot be read: how many, and the first of them by name.
+        ValueError: If some cannot be read: their number, and the first ones by name.
     """
     found: list[str] = []
     bad = done = 0
@@ -78,14 +82,14 @@ def check_files(
     progress: Progress | None = None,
     again: bool = False,
 ) -> None:
-    """Looks at image files, unless they were found good before.
+    """Checks image files, unless they were checked before and have not changed.
 
     Args:
-        place: What to call the data set.
+        place: Name of the data set, for errors.
         paths: Paths of the files.
-        channels: How many channels are wanted, 1 or 3.
+        channels: Number of channels to decode, 1 or 3.
         progress: As for `check`. Defaults to `None`.
-        again: Whether to look again in any case. Defaults to `False`.
+        again: Whether to check them in any case. Defaults to `False`.
 
     Raises:
         ValueError: If some cannot be read.
@@ -100,19 +104,19 @@ def check_files(
 def once(
     files: Sequence[str | os.PathLike[str]], salt: str, look: Callable[[], None]
 ) -> None:
-    """Looks at files unless they were found good before and have not changed since.
+    """Checks files unless they were checked before and have not changed since.
 
-    Size and time of the last change tell that. What was good is remembered in the
-    user's folder for caches, where there is one to write to.
+    Changes are found by size and time of the last change. What was good is remembered
+    in the user's cache folder, if that can be written to.
 
     Args:
         files: Paths of the files.
-        salt: What else the result depends on.
-        look: Raises an error unless they are good.
+        salt: A text with what else the result depends on.
+        look: Raises an error unless the files are good.
     """
     digest = hashlib.sha256(f"{_VERSION} {salt}\n".encode())
     for file in files:
-        with contextlib.suppress(OSError):  # `look` says what is wrong with it.
+        with contextlib.suppress(OSError):  # `look` reports it.
             stat = os.stat(file)
             line = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}\n"
             digest.update(os.fsencode(os.path.abspath(file)) + b"\0" + line.encode())
@@ -127,11 +131,11 @@ def once(
 
 
 def file_problem(path: str, channels: int) -> str | None:
-    """Returns what is wrong with an image file, `None` if nothing is.
+    """Returns the problem of an image file, `None` if there is none.
 
     Args:
         path: The file, a regular one.
-        channels: How many channels are wanted, 1 or 3.
+        channels: Number of channels to decode, 1 or 3.
     """
     try:
         if os.path.getsize(path) > _LARGEST_FILE:
@@ -143,11 +147,11 @@ def file_problem(path: str, channels: int) -> str | None:
 
 
 def image_problem(content: bytes, channels: int) -> str | None:
-    """Returns what is wrong with an encoded image, `None` if nothing is.
+    """Returns the problem of an encoded image, `None` if there is none.
 
     Args:
         content: The content of its file.
-        channels: How many channels are wanted, 1 or 3.
+        channels: Number of channels to decode, 1 or 3.
 
     Example:
         >>> image_problem(b"hello", 3)
@@ -164,9 +168,9 @@ def image_problem(content: bytes, channels: int) -> str | None:
     if size is not None and size[0] * size[1] > MOST_PIXELS:
         return f"declares {size[1]} x {size[0]} pixels, more than {MOST_PIXELS:,}"
     if channels == 1 and kind_of(content) == "jpeg" and _components(content) == 4:
-        return "is a CMYK JPEG, of which TensorFlow makes no grey image"
-    if has_palette_of_colours(content):
-        return "is a BMP with a palette, whose colours TensorFlow ignores"
+        return "is a CMYK JPEG, which TensorFlow cannot decode to grey"
+    if has_color_palette(content):
+        return "is a BMP with a palette, whose colors TensorFlow ignores"
     try:
         decoded(content, channels)
     except (tf.errors.OpError, ValueError) as error:
@@ -199,13 +203,13 @@ def decoded(encoded: tf.Tensor, channels: int) -> tf.Tensor:
 
     if channels != 1:
         return plain()
-    # TensorFlow makes no grey image of a GIF or a BMP.
+    # TensorFlow cannot decode a GIF or a BMP to grey.
     start = tf.strings.substr(encoded, 0, 2)
     return tf.cond((start == b"GI") | (start == b"BM"), grey, plain)
 
 
 def kind_of(content: bytes) -> str | None:
-    """Returns the format of an encoded image, `None` if TensorFlow reads no such one.
+    """Returns the format of an encoded image, `None` if TensorFlow cannot read it.
 
     Example:
         >>> kind_of(b"GIF89a")
@@ -253,16 +257,16 @@ def declared_size(content: bytes) -> tuple[int, int] | None:
     return abs(int(height)), abs(int(width))
 
 
-def has_colours(content: bytes) -> bool:
-    """Whether an encoded image that can be read is more than shades of grey."""
+def has_colors(content: bytes) -> bool:
+    """Whether an encoded image has colors, not only shades of grey."""
     image = tf.cast(decoded(content, 3), tf.float32)
-    apart = tf.reduce_max(image, axis=-1) - tf.reduce_min(image, axis=-1)
-    # Grey JPEGs of some cameras have a trace of colour.
-    return float(tf.reduce_mean(apart)) > 4.0
+    spread = tf.reduce_max(image, axis=-1) - tf.reduce_min(image, axis=-1)
+    # Grey JPEGs of some cameras have a trace of color.
+    return float(tf.reduce_mean(spread)) > 4.0
 
 
-def has_palette_of_colours(content: bytes) -> bool:
-    """Whether an image is a BMP whose pixels are numbers of colours, not greys."""
+def has_color_palette(content: bytes) -> bool:
+    """Whether an image is a BMP whose pixels are indices of colors, not greys."""
     if kind_of(content) != "bmp" or len(content) < 54:
         return False
     header, bits = struct.unpack("<I", content[14:18])[0], content[28]
@@ -281,6 +285,6 @@ def _components(content: bytes) -> int | None:
 
 
 def _short(error: Exception) -> str:
-    """Returns the reason in TensorFlow's message, without where it arose."""
+    """Returns the reason in TensorFlow's message, without the operation."""
     text = re.sub(r"\{\{[^}]*\}\}|\[Op:[^\]]*\]", "", str(error))
     return " ".join(text.split())[:120]

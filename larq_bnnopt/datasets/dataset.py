@@ -13,7 +13,7 @@ from larq_bnnopt.datasets.augmentation import Augmentation
 from larq_bnnopt.datasets.checking import (
     Progress,
     declared_size,
-    has_colours,
+    has_colors,
     image_problem,
 )
 
@@ -106,9 +106,9 @@ class Dataset:
 
     @property
     def is_stored_in_colour(self) -> bool | None:
-        """Whether a few stored images have colours; `None` as for `stored_size`."""
+        """Whether a few stored images have colors; `None` as for `stored_size`."""
         samples = [one for one in self._samples() if not image_problem(one, 3)]
-        return any(map(has_colours, samples)) if samples else None
+        return any(map(has_colors, samples)) if samples else None
 
     def check(self, progress: Progress | None = None, again: bool = False) -> None:
         """Looks at every image of a folder or of TFRecord files, once.

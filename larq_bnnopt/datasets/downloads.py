@@ -1,4 +1,4 @@
-"""Data sets of tensorflow-datasets that are not on this machine yet."""
+"""Downloads of tensorflow-datasets, refused or reported in one line."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-# Seconds after which a host is taken for one that does not answer.
-_PATIENCE = 10.0
+# Seconds to wait for the answer of a host.
+_TIMEOUT = 10.0
 
 
 class NotDownloadedError(OSError):
@@ -19,16 +19,17 @@ class NotDownloadedError(OSError):
 
 
 def prepare(builder: Any, download: bool) -> None:
-    """Downloads and prepares a data set unless it is here.
+    """Downloads and prepares a data set unless it was prepared before.
 
     Args:
         builder: Its builder of tensorflow-datasets.
         download: Whether to download it.
 
     Raises:
-        NotDownloadedError: If it is not here and not to be downloaded, with its size.
-        OSError: If it cannot be downloaded or prepared, in one line; within seconds
-            where there is no network.
+        NotDownloadedError: If it was not prepared and is not to be downloaded, with its
+            size.
+        OSError: If it cannot be downloaded or prepared, in one line; within seconds if
+            there is no network.
     """
     if not download and not os.path.isdir(builder.data_dir):
         raise NotDownloadedError(
@@ -47,7 +48,7 @@ def prepare(builder: Any, download: bool) -> None:
 
 
 def _size(builder: Any) -> str:
-    """Returns how much is downloaded as words, empty where that is not known."""
+    """Returns the size of the download in words, empty if it is not known."""
     sizes = [int(info.size or 0) for info in _urls(builder).values()]
     return f"{sum(sizes) / (1 << 20):,.0f} MiB " if sum(sizes) else ""
 
@@ -57,10 +58,11 @@ def _urls(builder: Any) -> dict[str, Any]:
 
 
 def _require_network(builder: Any) -> None:
-    """Raises a ConnectionError where no host of a download answers.
+    """Raises a ConnectionError if no host of a download answers.
 
-    Else tensorflow-datasets tries each of them ten times, for minutes. It is not asked
-    where it may do without: beside a proxy, files that are here, or fetched by hand.
+    tensorflow-datasets itself would try each of them ten times, for minutes. Nothing is
+    checked if it may not need a host: with a proxy, prepared files, or files that were
+    fetched by hand.
     """
     fetched = pathlib.Path(builder.data_dir).parents[1] / "downloads"
     if (
@@ -89,7 +91,7 @@ def _require_network(builder: Any) -> None:
 
 def _answers(place: tuple[str, int]) -> bool:
     try:
-        with socket.create_connection(place, timeout=_PATIENCE):
+        with socket.create_connection(place, timeout=_TIMEOUT):
             return True
     except OSError:
         return False

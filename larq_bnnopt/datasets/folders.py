@@ -32,7 +32,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 _TRAINING = ("train", "training")
 _TEST = ("test", "val", "valid", "validation")
 _TEST_SHARE = 0.2
-# Images that TensorFlow does not read, or that are not looked for.
+# Images that TensorFlow does not read, or with unusual suffixes.
 _OTHER_SUFFIXES = (".webp", ".tif", ".tiff", ".heic", ".avif", ".jfif", ".jpe")
 _NAMED = 5
 
@@ -60,10 +60,10 @@ def image_files(folder: pathlib.Path) -> ImageFiles:
     """Lists the images of a folder.
 
     It holds either `train` and `test` (or `val`), each with a folder of images for each
-    class, or these folders itself. Then a fifth of each class is kept for the test,
-    chosen by the names of the files, so that an image stays where it is when others
-    come. Images may lie in folders within that of their class; what starts with a dot,
-    such as the files that macOS puts beside each image, is left out.
+    class, or the folders of the classes itself. Then a fifth of each class is kept for
+    the test, chosen by the names of the files, so that an image stays in its split when
+    others are added. Images may lie in subfolders; names that start with a dot, such as
+    the files that macOS puts beside each image, are left out.
 
     Args:
         folder: The folder.
@@ -72,8 +72,8 @@ def image_files(folder: pathlib.Path) -> ImageFiles:
         The images.
 
     Raises:
-        ValueError: If classes or images are missing, by the name of what lacks them, or
-            if something is called like an image and is no file.
+        ValueError: If classes or images are missing, or if something is called like an
+            image and is no file; it names the folder or path.
         OSError: If a folder cannot be read.
     """
     parts = {
@@ -187,9 +187,9 @@ def _warn_of_unused(folder: pathlib.Path) -> None:
 
 
 def unused_images(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Returns what looks like an image of a folder and is not used.
+    """Returns the images of a folder that are not used.
 
-    That is what lies beside the folders of the classes, or has another format.
+    They lie beside the folders of the classes, or have another format.
     """
     parts = [path for path in _below(folder) if _is_image(path)]
     used = {folder / name for name in (*_TRAINING, *_TEST)}
@@ -214,7 +214,7 @@ def _by_class(folder: pathlib.Path) -> dict[str, list[pathlib.Path]]:
 
 
 def _below(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields what is in a folder and its folders, but for folders and hidden files."""
+    """Yields the files in a folder and its subfolders, without hidden ones."""
 
     def refuse(error: OSError) -> NoReturn:
         raise error

@@ -1,4 +1,4 @@
-"""`load`: a data set by its name."""
+"""Loads an image classification data set by its name."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def load(
     """Loads a data set for image classification.
 
     `"fashion_mnist_mini"` comes with the package: 6,000 training and 1,000 test images,
-    the first of each class of Fashion-MNIST. A folder holds images of one's own, in a
+    the first of each class of Fashion-MNIST. A folder holds your own images, in a
     folder for each class: see `larq_bnnopt.datasets.folders.image_files`; or TFRecord
-    files, see `larq_bnnopt.datasets.records.record_files`. Every other name goes to
-    tensorflow-datasets, which downloads the data on first use.
+    files, see `larq_bnnopt.datasets.records.record_files`. Every other name is passed
+    to tensorflow-datasets, which downloads the data on first use.
 
-    Images of any size, of folders and of sets such as `"imagenet2012"`, are resized:
-    for training a random part of each, for the test its middle. What fits into 1 GiB is
-    kept in memory: images of one size, the files of a folder, resized test images.
+    Images of any size, in folders and in sets such as `"imagenet2012"`, are cropped and
+    resized: random crops for training, center crops for the test. What fits into 1 GiB
+    is kept in memory: images of one size, the files of a folder, resized test images.
 
     Args:
         name: `"fashion_mnist_mini"`, a folder, or a name of tensorflow-datasets with
@@ -53,22 +53,22 @@ def load(
         seed: Seed of order and augmentation. Defaults to `0`.
         augment: Whether to augment training images where that suits the data: mirror
             images for Fashion-MNIST; mirror images and crops for CIFAR; mirror images,
-            random parts and colours for images of any size; nothing for others, such as
-            digits. Defaults to `True`.
+            random resized crops and color jitter for images of any size; nothing for
+            others, such as digits. Defaults to `True`.
         data_dir: Folder of tensorflow-datasets. Defaults to `None`, its own default.
-        image_shape: What images of any size become, `(height, width, channels)`.
-            Defaults to `None`, `(224, 224, 3)`, as do single numbers that are `None`.
-        download: Whether to download what is not here. Defaults to `True`.
+        image_shape: `(height, width, channels)` that images of any size are resized to.
+            Defaults to `None`, `(224, 224, 3)`, also in the place of a single number.
+        download: Whether to download the data if they are missing. Defaults to `True`.
 
     Returns:
         The data set.
 
     Raises:
-        ValueError: If there is no such data set, with the nearest names, if it has no
-            images with labels, or fewer than fill a batch, or if `image_shape` is given
-            for images that have a size.
+        ValueError: If there is no such data set (it names the nearest ones), if it has
+            no images with labels, or fewer than fill a batch, or if `image_shape` is
+            given for images that have a size.
         OSError: If it cannot be downloaded, or a folder cannot be read.
-        NotDownloadedError: If it is not here, and not to be downloaded.
+        NotDownloadedError: If it is missing, and not to be downloaded.
 
     Example:
         >>> data = load("fashion_mnist_mini", batch_size=100)

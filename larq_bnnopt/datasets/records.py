@@ -32,8 +32,8 @@ from larq_bnnopt.datasets.pipelines import (
 IMAGE, LABEL = "image/encoded", "image/class/label"
 _LABELS = "labels.txt"
 _NAME = re.compile(r"(train|training|test|val|valid|validation)(?![a-z]).*\.tfrecords?")
-# Length and its checksum in front of a record, and that of its content behind it.
-_FRONT, _BEHIND = 12, 4
+# Bytes before a record (its length with a checksum) and after it (a checksum).
+_BEFORE, _AFTER = 12, 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,8 +63,8 @@ def holds_records(folder: pathlib.Path) -> bool:
 def record_files(folder: pathlib.Path) -> RecordFiles:
     """Lists the TFRecord files of a folder.
 
-    They are called `train*.tfrecord` and `test*.tfrecord`, or `val*` where there is
-    none of the latter. Each record is a `tf.train.Example` with the content of an image
+    They are called `train*.tfrecord` and `test*.tfrecord`, or `val*` if there is none
+    of the latter. Each record is a `tf.train.Example` with the content of an image
     file in `image/encoded` and its class, from 0, in `image/class/label`. `labels.txt`
     has the name of each class in a line of its own.
 
@@ -170,11 +170,11 @@ def count_records(path: pathlib.Path) -> int:
     with path.open("rb") as file:
         while place < size:
             file.seek(place)
-            front = file.read(8)
-            if len(front) == 8:
-                place += _FRONT + struct.unpack("<Q", front)[0] + _BEHIND
+            length = file.read(8)
+            if len(length) == 8:
+                place += _BEFORE + struct.unpack("<Q", length)[0] + _AFTER
                 count += 1
-            if len(front) < 8 or place > size:
+            if len(length) < 8 or place > size:
                 file.seek(0)
                 is_packed = file.read(3) == b"\x1f\x8b\x08"
                 what = "compressed; write it uncompressed" if is_packed else "damaged"
@@ -183,7 +183,7 @@ def count_records(path: pathlib.Path) -> int:
 
 
 def _check(path: pathlib.Path, classes: int) -> None:
-    """Looks at the first record: one that is of another kind shows it at once."""
+    """Checks the first record, which shows files of another kind early."""
     first = next(iter(tf.data.TFRecordDataset(os.fsencode(path)).take(1)), None)
     if first is None:
         raise ValueError(f"{path} holds no record.")
@@ -198,7 +198,7 @@ def entries_of(files: Sequence[str], classes: int, channels: int) -> Iterator[En
     Args:
         files: Paths of the files.
         classes: Number of classes.
-        channels: How many channels the images are to have.
+        channels: Number of channels to decode.
     """
     for file in files:
         number = 0
@@ -208,7 +208,7 @@ def entries_of(files: Sequence[str], classes: int, channels: int) -> Iterator[En
             try:
                 record = next(records, None)
             except tf.errors.OpError as error:
-                text = f"and all behind it: {error.message}"
+                text = f"and all after it: {error.message}"
                 yield name, functools.partial(str, text)
                 break
             if record is None:
@@ -219,13 +219,13 @@ def entries_of(files: Sequence[str], classes: int, channels: int) -> Iterator[En
 
 
 def _problem(record: bytes, classes: int, channels: int) -> str | None:
-    """Returns what is wrong with a record, `None` if nothing is."""
+    """Returns the problem of a record, `None` if there is none."""
     image = _parsed(record, classes)
     return image if isinstance(image, str) else image_problem(image, channels)
 
 
 def _parsed(record: bytes, classes: int) -> bytes | str:
-    """Returns the image of a record, or what is wrong with the record."""
+    """Returns the encoded image of a record, or the problem of the record."""
     example = tf.train.Example()
     try:
         example.ParseFromString(record)
@@ -256,7 +256,7 @@ def _outside(label: object, classes: int) -> str:
 def examples_of(
     files: tuple[str, ...], order: tf.Tensor, classes: int
 ) -> tf.data.Dataset:
-    """Returns encoded images and labels, some files at once, always in the same order.
+    """Returns encoded images and labels, interleaved from files in a fixed order.
 
     Args:
         files: Paths of the files.

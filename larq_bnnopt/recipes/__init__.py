@@ -1,4 +1,4 @@
-"""Training schemes, and the folders that their runs leave."""
+"""Recipes: training from data to a run folder, with everything to resume it."""
 
 from larq_bnnopt.recipes.checkpoints import trained_epochs
 from larq_bnnopt.recipes.distillation import Distiller

@@ -64,7 +64,7 @@ _BUILTIN = (
 def refuse_code(
     path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None
 ) -> None:
-    """Refuses the file of a model that does more than hold layers and weights.
+    """Refuses the file of a model that does more than store layers and weights.
 
     Args:
         path: A `.keras` or HDF5 file, or the folder of a SavedModel.
@@ -94,7 +94,7 @@ def refuse_code(
 
 
 class _Check:
-    """What a process knows by name, and what a configuration asks for beyond it.
+    """Compares the names in a configuration with those that this process knows.
 
     Args:
         custom: Classes and functions by name that are trusted, too.
@@ -108,7 +108,7 @@ class _Check:
         self._functions = list(keras_functions())
 
     def problems(self, config: Any) -> Iterator[tuple[str, str]]:
-        """Yields where a configuration does more than compute, and what it does."""
+        """Yields the places where a configuration does more than compute, with why."""
         waiting: list[tuple[Any, str]] = [(config, "its configuration")]
         while waiting:
             value, place = waiting.pop()
@@ -158,7 +158,7 @@ class _Check:
         return self._registered(name) is found
 
     def _object(self, name: str, value: dict[str, Any]) -> str | None:
-        """Returns what is wrong with a class that is to be made.
+        """Returns the problem of a class that is to be made, or `None`.
 
         HDF5 files and the functions of Keras's modules look for "class_name" alone,
         .keras files for "registered_name" and then in "module".
@@ -217,7 +217,7 @@ class _Check:
         return self._unknown("type", name, value)
 
     def _function(self, name: Any, value: Mapping[str, Any]) -> str | None:
-        """Returns what is wrong with a function that is to be found by its name."""
+        """Returns the problem of a function that is to be found by its name."""
         module, registered = value.get("module"), value.get("registered_name")
         found = self._named(name, module, registered)
         # Functions of Keras's modules look for the registered name first.
@@ -261,7 +261,7 @@ class _Check:
         return next((v for k, v in objects.items() if k.endswith(name)), None)
 
     def _does_more(self, kind: Any, config: dict[str, Any]) -> str | None:
-        """Returns what an object does beyond computing, by its class."""
+        """Returns the action beyond computing of an object, by its class."""
         name = getattr(kind, "__name__", "")
         if isinstance(kind, type) and issubclass(kind, tf.keras.layers.Lambda):
             return self._lambda(config)
@@ -283,7 +283,7 @@ class _Check:
         return None
 
     def _lambda(self, config: dict[str, Any]) -> str | None:
-        """Returns what is wrong with a Lambda layer around a function with a name."""
+        """Returns the problem of a Lambda layer around a named function."""
         for key in ("function", "output_shape", "mask"):
             function = config.get(key)
             if config.get(f"{key}_type") == "function" and isinstance(function, str):
@@ -294,7 +294,7 @@ class _Check:
 
 
 def _place(value: dict[str, Any], outer: str) -> str:
-    """Returns how to call what a dictionary describes."""
+    """Returns a name for the object that a dictionary describes."""
     config = value.get("config")
     name = config.get("name") if isinstance(config, dict) else None
     if "class_name" not in value or not isinstance(name, str):

@@ -1,4 +1,4 @@
-"""Learning the answers of a teacher."""
+"""Knowledge distillation: a student learns the outputs of a teacher."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import tensorflow as tf
 
 
 class Distiller(tf.keras.Model):
-    r"""Trains a student on what a teacher answers.
+    r"""Trains a student on the outputs of a teacher (knowledge distillation).
 
     \[ L = (1 - h) T^2 \sum_k q_k \log \frac{q_k}{p_k} + h L_{\text{labels}}, \quad
     p = \text{softmax}(z / T), \; q = \text{softmax}(z_{\text{teacher}} / T) \]
 
-    averaged over the batch. At T = 1 and h = 0 its gradient is that of AdamBNN's and
-    ReActNet's code, whose loss is the cross entropy with the teacher's probabilities.
-    Models that end with a softmax are taken at their word: log p is z but for a
-    constant, which cancels. Others return the logits z.
+    averaged over the batch. At T = 1 and h = 0 it has the same gradient as the code of
+    AdamBNN and ReActNet, whose loss is the cross entropy with the teacher's
+    probabilities. If a model ends with a softmax, log p stands for z: they differ by a
+    constant, which cancels. Other models return the logits z.
 
     It is a Keras model around the student: compile it, fit it, and save the student.
     Its layers are the student's, so that callbacks see these alone.
@@ -25,9 +25,10 @@ class Distiller(tf.keras.Model):
         student: A classifier.
         teacher: A classifier of the same inputs and classes. It is not trained.
         temperature: T, above 0. Defaults to `1.0`.
-        hard_labels: The share h that the labels keep, in [0, 1]. Defaults to `0.0`.
+        hard_labels: The weight h of the loss of the labels, in [0, 1]. Defaults to
+            `0.0`.
         label_loss: Loss of the labels with the student's outputs. Defaults to `None`,
-            the loss of the student as it is compiled.
+            the loss that the student was compiled with.
 
     Raises:
         ValueError: If the two have other inputs or outputs, or an argument is out of
@@ -66,12 +67,12 @@ class Distiller(tf.keras.Model):
             ours, theirs = (getattr(model, side) for model in (student, teacher))
             if ours != theirs:
                 raise ValueError(
-                    f"The {side} of the student is {ours}, that of the teacher "
+                    f"The {side} of the student is {ours}, and of the teacher "
                     f"{theirs}. They must be equal."
                 )
         self.student = student
-        # In a closure, so that Keras neither trains nor saves it.
-        self._ask = lambda images: teacher(images, training=False)
+        # In a closure, so that Keras neither trains nor saves the teacher.
+        self._teacher_outputs = lambda images: teacher(images, training=False)
         self._is_probability = (
             gives_probabilities(student),
             gives_probabilities(teacher),
@@ -94,7 +95,7 @@ class Distiller(tf.keras.Model):
         return self.student.layers
 
     def call(self, inputs: Any, training: Any = None) -> Any:
-        """Returns the student's answers."""
+        """Returns the student's outputs."""
         return self.student(inputs, training=training)
 
     def compute_loss(
@@ -105,12 +106,13 @@ class Distiller(tf.keras.Model):
         sample_weight: Any = None,
     ) -> tf.Tensor:
         """Returns the loss of a batch."""
-        p = log_softened(y_pred, self.temperature, self._is_probability[0])
-        q = log_softened(self._ask(x), self.temperature, self._is_probability[1])
+        p = log_softmax(y_pred, self.temperature, self._is_probability[0])
+        q = self._teacher_outputs(x)
+        q = log_softmax(q, self.temperature, self._is_probability[1])
         q = tf.stop_gradient(q)
-        apart = self.temperature**2 * tf.reduce_sum(tf.exp(q) * (q - p), axis=-1)
-        self._teacher_mean.update_state(apart, sample_weight)
-        loss = (1 - self.hard_labels) * _mean(apart, sample_weight)
+        divergence = self.temperature**2 * tf.reduce_sum(tf.exp(q) * (q - p), axis=-1)
+        self._teacher_mean.update_state(divergence, sample_weight)
+        loss = (1 - self.hard_labels) * _mean(divergence, sample_weight)
         if self.hard_labels:
             labels = self._label_loss(y, y_pred, sample_weight)
             loss += self.hard_labels * labels
@@ -120,10 +122,10 @@ class Distiller(tf.keras.Model):
         return loss
 
 
-def log_softened(
+def log_softmax(
     outputs: tf.Tensor, temperature: float, is_probability: bool
 ) -> tf.Tensor:
-    """Returns the logarithm of softmax(z / T), float32.
+    """Returns log softmax(z / T), float32.
 
     Args:
         outputs: Logits z, or probabilities softmax(z), (batch, classes).
@@ -132,7 +134,7 @@ def log_softened(
 
     Example:
         >>> z = tf.constant([[2.0, 0.0]])
-        >>> one, other = log_softened(z, 2.0, False), log_softened(
+        >>> one, other = log_softmax(z, 2.0, False), log_softmax(
         ...     tf.nn.softmax(z), 2.0, True)
         >>> float(tf.reduce_max(tf.abs(one - other))) < 1e-6
         True
@@ -144,7 +146,7 @@ def log_softened(
 
 
 def gives_probabilities(model: tf.keras.Model) -> bool:
-    """Tells whether a model ends with a softmax.
+    """Whether a model ends with a softmax.
 
     Args:
         model: A functional or sequential model; its last layer may be one again.
@@ -165,7 +167,7 @@ def gives_probabilities(model: tf.keras.Model) -> bool:
 
 
 def _mean(values: tf.Tensor, weights: Any) -> tf.Tensor:
-    """Returns the mean over the batch, of weighted values as Keras has it."""
+    """Returns the mean over the batch, with weights as in Keras."""
     if weights is not None:
         values *= tf.cast(weights, values.dtype)
     return tf.reduce_mean(values)

@@ -1,4 +1,4 @@
-"""A loss that is no number: training stops, and says where it came from."""
+"""Diverged trainings: a NaN or infinite loss ends them and is traced to a layer."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ class TrainingDivergedError(ArithmeticError):
 class StopAtNaN(tf.keras.callbacks.Callback):
     """Ends a training whose loss is NaN or infinite, within 20 steps.
 
-    In front of the callback that keeps the model it also keeps a spoilt one from being
-    kept.
+    Before the checkpoint callback, it also keeps a model with NaN from being saved.
 
     Attributes:
-        epoch: The epoch.
+        epoch: The current epoch.
 
     Raises:
         TrainingDivergedError: At such a loss, with epoch and batch.
@@ -31,7 +30,7 @@ class StopAtNaN(tf.keras.callbacks.Callback):
 
     def __init__(self) -> None:
         super().__init__()
-        # Else Keras would fetch the logs from the device at every step.
+        # Otherwise Keras fetches the logs from the device at every step.
         self._supports_tf_logs = True
         self.epoch = 0
 
@@ -40,12 +39,12 @@ class StopAtNaN(tf.keras.callbacks.Callback):
         self.epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Looks at the mean loss of the epoch every 20 batches."""
+        """Checks the mean loss of the epoch every 20 batches."""
         if batch % _EVERY == 0:
             self._check(logs, f"by batch {batch}")
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Looks at the loss of the whole epoch."""
+        """Checks the loss of the whole epoch."""
         self._check(logs, "at its end")
 
     def _check(self, logs: Any, when: str) -> None:
@@ -59,14 +58,14 @@ class StopAtNaN(tf.keras.callbacks.Callback):
 def first_not_finite(
     trainer: tf.keras.Model, batches: Iterable[tuple[Any, Any]]
 ) -> str | None:
-    """Trains until something is NaN or infinite, and says what was the first.
+    """Trains until something is NaN or infinite, and returns the first such place.
 
     Args:
-        trainer: The compiled model, as it was before that happened.
-        batches: The batches that it met, in their order.
+        trainer: The compiled model, as it was before.
+        batches: The batches that it was trained on, in order.
 
     Returns:
-        What was the first, in words, or `None` where all stayed finite.
+        The first place in words, or `None` if all stayed finite.
     """
     for step, (images, labels) in enumerate(batches):
         before = trainer.get_weights()
@@ -74,12 +73,12 @@ def first_not_finite(
         after = trainer.weights
         if np.isfinite(loss) and all(np.isfinite(w.numpy()).all() for w in after):
             continue
-        spoilt = [w.name for w in after if not np.isfinite(w.numpy()).all()]
+        not_finite = [w.name for w in after if not np.isfinite(w.numpy()).all()]
         trainer.set_weights(before)
         where = _first_output(trainer, images)
         if where is None and np.isfinite(loss):
-            # In front of the classifier gradients are spoilt last.
-            where = f"the update of {spoilt[-1]}"
+            # Backpropagation reaches the first layers last.
+            where = f"the update of {not_finite[-1]}"
         return f"{where or 'the loss'}, in step {step} of the epoch"
     return None
 

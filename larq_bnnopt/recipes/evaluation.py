@@ -1,4 +1,4 @@
-"""How well a model does on test images, class by class."""
+"""Accuracy of a model on test images, by class, with the confusion matrix."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _MOST_CELLS = 20
 
 @dataclasses.dataclass(frozen=True)
 class ClassResult:
-    """How well a model does on one class.
+    """Precision and recall of a model for one class.
 
     Attributes:
         name: Its name.
         count: Number of test images of it.
-        predicted: Number of test images that were taken for it.
-        right: Number of both.
+        predicted: Number of test images that are predicted to be of it.
+        right: Number of test images of it that are predicted to be of it.
     """
 
     name: str
@@ -36,12 +36,12 @@ class ClassResult:
 
     @property
     def precision(self) -> float | None:
-        """Share of what was taken for it that is it; `None` where nothing was."""
+        """Share of the images predicted as it that are of it; `None` without any."""
         return self.right / self.predicted if self.predicted else None
 
     @property
     def recall(self) -> float | None:
-        """Share of its images that were found; `None` where it has none."""
+        """Share of its images that are predicted as it; `None` without any."""
         return self.right / self.count if self.count else None
 
     def as_dict(self) -> dict[str, Any]:
@@ -112,10 +112,10 @@ class Evaluation:
         return tuple(map(ClassResult, self.class_names, *columns))
 
     def confusions(self, most: int = _SHOWN_CONFUSIONS) -> list[tuple[str, str, int]]:
-        """Returns what is taken for what, and how often, the most frequent first.
+        """Returns the most frequent mistakes: true class, predicted class, count.
 
         Args:
-            most: How many of them. Defaults to `10`.
+            most: Number of mistakes. Defaults to `10`.
         """
         wrong = self.confusion - np.diag(self.confusion.diagonal())
         order = np.argsort(-wrong, axis=None, kind="stable")[:most]
@@ -191,7 +191,7 @@ def evaluate(model: tf.keras.Model, data: Dataset) -> Evaluation:
 
 
 def require_fit(model: tf.keras.Model, data: Dataset) -> None:
-    """Refuses a model that is no classifier for the images of a data set.
+    """Raises a ValueError unless a model classifies the images of a data set.
 
     Args:
         model: The model.

@@ -1,4 +1,4 @@
-"""A trained model learns other classes, such as those of one's own images."""
+"""Fine-tuning: a trained model learns the classes of another data set."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from larq_bnnopt.recipes.temperature import require_binarized
 @documented
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FineTune(FineTuneFields, Recipe):
-    """A trained model gets a new classifier, which learns first, and then all of it.
+    """Fine-tuning: a new classifier is trained alone first, then the whole model.
 
-    Its last dense layer is replaced by one for the classes of the data set. While that
-    alone is trained the rest stays as it is, batch normalizations too, whose statistics
-    are those of the earlier data; so random answers do not spoil what was learned.
+    The last dense layer of a trained model is replaced by one for the classes of the
+    data set. In the first stage it is trained alone and all other layers are frozen,
+    with the batch-norm statistics of the earlier data, so that the outputs of a random
+    classifier do not spoil what was learned.
 
     Latent kernels become {-1, +1} under Diode and the gradient filter
-    (`zoo_extensions.to_latent_free`). Diode's first votes then start from what the
-    kernels are (`initial_inertia`).
+    (`zoo_extensions.to_latent_free`). Diode's first votes then start from the signs of
+    the kernels (`initial_inertia`).
 
     Example:
         >>> FineTune(start="model.keras", epochs=5).stage_epochs()
@@ -45,7 +46,7 @@ class FineTune(FineTuneFields, Recipe):
 
     @property
     def takes_default_size(self) -> bool:
-        """Never: the trained model has a size."""
+        """False: images get the size that the trained model takes."""
         return False
 
     def build(
@@ -54,7 +55,7 @@ class FineTune(FineTuneFields, Recipe):
         data: datasets.Dataset,
         previous: tf.keras.Model | None = None,
     ) -> tf.keras.Model:
-        """Builds the model with a new classifier, or thaws the one that has learned."""
+        """Builds the model with a new classifier, or unfreezes the trained one."""
         import zoo_extensions as zx
 
         steps = data.steps_per_epoch
@@ -92,11 +93,11 @@ _CLASSIFIER = "new_classes"
 
 
 def with_new_classifier(model: tf.keras.Model, num_classes: int) -> tf.keras.Model:
-    """Returns a model whose last dense layer is one of other classes.
+    """Returns a model with a new last dense layer, for another number of classes.
 
     Args:
         model: A functional or sequential classifier.
-        num_classes: How many classes it is to have.
+        num_classes: Number of classes.
 
     Returns:
         The model, which shares all other layers with the given one. It ends with a
@@ -130,7 +131,7 @@ def with_new_classifier(model: tf.keras.Model, num_classes: int) -> tf.keras.Mod
 
 
 def _latent(model: tf.keras.Model) -> Any:
-    """Yields the kernels that a quantizer makes binary."""
+    """Yields the layers with latent kernels, which a quantizer makes binary."""
     import larq as lq
 
     for layer in model.submodules:

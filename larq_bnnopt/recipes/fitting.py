@@ -1,4 +1,4 @@
-"""Data that fit a trained model: its images as large as they were, its classes."""
+"""Data sets that fit a trained model: its image size, channels and classes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def load_data_for(
     batch_size: int = 64,
     data_dir: str | os.PathLike[str] | None = None,
 ) -> datasets.Dataset:
-    """Loads a data set whose images are as a model takes them.
+    """Loads a data set with images in the shape that a model takes.
 
-    Of a run, `recipe.load_data(model)` gives the data that it was trained on.
+    For a run, `recipe.load_data(model)` loads the data that it was trained on.
 
     Args:
         model: A classifier of images.
@@ -27,12 +27,12 @@ def load_data_for(
         data_dir: Folder of tensorflow-datasets. Defaults to `None`, its own default.
 
     Returns:
-        The data set. Images of any size are resized, in colour or grey as the model
-        has them.
+        The data set. Images of any size are resized, and decoded to the channels of the
+        model.
 
     Raises:
-        ValueError: If there is no such data set, or the model takes no images, those of
-            another size, or has other classes.
+        ValueError: If there is no such data set, or the model takes no images, images
+            of another size, or has other classes.
 
     Example:
         >>> import zoo_extensions as zx
@@ -51,7 +51,7 @@ def load_data_for(
 
 
 def image_shape_of(model: tf.keras.Model) -> tuple[int | None, int | None, int]:
-    """Returns the shape of the images that a model takes, `None` where it is free.
+    """Returns the shape of the images that a model takes, `None` for any size.
 
     Args:
         model: A model of one input.
@@ -68,7 +68,7 @@ def image_shape_of(model: tf.keras.Model) -> tuple[int | None, int | None, int]:
 
 
 def require_classes(model: tf.keras.Model, data: datasets.Dataset) -> None:
-    """Raises a ValueError unless a model has an output for each class, and no other."""
+    """Raises a ValueError unless a model has exactly one output for each class."""
     shape = getattr(model, "output_shape", None)
     outputs = shape[-1] if isinstance(shape, tuple) and shape else None
     if outputs is not None and outputs != data.num_classes:

@@ -1,18 +1,18 @@
-"""Whether a model has learned anything: its accuracy against that of guessing."""
+"""Warnings about models that have learned nothing: accuracy against guessing."""
 
 from __future__ import annotations
 
 import math
 
 _FEW_STEPS = 20
-# A guess is better than that once in forty times.
+# Guessing exceeds them once in forty times.
 _STANDARD_ERRORS = 2
 
 
 def best_guess(classes: int, images: int) -> float:
     """Returns an accuracy that guessing hardly exceeds.
 
-    It is 1 / classes and two standard errors of a share of so many images.
+    It is 1 / classes plus two standard errors of a share of that many images.
 
     Args:
         classes: Number of classes.
@@ -28,18 +28,18 @@ def best_guess(classes: int, images: int) -> float:
 
 
 def doubt(accuracy: float | None, classes: int, images: int, steps: int) -> str | None:
-    """Returns why a training may have taught nothing, in words, or `None`.
+    """Returns why a model may have learned nothing, in words, or `None`.
 
     Args:
-        accuracy: Share of the test images that the model gets right, `None` where that
-            is not known.
+        accuracy: Share of the test images that the model predicts correctly, `None` if
+            it is not known.
         classes: Number of classes.
         images: Number of test images.
-        steps: Number of steps that were trained.
+        steps: Number of optimizer steps of the training.
 
     Example:
         >>> print(doubt(0.9, classes=3, images=36, steps=6))
-        the training made only 6 steps, in which little is learned
+        the training made only 6 steps, too few to learn from
     """
     made = f"{steps:,} {'step' if steps == 1 else 'steps'}"
     if accuracy is not None and accuracy <= best_guess(classes, images):
@@ -48,5 +48,5 @@ def doubt(accuracy: float | None, classes: int, images: int, steps: int) -> str 
             f"guessing one of {classes:,} classes"
         )
     if steps < _FEW_STEPS:
-        return f"the training made only {made}, in which little is learned"
+        return f"the training made only {made}, too few to learn from"
     return None

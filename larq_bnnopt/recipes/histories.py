@@ -1,4 +1,4 @@
-"""What runs did, epoch by epoch: read, listed, and drawn side by side."""
+"""Histories of runs: losses and metrics by epoch, written, read, listed, plotted."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class History:
     Attributes:
         folder: The folder of the run.
         recipe: Its recipe, as it is written down.
-        columns: An array (epochs,) for each metric, NaN where an epoch has none.
+        columns: An array (epochs,) for each metric, NaN if an epoch has none.
         model_bytes: Size of its model, `None` without one.
         tflite_bytes: Size of its .tflite, `None` without one.
-        recalibrated: Accuracy after batch normalization was computed anew, `None` where
-            it was not.
+        recalibrated: Accuracy after batch-norm statistics were re-estimated, `None` if
+            they were not.
     """
 
     folder: pathlib.Path
@@ -69,19 +69,19 @@ class History:
             }
         except (TypeError, ValueError, KeyError, csv.Error) as error:
             raise ValueError(f"{run.history} is damaged: {error}") from error
-        anew = run.read_recalibration()
+        re_estimated = run.read_recalibration()
         return cls(
             run.folder,
             recipe,
             columns,
             _size(run.model),
             _size(run.tflite),
-            None if anew is None else anew.after,
+            None if re_estimated is None else re_estimated.after,
         )
 
     @property
     def epochs(self) -> int:
-        """Epochs that were trained."""
+        """Number of trained epochs."""
         return len(self.columns.get("epoch", ()))
 
     def last(self, name: str) -> float | None:
@@ -98,7 +98,7 @@ class History:
         return self.last("val_accuracy")
 
     def network(self) -> str:
-        """Returns what is trained, on what and by what, in a line."""
+        """Returns network, recipe, data and optimizer in a line."""
         facts = dict(in_words(self.recipe))
         start = self.recipe.get("start")
         network = f"the network of {start}" if start else facts.get("network", "?")
@@ -106,7 +106,7 @@ class History:
         return f"{text}; {facts.get('optimizer of the binary weights')}"
 
     def epochs_in_words(self) -> str:
-        """Returns how many epochs were trained, and how many of what there are."""
+        """Returns the number of trained epochs, of all, and of each stage, in words."""
         stages = epochs_of(self.recipe)
         planned = sum(count for _, count in stages)
         if not planned:
@@ -135,14 +135,14 @@ class History:
 
 
 class HistoryWriter(tf.keras.callbacks.Callback):
-    """Writes losses and metrics, a row an epoch, whatever the stages have of them."""
+    """Writes `history.csv`: losses and metrics, one row an epoch, of all stages."""
 
     def __init__(self, run: Run):
         super().__init__()
         self._run = run
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Adds a row, and columns where there are new ones."""
+        """Adds a row, and columns for new metrics."""
         rows: list[dict[str, Any]] = []
         if self._run.history.exists():
             with self._run.history.open(newline="", encoding="utf-8") as file:
@@ -188,7 +188,7 @@ def find_runs(folder: str | os.PathLike[str]) -> list[Run]:
 
 
 def plot_histories(histories: Sequence[History], path: str | os.PathLike[str]) -> None:
-    """Draws the curves of several runs over each other.
+    """Plots the curves of several runs in the same axes.
 
     Args:
         histories: The histories, at least one with an epoch.
@@ -246,7 +246,7 @@ def draw_curve(axes: Any, histories: Sequence[History], title: str) -> None:
 def _draw(
     axes: Any, history: History, names: tuple[str, ...], colour: str, alone: bool
 ) -> bool:
-    """Draws curves of a run; whether any is above zero."""
+    """Draws the curves of a run; returns whether any is above zero."""
     run, above = drawable(history.folder.name), False
     for name, style, whose in zip(names, _STYLES, _WHOSE):
         if history.last(name) is None:

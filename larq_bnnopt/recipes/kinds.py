@@ -37,7 +37,7 @@ def recipe_of(run: Run) -> Recipe:
         ValueError: If its configuration is damaged or of another version.
     """
     content = dict(run.read_recipe())
-    # The first version had one scheme.
+    # The first version had one kind.
     kind = str(content.pop("kind", OneStep.kind))
     try:
         require_known("recipe", kind, RECIPES)
@@ -49,9 +49,9 @@ def recipe_of(run: Run) -> Recipe:
 
 
 def images_of(run: Run) -> tuple[tuple[str, ...], float]:
-    """Returns the classes of a run, and what of its test images is looked at.
+    """Returns the classes of a run, and how its test images are cropped.
 
-    The data need not be there any more, but of runs of earlier versions.
+    The data need not exist any more, except for runs of earlier versions.
 
     Args:
         run: The run.

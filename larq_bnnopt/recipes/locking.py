@@ -1,4 +1,4 @@
-"""A lock for the folder of a run: one process writes to it."""
+"""Lock file of a run folder, so that one process at a time writes to it."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ class RunLock:
     """Keeps other processes, and this one a second time, from writing to a run.
 
     The kernel holds the lock and frees it when the process ends, however it ends; the
-    file says who holds it. A forked child does not hold it and cannot free it.
+    file names the holder. A forked child does not hold it and cannot free it.
 
-    Where the kernel cannot tell, on disks without locks or that other machines see, the
-    file decides: a process of this machine that is gone no longer holds the lock; one
-    of another machine does until the file is deleted.
+    If the kernel does not know, on disks without locks or shared with other machines,
+    the file decides: a process of this machine that has ended no longer holds the lock;
+    a process of another machine holds it until the file is deleted.
 
     Args:
         folder: The folder of the run.
 
     Raises:
-        RunInUseError: If it is held, by whom and since when.
+        RunInUseError: If it is held; it names the holder, and since when.
         OSError: If the folder cannot be written to.
 
     Example:
@@ -60,7 +60,7 @@ class RunLock:
         except BaseException:
             self._close()
             raise
-        # A child that outlives this process would hold the lock for it.
+        # A child that outlives this process would keep the lock.
         if hasattr(os, "register_at_fork"):  # Not on every system.
             child = functools.partial(_close, weakref.ref(self))
             os.register_at_fork(after_in_child=child)
@@ -75,13 +75,13 @@ class RunLock:
         """Frees the lock and removes its file; does nothing in a forked child."""
         if self._descriptor is None or os.getpid() != self._owner:
             return
-        # The name first: the next one takes a new file.
+        # The name first, so that the next holder creates a new file.
         with contextlib.suppress(OSError):
             self._path.unlink(missing_ok=True)
         self._close()
 
     def _opened(self) -> int:
-        # Of a folder from elsewhere it may lead to another file, which would be lost.
+        # A link in a foreign folder would overwrite the file that it leads to.
         no_link = getattr(os, "O_NOFOLLOW", 0)
         return os.open(self._path, os.O_RDWR | os.O_CREAT | no_link, 0o644)
 
@@ -92,11 +92,11 @@ class RunLock:
 
     def _take(self) -> None:
         while True:
-            given = self._given_by_kernel()
+            given = self._kernel_grants()
             holder = _read(self._file())
             if given is False or _may_live(holder, free=given is True):
                 raise RunInUseError(_refusal(self._folder, holder, given is False))
-            # Whoever held it may have removed the file since it was opened.
+            # The last holder may have removed the file since it was opened.
             with contextlib.suppress(FileNotFoundError):
                 there = os.stat(self._path)
                 if os.path.samestat(there, os.fstat(self._file())):
@@ -112,8 +112,8 @@ class RunLock:
             raise RuntimeError(f"{self._path} is closed.")
         return self._descriptor
 
-    def _given_by_kernel(self) -> bool | None:
-        """Returns whether the kernel gave the lock, `None` where it cannot."""
+    def _kernel_grants(self) -> bool | None:
+        """Whether the kernel granted the lock, `None` if it supports no locks."""
         try:
             import fcntl
         except ImportError:  # Not on every system.
@@ -130,7 +130,7 @@ class RunLock:
 
 
 def _close(lock: weakref.ref[RunLock]) -> None:
-    """Gives up a child's share of a lock, which the parent keeps."""
+    """Closes a lock in a forked child; the parent keeps it."""
     one = lock()
     if one is not None:
         one._close()
@@ -147,7 +147,7 @@ def _this_process() -> dict[str, Any]:
 
 
 def _read(descriptor: int) -> dict[str, Any]:
-    """Returns who wrote a lock's file, empty where it is new or damaged."""
+    """Returns the holder in a lock file, empty if the file is new or damaged."""
     try:
         content = json.loads(os.pread(descriptor, _LONGEST, 0))
     except (OSError, ValueError, RecursionError):
@@ -159,29 +159,29 @@ def _may_live(holder: dict[str, Any], free: bool) -> bool:
     """Whether the process that wrote a file may still write to the run.
 
     Args:
-        holder: What the file says.
-        free: Whether the kernel of this machine says that nobody holds the lock.
+        holder: The holder in the file.
+        free: Whether nobody holds the lock, for the kernel of this machine.
     """
     if not holder:
         return False
     if not _is_here(holder):
         return True
     if free or holder.get("boot") != _boot():
-        # Not held, or of a machine that was started anew.
+        # Not held, or the machine was restarted.
         return False
     began = _began(holder.get("pid"))
     return began is not None and began == holder.get("began")
 
 
 def _is_here(holder: dict[str, Any]) -> bool:
-    """Whether a process is, or was, of this machine; containers share its kernel."""
+    """Whether a process is, or was, on this machine; containers share its kernel."""
     boot = _boot()
     same_kernel = boot is not None and holder.get("boot") == boot
     return same_kernel or holder.get("host") == socket.gethostname()
 
 
 def _boot() -> str | None:
-    """Returns what is the same for all processes until the machine starts anew."""
+    """Returns the identity of this boot of the machine, `None` if it is not known."""
     try:
         return pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:  # Not on every system.
@@ -189,7 +189,7 @@ def _boot() -> str | None:
 
 
 def _began(pid: Any) -> str | None:
-    """Returns when a process began, `None` where there is none or nobody knows."""
+    """Returns the start time of a process, `None` if it has ended or is not known."""
     try:
         stat = pathlib.Path(f"/proc/{int(pid)}/stat").read_text()
     except (OSError, TypeError, ValueError):
@@ -199,7 +199,7 @@ def _began(pid: Any) -> str | None:
 
 
 def _refusal(folder: pathlib.Path, holder: dict[str, Any], held: bool) -> str:
-    """Returns what to say of a run in use; `held` tells that the kernel knows it."""
+    """Returns the error text for a run in use; `held`: the kernel confirms it."""
     if not holder:
         return f"{folder} is in use by another process. Wait until it has ended."
     text = (

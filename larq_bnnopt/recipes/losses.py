@@ -1,4 +1,4 @@
-"""The loss of a classifier, with smoothed labels."""
+"""Cross entropy of integer labels with label smoothing."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import tensorflow as tf
 
 @tf.keras.saving.register_keras_serializable(package="larq_bnnopt")
 class Crossentropy(tf.keras.losses.Loss):
-    r"""Cross entropy of integer labels with probabilities, labels smoothed or not.
+    r"""Cross entropy of integer labels with probabilities, with label smoothing.
 
     \[ L = -\sum_k y_k \log p_k, \quad
     y_k = (1 - s) \cdot [k = \text{label}] + s / K \]
 
-    for K classes, as `tf.keras.losses.CategoricalCrossentropy(label_smoothing=s)` has
-    it for labels one-hot.
+    for K classes, equal to `tf.keras.losses.CategoricalCrossentropy(label_smoothing=s)`
+    of one-hot labels.
 
     Args:
-        label_smoothing: The share s that goes to all classes, in [0, 1). Defaults to
-            `0.0`.
+        label_smoothing: The share s that is spread over all classes, in [0, 1).
+            Defaults to `0.0`.
         **kwargs: Arguments of `tf.keras.losses.Loss`.
 
     Example:

@@ -1,4 +1,4 @@
-"""Reading a trained model, with all that a model of ours may hold."""
+"""Loading of trained models, without running code from their files."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from typing import Any
 
 import tensorflow as tf
 
+# Imported to register their classes with Keras.
 import larq_bnnopt.optimizers
-import larq_bnnopt.recipes.losses  # noqa: F401  (likewise)
+import larq_bnnopt.recipes.losses  # noqa: F401
 from larq_bnnopt.recipes.code_in_models import refuse_code
 from larq_bnnopt.recipes.model_files import UntrustedModelError
 from larq_bnnopt.recipes.runs import model_file
@@ -23,13 +24,13 @@ _trusted = contextvars.ContextVar("_trusted", default=False)
 
 @contextlib.contextmanager
 def trusted_models(trusted: bool = True) -> Iterator[None]:
-    """Lets every model that is loaded within it run the code that its file holds.
+    """Lets models that are loaded in this context run the code in their files.
 
-    Recipes load models on their way, a teacher or the model of the epoch before; a
-    field of the recipe would be a word of the file that is not trusted.
+    Recipes load models themselves, such as a teacher or a checkpoint. Trust is not a
+    field of the recipe, since its configuration may be a foreign file, too.
 
     Args:
-        trusted: Whether it does. Defaults to `True`.
+        trusted: Whether models are trusted. Defaults to `True`.
 
     Example:
         >>> from larq_bnnopt import recipes
@@ -49,24 +50,24 @@ def load_model(
     custom_objects: Mapping[str, Any] | None = None,
     safe_mode: bool | None = None,
 ) -> tf.keras.Model:
-    """Loads a Keras model with its optimizer, and runs no code that its file holds.
+    """Loads a Keras model with its optimizer; code in its file is not run.
 
     Args:
         path: A file that `model.save` wrote, or the folder of a run.
         custom_objects: Classes and functions by name, as for Keras's `load_model`.
             Defaults to `None`.
-        safe_mode: Whether to refuse what would run or read more than weights: Lambda
-            layers, classes that are not registered, SavedModels. Defaults to `None`,
-            `True` but within `trusted_models`.
+        safe_mode: Whether to refuse files that would run code or read other files:
+            Lambda layers, classes that are not registered, SavedModels. Defaults to
+            `None`, `True` except in `trusted_models`.
 
     Returns:
         The model.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it cannot be read, or would run code, in one line.
+        ValueError: If it cannot be read, or would run code; one line.
     """
-    import zoo_extensions  # noqa: F401  (likewise)
+    import zoo_extensions  # noqa: F401  (registers its layers)
 
     path = model_file(path)
     safe = not _trusted.get() if safe_mode is None else safe_mode
@@ -93,7 +94,7 @@ def load_model(
 
 @contextlib.contextmanager
 def _in_utf_8(path: str | os.PathLike[str]) -> Iterator[str]:
-    """Yields a path that TensorFlow can read, also where a name is not UTF-8."""
+    """Yields a path that TensorFlow can read, also if the name is not UTF-8."""
     if os.fsencode(path).decode("utf-8", "ignore") == os.fspath(path):
         yield os.fspath(path)
         return

@@ -1,4 +1,4 @@
-"""Training in one step: weights and activations are binary from the start."""
+"""One-step training: weights and activations are binary from the start."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from larq_bnnopt.recipes.recipe import Recipe
 @documented
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OneStep(OneStepFields, Recipe):
-    """Weights and activations are binary from the start.
+    """One-step training: weights and activations are binary from the start.
 
     Example:
         >>> OneStep(epochs=3, learning_rate=0.002).stage_epochs()

@@ -1,4 +1,4 @@
-"""A run as one HTML file: what it trains, how it goes, what flips."""
+"""HTML report of a run: settings, curves, flips, conversion, test images."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ figcaption span { display: block } .wrong { color: #a3271b }
 
 
 def write_page(run: Run, path: str | os.PathLike[str] | None = None) -> pathlib.Path:
-    """Writes a run as one HTML file, its pictures in it.
+    """Writes the report of a run as one HTML file that contains its pictures.
 
     Args:
         run: The run.
@@ -88,19 +88,19 @@ def write_page(run: Run, path: str | os.PathLike[str] | None = None) -> pathlib.
 
 
 def try_to_write_page(run: Run) -> None:
-    """Writes the page of a run, or warns: no page is worth a training."""
+    """Writes the report of a run; warns on failure, so that trainings continue."""
     try:
         write_page(run)
     except Exception as error:  # A drawing fails in many ways.
         warnings.warn(
-            f"The page of {run.folder} could not be written ({error}). All else "
-            f"goes on; to try again: bnnopt report {run.folder}",
+            f"The report of {run.folder} could not be written ({error}). The command "
+            f"continues; to write it later: bnnopt report {run.folder}",
             stacklevel=2,
         )
 
 
 class Page(tf.keras.callbacks.Callback):
-    """Writes the page of a run after every epoch.
+    """Writes the report of a run after every epoch.
 
     Args:
         run: The run.
@@ -116,7 +116,7 @@ class Page(tf.keras.callbacks.Callback):
 
 
 def _training(run: Run, history: History) -> Iterator[str]:
-    """Yields what was trained and how it went."""
+    """Yields the training: network, figures, curves and flips."""
     yield f"<p class=note>{html.escape(history.network())}</p>"
     if not history.epochs:
         yield "<p>No epoch is complete yet.</p>"
@@ -130,13 +130,15 @@ def _training(run: Run, history: History) -> Iterator[str]:
     if run.flips.exists() and history.last("flip_ratio") is not None:
         yield _picture("Flips of binary weights", _drawn(plot_flips, run.flips))
         yield _layers(run)
-    anew = run.read_recalibration()
-    if anew is not None:
-        yield f"<h2>Batch normalization anew, from {anew.batches} batches</h2>"
+    result = run.read_recalibration()
+    if result is not None:
+        yield (
+            f"<h2>Batch-norm statistics re-estimated from {result.batches} batches</h2>"
+        )
         yield _table(
             [
-                ("accuracy before", f"{anew.before:.2%}"),
-                ("accuracy after", f"{anew.after:.2%}"),
+                ("accuracy before", f"{result.before:.2%}"),
+                ("accuracy after", f"{result.after:.2%}"),
             ]
         )
 
@@ -148,7 +150,7 @@ def _figures(history: History) -> Iterator[tuple[str, str]]:
     for name, text in (
         ("accuracy", "accuracy in training"),
         ("flip_ratio", "binary weights that flip in a step"),
-        ("c2i_ratio", "with the sign of the start"),
+        ("c2i_ratio", "with their initial sign"),
         ("never_flipped_ratio", "that have never flipped"),
         ("dead_ratio", "without a gradient in the last epoch"),
     ):
@@ -165,7 +167,7 @@ def _figures(history: History) -> Iterator[tuple[str, str]]:
 
 
 def _conversion(run: Run) -> Iterator[str]:
-    """Yields what the .tflite is and does, as `convert` said it."""
+    """Yields the summary of the .tflite, as `convert` printed it."""
     summary = _summary(run)
     if not run.tflite.exists() and not summary:
         return
@@ -182,11 +184,11 @@ def _summary(run: Run) -> list[tuple[str, str]]:
         content = json.loads((run.folder / "report.json").read_text(encoding="utf-8"))
         return [(str(label), str(text)) for label, text in content["summary"]]
     except (OSError, ValueError, KeyError, TypeError):
-        return []  # Of an earlier version, or none.
+        return []  # From an earlier version, or missing.
 
 
 def _examples(run: Run) -> Iterator[str]:
-    """Yields test images with their classes and what the model says."""
+    """Yields test images with their classes and the predicted ones."""
     found = Samples.read(run)
     if found is None:
         return
@@ -249,7 +251,7 @@ _COLUMNS = {
 
 
 def _layers(run: Run) -> str:
-    """Returns the layers in the last epoch as a table, empty without their file."""
+    """Returns the table of binary layers in the last epoch, empty without data."""
     rows = summaries.last_layers(summaries.layers_path(run.flips))
     if not rows:
         return ""
@@ -273,14 +275,14 @@ def _cell(name: str, text: str) -> str:
 
 
 def _drawn(plot: Any, what: Any) -> bytes:
-    """Returns a picture as the bytes of a PNG."""
+    """Returns a plot as the bytes of a PNG."""
     picture = io.BytesIO()
     plot(what, picture)
     return picture.getvalue()
 
 
 def _curve(history: History, title: str) -> bytes:
-    """Returns a picture for a column of the page, or a phone."""
+    """Returns the plot of a curve, sized for a column of the page or a phone."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.6, 3.6), layout="constrained")

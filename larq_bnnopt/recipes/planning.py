@@ -1,4 +1,4 @@
-"""What a training would do, and how long it would take."""
+"""Dry runs: the resolved recipe, sizes, and an estimate of the training time."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ _STEPS = 10
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """A recipe with numbers for all that was left to it, and what it amounts to.
+    """A resolved recipe with the sizes and the time of its training.
 
     Attributes:
         recipe: The resolved recipe.
         images: Number of training images.
         test_images: Number of test images.
         parameters: Number of the model's parameters.
-        binary_parameters: How many of them are binary.
-        ops: OPs of the papers' rule for one image, binary operations / 64 + the others.
+        binary_parameters: Number of binary parameters.
+        ops: OPs of one image by the papers' rule, binary operations / 64 + the others.
         steps_per_epoch: Batches of an epoch.
         seconds_per_step: Median time of a few measured batches, with their data.
-        image_shape: What the images become, (height, width, channels).
-        stored_size: About how high and wide they are stored, `None` where that is it.
-        notes: What was chosen and may not be what is wanted.
+        image_shape: `(height, width, channels)` of the inputs.
+        stored_size: Median height and width of stored images, `None` if they are not
+            resized.
+        notes: Choices that were made for the user and may not be wanted.
     """
 
     recipe: Recipe
@@ -73,7 +74,7 @@ class Plan:
         ]
 
     def _images(self) -> str:
-        """Returns how large they are, and who chose that."""
+        """Returns the size of the inputs, and whether it is the default."""
         height, width, channels = self.image_shape
         text = f"{width} x {height} x {channels}"
         if self.stored_size is None:
@@ -100,10 +101,10 @@ def settings_of(recipe: Recipe, *others: str) -> list[tuple[str, str]]:
 
 
 def plan(recipe: Recipe) -> Plan:
-    """Builds what a recipe would train, and measures a few steps of it.
+    """Builds the model of a recipe, and measures a few training steps.
 
     Args:
-        recipe: The recipe; its last stage is measured. Nothing is written, and nothing
+        recipe: The recipe; its last stage is measured. Nothing is written or
             downloaded.
 
     Returns:
@@ -111,7 +112,7 @@ def plan(recipe: Recipe) -> Plan:
 
     Raises:
         ValueError: If the recipe names no model or data set.
-        NotDownloadedError: If the data set is not here; it says how large it is.
+        NotDownloadedError: If the data set is missing; it names its size.
 
     Example:
         >>> from larq_bnnopt.recipes import OneStep

@@ -1,4 +1,4 @@
-"""The settings of the papers, by name."""
+"""Presets: the published settings of the papers, by name."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ IMAGENET_IMAGES = 1_281_167
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """The settings of a paper.
+    """The published settings of a paper.
 
     Attributes:
         recipe: The settings.
-        source: Where they stand, and what does not stand there.
+        source: Where they are published, and what the source does not state.
     """
 
     recipe: Recipe

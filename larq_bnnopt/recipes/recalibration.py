@@ -1,4 +1,4 @@
-"""Statistics of batch normalization, computed anew behind a training."""
+"""Re-estimation of batch-norm statistics after a training (precise BN)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import tensorflow as tf
 
 @dataclasses.dataclass(frozen=True)
 class Recalibration:
-    """What computing the statistics anew did to a model.
+    """The effect of re-estimated batch-norm statistics on the accuracy.
 
     Attributes:
-        batches: Number of batches that they are the means of.
-        before: Share of correct predictions on the test images before.
-        after: The same behind it.
+        batches: Number of batches that the statistics are means of.
+        before: Accuracy on the test images before.
+        after: Accuracy on the test images after.
     """
 
     batches: int
@@ -25,20 +25,20 @@ class Recalibration:
 
 
 def recalibrate(model: tf.keras.Model, batches: Iterable[Any]) -> int:
-    r"""Sets the moving averages of batch normalization to means over batches.
+    r"""Re-estimates batch-norm statistics: sets moving averages to means over batches.
 
     \[ \mu = \frac{1}{n} \sum_i \mu_i, \quad \sigma^2 = \frac{1}{n} \sum_i \sigma_i^2 \]
 
-    of the means and variances of n batches, all with the weights of now. While a
-    network trains they are exponential averages over weights that flip meanwhile, and a
-    flip changes what comes behind it by a step, however small the learning rate is.
-    Nothing else of the model changes; frozen layers, which do not normalize by batches,
-    do not.
+    of the means and variances of n batches, all with the current weights. During
+    training they are exponential averages over weights that flip meanwhile, and a flip
+    changes the values after it at once, however small the learning rate is. Nothing
+    else in the model changes; frozen layers, which do not normalize by batches, keep
+    their statistics.
 
     Args:
         model: A built Keras model.
-        batches: Batches of images, or of pairs of images and labels, as large as in the
-            training.
+        batches: Batches of images, or of pairs of images and labels, with the batch
+            size of the training.
 
     Returns:
         The number of batches.
@@ -72,7 +72,7 @@ def recalibrate(model: tf.keras.Model, batches: Iterable[Any]) -> int:
         for batch in batches:
             for layer in norms:
                 layer.momentum = number / (number + 1)
-            # In no tf.function, which would keep the first momentum.
+            # Not in a tf.function, which would keep the first momentum.
             images = batch[0] if isinstance(batch, tuple) else batch
             model(images, training=True)
             number += 1

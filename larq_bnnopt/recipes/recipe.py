@@ -22,7 +22,7 @@ from larq_bnnopt.recipes.models import load_model
 from larq_bnnopt.recipes.runs import model_file
 from larq_bnnopt.recipes.temperature import annealing
 
-# The constants that fit a run of a number of steps.
+# The constants of averages that fit a number of steps.
 _FITTING: dict[str, Callable[[int], dict[str, float]]] = {
     "diode": diode.averages_for_steps,
     "gradient_filter": gradient_filter.averages_for_steps,
@@ -90,7 +90,7 @@ class Recipe(RecipeFields):
         return self.build(0, data)
 
     def prepare(self, model: tf.keras.Model, stage: int) -> None:
-        """Gives a model what a file does not keep, before it is trained: the decay."""
+        """Adds weight decay, which model files do not store, before a training."""
         if self.weight_decay:
             for variable in self.decayed(model, stage):
                 model.add_loss(functools.partial(_decay, variable, self.weight_decay))
@@ -111,7 +111,7 @@ class Recipe(RecipeFields):
         return annealing(model, epochs[stage], sum(epochs[:stage]))
 
     def decayed(self, model: tf.keras.Model, stage: int) -> list[tf.Variable]:
-        """Returns the variables that decay in a stage."""
+        """Returns the variables with weight decay in a stage."""
         kept: set[int] = set()
         for layer in model.submodules:
             if isinstance(layer, tf.keras.layers.BatchNormalization):
@@ -121,18 +121,18 @@ class Recipe(RecipeFields):
         return [v for v in model.trainable_variables if id(v) not in kept]
 
     def averages(self, steps: int) -> dict[str, Any]:
-        """Returns the constants of the binary optimizer in a stage of `steps`."""
+        """Returns the constants of the binary optimizer in a stage of so many steps."""
         return {
             name: value if getattr(self, name) is None else getattr(self, name)
             for name, value in _FITTING[self.optimizer](steps).items()
         }
 
     def steps(self, batches: int) -> int:
-        """Returns how many steps a number of batches makes, at least one."""
+        """Returns the number of optimizer steps of so many batches, at least one."""
         return max(1, batches // self.accumulate_steps)
 
     def resolved(self, steps_per_epoch: int) -> Recipe:
-        """Returns the recipe with a number for everything that was left to it.
+        """Returns the recipe with numbers for all averages that are `None`.
 
         Args:
             steps_per_epoch: Batches of an epoch.
@@ -141,7 +141,7 @@ class Recipe(RecipeFields):
         return dataclasses.replace(self, **averages)
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns the recipe, and of which scheme it is, as plain data for JSON."""
+        """Returns the recipe with its kind as plain data for JSON."""
         return {"kind": self.kind, **dataclasses.asdict(self)}
 
     def load_data(
@@ -150,9 +150,10 @@ class Recipe(RecipeFields):
         """Loads the data set.
 
         Args:
-            model: The trained model, which says how large its images are. Defaults to
-                `None`, where it is not trained yet.
-            download: Whether to download what is not here. Defaults to `True`.
+            model: The trained model, whose input shape the images get. Defaults to
+                `None`, not trained yet.
+            download: Whether to download the data if they are missing. Defaults to
+                `True`.
         """
         shape = self.image_shape() if model is None else image_shape_of(model)
         return datasets.load(
@@ -166,17 +167,17 @@ class Recipe(RecipeFields):
         )
 
     def image_shape(self) -> ImageShape | None:
-        """Returns what images of any size become, `None` for the default."""
+        """Returns the shape that images of any size get, `None` for the default."""
         size = self.image_size
         return None if size is None else (size, size, 3)
 
     @property
     def takes_default_size(self) -> bool:
-        """Whether nobody said what size images of any size become."""
+        """Whether images of any size get the default size."""
         return self.image_size is None
 
     def notes(self, data: datasets.Dataset) -> list[str]:
-        """Returns what was chosen for the user and may not be what is wanted.
+        """Returns notes on choices that were made for the user and may not be wanted.
 
         Args:
             data: The data set, as loaded for the training.
@@ -192,8 +193,8 @@ class Recipe(RecipeFields):
             )
         if channels == 1 and data.is_stored_in_colour:
             notes.append(
-                f"The images of {data.name} have colours, and the model takes grey "
-                f"ones ({width} x {height} x 1): the colours are dropped. Start from "
+                f"The images of {data.name} have colors, and the model takes grey "
+                f"ones ({width} x {height} x 1): the colors are dropped. Start from "
                 "a model that takes 3 channels to use them."
             )
         return notes
@@ -220,7 +221,7 @@ class Recipe(RecipeFields):
             latent_weights=latent_weights,
         )
         if self.is_latent:
-            # Refuses too few epochs for it before anything is trained.
+            # Refuses too few epochs before anything is trained.
             self.annealing(model, len(self.stage_epochs()) - 1)
         return model
 
@@ -230,7 +231,7 @@ class Recipe(RecipeFields):
         optimizer: tf.keras.optimizers.Optimizer,
     ) -> tf.keras.Model:
         """Compiles a classifier of the zoo."""
-        # Keras's own wherever it will do: it can be read without this package.
+        # Keras's own loss if possible: it can be loaded without this package.
         loss: Any = "sparse_categorical_crossentropy"
         if self.label_smoothing:
             loss = Crossentropy(self.label_smoothing)
@@ -244,7 +245,7 @@ class Recipe(RecipeFields):
 
         Args:
             batches: Batches of the stage.
-            batches_per_epoch: Those of an epoch, for the warm-up. Defaults to `0`.
+            batches_per_epoch: Batches of an epoch, for the warm-up. Defaults to `0`.
             optimizer: What trains the binary weights. Defaults to `None`, the recipe's.
 
         Returns:

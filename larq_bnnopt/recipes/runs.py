@@ -1,4 +1,4 @@
-"""A run: the folder that one training leaves."""
+"""Run folders: the files of one training, by name."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ VERSIONED = (
     "larq-compute-engine",
     "numpy",
 )
-# What a run has before its first epoch is complete.
+# The files of a run before its first epoch is complete.
 _OF_NO_EPOCH = (
     "config.json",
     "flips.csv",
@@ -73,11 +73,11 @@ class Run:
         if os.path.lexists(folder):
             raise FileExistsError(
                 f"{os.fspath(folder)} exists and is not overwritten. Name another "
-                "folder, or go on with its training by --resume."
+                "folder, or resume its training with --resume."
             )
 
     def locked(self) -> RunLock:
-        """Returns the lock of the folder, taken: for what writes to it.
+        """Takes the lock of the folder, for writing to it.
 
         Raises:
             RunInUseError: If another process holds it, or this one already does.
@@ -111,11 +111,11 @@ class Run:
 
     @property
     def recalibration(self) -> pathlib.Path:
-        """What computing the statistics of batch normalization anew did."""
+        """The effect of re-estimated batch-norm statistics."""
         return self.folder / "recalibration.json"
 
     def read_recalibration(self) -> Recalibration | None:
-        """Returns what that did, `None` where it was not done."""
+        """Returns the effect of re-estimated batch-norm statistics, `None` without."""
         if not self.recalibration.exists():
             return None
         try:
@@ -123,8 +123,8 @@ class Run:
             return Recalibration(**content)
         except (ValueError, TypeError, RecursionError) as error:
             raise ValueError(
-                f"{self.recalibration} is damaged ({error}). Remove it; it is made "
-                "anew when the run is resumed."
+                f"{self.recalibration} is damaged ({error}). Remove it; it is "
+                "written again when the run is resumed."
             ) from error
 
     @property
@@ -144,11 +144,11 @@ class Run:
     def write_config(
         self, recipe: dict[str, Any], facts: Mapping[str, Any] | None = None
     ) -> None:
-        """Writes the recipe, beside the versions that run it.
+        """Writes the recipe, with the versions of the packages that run it.
 
         Args:
             recipe: The recipe as plain data.
-            facts: What must be the same when the run goes on. Defaults to `None`.
+            facts: What must not change until the run is resumed. Defaults to `None`.
         """
         content = {
             "recipe": recipe,
@@ -159,13 +159,13 @@ class Run:
         self.write_text(run_config.NAME, json.dumps(content, indent=2) + "\n")
 
     def check_unchanged(self, facts: Mapping[str, Any]) -> None:
-        """Refuses to go on with another recipe, other data or other files.
+        """Refuses to resume with another recipe, other data or other files.
 
         Args:
-            facts: Those of now, as for `write_config`.
+            facts: The current ones, as for `write_config`.
 
         Raises:
-            ValueError: By what has changed since the run began.
+            ValueError: If something has changed since the run began; it names it.
         """
         now = {"recipe": _digest(self.read_recipe()), **facts}
         began = self.read_facts() or now
@@ -173,15 +173,15 @@ class Run:
         if changed:
             raise ValueError(
                 f"Since {self.folder} began, this has changed: {', '.join(changed)}. "
-                "Put it back to go on with the run, or train anew. Nothing is lost."
+                "Restore it to resume the run, or start a new one. Nothing is lost."
             )
 
     def warn_of_other_threads(self) -> None:
-        """Warns if the run began with other threads, so that sums are rounded anew."""
+        """Warns if the run began with other threads, which round sums differently."""
         began, now = self._read_part("threads"), threads()
         if began and began != now:
             warnings.warn(
-                f"{self.folder} began with the threads {began} and goes on with {now}. "
+                f"{self.folder} began with the threads {began} and resumes with {now}. "
                 "It trains as well, but no longer equals, in every bit, a run that was "
                 "not interrupted.",
                 stacklevel=3,
@@ -192,15 +192,15 @@ class Run:
 
         Raises:
             FileNotFoundError: If the folder holds no run.
-            ValueError: If its configuration is damaged, or that of something else, or a
-                link leads out of it.
+            ValueError: If its configuration is damaged or belongs to something else, or
+                a link leads out of the folder.
         """
         recipe = run_config.read_recipe(self.folder)
         self._refuse_links()
         return recipe
 
     def _refuse_links(self) -> None:
-        """Refuses a folder from elsewhere that has what is written to lie outside."""
+        """Refuses links that lead out of the folder, through which a command writes."""
         inside = self.folder.resolve()
         for path in self.folder.iterdir():
             if path.is_symlink() and not path.resolve().is_relative_to(inside):
@@ -211,19 +211,19 @@ class Run:
                 )
 
     def read_versions(self) -> dict[str, str]:
-        """Returns the versions that began the run, none where they are not known."""
+        """Returns the versions that the run began with, empty if not known."""
         return self._read_part("versions")
 
     def _read_part(self, name: str) -> dict[str, Any]:
-        """Returns a part of the configuration, empty where it has none."""
+        """Returns a part of the configuration, empty if missing."""
         return run_config.part_of(self.folder, name)
 
     def read_facts(self) -> dict[str, Any]:
-        """Returns what must be the same when the run goes on, as it began."""
+        """Returns what must not change until the run is resumed, as it began."""
         return self._read_part("began_with")
 
     def drop_results(self) -> None:
-        """Removes what was made from the model, which is to be trained further."""
+        """Removes what was made from the model, before it is trained further."""
         for name in (
             "model.tflite",
             "report.json",
@@ -234,12 +234,12 @@ class Run:
             (self.folder / name).unlink(missing_ok=True)
 
     def drop_unfinished(self) -> None:
-        """Removes files that were being written."""
+        """Removes files that a killed process was writing."""
         for path in writing.unfinished(self.folder):
             path.unlink(missing_ok=True)
 
     def drop_untrained(self) -> None:
-        """Removes a run that trained nothing, unless there is more in its folder."""
+        """Removes a run without a complete epoch, unless its folder has other files."""
         self.drop_unfinished()
         paths = [path for path in self.folder.iterdir() if path.name != NAME]
         if any(path.name not in _OF_NO_EPOCH or path.is_dir() for path in paths):
@@ -255,7 +255,7 @@ class Run:
 
 
 def model_file(path: str | os.PathLike[str]) -> str:
-    """Returns the model of a run for its folder, and every other path as it is.
+    """Returns the path of the model for the folder of a run, other paths unchanged.
 
     Args:
         path: A model's file, or the folder of a run.
@@ -276,14 +276,14 @@ def model_file(path: str | os.PathLike[str]) -> str:
         return os.fspath(path)
     if not run.model.exists():
         raise FileNotFoundError(
-            f"The run {run.folder} has no model yet: no epoch is complete. Go on with "
+            f"The run {run.folder} has no model yet: no epoch is complete. Resume "
             f"it: bnnopt train --resume {run.folder}"
         )
     return os.fspath(run.model)
 
 
 def next_folder(parent: str | os.PathLike[str], name: str) -> pathlib.Path:
-    """Returns `parent/name-<n>` with the number behind the last one that exists.
+    """Returns `parent/name-<n>` with the number after the last one that exists.
 
     Example:
         >>> next_folder("no_such_folder", "quickstart").as_posix()
@@ -317,10 +317,10 @@ def digest_of_file(path: str | os.PathLike[str]) -> str:
 
 
 def threads() -> dict[str, int]:
-    """Returns how many threads TensorFlow computes with, inside and among operations.
+    """Returns the numbers of threads of TensorFlow, inside and among operations.
 
-    Sums of floats depend on the former. 0 leaves it to TensorFlow, which takes the
-    number of cores.
+    Sums of floats depend on the former. 0 stands for TensorFlow's choice, the number of
+    cores.
     """
     import tensorflow as tf
 
@@ -332,7 +332,10 @@ def threads() -> dict[str, int]:
 
 
 def free_cores() -> int:
-    """Returns the number of cores that this process may use."""
+    """Returns the number of cores that this process may use.
+
+    `converters.runtime.host` has its own: neither package may import the other.
+    """
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # Not on every system.
@@ -340,7 +343,10 @@ def free_cores() -> int:
 
 
 def versions() -> dict[str, str]:
-    """Returns the versions of Python and of the packages that matter."""
+    """Returns the versions of Python and of the packages that training depends on.
+
+    `bnnopt doctor` has its own: it must run where no package can be imported.
+    """
     found = {"python": platform.python_version()}
     for name in VERSIONED:
         try:

@@ -1,4 +1,4 @@
-"""A dozen test images with what a model says of them, for the page of a run."""
+"""A dozen test images with their predictions, for the report of a run."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _LARGEST = 128
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """A test image and what a model says of it.
+    """A test image with its prediction.
 
     Attributes:
         image: A PNG.
         true: Its class.
         predicted: The class that the model gives it.
-        score: The score of that, if it is a share of one, or `None`.
+        score: The score of the prediction if it is a probability, or `None`.
     """
 
     image: bytes
@@ -34,18 +34,18 @@ class Sample:
 
     @property
     def is_right(self) -> bool:
-        """Whether the model is right."""
+        """Whether the prediction is correct."""
         return self.true == self.predicted
 
 
 @dataclasses.dataclass(frozen=True)
 class Samples:
-    """Some test images of which a model is right, and some of which it is wrong.
+    """Some test images that a model predicts correctly, and some that it does not.
 
     Attributes:
-        right: Number of test images of which it is right.
-        images: Number of all.
-        samples: Six of each, or as many as there are, evenly over the test images.
+        right: Number of test images that are predicted correctly.
+        images: Number of test images.
+        samples: At most six of each kind, spread evenly over the test images.
     """
 
     right: int
@@ -60,7 +60,7 @@ class Samples:
         scores: np.ndarray,
         class_names: tuple[str, ...],
     ) -> Samples:
-        """Chooses them.
+        """Chooses samples from the test images.
 
         Args:
             images: Float32 in [-1, 1], (images, height, width, 1 or 3).
@@ -84,7 +84,7 @@ class Samples:
 
     @classmethod
     def read(cls, run: Run) -> Samples | None:
-        """Returns those of a run, `None` where it has none that can be read."""
+        """Reads the samples of a run, `None` if there are none or they are damaged."""
         try:
             content = json.loads((run.folder / _FILE).read_text(encoding="utf-8"))
             return cls(
@@ -95,7 +95,7 @@ class Samples:
             return None
 
     def write(self, run: Run) -> None:
-        """Writes them into the folder of a run."""
+        """Writes the samples into the folder of a run."""
         facts = [dataclasses.asdict(sample) for sample in self.samples]
         for fact in facts:
             fact["image"] = base64.b64encode(fact["image"]).decode()
@@ -117,7 +117,7 @@ def _read(fact: dict[str, Any]) -> Sample:
 
 
 def _spread(where: np.ndarray) -> list[int]:
-    """Returns a few of the places that hold, evenly over all."""
+    """Returns a few indices of true values, spread evenly over all."""
     places = np.flatnonzero(where)
     if len(places) <= _EACH:
         return places.tolist()

@@ -1,4 +1,4 @@
-"""Several processors or machines train one model: who computes, and who writes."""
+"""Distribution strategies: several devices or machines that train one model."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 def own_folder(
     strategy: tf.distribute.Strategy, folder: pathlib.Path
 ) -> Iterator[pathlib.Path]:
-    """Yields the folder that this process writes to, for the time of a training.
+    """Yields the folder that this process writes to during a training.
 
-    To save a model all processes must take part. Those that are not the chief write to
-    a copy that is thrown away.
+    All processes must take part in saving a model. Those that are not the chief write
+    to a copy, which is removed.
 
     Args:
         strategy: The strategy.
@@ -82,7 +82,7 @@ def own_folder(
     with tempfile.TemporaryDirectory() as parent:
         copy = pathlib.Path(parent, folder.name)
         if folder.exists():
-            # Each has a lock of its own.
+            # Each process has a lock of its own.
             shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(LOCK))
         # The chief changes its folder only when all have their copies.
         _wait_for_all(strategy)
@@ -96,7 +96,7 @@ def _wait_for_all(strategy: tf.distribute.Strategy) -> None:
 
 
 def shared_out(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Returns a data set of which each machine takes its share of every batch."""
+    """Returns a data set of whose batches each machine takes its share."""
     options = tf.data.Options()
     policy: Any = tf.data.experimental.AutoShardPolicy
     options.experimental_distribute.auto_shard_policy = policy.DATA
@@ -104,10 +104,10 @@ def shared_out(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def check_batch_size(strategy: tf.distribute.Strategy, batch_size: int) -> None:
-    """Raises a ValueError unless a batch is shared equally."""
+    """Raises a ValueError unless replicas get equal shares of a batch."""
     replicas = strategy.num_replicas_in_sync
     if batch_size % replicas:
         raise ValueError(
-            f"batch_size is that of all {replicas} replicas together, and must be a "
-            f"multiple of that. Received: {batch_size}"
+            f"batch_size counts the images of all {replicas} replicas together, and "
+            f"must be a multiple of {replicas}. Received: {batch_size}"
         )

@@ -1,4 +1,4 @@
-"""`train` and `resume`: a recipe becomes a run, stage by stage."""
+"""Training of a recipe into a run folder, stage by stage, and resuming it."""
 
 from __future__ import annotations
 
@@ -58,23 +58,23 @@ def train(
     progress: Callable[[int, int], None] | None = None,
     begin: Callable[[datasets.Dataset], None] | None = None,
 ) -> tf.keras.Model:
-    """Trains a model and leaves the files of the run in a new folder.
+    """Trains a model and writes the files of the run to a new folder.
 
     After every epoch the folder holds `model.keras`, with the optimizer, beside
-    `history.csv`, `flips.csv` and `report.html`; `flips.png` at the end. Of a recipe of
-    several stages it keeps the model of each, as `step1.keras`.
+    `history.csv`, `flips.csv` and `report.html`; `flips.png` at the end. Recipes with
+    several stages leave the model of each earlier stage, as `step1.keras`.
 
     Args:
         recipe: What to train.
         folder: Folder to make.
         callbacks: Further Keras callbacks. Defaults to none.
         strategy: How several devices or machines train it together, see
-            `strategy_of`; the batch size is that of all. Only the chief writes to the
-            folder. Defaults to `None`, one device.
-        progress: Told, while images are looked at before the training, how many were
-            and how many there are. Defaults to `None`.
-        begin: Told the data set when all is checked and the training begins, by the
-            process that writes to the folder. Defaults to `None`.
+            `strategy_of`; the batch size counts the images of all. Only the chief
+            writes to the folder. Defaults to `None`, one device.
+        progress: Called while images are checked before the training, with the number
+            of checked images, and of all. Defaults to `None`.
+        begin: Called with the data set when all is checked and the training begins, in
+            the process that writes to the folder. Defaults to `None`.
 
     Returns:
         The trained model.
@@ -82,11 +82,11 @@ def train(
     Raises:
         FileExistsError: If the folder exists.
         FileNotFoundError: If the recipe's teacher does not exist.
-        ValueError: If the recipe names no model or data set, or one with images or
-            labels that cannot be used; no folder is left then, nor after any other
-            error before the first epoch is complete.
-        TrainingDivergedError: If the loss becomes NaN, with what was NaN first. The
-            last good epoch is kept.
+        ValueError: If the recipe names an unknown model or data set, or one with images
+            or labels that cannot be used. No folder is left after an error before the
+            first epoch is complete.
+        TrainingDivergedError: If the loss becomes NaN; it names the layer that was NaN
+            first. The last good epoch is kept.
 
     Example:
         >>> import pathlib, tempfile
@@ -116,9 +116,9 @@ def train(
                 recipe.resolved(data.steps_per_epoch).as_dict(), _facts(recipe, data)
             )
             training = _Training(recipe, run, data, teacher, callbacks, strategy)
-            _tell(begin, data, strategy)
+            _call_begin(begin, data, strategy)
             try:
-                return training.go_on(model, _start(model), stage=0, done=0)
+                return training.run_from(model, _start(model), stage=0, done=0)
             except Exception:
                 run.drop_untrained()
                 raise
@@ -131,23 +131,22 @@ def resume(
     progress: Callable[[int, int], None] | None = None,
     begin: Callable[[datasets.Dataset], None] | None = None,
 ) -> tf.keras.Model:
-    """Goes on with a run from its last complete epoch.
+    """Resumes a run from its last complete epoch.
 
-    Weights, averages of the optimizers, order and augmentation of the images are those
-    of a run that was never interrupted. What was made from the half-trained model (its
+    Weights, averages of the optimizers, order and augmentation of the images are equal
+    to a run that was never interrupted. What was made from the half-trained model (its
     .tflite and reports) is removed.
 
     Args:
         run: An earlier run.
         callbacks: Further Keras callbacks. Defaults to none.
-        strategy: As for `train`; it need not be the one that the run began with, but
-            sums are then rounded otherwise. Defaults to `None`, one device.
+        strategy: As for `train`; it may differ from the one that the run began with,
+            but then rounds sums differently. Defaults to `None`, one device.
         progress: As for `train`. Defaults to `None`.
-        begin: As for `train`; of a run that is complete it is not called. Defaults to
-            `None`.
+        begin: As for `train`; not called if the run is complete. Defaults to `None`.
 
     Returns:
-        The trained model; of a run that was complete, as it was.
+        The trained model; unchanged if the run was complete.
 
     Raises:
         FileNotFoundError: If the folder holds no run.
@@ -194,30 +193,30 @@ def _resume(
     passed = sum(epochs[:stage]) + done
     drop_epochs(run.history, passed)
     if done == 0 and not drop_epochs(run.flips, passed):
-        # Of a first epoch that was not completed.
+        # They are from a first epoch that was not completed.
         run.flips.unlink(missing_ok=True)
     training = _Training(recipe, run, data, teacher, callbacks, strategy)
-    _tell(begin, data, strategy)
-    return training.go_on(model, start, stage, done)
+    _call_begin(begin, data, strategy)
+    return training.run_from(model, start, stage, done)
 
 
-def _tell(
+def _call_begin(
     begin: Callable[[datasets.Dataset], None] | None,
     data: datasets.Dataset,
     strategy: tf.distribute.Strategy,
 ) -> None:
-    """Tells the one who asked, by one process of several, what is trained on."""
+    """Calls `begin` with the data set, in one process of several."""
     if begin is not None and is_chief(strategy):
         begin(data)
 
 
 def _complete_pictures(run: Run) -> None:
-    """Draws what the process may not have drawn that ended behind the last epoch."""
+    """Draws what is missing if the process was killed after the last epoch."""
     if run.flips.exists() and not run.picture.exists():
         try:
             with replacing(run.picture) as picture:
                 plot_flips(run.flips, picture)
-        except Exception as error:  # No picture is worth a training.
+        except Exception as error:  # A training does not fail for a picture.
             warnings.warn(f"{run.picture} could not be drawn ({error}).", stacklevel=3)
     try_to_write_page(run)
 
@@ -225,7 +224,7 @@ def _complete_pictures(run: Run) -> None:
 def trainer_of(
     recipe: Recipe, model: tf.keras.Model, teacher: tf.keras.Model | None
 ) -> tf.keras.Model:
-    """Returns what is fitted to train a model: itself, or a `Distiller` around it.
+    """Returns the Keras model to fit: the model, or a `Distiller` around it.
 
     Args:
         recipe: The recipe.
@@ -245,7 +244,7 @@ def trainer_of(
 
 
 def _facts(recipe: Recipe, data: datasets.Dataset) -> dict[str, Any]:
-    """Returns what must be the same when a run goes on."""
+    """Returns what must not change until a run is resumed."""
     return {
         "training images": data.train_size,
         "classes": list(data.class_names),
@@ -262,7 +261,7 @@ def _start(model: tf.keras.Model) -> dict[str, Any]:
 def _finished(
     recipe: Recipe, run: Run, data: datasets.Dataset, model: tf.keras.Model
 ) -> tf.keras.Model:
-    """Does what comes behind the last epoch, unless it was done."""
+    """Re-estimates batch-norm statistics after the last epoch, unless it was done."""
     if not recipe.recalibrate or run.recalibration.exists():
         return model
     before = _accuracy(model, data)
@@ -281,7 +280,7 @@ def _accuracy(model: tf.keras.Model, data: datasets.Dataset) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class _Training:
-    """What stays the same in all stages of a training."""
+    """A training, with what stays the same in all its stages."""
 
     recipe: Recipe
     run: Run
@@ -290,16 +289,16 @@ class _Training:
     callbacks: Sequence[tf.keras.callbacks.Callback]
     strategy: tf.distribute.Strategy
 
-    def go_on(
+    def run_from(
         self, model: tf.keras.Model, start: dict[str, Any], stage: int, done: int
     ) -> tf.keras.Model:
-        """Trains the rest of a stage and those behind it.
+        """Trains the rest of a stage and the stages after it.
 
         Args:
-            model: The model as it is now.
-            start: Its binary kernels as they were when the stage began.
+            model: The current model.
+            start: Its binary kernels at the beginning of the stage.
             stage: The stage, from 0.
-            done: The epochs of it that are done.
+            done: Number of complete epochs of the stage.
 
         Returns:
             The trained model.
@@ -329,9 +328,9 @@ class _Training:
         first: int,
         end: int,
     ) -> None:
-        """Trains from an epoch up to another one, within a stage."""
+        """Trains the epochs from `first` to `end` within a stage."""
         run, data = self.run, self.data
-        # In the first of two steps no kernel is binary.
+        # In stage 1 of two_step no kernel is binary.
         flips = [FlipMonitor(run.flips, run.picture, start)] if start else []
         watch = StopAtNaN()
         with self.strategy.scope():
@@ -348,13 +347,13 @@ class _Training:
                 validation_data=test,
                 verbose=0,
                 callbacks=[
-                    # First: of weights that are NaN nothing else is worth saying.
+                    # First: nothing else matters if weights are NaN.
                     watch,
                     *self.recipe.annealing(model, stage),
                     *flips,
                     HistoryWriter(run),
                     *self.callbacks,
-                    # Behind all that: what it leaves counts as a complete epoch.
+                    # Last: a saved model counts as a complete epoch.
                     Checkpoint(run, model),
                     Page(run),
                 ],
@@ -362,9 +361,9 @@ class _Training:
         except TrainingDivergedError as error:
             raise self._explained(error, stage, watch.epoch) from None
         except tf.errors.OpError as error:
-            # An image or a record may have changed meanwhile.
+            # An image or a record may have changed during the training.
             data.check(again=True)
-            # TensorFlow has this error for a full disk, too.
+            # TensorFlow also raises this error for a full disk.
             is_memory = isinstance(error, tf.errors.ResourceExhaustedError)
             if not is_memory or "No space" in str(error):
                 raise
@@ -378,10 +377,10 @@ class _Training:
                 raise
             run.drop_unfinished()
             advice = (
-                "What was saved before is still there; free some room, and go on with "
-                "the run"
+                "What was saved before is still there; free some room, and resume the "
+                "run"
                 if run.model.exists()
-                else "Free some room, and begin anew"
+                else "Free some room, and start again"
             )
             raise OSError(
                 error.errno, f"{run.folder} has no room for more. {advice}"
@@ -390,10 +389,10 @@ class _Training:
     def _explained(
         self, error: TrainingDivergedError, stage: int, epoch: int
     ) -> TrainingDivergedError:
-        """Trains the epoch once more, to tell what was no number first."""
+        """Trains the epoch again, to name what was NaN or infinite first."""
         recipe, run, data = self.recipe, self.run, self.data
         kept = epoch > sum(recipe.stage_epochs()[:stage])
-        # By one device: what is no number there is none on any.
+        # On one device: what is NaN there is NaN on any.
         if kept:
             model = load_model(run.model)
         else:

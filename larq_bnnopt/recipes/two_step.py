@@ -1,4 +1,4 @@
-"""Training in two steps, as AdamBNN and ReActNet do it."""
+"""Two-step training of AdamBNN and ReActNet: binary activations first, then all."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from larq_bnnopt.recipes.temperature import binarized, copy_weights
 @documented
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TwoStep(TwoStepFields, Recipe):
-    """First only activations are binary, then, from these weights on, both.
+    """Two-step training: first only activations are binary, then weights, too.
 
-    Step 1 trains real kernels under binary activations, with weight decay: the gradient
-    of w becomes g + d w, before Adam sees it (L2 regularization, not AdamW). It decays
-    what AdamBNN's code decays: the kernels of all convolutions, also the real-valued
-    ones, and the shifts of RSign and RPReLU, which are 4-dimensional there; no dense
-    layer, batch normalization or slope.
+    Stage 1 trains real kernels under binary activations, with weight decay: the
+    gradient of w becomes g + d w before Adam uses it (L2 regularization, not AdamW). It
+    decays what AdamBNN's code decays: the kernels of all convolutions, also the
+    real-valued ones, and the shifts of RSign and RPReLU, which are 4-dimensional there;
+    no dense layer, batch normalization or slope.
 
-    Step 2 starts a new optimizer from these weights, without decay. Under `"adam"` the
+    Stage 2 starts a new optimizer from these weights, without decay. Under `"adam"` the
     kernels are latent weights of the signs; under Diode or the gradient filter they are
     the signs themselves, and the scales move into the batch normalizations
     (`zoo_extensions.to_latent_free`).
 
     In AdamBNN's code the schedule advances before the first epoch, so that the last one
     trains at rate zero. That is a slip, and is not repeated: the rate falls in every
-    step, and reaches zero behind the last one.
+    optimizer step, and reaches zero after the last one.
 
     Example:
         >>> TwoStep(epochs=4, first_epochs=2).stage_epochs()
@@ -49,7 +49,7 @@ class TwoStep(TwoStepFields, Recipe):
         data: datasets.Dataset,
         previous: tf.keras.Model | None = None,
     ) -> tf.keras.Model:
-        """Builds the model of a step; the second starts from the first's weights."""
+        """Builds the model of a stage; stage 2 starts from the weights of stage 1."""
         import zoo_extensions as zx
 
         latent = self.create_model(data, latent_weights=True)
@@ -66,12 +66,12 @@ class TwoStep(TwoStepFields, Recipe):
         return self.compile(model, self.build_optimizer(total, steps))
 
     def decayed(self, model: tf.keras.Model, stage: int) -> list[tf.Variable]:
-        """Returns what AdamBNN's code decays, in step 1 alone."""
+        """Returns the variables that AdamBNN's code decays, in stage 1 alone."""
         return list(decayed(model)) if stage == 0 else []
 
 
 def with_real_kernels(model: tf.keras.Model) -> tf.keras.Model:
-    """Returns a model of the same layers whose kernels are used as real numbers.
+    """Returns a model of the same layers without kernel quantizers.
 
     Args:
         model: A functional or sequential model with layers of Larq.
@@ -101,7 +101,7 @@ def with_real_kernels(model: tf.keras.Model) -> tf.keras.Model:
 
 
 def decayed(model: tf.keras.Model) -> Iterator[tf.Variable]:
-    """Yields the variables that AdamBNN's weight decay is for.
+    """Yields the variables that AdamBNN's code decays.
 
     Args:
         model: A model of `zoo_extensions`.

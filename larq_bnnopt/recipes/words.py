@@ -9,7 +9,7 @@ from larq_bnnopt.recipe_fields import KINDS, OneStepFields, Setting, settings
 
 
 def percent(share: float) -> str:
-    """Returns a share with three digits of its percent.
+    """Returns a share as percent with three digits.
 
     Example:
         >>> percent(0.01234), percent(0.9), percent(0.00004567), percent(0.0)
@@ -21,7 +21,7 @@ def percent(share: float) -> str:
 
 
 def in_words(recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yields what a recipe says, without what it leaves open.
+    """Yields the labels and values of the fields of a recipe that are set.
 
     Args:
         recipe: The recipe as plain data.
@@ -49,7 +49,7 @@ def stages_of(recipe: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def epochs_of(recipe: Mapping[str, Any]) -> list[tuple[str, int]]:
-    """Returns the epochs of each stage of a recipe, with what they are called."""
+    """Returns the label and the number of epochs of each stage of a recipe."""
     found = [(text, recipe.get(name)) for name, text in stages_of(recipe).items()]
     return [(text, count) for text, count in found if isinstance(count, int) and count]
 

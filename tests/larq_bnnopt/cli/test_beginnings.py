@@ -81,8 +81,8 @@ def test_one_of_several_machines_tells_it(monkeypatch):
     told = []
     for chief in (True, False):
         monkeypatch.setattr(training, "is_chief", lambda strategy, is_one=chief: is_one)
-        training._tell(told.append, "data", tf.distribute.get_strategy())
-    training._tell(None, "data", tf.distribute.get_strategy())
+        training._call_begin(told.append, "data", tf.distribute.get_strategy())
+    training._call_begin(None, "data", tf.distribute.get_strategy())
     assert told == ["data"]
 
 

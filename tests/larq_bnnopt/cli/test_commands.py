@@ -378,7 +378,7 @@ def test_a_killed_training_goes_on_exactly(kill, training, straight, tmp_path):
     stdout, _ = killed.communicate(timeout=60)
     if kill == signal.SIGINT:
         assert killed.returncode == 130
-        assert "Go on with: bnnopt train --resume killed" in " ".join(stdout.split())
+        assert "Resume with: bnnopt train --resume killed" in " ".join(stdout.split())
     process("train", "--resume", "killed", cwd=tmp_path)
     assert_equal_runs(tmp_path / "killed", straight)
 

@@ -121,7 +121,7 @@ def test_a_file_that_says_nothing_is_told_of(folders, picture, tmp_path):
         (found,) = json.loads(run.stdout)["images"]
         assert found["class"] in ("0", "1", "2")
         assert run.stderr.count("\n") == 1
-        assert "says neither its classes, which are numbers here, nor" in run.stderr
+        assert "names neither its classes, which are numbers here, nor" in run.stderr
 
 
 @pytest.mark.parametrize(

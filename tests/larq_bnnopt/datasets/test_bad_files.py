@@ -334,7 +334,7 @@ def test_damage_of_a_file_is_named(records):
     length = 16 + struct.unpack("<Q", content[:8])[0]
     content[length + 20] ^= 1  # In the second record.
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=rf"{path.name}, record 2, and all behind it"):
+    with pytest.raises(ValueError, match=rf"{path.name}, record 2, and all after it"):
         load(records).check()
 
 

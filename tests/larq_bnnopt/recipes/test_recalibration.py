@@ -103,7 +103,7 @@ def test_a_run_is_recalibrated_once(images, tmp_path):
     accuracy = model.evaluate(data.test, verbose=0, return_dict=True)["accuracy"]
     assert result.batches == 3 and result.after == pytest.approx(accuracy)
     assert (
-        "Batch normalization anew from 3 batches"
+        "Batch-norm statistics re-estimated from 3 batches"
         in (run.folder / "report.html").read_text()
     )
     saved = recipes.load_model(run.model)

@@ -117,7 +117,7 @@ def test_a_full_disk_leaves_what_was_saved(few, tmp_path):
     for name, value in (("batch_size", 50), ("learning_rate", 0.1)):
         changed = {**config, "recipe": {**config["recipe"], name: value}}
         run.config.write_text(json.dumps(changed))
-        with pytest.raises(ValueError, match=r"has changed: recipe\. Put it back"):
+        with pytest.raises(ValueError, match=r"has changed: recipe\. Restore it"):
             recipes.resume(run)
     assert len(config["began_with"]["data"]) == 64
     changed = {**config, "began_with": {**config["began_with"], "training images": 9}}
