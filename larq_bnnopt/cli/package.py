@@ -76,7 +76,5 @@ def run(arguments: argparse.Namespace) -> int:
         )
         replay = converters.replay(folder)
     print_table(str(folder), replay.rows())
-    console.print(
-        f"Copy {folder} to the device; its README.md says what to do."
-    )
+    console.print(f"Copy {folder} to the device; its README.md says what to do.")
     return 0

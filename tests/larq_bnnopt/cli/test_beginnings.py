@@ -1,4 +1,4 @@
-"""What `bnnopt train` says before a training, of its steps, and of what it taught."""
+"""Output of `bnnopt train`: data, stages, and warnings about little learned."""
 
 import errno
 
@@ -21,7 +21,7 @@ def shown(images, tmp_path_factory):
     return bnnopt(*words, cwd=tmp_path_factory.mktemp("beginnings")).stdout
 
 
-def test_a_training_says_what_it_learns_from(shown, images):
+def test_a_training_prints_its_data_and_model(shown, images):
     (line,) = (line for line in shown.splitlines() if line.startswith("Data: "))
     assert line == (
         f"Data: {images}, 144 training and 36 test images of 3 classes, 16x16x3. "
@@ -30,7 +30,7 @@ def test_a_training_says_what_it_learns_from(shown, images):
     assert shown.startswith("Data: ")
 
 
-def test_two_steps_are_told_apart(shown):
+def test_the_stages_of_two_step_are_named(shown):
     for number in (1, 2):
         assert shown.count(f"Stage {number} of 2, trained in ") == 1
     assert "Trained in" not in shown
@@ -52,7 +52,7 @@ def test_a_training_of_few_steps_is_warned_of(shown):
 
 
 @pytest.mark.parametrize(
-    "accuracy, classes, images, steps, told",
+    "accuracy, classes, images, steps, message",
     [
         # 1/3 + 2 sqrt(2/9 / 36) = 0.4905
         (0.49, 3, 36, 500, "49.0% after 500 steps is no better than guessing one of 3"),
@@ -71,19 +71,21 @@ def test_a_training_of_few_steps_is_warned_of(shown):
         (float("nan"), 2, 10, 20, None),
     ],
 )
-def test_what_is_no_better_than_guessing(accuracy, classes, images, steps, told):
+def test_an_accuracy_no_better_than_guessing_is_reported(
+    accuracy, classes, images, steps, message
+):
     found = doubt(accuracy, classes, images, steps)
-    assert found is None if told is None else told in found
+    assert found is None if message is None else message in found
     assert 1 / classes < best_guess(classes, images) <= 1
 
 
-def test_one_of_several_machines_tells_it(monkeypatch):
-    told = []
+def test_one_of_several_machines_prints_it(monkeypatch):
+    message = []
     for chief in (True, False):
         monkeypatch.setattr(training, "is_chief", lambda strategy, is_one=chief: is_one)
-        training._call_begin(told.append, "data", tf.distribute.get_strategy())
+        training._call_begin(message.append, "data", tf.distribute.get_strategy())
     training._call_begin(None, "data", tf.distribute.get_strategy())
-    assert told == ["data"]
+    assert message == ["data"]
 
 
 class Fails(tf.keras.callbacks.Callback):
@@ -93,7 +95,7 @@ class Fails(tf.keras.callbacks.Callback):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_full_disk_is_told_once(tmp_path):
+def test_a_full_disk_is_reported_once(tmp_path):
     begun = []
     with pytest.raises(
         OSError, match=r"has no room for more\. Free some room"

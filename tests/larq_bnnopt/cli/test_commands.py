@@ -180,7 +180,7 @@ def test_convert_a_keras_file_but_never_over_another(quickstart):
     assert int8.stat().st_size < 0.8 * out.stat().st_size
 
 
-def test_a_complete_run_that_is_converted_stays_as_it_is(quickstart):
+def test_a_complete_run_that_is_converted_is_unchanged(quickstart):
     folder, _ = quickstart
     run = bnnopt("train", "--resume", "runs/quickstart-1", cwd=folder)
     assert "All 2 epochs were trained before. It is converted: " in run.stdout
@@ -371,7 +371,7 @@ def assert_equal_runs(run, expected):
 @pytest.mark.parametrize(
     "kill", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGKILL]
 )
-def test_a_killed_training_goes_on_exactly(kill, training, straight, tmp_path):
+def test_a_killed_training_resumes_exactly(kill, training, straight, tmp_path):
     killed = start(*training, "--run", "killed", cwd=tmp_path)
     wait_for((tmp_path / "killed" / "model.keras").exists)
     killed.send_signal(kill)

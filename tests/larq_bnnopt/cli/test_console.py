@@ -1,4 +1,4 @@
-"""What a terminal shows, and a pipe does not."""
+"""Console output: what a terminal shows and a pipe does not."""
 
 import io
 import warnings

@@ -1,4 +1,4 @@
-"""The doctor says what is here, also where little is."""
+"""`bnnopt doctor`, also where little is installed."""
 
 import os
 import pathlib

@@ -1,4 +1,4 @@
-"""Text of others, in pages and on the terminal: it is shown, and does nothing."""
+"""Foreign text in reports and on terminals is shown, and has no effect."""
 
 import csv
 import html.parser
@@ -73,7 +73,7 @@ def test_a_page_has_the_elements_of_a_plain_one(tmp_path, plain_page):
         assert set(attributes) <= set(allowed), attributes
 
 
-def test_a_terminal_is_not_steered(tmp_path, capsys):
+def test_control_characters_are_escaped_on_a_terminal(tmp_path, capsys):
     run_in(tmp_path, "run", STEERS)
     assert main(["runs", str(tmp_path)]) == 0
     said = capsys.readouterr().out

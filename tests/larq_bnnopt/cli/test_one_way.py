@@ -1,4 +1,4 @@
-"""Each command loads the images of a model in one way, and knows names at once."""
+"""One way to load the images of a model, and names that commands know early."""
 
 import contextlib
 import dataclasses
@@ -113,7 +113,7 @@ def test_the_names_of_tensorflow_datasets_are_among_those_known():
 
 
 @pytest.mark.parametrize("name", ["BiRealNet20", "birealnet-20", "reactnet_A"])
-def test_a_network_is_known_however_it_is_spelled(name):
+def test_a_network_is_known_in_any_spelling(name):
     names.require_model(name)
 
 
@@ -160,7 +160,9 @@ def test_a_network_is_known_however_it_is_spelled(name):
         (["quickstart", "--runs", "/dev/null"], "is a file and no folder for runs"),
     ],
 )
-def test_wrong_names_are_told_without_tensorflow(words, message, tmp_path, monkeypatch):
+def test_wrong_names_are_reported_without_tensorflow(
+    words, message, tmp_path, monkeypatch
+):
     def imported():
         raise AssertionError("TensorFlow was imported first")
 
@@ -233,12 +235,12 @@ def model_of(shape, classes=3):
         ((None, 32, 3), (224, 32, 3)),
     ],
 )
-def test_images_become_what_a_model_takes(shape, expected, images):
+def test_images_get_the_shape_that_a_model_takes(shape, expected, images):
     data = recipes.load_data_for(model_of(shape), images)
     assert data.input_shape == expected
 
 
-def test_what_does_not_fit_a_model_is_told(images):
+def test_data_that_do_not_fit_a_model_are_reported(images):
     with pytest.raises(ValueError, match=r"5 outputs, and .* 3 classes \(bags, snea"):
         recipes.load_data_for(model_of((16, 16, 3), 5), images)
     with pytest.raises(ValueError, match="takes no grey or colour images"):
@@ -247,7 +249,7 @@ def test_what_does_not_fit_a_model_is_told(images):
     assert recipes.load_data_for(free, "fashion_mnist_mini").input_shape == (28, 28, 1)
 
 
-def test_the_folder_of_a_run_is_taken_for_its_model(run, images, tmp_path):
+def test_the_folder_of_a_run_stands_for_its_model(run, images, tmp_path):
     start = os.fspath(run)
     by_folder, by_file = (
         recipes.FineTune(start=path, dataset=images, batch_size=72, epochs=1)
@@ -267,7 +269,7 @@ def test_the_folder_of_a_run_is_taken_for_its_model(run, images, tmp_path):
         recipes.load_model(tmp_path)
 
 
-def test_silent_choices_are_told(images, tmp_path):
+def test_silent_choices_are_reported(images, tmp_path):
     recipe = OneStep(dataset=images, batch_size=72)
     (note,) = recipe.notes(recipe.load_data())
     assert "are about 28 x 28 and are enlarged to 224 x 224, the default" in note

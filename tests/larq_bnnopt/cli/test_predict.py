@@ -1,4 +1,4 @@
-"""`bnnopt predict`: what an image shows, by a run, a file or a package."""
+"""`bnnopt predict`: classes of images, with a run, a file or a package."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def picture(images):
 
 
 def expected(folder, images):
-    """What the run says of its own test images, by their paths."""
+    """The predictions of the run for its own test images, by path."""
     run = Run(folder / "run")
     model = recipes.load_model(run.model)
     data = recipes.recipe_of(run).load_data(model)
@@ -48,7 +48,9 @@ def expected(folder, images):
 
 @pytest.mark.parametrize("source", ["run", "run/model.keras", "run/model.tflite",
                                     "device", "device/model.tflite"])  # fmt: skip
-def test_it_says_what_the_run_says_of_its_test_images(source, folders, images):
+def test_predictions_equal_those_of_the_run_for_its_test_images(
+    source, folders, images
+):
     answers = expected(folders, images)
     words = ("predict", source, *answers, "--json")
     content = json.loads(bnnopt(*words, cwd=folders).stdout)
@@ -79,7 +81,9 @@ def test_a_run_predicts_after_its_images_are_gone(folders, images, picture, tmp_
     assert any(name in shown for name in ("bags", "sneakers", "trousers"))
 
 
-def test_bad_images_are_named_and_the_others_told(folders, images, picture, tmp_path):
+def test_bad_images_are_named_and_the_others_predicted(
+    folders, images, picture, tmp_path
+):
     (tmp_path / "bad.png").write_bytes(picture.read_bytes()[:60])
     shutil.copy(picture, tmp_path / "good.png")
     run = bnnopt("predict", "device", tmp_path, cwd=folders, code=2)
@@ -103,7 +107,7 @@ def test_bad_images_are_named_and_the_others_told(folders, images, picture, tmp_
         (lambda f: f / "floats.npy", "floats.npy has shape (5, 5, 1)"),
     ],
 )
-def test_what_is_no_image_is_one_line(source, make, match, folders, tmp_path):
+def test_a_file_that_is_no_image_is_one_line(source, make, match, folders, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.jpg").write_text("not an image")
     (tmp_path / "nothing.png").write_bytes(b"")
@@ -114,7 +118,7 @@ def test_what_is_no_image_is_one_line(source, make, match, folders, tmp_path):
     assert match in run.stderr and run.stderr.count("\n") == 1
 
 
-def test_a_file_that_says_nothing_is_told_of(folders, picture, tmp_path):
+def test_a_file_without_classes_is_warned_of(folders, picture, tmp_path):
     for name in ("model.tflite", "model.keras"):
         shutil.copy(folders / "run" / name, tmp_path)
         run = bnnopt("predict", tmp_path / name, picture, "--json", cwd=folders)

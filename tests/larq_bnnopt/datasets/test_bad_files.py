@@ -1,4 +1,4 @@
-"""Images and records that cannot be used are named before anything is trained."""
+"""Checks of image and record files, which name bad ones before a training."""
 
 import builtins
 import os
@@ -94,10 +94,10 @@ GRADIENT = b"".join(b"\0" + bytes(row.reshape(-1)) for row in PIXELS)
         (png(20_000, 20_000), 3, "declares 20000 x 20000 pixels"),
         (png(2**31 - 1, 2**31 - 1), 3, "declares 2147483647 x 2147483647"),
         (b"GIF89a\xff\xff\xff\xff" + bytes(9), 3, "declares 65535 x 65535"),
-        (bmp(b"\0\0\xff\0" * 256), 3, "a palette, whose colours TensorFlow ignores"),
+        (bmp(b"\0\0\xff\0" * 256), 3, "a palette, whose colors TensorFlow ignores"),
     ],
 )
-def test_what_is_wrong_with_an_image(content, channels, problem):
+def test_the_problem_of_an_image_is_named(content, channels, problem):
     found = checking.image_problem(content, channels)
     if problem is None:
         assert found is None
@@ -106,7 +106,7 @@ def test_what_is_wrong_with_an_image(content, channels, problem):
         assert problem in found and "{{" not in found and "\n" not in found
 
 
-def test_an_animation_is_its_first_picture():
+def test_an_animation_is_decoded_to_its_first_picture():
     assert checking.decoded(gif(3), 3).numpy().tolist() == [[[0, 0, 0]]]
     grey = checking.decoded(bmp(), 1).numpy()[..., 0].tolist()
     assert grey == [[10, 20, 30, 40]] * 2
@@ -132,12 +132,12 @@ def load(folder):
     return datasets.load(str(folder), batch_size=8, image_shape=(8, 8, 3))
 
 
-def test_good_ones_are_looked_at_once(folder, monkeypatch):
-    told = []
-    load(folder).check(lambda done, total: told.append((done, total)))
-    assert told == [(40, 40)]
-    load(folder).check(lambda done, total: told.append((done, total)))
-    assert len(told) == 1
+def test_good_images_are_checked_once(folder, monkeypatch):
+    calls = []
+    load(folder).check(lambda done, total: calls.append((done, total)))
+    assert calls == [(40, 40)]
+    load(folder).check(lambda done, total: calls.append((done, total)))
+    assert len(calls) == 1
     # One that changed is looked at again, though it is as large as before.
     changed = folder / "cats" / "5.png"
     changed.write_bytes(PNG[:60] + b"\x55" + PNG[61:])
@@ -151,11 +151,11 @@ def test_good_ones_are_looked_at_once(folder, monkeypatch):
     # In a home that cannot be written to, all are looked at each time.
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
     for _ in range(2):
-        load(folder).check(lambda done, total: told.append((done, total)))
-    assert len(told) == 3
+        load(folder).check(lambda done, total: calls.append((done, total)))
+    assert len(calls) == 3
 
 
-def test_many_bad_ones_are_counted_and_the_first_named(folder):
+def test_bad_images_are_counted_and_the_first_named(folder):
     for index in range(7):
         (folder / "cats" / f"{index + 4}.png").write_bytes(b"text")
     with pytest.raises(ValueError) as error:
@@ -165,7 +165,7 @@ def test_many_bad_ones_are_counted_and_the_first_named(folder):
     assert text.count(".png is no JPEG") == 5
 
 
-def test_what_cannot_be_opened_is_named(folder, monkeypatch):
+def test_files_that_cannot_be_opened_are_named(folder, monkeypatch):
     data, closed = load(folder), folder / "cats" / "7.png"
     real = builtins.open
 
@@ -195,14 +195,14 @@ def listen(path):
         (lambda path: path.symlink_to("nowhere"), "a link to nothing"),
     ],
 )
-def test_what_is_no_file_is_named_and_does_not_hang(make, what, folder, monkeypatch):
+def test_pipes_and_devices_are_named_and_do_not_hang(make, what, folder, monkeypatch):
     monkeypatch.chdir(folder / "cats")  # The path of a socket is short.
     make(pathlib.Path("x.png"))
     with pytest.raises(ValueError, match=rf"x\.png is {what}"):
         load(folder)
 
 
-def test_what_simply_works(folder):
+def test_unusual_images_are_accepted(folder):
     """Folders called like images, names in no UTF-8, and what macOS leaves."""
     (folder / "cats" / "more.png").mkdir()
     (folder / "cats" / "more.png" / "1.jpeg").write_bytes(JPEG)
@@ -225,7 +225,7 @@ def test_what_simply_works(folder):
     assert len(data.fingerprint) == 64
 
 
-def test_images_that_are_not_used_are_told(folder):
+def test_unused_images_are_reported(folder):
     (folder / "stray.jpg").write_bytes(JPEG)
     (folder / "cats" / "new.webp").write_bytes(b"RIFF....WEBP")
     (folder / "notes.txt").write_text("no image")
@@ -294,11 +294,11 @@ def append(path, *contents):
             writer.write(content)
 
 
-def test_good_records_are_looked_at_once(records):
-    told = []
+def test_good_records_are_checked_once(records):
+    calls = []
     for _ in range(2):
-        load(records).check(lambda done, total: told.append((done, total)))
-    assert told == [(40, 40)]
+        load(records).check(lambda done, total: calls.append((done, total)))
+    assert calls == [(40, 40)]
 
 
 @pytest.mark.parametrize(

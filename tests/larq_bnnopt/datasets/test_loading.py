@@ -1,4 +1,4 @@
-"""The embedded sample, and pipelines that repeat exactly."""
+"""Data sets by name: the embedded sample, and pipelines that repeat exactly."""
 
 import collections
 import hashlib

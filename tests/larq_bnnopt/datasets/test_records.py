@@ -1,4 +1,4 @@
-"""TFRecord files hold what a folder of images holds, and are read in a fixed order."""
+"""TFRecord files: the same images as a folder, read in a fixed order."""
 
 import collections
 import shutil
@@ -34,7 +34,7 @@ def records(folder, tmp_path_factory):
     return write_records(folder, target, images_per_file=20)
 
 
-def test_they_hold_the_images_of_the_folder(folder, records):
+def test_records_hold_the_images_of_the_folder(folder, records):
     files, images = record_files(records), image_files(folder)
     assert files.class_names == images.class_names
     assert files.train_size == len(images.train_paths)
@@ -71,7 +71,7 @@ def test_records_are_cropped_as_the_folder_is(folder, records, monkeypatch):
     assert seen == [small, small, large]
 
 
-def test_a_fingerprint_is_that_of_the_content(folder, records, tmp_path):
+def test_a_fingerprint_changes_with_the_content(folder, records, tmp_path):
     def fingerprint(place):
         options = {"image_shape": (9, 12, 3), "batch_size": 8}
         return datasets.load(str(place), **options).fingerprint
@@ -88,7 +88,7 @@ def test_a_fingerprint_is_that_of_the_content(folder, records, tmp_path):
     assert fingerprint(tmp_path / folder.name) != fingerprint(folder)
 
 
-def test_tests_are_of_one_kind_of_files(records, tmp_path):
+def test_test_images_come_from_one_kind_of_file(records, tmp_path):
     shutil.copytree(records, tmp_path / "both")
     (one, *_) = sorted((tmp_path / "both").glob("test*"))
     shutil.copy(one, tmp_path / "both" / one.name.replace("test", "val"))
@@ -113,7 +113,7 @@ def batches(data, epoch):
     return [(x.numpy(), y.numpy()) for x, y in found]
 
 
-def test_order_and_parts_are_functions_of_seed_and_epoch(records):
+def test_order_and_crops_of_records_are_functions_of_seed_and_epoch(records):
     def load():
         return datasets.load(str(records), seed=3, batch_size=16, image_shape=(8, 8, 3))
 
@@ -121,7 +121,7 @@ def test_order_and_parts_are_functions_of_seed_and_epoch(records):
     for (x, y), (again, labels) in zip(second, batches(load(), 1)):
         np.testing.assert_array_equal(x, again)
         np.testing.assert_array_equal(y, labels)
-    # A training that goes on sees the second epoch as one that never stopped.
+    # A resumed training reads the second epoch like an uninterrupted one.
     data = load()
     whole = data.train_from(0).skip(data.steps_per_epoch).take(data.steps_per_epoch)
     for (x, _), (images, _) in zip(second, whole):

@@ -1,4 +1,4 @@
-"""Files of models run no code unasked: a row a hostile file, and what loads as ever."""
+"""Code in files of models is refused: one row a hostile file; ordinary ones load."""
 
 import ast
 import contextlib
@@ -98,7 +98,7 @@ def dense(folder, suffix="keras"):
 
 
 def with_layer(layer, suffix="keras"):
-    """A model whose Dense layer has become what a dictionary says."""
+    """A model whose Dense layer is replaced by the object of a dictionary."""
 
     def make(folder):
         def change(config):
@@ -831,7 +831,7 @@ ORDINARY = {
 
 @pytest.mark.parametrize("suffix", ["keras", "h5"])
 @pytest.mark.parametrize("name", ORDINARY)
-def test_what_is_ordinary_loads(name, suffix, tmp_path):
+def test_ordinary_models_load(name, suffix, tmp_path):
     model = ORDINARY[name]()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -840,7 +840,7 @@ def test_what_is_ordinary_loads(name, suffix, tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
-def test_what_only_keras_files_hold_loads(tmp_path):
+def test_contents_of_keras_files_alone_load(tmp_path):
     """HDF5 files lose the package of these functions, and the module of the class."""
     own = L.Dense(2, own_activation, kernel_regularizer=own_penalty)
     model = trained(model_with(own), "sgd", Unregistered())
@@ -943,7 +943,7 @@ def test_a_foreign_configuration_names_it(field, hostile_run, marker, tmp_path, 
     assert not marker.exists()
 
 
-def test_a_command_trusts_when_it_is_told(hostile_run, marker, tmp_path, capfd):
+def test_a_command_trusts_with_its_option(hostile_run, marker, tmp_path, capfd):
     words = ["profile", str(hostile_run), "--seconds", "0.01", "--trust"]
     assert main(words) != 0  # Its .tflite is empty: the model was loaded before.
     assert marker.exists()
@@ -953,7 +953,7 @@ def test_a_command_trusts_when_it_is_told(hostile_run, marker, tmp_path, capfd):
 
 
 @pytest.mark.parametrize("name", ["huggingface:mnist", "kaggle:x/y:1.0.0", "a:b"])
-def test_data_sets_of_others_run_no_code(name):
+def test_community_data_sets_run_no_code(name):
     with pytest.raises(ValueError, match="whose code would be run"):
         datasets.load(name)
 
@@ -987,7 +987,7 @@ def test_links_within_a_run_are_followed(hostile_run):
 
 
 def test_nothing_is_unpickled():
-    """No module imports pickle or marshal; NumPy is told each time to read none."""
+    """No module imports pickle or marshal; NumPy is always called to read none."""
     root = pathlib.Path(recipes.__file__).parents[2]
     for package in ("larq_bnnopt", "converters", "zoo_extensions"):
         for path in (root / package).rglob("*.py"):
@@ -1001,7 +1001,7 @@ def test_nothing_is_unpickled():
                     assert ast.unparse(told["allow_pickle"]) == "False", path
 
 
-def test_the_names_are_still_those_of_keras():
+def test_the_names_are_still_in_keras():
     """What the check is built on is there in this TensorFlow."""
     assert keras_names.only_computes("math.abs")
     assert keras_names.only_computes("__operators__.getitem")

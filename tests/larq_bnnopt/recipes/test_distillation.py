@@ -1,4 +1,4 @@
-"""The loss of a teacher's answers, and a training by it."""
+"""Knowledge distillation: the loss, and a training with a teacher."""
 
 import dataclasses
 
@@ -59,7 +59,7 @@ def test_the_loss_is_the_definition(ends, temperature, hard_labels):
     assert found["accuracy"] == (z.argmax(axis=1) == labels).mean()
 
 
-def test_the_gradient_is_that_of_the_cross_entropy_with_the_teacher():
+def test_the_gradient_equals_the_cross_entropy_with_the_teacher():
     """AdamBNN's loss: at temperature 1 both differ by a constant."""
     student, teacher = classifier(0), classifier(1)
     images = np.random.default_rng(0).normal(size=(16, 6)).astype(np.float32)
@@ -100,13 +100,13 @@ def test_the_teacher_is_neither_trained_nor_saved(tmp_path):
         ({"teacher": classifier(0, outputs=3)}, "output_shape of the student"),
     ],
 )
-def test_what_cannot_be_is_refused(options, message):
+def test_invalid_arguments_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         Distiller(**{"student": classifier(0), "teacher": classifier(1), **options})
 
 
 @pytest.mark.slow
-def test_a_run_with_a_teacher_goes_on_exactly(images, tmp_path):
+def test_a_run_with_a_teacher_resumes_exactly(images, tmp_path):
     teacher = tmp_path / "teacher.keras"
     recipe = OneStep(dataset=images, image_size=16, epochs=2, batch_size=24, seed=5)
     recipe.build_model(recipe.load_data()).save(teacher)

@@ -1,4 +1,4 @@
-"""A loss that is no number ends the training, and what came before is kept."""
+"""Diverged trainings: a NaN loss ends them, and the last good epoch is kept."""
 
 import dataclasses
 
@@ -30,7 +30,7 @@ def recipe(images):
 
 
 @pytest.mark.slow
-def test_a_rate_that_is_too_high_is_told_with_its_layer(recipe, tmp_path):
+def test_a_rate_that_is_too_high_is_reported_with_the_layer(recipe, tmp_path):
     wild = dataclasses.replace(recipe, learning_rate=1e30)
     with pytest.raises(TrainingDivergedError) as stopped:
         recipes.train(wild, tmp_path / "run")
@@ -84,7 +84,7 @@ def test_an_update_that_is_not_finite_is_named():
     assert not first_not_finite(fine, [(np.ones((5, 3), np.float32), np.zeros(5))])
 
 
-def test_the_loss_is_looked_at_within_20_steps():
+def test_the_loss_is_checked_within_20_batches():
     watch = StopAtNaN()
     watch.on_epoch_begin(2)
     for batch in range(1, 20):

@@ -1,4 +1,4 @@
-"""What happens to a run when processes die, disks fill and two want the same."""
+"""Faults around a run: killed processes, full disks, two writers, damaged files."""
 
 import contextlib
 import dataclasses
@@ -62,7 +62,7 @@ def child():
         one.kill()
 
 
-def test_a_second_one_of_this_process_is_refused(tmp_path):
+def test_a_second_lock_of_this_process_is_refused(tmp_path):
     with RunLock(tmp_path) as lock:
         with pytest.raises(RunInUseError) as refused:
             RunLock(tmp_path)
@@ -74,13 +74,13 @@ def test_a_second_one_of_this_process_is_refused(tmp_path):
     RunLock(tmp_path).release()
 
 
-def test_an_error_frees_it(tmp_path):
+def test_an_error_frees_the_lock(tmp_path):
     with pytest.raises(KeyError), RunLock(tmp_path):
         raise KeyError
     RunLock(tmp_path).release()
 
 
-def test_a_process_holds_it_until_it_is_killed(child, tmp_path):
+def test_a_process_holds_the_lock_until_it_is_killed(child, tmp_path):
     other = child(lambda: RunLock(tmp_path))
     with pytest.raises(RunInUseError, match=f"in use by process {other.pid} of"):
         RunLock(tmp_path)
@@ -91,7 +91,7 @@ def test_a_process_holds_it_until_it_is_killed(child, tmp_path):
         assert written["pid"] == os.getpid()
 
 
-def test_a_forked_child_neither_frees_it_nor_keeps_it(child, tmp_path):
+def test_a_forked_child_neither_frees_nor_keeps_the_lock(child, tmp_path):
     lock = RunLock(tmp_path)
     # Released there, or at the end of its process.
     child(lock.release).kill()
@@ -103,7 +103,7 @@ def test_a_forked_child_neither_frees_it_nor_keeps_it(child, tmp_path):
     RunLock(tmp_path).release()
 
 
-def test_the_child_of_a_killed_process_does_not_keep_it(child, tmp_path):
+def test_the_child_of_a_killed_process_does_not_keep_the_lock(child, tmp_path):
     pids, tell = os.pipe()
 
     def hold_and_fork():
@@ -119,7 +119,7 @@ def test_the_child_of_a_killed_process_does_not_keep_it(child, tmp_path):
     os.kill(orphan, signal.SIGKILL)
 
 
-def test_of_many_at_once_one_has_it(tmp_path):
+def test_one_of_many_processes_gets_the_lock(tmp_path):
     """A number that is read, changed and written under the lock counts them all."""
     number, children = tmp_path / "number", []
     number.write_text("0")
@@ -187,7 +187,7 @@ ELSEWHERE = {"host": "node7", "boot": "another"}
         (lambda: holder(**ELSEWHERE), False, "cannot see whether it still runs"),
     ],
 )
-def test_what_others_left(content, kernel, message, tmp_path, monkeypatch):
+def test_lock_files_of_other_processes(content, kernel, message, tmp_path, monkeypatch):
     given = content()
     text = given if isinstance(given, str) else json.dumps(given)
     (tmp_path / locking.NAME).write_text(text)
@@ -217,7 +217,7 @@ def test_a_link_in_its_place_loses_no_other_file(tmp_path):
         RunLock(tmp_path / "run")
 
 
-def test_a_file_is_whole_or_not_at_all(tmp_path):
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     file = tmp_path / "page.html"
     writing.write_text(file, "old")
     with pytest.raises(KeyError), writing.replacing(file) as new:
@@ -231,7 +231,7 @@ def test_a_file_is_whole_or_not_at_all(tmp_path):
     assert file.read_text() == "a path \\udce9"
 
 
-def test_a_killed_writer_leaves_what_is_removed(child, tmp_path):
+def test_the_file_of_a_killed_writer_is_removed(child, tmp_path):
     file = tmp_path / "history.csv"
     writing.write_text(file, "old")
 
@@ -284,7 +284,7 @@ def trained(few, tmp_path_factory):
     return folder, refused
 
 
-def test_a_run_that_is_trained_is_not_written_to(trained):
+def test_a_run_in_training_is_not_written_to(trained):
     folder, refused = trained
     assert "in use by process" in refused[0]
     assert "is not overwritten" in refused[1]
@@ -293,14 +293,14 @@ def test_a_run_that_is_trained_is_not_written_to(trained):
     assert not (folder / locking.NAME).exists()
 
 
-def test_a_folder_whose_name_is_no_utf_8_is_trained_and_has_its_page(trained):
+def test_a_folder_whose_name_is_no_utf_8_is_trained_and_has_its_report(trained):
     folder, _ = trained
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "caf" in page
     assert {"model.keras", "flips.png", "history.csv"} <= set(os.listdir(folder))
 
 
-def test_what_was_not_drawn_in_the_last_epoch_is_drawn_on_resuming(trained):
+def test_missing_plots_of_the_last_epoch_are_drawn_on_resuming(trained):
     folder, _ = trained
     before = {name: (folder / name).read_bytes() for name in os.listdir(folder)}
     # Killed while it wrote the page, and before it drew the picture.
@@ -312,7 +312,7 @@ def test_what_was_not_drawn_in_the_last_epoch_is_drawn_on_resuming(trained):
     assert {n: (folder / n).read_bytes() for n in os.listdir(folder)} == before
 
 
-def test_a_page_that_cannot_be_written_ends_no_training(trained, monkeypatch):
+def test_a_report_that_cannot_be_written_ends_no_training(trained, monkeypatch):
     run = Run(trained[0])
     for error in (OSError(errno.ENOSPC, "No space left"), RuntimeError("a font")):
 
@@ -324,7 +324,7 @@ def test_a_page_that_cannot_be_written_ends_no_training(trained, monkeypatch):
             recipes.pages.Page(run).on_epoch_end(0)
 
 
-def test_a_picture_that_cannot_be_drawn_ends_neither(trained, monkeypatch):
+def test_a_plot_that_cannot_be_drawn_ends_no_command(trained, monkeypatch):
     run = Run(trained[0])
     before = run.picture.read_bytes()
     run.picture.unlink()
@@ -341,7 +341,7 @@ def test_a_picture_that_cannot_be_drawn_ends_neither(trained, monkeypatch):
     assert run.picture.read_bytes() == before
 
 
-def test_nothing_is_left_of_a_run_that_trained_nothing(few, tmp_path):
+def test_nothing_is_left_of_a_run_without_an_epoch(few, tmp_path):
     def fail():
         raise RuntimeError("of a callback")
 
@@ -362,12 +362,12 @@ class SpoilImages(tf.keras.callbacks.Callback):
             path.write_bytes(path.read_bytes()[:-20])
 
 
-def test_an_image_that_is_spoilt_meanwhile_is_named(few, images, tmp_path):
+def test_an_image_that_is_damaged_during_training_is_named(few, images, tmp_path):
     folder = pathlib.Path(shutil.copytree(images, tmp_path / "images"))
     recipe = dataclasses.replace(few, dataset=str(folder))
     with pytest.raises(ValueError, match=r"180 of the 180 images .*\.png is damaged"):
         recipes.train(recipe, tmp_path / "run", [SpoilImages(folder)])
-    # The next one is told before anything is built.
+    # The next training is refused before anything is built.
     with pytest.raises(ValueError, match=r"\.png is damaged"):
         recipes.train(recipe, tmp_path / "run")
     assert os.listdir(tmp_path) == ["images"]
@@ -426,7 +426,7 @@ GOOD = OneStep(epochs=1).as_dict()
         ({"recipe": {"kind": "two_step", "first_epochs": "x"}}, "first_epochs must be"),
     ],
 )
-def test_a_configuration_that_is_not_ours_is_one_line(content, message, tmp_path):
+def test_a_foreign_configuration_is_one_line(content, message, tmp_path):
     if not isinstance(content, bytes):
         content = json.dumps(content).encode()
     (tmp_path / "config.json").write_bytes(content)
@@ -436,7 +436,7 @@ def test_a_configuration_that_is_not_ours_is_one_line(content, message, tmp_path
     assert os.listdir(tmp_path) == ["config.json"]
 
 
-def test_numbers_of_numpy_and_paths_can_be_written_down(tmp_path):
+def test_numbers_of_numpy_and_paths_can_be_saved(tmp_path):
     recipe = OneStep(
         seed=np.int64(3), learning_rate=np.float32(0.5), dataset=tmp_path, epochs=2
     )

@@ -1,4 +1,4 @@
-"""A trained model learns the classes of a folder of images."""
+"""Fine-tuning: a trained model learns the classes of a folder of images."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def recipe(start, images, **options):
     )  # fmt: skip
 
 
-def test_the_classifier_learns_first_and_then_all(start, images, tmp_path):
+def test_the_classifier_is_trained_first_and_then_the_model(start, images, tmp_path):
     tuning = recipe(start, images)
     model = recipes.train(tuning, tmp_path / "run")
     assert model.output_shape == (None, 3)
@@ -54,7 +54,7 @@ def test_the_classifier_learns_first_and_then_all(start, images, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("place", [(0, 3), (2, 4)])
-def test_a_stopped_run_goes_on_exactly(place, start, images, tmp_path):
+def test_a_stopped_run_resumes_exactly(place, start, images, tmp_path):
     tuning = recipe(start, images, augment=True)
     straight = recipes.train(tuning, tmp_path / "straight")
     with pytest.raises(KeyboardInterrupt):
@@ -64,7 +64,7 @@ def test_a_stopped_run_goes_on_exactly(place, start, images, tmp_path):
         np.testing.assert_array_equal(ours.numpy(), expected.numpy(), expected.name)
 
 
-def test_without_head_epochs_all_learns_at_once(start, images):
+def test_without_head_epochs_the_whole_model_is_trained(start, images):
     tuning = recipe(start, images, head_epochs=0)
     assert tuning.stage_epochs() == (2,)
     model = tuning.build(0, tuning.load_data())

@@ -1,4 +1,4 @@
-"""Runs are read as they were written, listed and drawn."""
+"""Histories of runs: read, listed, plotted, and shown in reports."""
 
 import base64
 import json
@@ -41,7 +41,7 @@ def runs(tmp_path):
     return tmp_path
 
 
-def test_the_figures_are_those_of_the_last_epoch(runs):
+def test_the_figures_are_from_the_last_epoch(runs):
     one, two, young = map(History.of, recipes.find_runs(runs))
     assert one.epochs == 2 and one.last("val_accuracy") == 0.625
     assert one.row()[5:8] == ("2 of 12", "62.50%", "0.1%")
@@ -59,7 +59,7 @@ def test_the_figures_are_those_of_the_last_epoch(runs):
     assert len(one.row()) == len(recipes.HEADING)
 
 
-def test_the_accuracy_is_that_of_the_recalibrated_model(runs):
+def test_the_accuracy_is_from_re_estimated_statistics(runs):
     run = Run(runs / "one")
     run.recalibration.write_text('{"batches": 3, "before": 0.625, "after": 0.75}')
     assert History.of(run).row()[6] == "75.00%"
@@ -70,14 +70,14 @@ def test_the_accuracy_is_that_of_the_recalibrated_model(runs):
     assert "<td>75.00%</td>" in page and "<td>9.9.9</td>" in page
 
 
-def test_a_run_without_flips_is_drawn_without_a_word(runs, tmp_path, recwarn):
+def test_a_run_without_flips_is_plotted_without_a_warning(runs, tmp_path, recwarn):
     still = "epoch,loss,val_accuracy,flip_ratio\n0,1.5,0.5,0\n1,1.0,0.625,0\n"
     run = written(runs / "still", OneStep(), still)
     recipes.plot_histories([History.of(run)], tmp_path / "still.png")
     assert not recwarn.list
 
 
-def test_curves_are_drawn_where_there_are_any(runs, tmp_path):
+def test_existing_curves_are_plotted(runs, tmp_path):
     histories = list(map(History.of, recipes.find_runs(runs)))
     recipes.plot_histories(histories, tmp_path / "all.svg")
     text = (tmp_path / "all.svg").read_text()
@@ -99,7 +99,7 @@ def test_damage_is_named(runs):
         recipes.find_runs(runs / "other")
 
 
-def test_a_page_holds_its_pictures_and_figures(runs):
+def test_a_report_contains_its_pictures_and_figures(runs):
     run = Run(runs / "one")
     run.flips.write_text(
         "epoch,batch,flip_ratio,<conv>\n0,0,0.02,0.02\n0,1,0.01,0.01\n1,0,0.001,0\n"
@@ -140,7 +140,7 @@ def started(folder, text):
     return written(folder / "tuned", tuning, f"epoch,loss,val_accuracy\n{rows}")
 
 
-def test_a_page_of_a_fine_tuning_has_one_truth_of_its_epochs(tmp_path):
+def test_the_report_of_a_fine_tuning_counts_epochs_in_one_way(tmp_path):
     page = recipes.write_page(started(tmp_path, "base")).read_text()
     assert "15 of 15: 3 of the new classifier alone, 12 of the whole model" in page
     assert "<th>epochs of the whole model</th><td>12</td>" in page
@@ -152,7 +152,7 @@ def test_a_page_of_a_fine_tuning_has_one_truth_of_its_epochs(tmp_path):
     assert History.of(two).epochs_in_words() == "0 of 6: 2 of stage 1, 4 of stage 2"
 
 
-def test_a_page_shows_the_file_and_test_images(runs):
+def test_a_report_shows_the_file_and_test_images(runs):
     run = Run(runs / "one")
     labels = np.arange(40) % 4
     scores = np.eye(4)[labels] * 0.75 + 0.05
@@ -193,7 +193,7 @@ def test_samples_are_chosen_evenly_and_read_back(side, channels, tmp_path):
     assert shape == (min(side, 128), min(side, 128), channels)
 
 
-def test_the_page_fits_a_phone(runs):
+def test_the_report_fits_a_phone(runs):
     page = recipes.write_page(Run(runs / "one")).read_text()
     assert (
         '<meta name="viewport" content="width=device-width, initial-scale=1">' in page

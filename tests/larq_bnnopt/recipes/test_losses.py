@@ -1,4 +1,4 @@
-"""Smoothed labels, beside Keras's loss for labels one-hot."""
+"""Label smoothing, compared with Keras's loss of one-hot labels."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from larq_bnnopt.recipes.losses import Crossentropy
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.6])
-def test_smoothed_labels_are_those_of_keras(smoothing):
+def test_smoothed_labels_equal_those_of_keras(smoothing):
     generator = np.random.default_rng(0)
     outputs = generator.dirichlet(np.ones(7), size=20).astype(np.float32)
     labels = generator.integers(0, 7, 20)

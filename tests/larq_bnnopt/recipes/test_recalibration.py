@@ -1,4 +1,4 @@
-"""Statistics of batch normalization are the means over batches, and nothing else is."""
+"""Re-estimated batch-norm statistics: means over batches; nothing else changes."""
 
 import dataclasses
 import json
@@ -46,7 +46,7 @@ def moments(x):
     return flat.mean(axis=0), flat.var(axis=0), flat.var(axis=0, ddof=1)
 
 
-def test_they_are_the_means_over_batches():
+def test_statistics_are_the_means_over_batches():
     model = network()
     norms(model)["first"].moving_mean.assign([9, 9, 9])
     before = [w.numpy() for w in model.trainable_weights]
@@ -70,7 +70,7 @@ def test_they_are_the_means_over_batches():
     assert [norms(model)[n].momentum for n in ("first", "second")] == [0.99, 0.9]
 
 
-def test_frozen_layers_stay():
+def test_frozen_layers_keep_their_statistics():
     model = network()
     norms(model)["first"].trainable = False
     recalibrate(model, [IMAGES])
@@ -78,7 +78,7 @@ def test_frozen_layers_stay():
     assert np.abs(norms(model)["second"].moving_mean).max() > 0.1
 
 
-def test_what_cannot_be_is_told_and_leaves_the_momenta():
+def test_errors_are_raised_and_keep_the_momenta():
     model = network()
     with pytest.raises(ValueError, match="needs at least one batch"):
         recalibrate(model, [])
@@ -92,7 +92,7 @@ def test_what_cannot_be_is_told_and_leaves_the_momenta():
 
 
 @pytest.mark.slow
-def test_a_run_is_recalibrated_once(images, tmp_path):
+def test_statistics_of_a_run_are_re_estimated_once(images, tmp_path):
     recipe = OneStep(
         dataset=images, image_size=16, epochs=1, batch_size=24, recalibrate=3
     )
@@ -151,6 +151,6 @@ def test_batches_of_pairs_are_batches_of_images():
         np.testing.assert_array_equal(ours, expected)
 
 
-def test_it_is_refused_below_zero():
+def test_a_negative_number_of_batches_is_refused():
     with pytest.raises(ValueError, match="recalibrate must be at least 0"):
         dataclasses.replace(OneStep(), recalibrate=-1)

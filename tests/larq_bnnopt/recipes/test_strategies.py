@@ -1,4 +1,4 @@
-"""Several devices and processes train what one trains."""
+"""Distribution strategies: several devices and processes train the same as one."""
 
 import csv
 import json
@@ -62,7 +62,7 @@ def assert_equal_runs(run, expected, flips=1e-3):
 
 
 @pytest.mark.slow
-def test_two_processes_train_what_one_trains(images, two_addresses, tmp_path):
+def test_two_processes_train_the_same_as_one(images, two_addresses, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     alone = start(one, images)
     assert alone.wait(400) == 0, alone.stdout.read()
@@ -72,7 +72,7 @@ def test_two_processes_train_what_one_trains(images, two_addresses, tmp_path):
     names = [{path.name for path in run.iterdir()} for run in (one, two)]
     assert names[0] == names[1]
     assert len(table(two / "flips.csv")) == len(table(one / "flips.csv")) == 12
-    # And they go on from an earlier epoch.
+    # They resume from an earlier epoch.
     run = Run(two)
     os.replace(run.previous, run.model)
     together(two, images, two_addresses())
@@ -80,13 +80,13 @@ def test_two_processes_train_what_one_trains(images, two_addresses, tmp_path):
 
 
 @pytest.mark.slow
-def test_replicas_of_one_process_train_what_one_trains(images, two_replicas, tmp_path):
+def test_replicas_of_one_process_train_the_same_as_one(images, two_replicas, tmp_path):
     recipe = OneStep(dataset=images, image_size=16, batch_size=24, epochs=1)
     model = recipes.train(recipe, tmp_path / "two", strategy=two_replicas)
     assert model.distribute_strategy is two_replicas
     rows = table(tmp_path / "two" / "history.csv")
     assert len(rows) == 1 and 0 < float(rows[0]["flip_ratio"]) < 0.5
-    # What it left goes on with one device.
+    # One device resumes the run.
     run = Run(tmp_path / "two")
     assert recipes.trained_epochs(run, recipe, model, recipe.load_data()) == 1
     with pytest.raises(ValueError, match=r"multiple of that\. Received: 25"):

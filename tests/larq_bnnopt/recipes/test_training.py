@@ -1,4 +1,4 @@
-"""A recipe trains, leaves a run, and goes on as if it had never stopped."""
+"""Training and resuming: a resumed run equals an uninterrupted one in every bit."""
 
 import csv
 import dataclasses
@@ -111,7 +111,7 @@ def test_a_full_disk_leaves_what_was_saved(few, tmp_path):
     data, model = few.load_data(), recipes.load_model(run.model)
     assert recipes.trained_epochs(run, few, model, data) == 1
     assert not list(run.folder.glob(".*part*"))
-    # Settings that were changed meanwhile do not go on silently.
+    # Changed settings are not resumed silently.
     config = json.loads(run.config.read_text())
     content = run.model.read_bytes()
     for name, value in (("batch_size", 50), ("learning_rate", 0.1)):
@@ -128,7 +128,7 @@ def test_a_full_disk_leaves_what_was_saved(few, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_complete_run_stays_as_it_is(few, tmp_path):
+def test_a_complete_run_is_unchanged(few, tmp_path):
     model = recipes.train(dataclasses.replace(few, epochs=1), tmp_path / "run")
     before = {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()}
     again = recipes.resume(Run(tmp_path / "run"))
@@ -227,7 +227,7 @@ def test_evaluation_counts_every_test_image(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["diode", "adam"])
-def test_groups_of_batches_run_on_over_the_ends_of_epochs(optimizer, few, tmp_path):
+def test_accumulated_batches_continue_over_the_ends_of_epochs(optimizer, few, tmp_path):
     recipe = dataclasses.replace(
         few, optimizer=optimizer, epochs=3, warmup_epochs=1, accumulate_steps=4
     )
@@ -247,7 +247,7 @@ def test_groups_of_batches_run_on_over_the_ends_of_epochs(optimizer, few, tmp_pa
     assert int(resumed.optimizer.accumulator.count) == 3 * batches % 4
 
 
-def test_averages_and_decay_follow_steps_and_not_batches(few):
+def test_averages_and_decay_count_optimizer_steps_not_batches(few):
     recipe = dataclasses.replace(few, epochs=8, warmup_epochs=2, accumulate_steps=4)
     grouped = recipe.build_optimizer(80, 10)
     plain = dataclasses.replace(recipe, accumulate_steps=1).build_optimizer(20, 2.5)

@@ -1,4 +1,4 @@
-"""Two steps: what decays, what the second starts from, and going on between them."""
+"""Two-step training: weight decay, the start of stage 2, resuming between stages."""
 
 import dataclasses
 import shutil
@@ -47,7 +47,7 @@ def test_real_kernels_are_used_as_they_are_under_binary_activations():
     assert latent.layers[0].kernel_quantizer is not None
 
 
-def test_what_decays_is_what_adambnns_code_decays():
+def test_the_same_variables_decay_as_in_adambnns_code():
     model = zx.ReActNetBiReal18(input_shape=(32, 32, 3), num_classes=5)
     names = {variable.name for variable in decayed(model)}
     for variable in model.trainable_variables:
@@ -76,7 +76,7 @@ def test_the_decay_adds_to_the_gradient(recipe):
 @pytest.mark.parametrize(
     "optimizer", [pytest.param("adam", marks=pytest.mark.slow), "diode"]
 )
-def test_step_2_starts_from_the_weights_of_step_1(optimizer, recipe):
+def test_stage_2_starts_from_the_weights_of_stage_1(optimizer, recipe):
     recipe = dataclasses.replace(recipe, optimizer=optimizer)
     data = recipe.load_data()
     first = recipe.build(0, data)
@@ -110,7 +110,7 @@ def straight(recipe, tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("place", [(0, 4), (1, 2), (2, 5)])
-def test_a_stopped_run_goes_on_exactly(place, recipe, straight, tmp_path):
+def test_a_stopped_run_resumes_exactly(place, recipe, straight, tmp_path):
     model, folder = straight
     with pytest.raises(KeyboardInterrupt):
         recipes.train(recipe, tmp_path / "run", [StopAfter(*place)])
@@ -123,7 +123,7 @@ def test_a_stopped_run_goes_on_exactly(place, recipe, straight, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_that_ended_between_the_steps_goes_on(recipe, straight, tmp_path):
+def test_a_run_that_ended_between_the_stages_resumes(recipe, straight, tmp_path):
     model, folder = straight
     run = Run(shutil.copytree(folder, tmp_path / "run"))
     run.step(1).replace(run.model)

@@ -1,4 +1,4 @@
-"""What is wrong with numbers, images and folders is told before TensorFlow is there."""
+"""Errors about numbers, images and folders come before TensorFlow is imported."""
 
 import json
 import os
@@ -59,7 +59,7 @@ def folders(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "option, value, told",
+    "option, value, message",
     [
         ("--learning-rate", "inf", "positive and finite"),
         ("--learning-rate", "nan", "positive and finite"),
@@ -88,15 +88,17 @@ def folders(tmp_path):
         ("--head-epochs", "-1", "an integer, at least 0"),
     ],
 )
-def test_a_number_out_of_range_is_told_with_its_option(option, value, told, at_once):
+def test_a_number_out_of_range_is_reported_with_its_option(
+    option, value, message, at_once
+):
     for more in ((), ("--dry-run",)):
         stderr = at_once("train", f"{option}={value}", *more)
-        assert option in stderr and f"must be {told}" in stderr
+        assert option in stderr and f"must be {message}" in stderr
         assert "Received: " in stderr and value.split(".")[0] in stderr
 
 
 @pytest.mark.parametrize(
-    "words, told",
+    "words, message",
     [
         ("--optimizer gradient_filter --alpha 0", "--alpha must be in (0, 1]"),
         ("--preset diode_imagenet --alpha 1", "--alpha must be in [0, 1)"),
@@ -107,11 +109,11 @@ def test_a_number_out_of_range_is_told_with_its_option(option, value, told, at_o
         ("--recipe fine_tune --start . --head-epochs 0 --warmup-epochs 12", "the 12 e"),
     ],
 )
-def test_numbers_are_checked_by_what_goes_with_them(words, told, at_once):
-    assert told in at_once("train", *words.split())
+def test_numbers_are_checked_beside_others(words, message, at_once):
+    assert message in at_once("train", *words.split())
 
 
-def test_what_commands_know_of_recipes_is_theirs():
+def test_the_defaults_that_commands_know_are_those_of_the_recipes():
     chosen = {name: preset.recipe for name, preset in recipes.PRESETS.items()}
     chosen |= {"one_step": OneStep(), "two_step": TwoStep()}
     chosen["fine_tune"] = FineTune(start="x.keras")
@@ -126,7 +128,7 @@ def test_what_commands_know_of_recipes_is_theirs():
 
 
 @pytest.mark.parametrize(
-    "fields, told",
+    "fields, message",
     [
         ({"seed": -1}, "seed must be an integer from 0 to 4294967295. Received: -1"),
         ({"seed": 2**32}, "Received: 4294967296"),
@@ -139,14 +141,14 @@ def test_what_commands_know_of_recipes_is_theirs():
         ({"learning_rate": 1e39}, "learning_rate must be positive and finite"),
     ],
 )
-def test_a_recipe_of_a_script_has_the_same_ranges(fields, told):
-    with pytest.raises(ValueError, match=told):
+def test_a_recipe_of_a_script_has_the_same_ranges(fields, message):
+    with pytest.raises(ValueError, match=message):
         OneStep(**fields)
     assert OneStep(seed=2**32 - 1, image_size=4096).seed == 2**32 - 1
 
 
 @pytest.mark.parametrize(
-    "images, told",
+    "images, message",
     [
         (["none.png"], "none.png does not exist"),
         (["pipe.png"], "pipe.png is no file"),
@@ -158,13 +160,13 @@ def test_a_recipe_of_a_script_has_the_same_ranges(fields, told):
         (["none.png", "text.png"], "none.png does not exist. text.png is no JPEG"),
     ],
 )
-def test_what_is_no_image_is_told_before_the_model_is_loaded(
-    images, told, folders, at_once
+def test_a_file_that_is_no_image_is_reported_before_the_model_is_loaded(
+    images, message, folders, at_once
 ):
-    assert told in at_once("predict", "run", *images)
+    assert message in at_once("predict", "run", *images)
 
 
-def test_one_that_is_no_image_does_not_hide_the_others(folders, at_once):
+def test_a_file_that_is_no_image_does_not_hide_the_others(folders, at_once):
     with pytest.raises(AssertionError, match="TensorFlow was imported"):
         at_once("predict", "run", "none.png", "good.png")
 
@@ -180,11 +182,11 @@ def test_one_that_is_no_image_does_not_hide_the_others(folders, at_once):
     ],
 )
 def test_a_saved_model_is_no_run(words, folders, at_once):
-    told = at_once(*words.split())
-    assert "saved is not loaded: it is a SavedModel" in told and "--trust" in told
+    message = at_once(*words.split())
+    assert "saved is not loaded: it is a SavedModel" in message and "--trust" in message
 
 
-def test_a_saved_model_that_is_trusted_is_a_file_of_a_model(folders, at_once):
+def test_a_trusted_saved_model_is_loaded_like_a_file(folders, at_once):
     words = "convert saved --trust --dataset fashion_mnist_mini".split()
     with pytest.raises(AssertionError, match="TensorFlow was imported"):
         at_once(*words)
@@ -210,13 +212,13 @@ def test_a_saved_model_that_is_trusted_is_a_file_of_a_model(folders, at_once):
         "predict bad good.png",
     ],
 )
-def test_a_damaged_configuration_is_told_in_our_words(words, folders, at_once):
-    told = at_once(*words.split())
-    assert "bad/config.json is damaged: it is no JSON" in told
+def test_a_damaged_configuration_is_reported_in_our_words(words, folders, at_once):
+    message = at_once(*words.split())
+    assert "bad/config.json is damaged: it is no JSON" in message
 
 
 @pytest.mark.parametrize("words", ["report piped", "train --resume piped"])
-def test_a_configuration_that_is_no_file_is_told(words, folders, at_once):
+def test_a_configuration_that_is_no_file_is_reported(words, folders, at_once):
     assert "piped/config.json is no file, so piped is no run" in at_once(*words.split())
 
 
@@ -243,9 +245,9 @@ def test_a_configuration_that_is_no_file_is_told(words, folders, at_once):
         ),
     ],
 )
-def test_a_run_is_told_the_whole_command(words, whole, folders, at_once):
-    told = at_once(*words.split()).strip()
-    assert told.endswith(f": {whole}")
+def test_the_error_for_a_run_has_the_whole_command(words, whole, folders, at_once):
+    message = at_once(*words.split()).strip()
+    assert message.endswith(f": {whole}")
     # It passes what it is asked next.
     (folders / "run" / "model.tflite").unlink()
     again = [word for word in shlex.split(whole)[1:] if word != "--tflite"]
@@ -254,24 +256,26 @@ def test_a_run_is_told_the_whole_command(words, whole, folders, at_once):
         at_once(*again)
 
 
-def test_the_model_of_a_run_is_told_its_data(folders, at_once):
+def test_the_error_for_the_model_of_a_run_names_its_data(folders, at_once):
     for command in ("convert", "evaluate"):
-        told = at_once(command, "run/model.keras")
-        assert "name a --dataset, such as '/my photos'." in told
+        message = at_once(command, "run/model.keras")
+        assert "name a --dataset, such as '/my photos'." in message
         (folders / "alone.keras").touch()
         assert "such as fashion_mnist_mini." in at_once(command, "alone.keras")
 
 
-def test_a_picture_in_the_way_is_told_with_its_option(folders, at_once):
+def test_a_picture_in_the_way_is_reported_with_its_option(folders, at_once):
     (folders / "compare.png").touch()
-    told = at_once("compare", "run")
-    assert "compare.png exists and is not overwritten. Name another file by -o." in told
+    message = at_once("compare", "run")
+    assert (
+        "compare.png exists and is not overwritten. Name another file by -o." in message
+    )
 
 
-def test_a_process_needs_no_tensorflow_to_say_so(folders):
+def test_a_process_needs_no_tensorflow_for_early_errors(folders):
     (folders / "tensorflow.py").write_text("raise RuntimeError('imported')")
     env = {**os.environ, "PYTHONPATH": str(folders)}
-    for words, told in (
+    for words, message in (
         ("predict run none.png", "none.png does not exist"),
         ("train --seed -1", "argument --seed: must be an integer from 0 to"),
         ("train --resume bad", "is damaged"),
@@ -283,5 +287,5 @@ def test_a_process_needs_no_tensorflow_to_say_so(folders):
             capture_output=True,
             text=True,
         )
-        assert run.returncode == 2 and told in run.stderr, run.stderr
+        assert run.returncode == 2 and message in run.stderr, run.stderr
         assert run.stderr.count("\n") == 1
