@@ -30,11 +30,11 @@ def packed_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def is_negative(words: np.ndarray, channels: int | None = None) -> np.ndarray:
-    """Unpacks bits, of which 1 stands for -1.
+    """Unpacks bits, where 1 means -1.
 
     Args:
         words: int32, (..., words).
-        channels: How many there are. Defaults to `None`, all of the words.
+        channels: The number of channels. Defaults to `None`, all bits of the words.
 
     Returns:
         Booleans, (..., channels).
@@ -52,7 +52,7 @@ def is_negative(words: np.ndarray, channels: int | None = None) -> np.ndarray:
 def filter_is_negative(file: TfliteFile, tensor: int) -> np.ndarray:
     """Unpacks the filter of an `LceBconv2d`.
 
-    Channel c is bit c % 32 of word c // 32, and 1 stands for -1. The bits behind the
+    Channel c is bit c % 32 of word c // 32, and 1 means -1. The bits after the
     last channel are 0.
 
     Args:
@@ -69,12 +69,12 @@ def filter_is_negative(file: TfliteFile, tensor: int) -> np.ndarray:
 
 
 def _fill(file: TfliteFile, tensor: int) -> np.ndarray:
-    """Returns a constant that a file describes by its one value."""
+    """Returns a constant that the file stores as a FILL of one value."""
     for operator in file.operators:
         if tensor in operator.outputs and operator.name == "FILL":
             value = file.data(operator.inputs[1])
             if value is not None:
                 return np.full(file.shape(tensor), value)
     raise ValueError(
-        f"The filter {file.name(tensor)} of a binary convolution is no constant."
+        f"The filter {file.name(tensor)} of a binary convolution is not constant."
     )

@@ -147,7 +147,7 @@ def operator_name(code: OperatorCode, builtin: dict[int, str]) -> str:
     """
     if code.customCode is not None:
         return str(code.customCode.decode())
-    # Codes below 127 also stand in a field of an older format.
+    # Codes below 127 are also in a field of an older format.
     number = max(code.builtinCode, code.deprecatedBuiltinCode)
     return builtin.get(number, f"BUILTIN_{number}")
 

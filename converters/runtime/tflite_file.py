@@ -230,7 +230,7 @@ class TfliteFile:
     ) -> list[GraphOperator]:
         """Returns the operators that outputs depend on, or that have no output.
 
-        XNNPACK, as of TensorFlow 2.19, crashes on some whose output nobody reads.
+        XNNPACK, as of TensorFlow 2.19, crashes on some whose output is not read.
         """
         wanted, kept = set(outputs) - set(given), []
         for operator, facts in zip(

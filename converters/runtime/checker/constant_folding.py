@@ -68,14 +68,14 @@ def _shape(node: Node) -> list[np.ndarray] | None:
     return [np.array(shape, dtype)]
 
 
-def _elementwise(function: Callable[..., Any]) -> Callable[..., list[np.ndarray]]:
+def _elementwise(function: Callable[..., object]) -> Callable[..., list[np.ndarray]]:
     def fold(node: Node, values: Values) -> list[np.ndarray]:
         return [np.asarray(function(*values))]
 
     return fold
 
 
-def _reduced(function: Callable[..., Any]) -> Callable[..., list[np.ndarray]]:
+def _reduced(function: Callable[..., object]) -> Callable[..., list[np.ndarray]]:
     def fold(node: Node, values: Values) -> list[np.ndarray]:
         axes = tuple({int(axis) for axis in values[1].ravel()})
         keep = bool(node.option("keepDims"))
@@ -93,7 +93,7 @@ def _quotient(node: Node, values: Values) -> list[np.ndarray]:
     return [np.trunc(values[0] / values[1]).astype(values[0].dtype)]
 
 
-def _integer_quotient(function: Callable[..., Any]) -> Callable[..., list[np.ndarray]]:
+def _integer_quotient(function: Callable[..., object]) -> Callable[..., list[np.ndarray]]:
     def fold(node: Node, values: Values) -> list[np.ndarray]:
         if not values[1].all():
             raise ValueError("a division by zero")

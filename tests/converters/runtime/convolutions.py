@@ -12,7 +12,7 @@ ACTIVATIONS = [(-math.inf, math.inf), (0, math.inf), (-1, 1), (0, 6)]
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One convolution. `activation` is the number that the file holds."""
+    """One convolution. `activation` is its number in the file."""
 
     batch: int = 1
     height: int = 5

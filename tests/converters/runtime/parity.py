@@ -50,12 +50,12 @@ def answers_of(content, samples, seed=0, alone=True):
     operators = []
     for index, operator in enumerate(file.operators):
         if alone and operator.name in LCE:
-            apart, (tensor,) = file.repeated(index, 1)
+            single, (tensor,) = file.repeated(index, 1)
             options = options_of(file, index)
             array = random_array(generator, file, tensor, options.get("channels_in"))
-            (answer,) = converters.Interpreter(apart, backend="lce").run_once([array])
+            (answer,) = converters.Interpreter(single, backend="lce").run_once([array])
             border = border_of(file, operator, options)
-            operators.append((f"{operator.name} {index}", apart, array, answer, border))
+            operators.append((f"{operator.name} {index}", single, array, answer, border))
     cut = CutFile(file, backend="lce")
     arrays = [samples[name] for name in file.input_names()]
     found = []
@@ -72,13 +72,13 @@ def assert_repeats(answers, tolerance=1e-5, **options):
     for name, content, array, answer, border in answers.operators:
         interpreter = converters.Interpreter(content, backend="delegate", **options)
         (ours,) = interpreter.run_once([array])
-        said = f"{name} {options}"
+        message = f"{name} {options}"
         if answer.dtype != np.float32:
-            np.testing.assert_array_equal(ours, answer, err_msg=said)
+            np.testing.assert_array_equal(ours, answer, err_msg=message)
             continue
         inside = (slice(None), *[slice(border, -border or None)] * (answer.ndim - 2))
-        np.testing.assert_array_equal(ours[inside], answer[inside], err_msg=said)
-        assert_close(ours, answer, tolerance, said)
+        np.testing.assert_array_equal(ours[inside], answer[inside], err_msg=message)
+        assert_close(ours, answer, tolerance, message)
     cut = CutFile(TfliteFile(answers.content), backend="delegate", **options)
     for sample, signs, expected in answers.samples:
         values, outputs = cut.run(sample, signs)
@@ -86,11 +86,11 @@ def assert_repeats(answers, tolerance=1e-5, **options):
             assert_close(ours, answer, tolerance, str(options))
 
 
-def assert_close(ours, answer, tolerance, said):
+def assert_close(ours, answer, tolerance, message):
     """Values are equal, relative to the largest one."""
     scale = max(1e-30, float(np.abs(answer).max(initial=0)))
     np.testing.assert_allclose(
-        ours / scale, answer / scale, rtol=0, atol=tolerance, err_msg=said
+        ours / scale, answer / scale, rtol=0, atol=tolerance, err_msg=message
     )
 
 

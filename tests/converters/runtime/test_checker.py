@@ -42,13 +42,13 @@ def model_of(name, tensors, inputs, outputs, given=(0,), options=None, **facts):
     """A model of one builtin operator.
 
     Args:
-        name: Of the operator.
+        name: Name of the operator.
         tensors: Arrays for constants, triples of shape, type and (scale, zero point)
             for others.
-        inputs: Of the operator, indices of tensors.
-        outputs: Of the operator.
-        given: Inputs of the file. Its outputs are those of the operator.
-        options: Their kind and what they hold.
+        inputs: Indices of the operator's input tensors.
+        outputs: Indices of its output tensors.
+        given: Inputs of the file. The outputs of the operator are its outputs.
+        options: Their type and their values.
         **facts: Attributes of the operator.
     """
     model, graph = schema.ModelT(), schema.SubGraphT()

@@ -342,7 +342,7 @@ static void check_signs(const TfLiteTensor *values, const TfLiteTensor *words,
         wrong("an unpacked sign", value_of(values, at), sign(row, c));
     }
     if (packs && channels % 32 && row[step - 1] >> channels % 32 != 0)
-      wrong("bits behind the last channel", row[step - 1], 0);
+      wrong("bits after the last channel", row[step - 1], 0);
   }
 }
 
