@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from converters.profiling import profile as profile
     from converters.reports import Report as Report
     from converters.runtime import Interpreter as Interpreter
-    from converters.verification.verify import Verification as Verification
+    from converters.verification.result import Verification as Verification
     from converters.verification.verify import verify as verify
 
 # What a name needs: any Keras will do, ours must be Keras 2, or TensorFlow is needed.
@@ -46,19 +46,19 @@ _ANY, _KERAS_2, _MODEL = "any Keras", "Keras 2", "a Keras model"
 # Public name -> its module, and what it needs.
 _PUBLIC = {
     "Audit": ("auditing.audit", _KERAS_2),
-    "BinaryWeights": ("exporting", _KERAS_2),
+    "BinaryWeights": ("exporting", _MODEL),
     "Classifier": ("packages.classifying", _ANY),
-    "Conversion": ("conversion", _KERAS_2),
+    "Conversion": ("conversion", _MODEL),
     "ConversionError": ("errors", _KERAS_2),
     "IMAGE_SUFFIXES": ("packages.preprocessing", _ANY),
     "Interpreter": ("runtime", _ANY),
-    "NotEquivalentError": ("conversion", _KERAS_2),
+    "NotEquivalentError": ("conversion", _MODEL),
     "Prediction": ("packages.classifying", _ANY),
     "Preprocessing": ("packages.preprocessing", _ANY),
     "Profile": ("profiling", _ANY),
     "Replay": ("packages.replaying", _ANY),
-    "Report": ("reports", _KERAS_2),
-    "Verification": ("verification.verify", _KERAS_2),
+    "Report": ("reports", _MODEL),
+    "Verification": ("verification.result", _MODEL),
     "audit": ("auditing.audit", _KERAS_2),
     "convert": ("conversion", _MODEL),
     "decode_by_tensorflow": ("packages.preprocessing", _ANY),
@@ -66,7 +66,7 @@ _PUBLIC = {
     "image_shape": ("packages.classifying", _ANY),
     "is_package": ("packages.replaying", _ANY),
     "number_of_classes": ("packages.classifying", _ANY),
-    "package": ("packages.packaging", _KERAS_2),
+    "package": ("packages.packaging", _MODEL),
     "package_model": ("packages.replaying", _ANY),
     "profile": ("profiling", _ANY),
     "replay": ("packages.replaying", _ANY),

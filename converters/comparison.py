@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
@@ -26,6 +27,30 @@ LEAST_AGREEMENT = 0.995
 # these limits leave room for are in `docs/int8.md`.
 LEAST_INT8_AGREEMENT = 0.9
 LARGEST_INT8_LOSS = 0.02
+
+
+def relative_to_rms(values: np.ndarray, samples: int = 1) -> np.ndarray:
+    """Returns |x| / rms(x), the root mean square being over all values of one input.
+
+    A value near zero is one of at most `SIGN_TOLERANCE` on this scale.
+
+    Args:
+        values: Values of one tensor for some inputs, the inputs on the first axis.
+        samples: Number of inputs. Defaults to `1`.
+
+    Returns:
+        Array (samples, values of one input).
+
+    Example:
+        >>> import numpy as np
+        >>> relative_to_rms(np.array([7.0, -1.0, 0.0, 2.0]), samples=2)
+        array([[1.4       , 0.2       ],
+               [0.        , 1.41421356]])
+    """
+    magnitude = np.abs(values, dtype=np.float64).reshape(samples, -1)
+    squares = np.einsum("ij,ij->i", magnitude, magnitude)[:, np.newaxis]
+    scale = np.sqrt(squares / magnitude.shape[1])
+    return magnitude / np.maximum(scale, np.finfo(np.float32).tiny)
 
 
 def largest_differences(
@@ -78,3 +103,40 @@ def too_many_flipped(flipped: int, values: int) -> bool:
         False
     """
     return flipped > max(_FEW_FLIPPED, LARGEST_SHARE_FLIPPED * values)
+
+
+@dataclasses.dataclass
+class SignCounter:
+    """Counts the flipped signs of one layer, over several inputs.
+
+    Attributes:
+        values: Number of signs compared.
+        flipped_near_zero: Signs that flipped where the value is near zero.
+        unexplained_flips: Signs that flipped elsewhere.
+        farthest: The largest value whose sign flipped, relative to the root mean square
+            of its input.
+    """
+
+    values: int = 0
+    flipped_near_zero: int = 0
+    unexplained_flips: int = 0
+    farthest: float = 0.0
+
+    def add(self, values: int, flipped: np.ndarray) -> None:
+        """Counts more signs.
+
+        Args:
+            values: How many were compared.
+            flipped: The values of those that flipped, as of `relative_to_rms`.
+        """
+        # A comparison with nan is false.
+        near_zero = int((flipped <= SIGN_TOLERANCE).sum())
+        self.values += values
+        self.flipped_near_zero += near_zero
+        self.unexplained_flips += flipped.size - near_zero
+        self.farthest = max(self.farthest, float(flipped.max(initial=0.0)))
+
+    @property
+    def is_undetermined(self) -> bool:
+        """Whether rounding flips more signs than values near zero explain."""
+        return too_many_flipped(self.flipped_near_zero, self.values)

@@ -1,4 +1,4 @@
-"""Where the time and the bytes of a .tflite go, operator by operator."""
+"""Profiles of a .tflite: the time and the bytes of each operator."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from converters.renamed import plain, with_old_names
 from converters.runtime import Interpreter, TfliteFile, host_description
 from converters.runtime.interpreter import Batch
+from converters.tables import markdown_table, thread_count
 
-# The whole network is measured over and over, so that a busy second of the machine
-# spoils one sweep and not one operator.
+# The whole network is measured repeatedly, so that a busy second of the host spoils one
+# sweep and not one operator.
 _SWEEPS = 3
 _LEAST_ROUNDS = 3
 # Copies of one operator: long enough to measure, not too much memory.
@@ -30,7 +32,7 @@ _NUMBERS = ("#", "count", *_FIGURES)
 
 @dataclasses.dataclass(frozen=True)
 class OperatorProfile:
-    """What one operator takes.
+    """The time and the bytes of one operator.
 
     Attributes:
         index: Its place among the operators of the file.
@@ -39,7 +41,7 @@ class OperatorProfile:
         milliseconds: Its time from the shortest runs, or `None` where it does not run
             alone.
         median_milliseconds: Its time from the median runs, or `None`.
-        num_bytes: Size of its constants, those aside that an earlier operator has too.
+        num_bytes: Size of its constants, without those that an earlier operator has.
         shared: Earlier operators that hold some of its constants.
         layer: Name of the Keras layer, where it is a binary one and the model is given.
     """
@@ -56,7 +58,7 @@ class OperatorProfile:
 
 @dataclasses.dataclass(frozen=True)
 class OperatorTotal:
-    """What all operators of one name take; times as in `OperatorProfile`."""
+    """The sums over all operators of one name; times as in `OperatorProfile`."""
 
     name: str
     count: int
@@ -65,6 +67,7 @@ class OperatorTotal:
     num_bytes: int
 
 
+@with_old_names(runner="backend_name", machine="host")
 @dataclasses.dataclass(frozen=True)
 class Profile:
     """The time and the bytes of a file by operator.
@@ -75,8 +78,8 @@ class Profile:
         milliseconds: Shortest time of the whole network for one input.
         median_milliseconds: Median of that time.
         num_threads: Threads that were used.
-        runner: What ran the file.
-        machine: What it ran on.
+        backend_name: What ran the file.
+        host: What it ran on.
     """
 
     operators: tuple[OperatorProfile, ...]
@@ -84,8 +87,8 @@ class Profile:
     milliseconds: float
     median_milliseconds: float
     num_threads: int
-    runner: str
-    machine: str
+    backend_name: str
+    host: str
 
     @property
     def sum_milliseconds(self) -> float:
@@ -115,16 +118,15 @@ class Profile:
         return tuple(sorted(totals, key=lambda total: -total.milliseconds))
 
     def headline(self) -> str:
-        """Returns the time, and where it was taken, as one line."""
-        threads = "thread" if self.num_threads == 1 else "threads"
+        """Returns the time, and where it was measured, as one line."""
         return (
             f"{self.milliseconds:.3f} ms for one input (median "
-            f"{self.median_milliseconds:.3f}, {self.num_threads} {threads}, "
-            f"{self.num_bytes:,} bytes) by {self.runner} on {self.machine}"
+            f"{self.median_milliseconds:.3f}, {thread_count(self.num_threads)}, "
+            f"{self.num_bytes:,} bytes) by {self.backend_name} on {self.host}"
         )
 
     def summary(self) -> str:
-        """Returns the whole and the sum as one line."""
+        """Returns the time of the whole network and the sum as one line."""
         text = (
             f"{self.headline()}. The operators alone sum to "
             f"{self.sum_milliseconds:.3f} ms; {self.constant_bytes:,} bytes are "
@@ -172,10 +174,10 @@ class Profile:
     def as_dict(self) -> dict[str, Any]:
         """Returns the profile as plain data for JSON."""
         return {
-            **dataclasses.asdict(self),
+            **plain(self),
             "sum_milliseconds": self.sum_milliseconds,
             "constant_bytes": self.constant_bytes,
-            "totals": [dataclasses.asdict(total) for total in self.totals()],
+            "totals": [plain(total) for total in self.totals()],
         }
 
     def markdown(self) -> str:
@@ -209,17 +211,17 @@ def profile(
     num_threads: int = 1,
     seconds: float = 10.0,
 ) -> Profile:
-    """Measures each operator of a .tflite, and says which bytes belong to it.
+    """Measures the time of each operator of a .tflite, and counts its bytes.
 
-    No interpreter takes the times of all operators itself. So each one is put in a file
-    of its own, once and n times, is given its real inputs, and its time is
+    No interpreter measures all operators itself. So each operator is put in a file of
+    its own, once and n times, and runs on its real inputs. Its time is
 
         t = (T(n copies) - T(1 copy)) / (n - 1),
 
-    which holds nothing of what a call costs. Both T are the shortest, or the median, of
-    many runs. Operators are timed alone: their inputs and weights lie in the cache, and
-    what XNNPACK saves by running neighbours together is not seen. The whole network is
-    measured beside, so that the sum can be judged.
+    which excludes the cost of a call. Both T are the shortest, or the median, of many
+    runs. Operators are timed alone: their inputs and weights lie in the cache, and what
+    XNNPACK saves by running neighbours together is not seen. The whole network is
+    measured too, to compare the sum with.
 
     Args:
         tflite: The content of the file, or its path.
@@ -228,8 +230,8 @@ def profile(
         model: The Keras model that was converted, for the names of its layers. Defaults
             to `None`.
         num_threads: Threads to compute with. Defaults to `1`.
-        seconds: How long to measure; making the small files comes on top. A large
-            network takes longer, since each operator runs a few times at least.
+        seconds: How long to measure, without the time to make the small files. A large
+            network takes longer, since each operator runs at least a few times.
             Defaults to `10.0`.
 
     Returns:
@@ -295,8 +297,8 @@ def profile(
         milliseconds=1000 * min(whole),
         median_milliseconds=1000 * statistics.median(whole),
         num_threads=num_threads,
-        runner=interpreter.backend_name,
-        machine=host_description(),
+        backend_name=interpreter.backend_name,
+        host=host_description(),
     )
 
 
@@ -413,7 +415,7 @@ class _Alone:
         return 1000 * shortest, 1000 * median
 
     def _call(self, content: bytes) -> Callable[[], Any] | None:
-        """Returns what runs a file, warmed up, or `None` where it does not run."""
+        """Returns a function that runs a file, or `None` where it does not run."""
         try:
             interpreter = Interpreter(content, self._num_threads)
             interpreter.run_once(self._inputs)
@@ -457,7 +459,7 @@ def _tensors(
 
 
 def _constants(file: TfliteFile) -> list[tuple[int, tuple[int, ...]]]:
-    """Returns for each operator the bytes that are its own, and whose others it reads.
+    """Returns for each operator its own bytes, and earlier operators it shares with.
 
     A buffer belongs to the first operator that reads it.
     """
@@ -484,6 +486,5 @@ def _share(part: float, whole: float) -> str:
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    heading, *rows = rows
-    ruler = ["--:" if name in _NUMBERS else "---" for name in heading]
-    return [f"| {' | '.join(row)} |" for row in (heading, ruler, *rows)]
+    heading, *others = rows
+    return markdown_table(heading, others, _NUMBERS)

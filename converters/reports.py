@@ -1,4 +1,4 @@
-"""What a conversion did, for people and for programs."""
+"""The report of a conversion: its audit and verification as Markdown and JSON."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import numpy as np
 
 from converters.auditing.audit import Audit
 from converters.graph.kernels import RoundedKernel, rounded_kernels
+from converters.renamed import plain
 from converters.rewrites import Rewrite
 from converters.runtime import TensorInfo
-from converters.verification.verify import Verification
+from converters.tables import markdown_table, thread_count
+from converters.verification.result import Verification
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,12 +22,12 @@ class Report:
 
     Attributes:
         model: Name of the Keras model.
-        audit: What became of every layer.
+        audit: The layers of the model beside the operators of the file.
         verification: The comparison, `None` where it was waived.
         float_bytes: Size of the same weights in float32: four times their number.
         messages: What the converter wrote, warnings and errors alone.
-        rewrites: What was changed in the graph before, without a change of the
-            function, and what that saved there.
+        rewrites: The rewrites of the graph before the conversion, and what they saved
+            there.
         rounded: Kernels that became signs by a change within float rounding.
     """
 
@@ -67,7 +69,7 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the report as plain data for JSON."""
-        content = dataclasses.asdict(self)
+        content = plain(self)
         for info in (*content["audit"]["inputs"], *content["audit"]["outputs"]):
             info["dtype"] = str(info["dtype"])
         content["audit"]["metadata_bytes"] = self.audit.metadata_bytes
@@ -100,7 +102,7 @@ class Report:
                 ),
             ]
             if not verification.int8:
-                rows.append(("outputs that moved", _ties(verification)))
+                rows.append(("outputs that differ", _mismatched(verification)))
             rows.append(("layer by layer", verification.verdict))
         else:
             rows.append(("comparison with Keras", "not compared: no inputs were given"))
@@ -123,100 +125,121 @@ class Report:
 
     def markdown(self) -> str:
         """Returns the report as a page of Markdown."""
-        lines = [f"# Conversion of {self.model}", "", "| | |", "|---|---|"]
-        lines += [f"| {label} | {text} |" for label, text in self.rows()]
-        lines += ["", "## Layers", "", "| layer | kind | became |", "|---|---|---|"]
-        for layer in self.audit.layers:
-            became = "LceBconv2d"
-            if layer.operator is None:
-                became = f"float: {layer.reason}; {layer.fix}"
-            lines.append(f"| {layer.name} | {layer.kind} | {became} |")
-        lines += ["", "## Inputs and outputs", ""]
-        lines += ["| | name | shape | type |", "|---|---|---|---|"]
-        for side in ("input", "output"):
-            lines += [
-                f"| {side} | {info.name} | {info.shape} | {info.dtype}{_steps(info)} |"
-                for info in getattr(self.audit, f"{side}s")
-            ]
-        lines += ["", "## Bytes of the file", ""]
-        lines += ["| part | predicted | in the file |", "|---|--:|--:|"]
-        lines += [f"| {' | '.join(row)} |" for row in _bytes(self.audit)]
-        lines += [
-            "",
-            "## Operators of the file",
-            "",
-            "| operator | count |",
-            "|---|--:|",
-        ]
-        lines += [f"| {name} | {n} |" for name, n in self.audit.operators.items()]
+        sections = {
+            f"# Conversion of {self.model}": markdown_table(("", ""), self.rows()),
+            "## Layers": _layers(self.audit),
+            "## Inputs and outputs": _ends(self.audit),
+            "## Bytes of the file": markdown_table(
+                ("part", "predicted", "in the file"),
+                _bytes(self.audit),
+                ("predicted", "in the file"),
+            ),
+            "## Operators of the file": markdown_table(
+                ("operator", "count"), self.audit.operators.items(), ("count",)
+            ),
+        }
         if self.audit.real_valued:
-            lines += [
-                "",
-                "## Real-valued operators",
-                "",
-                "| operator | layer | computed in |",
-                "|---|---|---|",
-            ]
-            for operator in self.audit.real_valued:
-                why = f": {operator.reason}" if operator.reason else ""
-                lines.append(
-                    f"| {operator.name} | {operator.layer} | {operator.dtype}{why} |"
-                )
+            sections["## Real-valued operators"] = _real_valued(self.audit)
         if self.rewrites:
-            lines += [
-                "",
-                "## Rewritten before",
-                "",
-                "Sizes are of the graph before the conversion, not of the file.",
-                "",
-                "| rewrite | layers | operations | bytes of constants |",
-                "|---|---|--:|--:|",
-            ]
-            for rewrite in self.rewrites:
-                before, after = rewrite.before, rewrite.after
-                lines.append(
-                    f"| {rewrite.name} | {', '.join(rewrite.changed)} "
-                    f"| {before.operations:,} → {after.operations:,} "
-                    f"| {before.constant_bytes:,} → {after.constant_bytes:,} |"
-                )
+            sections["## Rewritten before"] = _rewritten(self.rewrites)
         if self.rounded:
-            lines += ["", "## Kernels that were signs but for rounding", ""]
-            lines += ["| layer | weights | off by at most |", "|---|--:|--:|"]
-            lines += [
-                f"| {entry.layer} | {entry.weights:,} | {entry.farthest:.1e} |"
-                for entry in self.rounded
-            ]
+            sections["## Kernels that were signs but for rounding"] = markdown_table(
+                ("layer", "weights", "off by at most"),
+                [
+                    (k.layer, f"{k.weights:,}", f"{k.farthest:.1e}")
+                    for k in self.rounded
+                ],
+                ("weights", "off by at most"),
+            )
         if self.messages:
-            lines += ["", "## Messages of the converter", ""]
-            lines += [f"    {message}" for message in self.messages]
-        return "\n".join([*lines, ""])
+            lines = [f"    {message}" for message in self.messages]
+            sections["## Messages of the converter"] = lines
+        pages = [
+            "\n".join([heading, "", *lines]) for heading, lines in sections.items()
+        ]
+        return "\n\n".join(pages) + "\n"
+
+
+def _layers(audit: Audit) -> list[str]:
+    rows = [
+        (
+            layer.name,
+            layer.kind,
+            "LceBconv2d"
+            if layer.operator is not None
+            else f"float: {layer.reason}; {layer.fix}",
+        )
+        for layer in audit.layers
+    ]
+    return markdown_table(("layer", "kind", "became"), rows)
+
+
+def _ends(audit: Audit) -> list[str]:
+    rows = [
+        (side, info.name, info.shape, f"{info.dtype}{_quantization(info)}")
+        for side, infos in (("input", audit.inputs), ("output", audit.outputs))
+        for info in infos
+    ]
+    return markdown_table(("", "name", "shape", "type"), rows)
+
+
+def _real_valued(audit: Audit) -> list[str]:
+    rows = [
+        (
+            operator.name,
+            operator.layer,
+            operator.dtype + (f": {operator.reason}" if operator.reason else ""),
+        )
+        for operator in audit.real_valued
+    ]
+    return markdown_table(("operator", "layer", "computed in"), rows)
+
+
+def _rewritten(rewrites: tuple[Rewrite, ...]) -> list[str]:
+    rows = [
+        (
+            rewrite.name,
+            ", ".join(rewrite.changed),
+            f"{rewrite.before.operations:,} → {rewrite.after.operations:,}",
+            f"{rewrite.before.constant_bytes:,} → {rewrite.after.constant_bytes:,}",
+        )
+        for rewrite in rewrites
+    ]
+    heading = ("rewrite", "layers", "operations", "bytes of constants")
+    return [
+        "Sizes are of the graph before the conversion, not of the file.",
+        "",
+        *markdown_table(heading, rows, heading[2:]),
+    ]
 
 
 def _times(verification: Verification) -> list[tuple[str, str]]:
     """Returns the time in the interpreter that users get, and in the second one."""
-    number = verification.num_threads
-    threads = f"{number} thread" if number == 1 else f"{number} threads"
-    text = f"{verification.milliseconds:.3f} ms ({threads}) by {verification.runner}"
+    threads = thread_count(verification.num_threads)
+    text = (
+        f"{verification.milliseconds:.3f} ms ({threads}) by {verification.backend_name}"
+    )
     rows = [("time per input", text)]
     witness = verification.witness
     if witness is not None:
         text = (
             f"{witness.milliseconds:.3f} ms, outputs differ by "
             f"{witness.largest_difference:.1e}, {witness.changed:,} of "
-            f"{verification.samples:,} {verification.answers} are others"
+            f"{verification.samples:,} {verification.answers} differ"
         )
-        rows.append((f"the same in {witness.runner}", text))
+        rows.append((f"the same in {witness.backend_name}", text))
     return rows
 
 
-def _steps(info: TensorInfo) -> str:
+def _quantization(info: TensorInfo) -> str:
+    """Returns scale and zero point of a quantized tensor, in words."""
     if info.scale is None:
         return ""
     return f", scale {info.scale!r}, zero point {info.zero_point}"
 
 
 def _bytes(audit: Audit) -> list[tuple[str, str, str]]:
-    """Returns what the bytes of a file are for; they add up to its size."""
+    """Returns the parts of a file and their bytes, which add up to its size."""
     rows = []
     for entry in audit.binary:
         part = ", ".join(entry.layers) or f"operator {entry.operator}"
@@ -233,12 +256,15 @@ def _bytes(audit: Audit) -> list[tuple[str, str, str]]:
     ]
 
 
-def _ties(verification: Verification) -> str:
-    moved, unexplained = verification.moved, verification.unexplained
-    if not moved:
+def _mismatched(verification: Verification) -> str:
+    mismatched = verification.mismatched
+    unexplained = verification.unexplained_mismatches
+    if not mismatched:
         return "none"
     if unexplained is None:
-        return f"{moved:,}; whether values near zero explain them is unknown"
+        return f"{mismatched:,}; whether values near zero explain them is unknown"
     if unexplained:
-        return f"{moved:,}, of which {unexplained:,} without a sign near zero"
-    return f"{moved:,}, each with a sign so near zero that rounding turns it"
+        return f"{mismatched:,}, of which {unexplained:,} without a value near zero"
+    return (
+        f"{mismatched:,}, each with a value so near zero that rounding flips its sign"
+    )

@@ -1,4 +1,4 @@
-"""Layers that hold what Larq Compute Engine could not convert, and what to change."""
+"""Layers that Larq Compute Engine could not convert, and what to change in them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import tensorflow as tf
 from converters.graph.graph import Graph
 from converters.graph.nodes import layer_of
 
-# So the converter names an operation: its kind, and its name in the graph.
+# The converter names an operation by its kind and its name in the graph.
 _OPERATION = re.compile(r'"(\w+):", "([^"@]+)[^"]*"')
-# What is written as one operator, PRELU, though it has more axes than that takes.
+# Slopes that become one PRELU though they have more axes than it takes.
 _SLOPES = re.compile("'tfl.prelu' op failed to verify that operands .* rank 4")
 _LOOPS = re.compile("TensorList|TensorArray|While|If$|Case$")
 
 
 def culprits(model: Any, graph: Graph, messages: Sequence[str]) -> tuple[str, ...]:
-    """Returns a sentence for each layer that the converter complained of.
+    """Returns a sentence for each layer that the converter named as a problem.
 
     Args:
         model: The Keras model.
@@ -38,8 +38,8 @@ def culprits(model: Any, graph: Graph, messages: Sequence[str]) -> tuple[str, ..
     layers = {module.name: module for module in model.submodules}
     return tuple(
         f"{layer}{_kind(layers.get(layer))} has slopes for more than 4 axes, the batch "
-        "among them, which PRELU does not take. Reshape what it takes to 4 axes, and "
-        "back after it, or replace it by LeakyReLU."
+        "among them, which PRELU does not take. Reshape its input to 4 axes and its "
+        "output back, or replace it by LeakyReLU."
         for layer in dict.fromkeys(slopes)
     ) + tuple(
         f"{layer}{_kind(layers.get(layer))} computes with {', '.join(found)}, which "

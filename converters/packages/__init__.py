@@ -1,1 +1,1 @@
-"""Folders for a device: a file, its metadata and the answers to expect."""
+"""Packages for a device: a file, its metadata and its golden answers."""

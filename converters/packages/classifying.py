@@ -1,4 +1,4 @@
-"""The classes of photographs, by a packaged network or any other one."""
+"""Classification of photographs, by a packaged network or any function."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ import numpy as np
 from converters.packages.layout import LABELS, METADATA, MODEL
 from converters.packages.preprocessing import Decoder, Preprocessing
 from converters.packages.replaying import check_sums, read_metadata
+from converters.renamed import with_old_names
 from converters.runtime import Interpreter
 
-# How far scores may be from adding up to one, rounding to steps aside.
+# How far the sum of scores may be from one, beside rounding to quant steps.
 _SUM = 0.01
 
 
@@ -27,7 +28,7 @@ class Prediction:
     Attributes:
         classes: Names of the likeliest classes.
         scores: Their scores, which add up to 1 over all classes.
-        milliseconds: What the network took for it, without reading the image.
+        milliseconds: Time of the network, without reading the image.
     """
 
     classes: tuple[str, ...]
@@ -45,8 +46,9 @@ class Prediction:
         }
 
 
+@with_old_names(runner="backend_name")
 class Classifier:
-    """Tells the classes of photographs.
+    """Classifies photographs.
 
     Image files are read by Pillow, or TensorFlow where that alone is installed; .npy
     files need neither.
@@ -56,8 +58,8 @@ class Classifier:
             (1, classes).
         class_names: Names of the classes.
         preprocessing: How a photograph becomes the input.
-        runner: What computes the answers, in words.
-        steps: What scores are rounded to. Defaults to `0.0`, nothing.
+        runner: Name of what computes the answers, which is `backend_name` later.
+        steps: The quant step that scores are rounded to. Defaults to `0.0`, none.
 
     Example:
         >>> import numpy as np
@@ -81,7 +83,7 @@ class Classifier:
     ):
         self.class_names = tuple(class_names)
         self.preprocessing = preprocessing
-        self.runner = runner
+        self.backend_name = runner
         self._answers = answers
         self._steps = steps
         self._is_warm = False
@@ -90,7 +92,7 @@ class Classifier:
     def of_package(
         cls, folder: str | os.PathLike[str], num_threads: int = 1
     ) -> Classifier:
-        """Returns the classifier of a package; it needs NumPy and LiteRT alone.
+        """Returns the classifier of a package; it needs only NumPy and LiteRT.
 
         Args:
             folder: A folder of `package`, which must know its classes and how a
@@ -118,7 +120,7 @@ class Classifier:
         if preprocessing.shape != shape or len(names) != classes:
             raise ValueError(
                 f"{METADATA}, {LABELS} and {MODEL} of {folder} do not belong together: "
-                f"the file takes {shape} and tells {classes} classes, they say "
+                f"the file takes {shape} and has {classes} classes, but they name "
                 f"{preprocessing.shape} and {len(names)}."
             )
         return cls.of_file(interpreter, names, preprocessing)
@@ -186,7 +188,7 @@ class Classifier:
         )
 
     def _scores(self, answers: np.ndarray) -> np.ndarray:
-        """Returns shares of one: what a softmax made, or that of logits."""
+        """Returns scores that add up to one: a softmax is applied to logits."""
         if len(answers) != len(self.class_names):
             raise ValueError(
                 f"The network has {len(answers)} answers, and there are "
@@ -222,7 +224,7 @@ def image_shape(interpreter: Interpreter, name: object) -> tuple[int, int, int]:
 
 
 def number_of_classes(interpreter: Interpreter, name: object) -> int:
-    """Returns how many classes a file tells.
+    """Returns the number of classes of a file.
 
     Args:
         interpreter: What runs the file.
@@ -269,7 +271,7 @@ def _preprocessing(content: Mapping[str, Any], folder: pathlib.Path) -> Preproce
 def _labels(folder: pathlib.Path) -> list[str]:
     if not (folder / LABELS).is_file():
         raise ValueError(
-            f"{folder} was packaged without class_names ({LABELS}), so it is no "
-            "classifier whose classes could be told."
+            f"{folder} was packaged without class_names ({LABELS}), so its classes "
+            "have no names."
         )
     return (folder / LABELS).read_text(encoding="utf-8").splitlines()

@@ -1,4 +1,4 @@
-"""The golden arrays of a package, looked at before they are unpacked."""
+"""The files of a package, and its golden arrays, checked before they are unpacked."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from converters.runtime import Interpreter, TensorInfo
 
 MODEL, GOLDEN, LABELS = "model.tflite", "golden.npz", "labels.txt"
 METADATA, README, SUMS = "metadata.json", "README.md", "SHA256SUMS"
-# What a package may hold unpacked: 4 GiB, and of samples, beside what a model needs.
+# What a package may hold unpacked: 4 GiB, and far more samples than are useful.
 _MOST_BYTES = 2**32
 _MOST_SAMPLES = 2**20
 
 
 @dataclasses.dataclass(frozen=True)
 class Golden:
-    """What a file was given and answered where it was packaged.
+    """The inputs and answers of a file where it was packaged.
 
     Attributes:
         inputs: Arrays (samples, ...) by name.
         outputs: Arrays (samples, ...) by name.
         keras: Outputs of the Keras model by name, if the package has them.
         signs: For each operator that makes signs, an array (samples, ...) of words.
-        margin: How far the nearest value is from zero, (samples,).
+        margin: How far the nearest value before a sign is from zero, (samples,).
     """
 
     inputs: dict[str, np.ndarray]
@@ -50,8 +50,8 @@ def answers(
         arrays: The inputs by name, (samples, ...).
 
     Returns:
-        Arrays (samples, ...) by name. What has no axis for the batch is there once for
-        each sample.
+        Arrays (samples, ...) by name. An output without an axis for the batch is there
+        once for each sample.
 
     Raises:
         ValueError: If an output has another size for each input.
@@ -73,12 +73,12 @@ def answers(
 def of_sample(
     interpreter: Interpreter, info: TensorInfo, array: np.ndarray
 ) -> np.ndarray:
-    """Returns what a file answers to one sample, without the axis of the batch.
+    """Returns the output of a file for one sample, without the axis of the batch.
 
     Args:
         interpreter: Runs the file.
         info: The output.
-        array: What the file returned.
+        array: The array that the file returned.
 
     Raises:
         ValueError: If its size is not that of the file.
@@ -99,7 +99,7 @@ def _shape_of_sample(interpreter: Interpreter, info: TensorInfo) -> tuple[int, .
 
 
 def read_file(path: pathlib.Path, most: int = 2**31) -> bytes:
-    """Returns a file of a package, which is no link out of it, pipe or device.
+    """Returns the content of a file of a package; refuses links, pipes and devices.
 
     Raises:
         FileNotFoundError: If it is missing.
@@ -135,7 +135,7 @@ def read_golden(
     Args:
         folder: The package.
         content: Its metadata.
-        interpreter: Its file, which tells the shapes that the arrays have.
+        interpreter: Its file, which knows the shapes of the arrays.
         operators: Indices of the operators that make signs.
 
     Raises:
@@ -178,7 +178,7 @@ def read_golden(
 def _arrays_of(
     content: Mapping[str, Any], side: str, key: str, optional: bool = False
 ) -> dict[str, str]:
-    """Returns the names of arrays by those of the inputs or outputs."""
+    """Returns the names of arrays by the names of inputs or outputs."""
     entries = content.get(side)
     if not isinstance(entries, list) or not entries:
         raise ValueError(f"{side} is no list")
@@ -197,7 +197,7 @@ def _arrays_of(
 def _unpacked(
     path: pathlib.Path, shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, np.ndarray]:
-    """Returns arrays of given shapes after the samples; refuses others unread."""
+    """Returns arrays of given shapes for a sample; refuses others unread."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -231,7 +231,7 @@ def _unpacked(
 
 
 def _samples(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> int:
-    """Returns how many samples an array has, by its heading alone."""
+    """Returns how many samples an array has, from its heading alone."""
     member = f"{name}.npy"
     if member not in archive.namelist():
         raise ValueError(f"{name} is missing")

@@ -1,4 +1,4 @@
-"""A folder for a device: the file, what it must answer, and how to check that."""
+"""Packages for a device: the file, its golden answers, and how to check them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from importlib import metadata as installed
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from converters.checks.model import in_float32
 from converters.conversion import Conversion
@@ -28,7 +29,6 @@ from converters.model_arrays import (
     input_names,
     keras_outputs,
 )
-from converters.packages.cut_file import CutFile, margin
 from converters.packages.layout import (
     GOLDEN,
     LABELS,
@@ -40,6 +40,7 @@ from converters.packages.layout import (
 )
 from converters.packages.preprocessing import Preprocessing
 from converters.packages.replaying import sha256
+from converters.packages.subgraph_runner import SubgraphRunner, margin
 from converters.runtime import Interpreter, TensorInfo
 from converters.verification.verify import verify_arrays
 from converters.writing import write_synced
@@ -82,17 +83,16 @@ def package(
     | `README.md` | how to run and how to replay it |
     | `SHA256SUMS` | what `sha256sum -c` reads |
 
-    On another machine rounding may turn a sign whose value is almost zero, and the
-    outputs move without a fault. So the signs of the golden inputs are packaged, and
-    how near to zero the nearest value in front of one is: see `replay`.
+    On another machine rounding may flip a sign whose value is near zero, and then the
+    outputs differ without a fault. So a package holds the signs for the golden inputs,
+    and how near to zero the nearest value before a sign is: see `replay`.
 
     Args:
         tflite: A conversion, the content of a .tflite, or its path.
         folder: Where to write. It must not exist, or be empty.
         inputs: The golden inputs, a handful of real ones, as for `verify`; without a
-            model a sequence is in the order of the file.
-        model: The Keras model, which is compared with the file then. Defaults to
-            `None`.
+            model, a sequence is in the order of the file.
+        model: The Keras model, to compare with the file. Defaults to `None`.
         class_names: Names of the classes. Defaults to `None`.
         preprocessing: How a photograph becomes the input, which `bnnopt predict` and
             `Classifier` then do on the device; or what to do with other raw inputs, in
@@ -125,10 +125,7 @@ def package(
     """
     folder = pathlib.Path(folder)
     _check_destination(folder)
-    name = tflite.report.model if isinstance(tflite, Conversion) else None
-    interpreter = Interpreter(
-        tflite.content if isinstance(tflite, Conversion) else tflite, backend="lce"
-    )
+    interpreter, name = _opened(tflite)
     arrays = _golden_inputs(interpreter, model, inputs)
     content: dict[str, Any] = {
         "model": name or (model.name if model is not None else None),
@@ -143,8 +140,39 @@ def package(
         "metadata": dict(metadata or {}),
     }
     _json(content)
+    files = {MODEL: interpreter.file.content}
     if class_names is not None:
         _check_class_names(class_names, interpreter.outputs)
+        files[LABELS] = "".join(f"{label}\n" for label in class_names).encode()
+    golden = _golden_outputs(interpreter, arrays, content)
+    if model is not None:
+        model = in_float32(model)
+        named = dict(zip(input_names(model), arrays.values()))
+        verdict = _verified(model, interpreter, named, allow_undetermined)
+        content["verification"] = verdict
+        golden.update(_keras_outputs(model, named, content, golden))
+    golden.update(_golden_signs(interpreter, arrays))
+    files[METADATA] = _json(content)
+    files[README] = _readme(content).encode()
+    _write(folder, files, golden)
+    return folder
+
+
+def _opened(
+    tflite: Conversion | bytes | str | os.PathLike[str],
+) -> tuple[Interpreter, str | None]:
+    """Returns an interpreter of a file, and the name of its model if that is known."""
+    if isinstance(tflite, Conversion):
+        return Interpreter(tflite.content, backend="lce"), tflite.report.model
+    return Interpreter(tflite, backend="lce"), None
+
+
+def _golden_outputs(
+    interpreter: Interpreter,
+    arrays: Mapping[str, np.ndarray],
+    content: Mapping[str, Any],
+) -> dict[str, np.ndarray]:
+    """Returns inputs and outputs of a file by their names in a package."""
     outputs = answers(interpreter, arrays)
     for output, array in outputs.items():
         if not np.isfinite(array).all():
@@ -154,34 +182,42 @@ def package(
             )
     golden = {entry["array"]: arrays[entry["name"]] for entry in content["inputs"]}
     golden.update({e["array"]: outputs[e["name"]] for e in content["outputs"]})
-    if model is not None:
-        model = in_float32(model)
-        named = dict(zip(input_names(model), arrays.values()))
-        verification = verify_arrays(model, interpreter.file.content, named)
-        allowed = allow_undetermined and verification.outcome == "undetermined"
-        if not verification.passed and not allowed:
-            raise ConversionError(
-                f"The file does not compute what {model.name} computes, so no package "
-                f"was written: {verification.verdict}. {verification.cure}".rstrip()
-            )
-        if not verification.passed:
-            warnings.warn(f"{model.name}: {verification.verdict}.", stacklevel=2)
-        content["verification"] = verification.verdict
-        expected = keras_outputs(model, named).arrays
-        for entry in content["outputs"]:
-            entry["keras"] = entry["array"].replace("output", "keras")
-            shape = outputs[entry["name"]].shape
-            golden[entry["keras"]] = expected[entry["name"]].reshape(shape)
-    golden.update(_golden_signs(interpreter, arrays))
-    files = {
-        MODEL: interpreter.file.content,
-        METADATA: _json(content),
-        README: _readme(content).encode(),
-    }
-    if class_names is not None:
-        files[LABELS] = "".join(f"{label}\n" for label in class_names).encode()
-    _write(folder, files, golden)
-    return folder
+    return golden
+
+
+def _verified(
+    model: tf.keras.Model,
+    interpreter: Interpreter,
+    arrays: Mapping[str, np.ndarray],
+    allow_undetermined: bool,
+) -> str:
+    """Returns the verdict on a file; refuses one that is not equivalent."""
+    verification = verify_arrays(model, interpreter.file.content, arrays)
+    allowed = allow_undetermined and verification.outcome == "undetermined"
+    if not verification.passed and not allowed:
+        raise ConversionError(
+            f"The file does not compute what {model.name} computes, so no package was "
+            f"written: {verification.verdict}. {verification.cure}".rstrip()
+        )
+    if not verification.passed:
+        warnings.warn(f"{model.name}: {verification.verdict}.", stacklevel=3)
+    return verification.verdict
+
+
+def _keras_outputs(
+    model: tf.keras.Model,
+    arrays: Mapping[str, np.ndarray],
+    content: Mapping[str, Any],
+    golden: Mapping[str, np.ndarray],
+) -> dict[str, np.ndarray]:
+    """Returns Keras's outputs by their names in a package, which go into `content`."""
+    expected = keras_outputs(model, arrays).arrays
+    found = {}
+    for entry in content["outputs"]:
+        entry["keras"] = entry["array"].replace("output", "keras")
+        shape = golden[entry["array"]].shape
+        found[entry["keras"]] = expected[entry["name"]].reshape(shape)
+    return found
 
 
 def _words(preprocessing: Preprocessing | str | None) -> str | None:
@@ -192,7 +228,7 @@ def _words(preprocessing: Preprocessing | str | None) -> str | None:
 def _image(
     preprocessing: Preprocessing | str | None, interpreter: Interpreter
 ) -> dict[str, Any] | None:
-    """Returns how an image becomes the input; refuses what makes another one."""
+    """Returns how an image becomes the input; refuses another shape of input."""
     if not isinstance(preprocessing, Preprocessing):
         return None
     shapes = [info.shape[1:] for info in interpreter.inputs]
@@ -218,7 +254,7 @@ def _check_destination(folder: pathlib.Path) -> None:
 def _golden_inputs(
     interpreter: Interpreter, model: Any, inputs: Inputs
 ) -> dict[str, np.ndarray]:
-    """Returns the inputs by the file's names; refuses what does not fit."""
+    """Returns the inputs by the names in the file; refuses what does not fit."""
     names = [info.name for info in interpreter.inputs]
     if inputs is None:
         raise ValueError(
@@ -240,18 +276,18 @@ def _golden_signs(
     interpreter: Interpreter, arrays: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
     """Returns the signs that the file makes, and the margin of each input."""
-    cut = CutFile(interpreter.file, backend="lce")
+    runner = SubgraphRunner(interpreter.file, backend="lce")
     signs: list[list[np.ndarray]] = []
     margins = []
     for index in range(len(next(iter(arrays.values())))):
         one = {name: array[index:] for name, array in arrays.items()}
         inputs = interpreter.first_of(one)
-        signs.append(cut.signs(inputs))
-        values, _ = cut.run(inputs, signs[-1])
+        signs.append(runner.signs(inputs))
+        values, _ = runner.run(inputs, signs[-1])
         margins.append(min(map(margin, values), default=np.inf))
     golden = {
         f"signs_{operator}": np.stack([made[place] for made in signs])
-        for place, operator in enumerate(cut.operators)
+        for place, operator in enumerate(runner.operators)
     }
     return {**golden, "margin": np.array(margins)}
 
@@ -317,7 +353,7 @@ def _readme(content: dict[str, Any]) -> str:
         "",
         *(
             f"- {kind} `{entry['name']}`: {'x'.join(map(str, entry['shape']))} of "
-            f"{entry['dtype']}{_steps(entry)}"
+            f"{entry['dtype']}{_quantization(entry)}"
             for kind, entries in (("input", inputs), ("output", outputs))
             for entry in entries
         ),
@@ -346,8 +382,8 @@ def _readme(content: dict[str, Any]) -> str:
         "",
     ]
     lines += [
-        "Inputs that hold NaN or infinity are refused: a sign makes +1 of NaN, and any "
-        "other interpreter gives a confident answer.",
+        "Inputs that hold NaN or infinity are refused: a sign makes +1 of NaN, and "
+        "other interpreters give a confident answer.",
         "",
     ]
     if any(entry["scale"] for entry in (*inputs, *outputs)):
@@ -371,17 +407,17 @@ def _readme(content: dict[str, Any]) -> str:
         "",
         'or in Python `import converters; print(converters.replay(".").verdict)`.',
         "",
-        "Machines round differently. Where a value in front of a sign lies within 1e-5 "
-        "of zero, the sign may turn and the output move, which is no fault. So the "
-        "file is also run under the golden signs: there the outputs must be equal, and "
-        "no sign may be another one but by such a tie.",
+        "Machines round differently. Where a value before a sign lies within 1e-5 of "
+        "zero, the sign may flip and the output differ, which is no fault. So the "
+        "file also runs with the golden signs supplied: then the outputs must be "
+        "equal, and a sign may flip only near zero.",
         "",
     ]
     return "\n".join(lines)
 
 
 def _photographs(preprocessing: Preprocessing, classes: int | None) -> list[str]:
-    """Returns how a photograph becomes the input, and code that does it."""
+    """Returns how a photograph becomes the input, in words and as code."""
     (height, width), middle = preprocessing.size, preprocessing.middle
     share = "" if middle == 1 else f"{middle:g} * "
     whole = f" An image of {height}x{width} stays as it is." if middle == 1 else ""
@@ -417,8 +453,8 @@ def _photographs(preprocessing: Preprocessing, classes: int | None) -> list[str]
     ]
 
 
-def _steps(entry: Mapping[str, Any]) -> str:
-    """Returns what the integers of a quantized tensor are worth, in words."""
+def _quantization(entry: Mapping[str, Any]) -> str:
+    """Returns scale and zero point of a quantized tensor, in words."""
     if entry["scale"] is None:
         return ""
     return f", scale {entry['scale']!r}, zero point {entry['zero_point']}"
@@ -427,7 +463,7 @@ def _steps(entry: Mapping[str, Any]) -> str:
 def _write(
     folder: pathlib.Path, files: Mapping[str, bytes], golden: Mapping[str, np.ndarray]
 ) -> None:
-    """Writes all files in a folder beside, and gives it its name last."""
+    """Writes all files to a temporary folder, which is renamed last."""
     temporary = None
     try:
         temporary = pathlib.Path(

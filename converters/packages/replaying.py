@@ -1,6 +1,6 @@
-"""Whether a packaged file answers here what it answered where it was packaged.
+"""Replay of a package: its file must answer as it did where it was packaged.
 
-It needs the interpreter, NumPy and nothing of Keras.
+This needs NumPy and the interpreter, and nothing of Keras.
 """
 
 from __future__ import annotations
@@ -21,25 +21,36 @@ from converters.comparison import (
     LARGEST_OUTPUT_DIFFERENCE,
     LARGEST_SHARE_FLIPPED,
     SIGN_TOLERANCE,
+    SignCounter,
     largest_differences,
-    too_many_flipped,
 )
-from converters.packages.cut_file import CutFile, differing
 from converters.packages.layout import (
     GOLDEN,
     METADATA,
     MODEL,
     SUMS,
+    Golden,
     answers,
     of_sample,
     read_file,
     read_golden,
 )
+from converters.packages.subgraph_runner import SubgraphRunner, flipped
+from converters.renamed import plain, with_old_names
 from converters.runtime import Interpreter
+from converters.tables import thread_count
 
 _LINE = re.compile(r"([0-9a-f]{64}) [ *]([^/\\]+)")
 
 
+@with_old_names(
+    ties="flipped_near_zero",
+    wrong="unexplained_flips",
+    first_wrong="first_mismatch",
+    moved="mismatched",
+    moved_with_tie="mismatched_near_zero",
+    runner="backend_name",
+)
 @dataclasses.dataclass(frozen=True)
 class Replay:
     """The answers of a packaged file here beside its golden ones.
@@ -47,57 +58,58 @@ class Replay:
     Attributes:
         samples: Number of golden inputs.
         signs: Number of signs of real values that were compared.
-        ties: Signs that differ, given the golden signs before, where the value is
-            within 1e-5 of zero on the scale of its layer: rounding turned them.
-        wrong: Signs that differ elsewhere.
-        first_wrong: Index of the first operator with such a sign, or `None`.
+        flipped_near_zero: Signs that differ from the golden ones, given the golden
+            signs before them, where the value is within 1e-5 of zero relative to the
+            root mean square of its tensor: rounding flipped them.
+        unexplained_flips: Signs that differ elsewhere.
+        first_mismatch: Index of the first operator with such a sign, or `None`.
         output_difference: Largest difference of the outputs given the golden signs,
             relative to the largest output.
-        moved: The inputs whose outputs differ by more than 1e-4 in a plain run.
-        moved_with_tie: Those of them with a value within 1e-5 of zero.
+        mismatched: The inputs whose outputs differ by more than 1e-4 in a plain run.
+        mismatched_near_zero: Those of them with a value within 1e-5 of zero.
         largest_difference: The largest difference in a plain run.
         keras_difference: Median difference from Keras's outputs, `None` where the
             package has none.
         milliseconds: Mean time for one input.
         num_threads: Threads that were used.
-        runner: What ran the file.
+        backend_name: What ran the file.
         equal_classes: How many inputs have their largest score at the same place,
             `None` where no output has a score for each of several classes.
-        undetermined: Index of the first operator of which rounding turned more than
+        undetermined: Index of the first operator where rounding flipped more than
             0.1 % of the signs (eight are always allowed), or `None`.
     """
 
     samples: int
     signs: int
-    ties: int
-    wrong: int
-    first_wrong: int | None
+    flipped_near_zero: int
+    unexplained_flips: int
+    first_mismatch: int | None
     output_difference: float
-    moved: tuple[int, ...]
-    moved_with_tie: tuple[int, ...]
+    mismatched: tuple[int, ...]
+    mismatched_near_zero: tuple[int, ...]
     largest_difference: float
     keras_difference: float | None
     milliseconds: float
     num_threads: int
-    runner: str
+    backend_name: str
     equal_classes: int | None = None
     undetermined: int | None = None
 
     @property
     def faults(self) -> tuple[int, ...]:
-        """The inputs that differ though no value in front of a sign is near zero."""
-        return tuple(sorted(set(self.moved) - set(self.moved_with_tie)))
+        """The inputs that differ though no value before a sign is near zero."""
+        return tuple(sorted(set(self.mismatched) - set(self.mismatched_near_zero)))
 
     @property
     def passed(self) -> bool:
         """Whether the file answers as it did.
 
-        Given the golden signs no sign is another one but by a tie, of which there are
-        few, and the outputs agree to 1e-4; inputs whose outputs moved in a plain run
-        have a tie.
+        Given the golden signs, signs flip only near zero, and few of them, and the
+        outputs agree to 1e-4. Inputs whose outputs differ in a plain run have a value
+        near zero.
         """
         return (
-            not self.wrong
+            not self.unexplained_flips
             and self.undetermined is None
             and self.output_difference <= LARGEST_OUTPUT_DIFFERENCE
             and not self.faults
@@ -109,11 +121,11 @@ class Replay:
     @property
     def verdict(self) -> str:
         """The verdict in words."""
-        if self.wrong:
+        if self.unexplained_flips:
             return (
-                f"a fault: {self.wrong:,} of {self.signs:,} signs are others though "
-                "the values before them are not near zero, first those of operator "
-                f"{self.first_wrong}"
+                f"a fault: {self.unexplained_flips:,} of {self.signs:,} signs differ "
+                "though the values before them are not near zero, first at operator "
+                f"{self.first_mismatch}"
             )
         if not self.output_difference <= LARGEST_OUTPUT_DIFFERENCE:
             return (
@@ -122,22 +134,22 @@ class Replay:
             )
         if self.faults:
             return (
-                f"a fault: {_inputs(self.faults)} answered otherwise, and no value in "
-                "front of a sign is within 1e-5 of zero"
+                f"a fault: {_inputs(self.faults)} answered differently, and no value "
+                "before a sign is within 1e-5 of zero"
             )
         if self.undetermined is not None:
             return (
-                f"undetermined: rounding turned {self.ties:,} of {self.signs:,} signs, "
-                f"of operator {self.undetermined} more than "
-                f"{LARGEST_SHARE_FLIPPED:.1%}, which no chance explains: its answers "
-                "depend on the machine"
+                f"undetermined: rounding flipped {self.flipped_near_zero:,} of "
+                f"{self.signs:,} signs, more than {LARGEST_SHARE_FLIPPED:.1%} at "
+                f"operator {self.undetermined}, which chance does not explain: its "
+                "answers depend on the machine"
             )
-        if self.moved:
+        if self.mismatched:
             return (
                 "no fault: every layer computes the same given equal signs; "
-                f"{len(self.moved):,} of {self.samples:,} answers hang on signs near "
-                f"zero ({_inputs(self.moved)}), of which rounding turned {self.ties:,} "
-                f"of {self.signs:,}{self._classes()}"
+                f"{len(self.mismatched):,} of {self.samples:,} answers depend on signs "
+                f"near zero ({_inputs(self.mismatched)}), of which rounding flipped "
+                f"{self.flipped_near_zero:,} of {self.signs:,}{self._classes()}"
             )
         return f"all {self.samples} inputs gave the golden outputs"
 
@@ -149,36 +161,30 @@ class Replay:
 
     def rows(self) -> list[tuple[str, str]]:
         """Returns the main figures as pairs of a label and a text."""
-        threads = "thread" if self.num_threads == 1 else "threads"
         rows = [
             ("verdict", self.verdict),
             ("golden inputs", str(self.samples)),
             (
-                "outputs that moved",
-                f"{len(self.moved)}, by {self.largest_difference:.1e} at most",
+                "outputs that differ",
+                f"{len(self.mismatched)}, by {self.largest_difference:.1e} at most",
             ),
             (
                 "given the golden signs",
-                f"{self.signs:,} signs, {self.ties} turned by ties, {self.wrong} "
-                f"wrong; outputs differ by {self.output_difference:.1e}",
+                f"{self.signs:,} signs, {self.flipped_near_zero} flipped near zero, "
+                f"{self.unexplained_flips} wrong; outputs differ by "
+                f"{self.output_difference:.1e}",
             ),
         ]
         if self.keras_difference is not None:
             text = f"median {self.keras_difference:.1e}"
             rows.append(("difference from Keras", text))
-        text = (
-            f"{self.milliseconds:.3f} ms ({self.num_threads} {threads}) by "
-            f"{self.runner}"
-        )
+        threads = thread_count(self.num_threads)
+        text = f"{self.milliseconds:.3f} ms ({threads}) by {self.backend_name}"
         return [*rows, ("time per input", text)]
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the replay as plain data for JSON."""
-        return {
-            **dataclasses.asdict(self),
-            "passed": self.passed,
-            "verdict": self.verdict,
-        }
+        return {**plain(self), "passed": self.passed, "verdict": self.verdict}
 
 
 def is_package(folder: str | os.PathLike[str]) -> bool:
@@ -195,9 +201,9 @@ def package_model(folder: str | os.PathLike[str]) -> pathlib.Path:
 def replay(folder: str | os.PathLike[str], *, num_threads: int = 1) -> Replay:
     """Runs the golden inputs of a package and compares the outputs.
 
-    The files are checked by their SHA-256 first. Then the file runs as it is, and once
-    more under the golden signs, as in `verify`: what lies behind a sign that rounding
-    turned does not move then, so that it is told from a fault.
+    The files are checked by their SHA-256 first. Then the .tflite runs as it is, and
+    once more with the golden signs supplied. A sign that flips through rounding then
+    does not change later layers, which tells rounding from a fault.
 
     Args:
         folder: A folder of `package`.
@@ -219,68 +225,88 @@ def replay(folder: str | os.PathLike[str], *, num_threads: int = 1) -> Replay:
     folder = pathlib.Path(folder)
     check_sums(folder)
     interpreter = Interpreter(folder / MODEL, num_threads)
-    cut = CutFile(interpreter.file, num_threads=num_threads)
-    found = read_golden(folder, read_metadata(folder), interpreter, cut.operators)
-    arrays, expected, keras = found.inputs, found.outputs, found.keras
-    signs, margins = found.signs, found.margin
+    runner = SubgraphRunner(interpreter.file, num_threads=num_threads)
+    golden = read_golden(folder, read_metadata(folder), interpreter, runner.operators)
     start = time.perf_counter()
-    outputs = answers(interpreter, arrays)
+    outputs = answers(interpreter, golden.inputs)
     seconds = time.perf_counter() - start
-    tied = margins <= SIGN_TOLERANCE
-    turned: list[list[np.ndarray]] = [[] for _ in cut.operators]
-    parts: list[list[np.ndarray]] = []
-    sizes = [0] * len(cut.operators)
-    for index in range(len(margins)):
-        one = {name: array[index:] for name, array in arrays.items()}
-        given = [array[index] for array in signs]
-        values, under = cut.run(interpreter.first_of(one), given)
-        for place, (value, words) in enumerate(zip(values, given)):
-            distances = turned[place]
-            sizes[place] += value.size
-            distances.append(differing(value, words))
-            tied[index] |= distances[-1].size > 0
-        pairs = zip(interpreter.outputs, under)
-        parts.append([of_sample(interpreter, info, array) for info, array in pairs])
-    under_signs = {
-        info.name: info.real(np.stack(arrays))
-        for info, arrays in zip(interpreter.outputs, zip(*parts))
-    }
+    supplied = _run_with_golden_signs(interpreter, runner, golden)
+    counters = dict(zip(runner.operators, supplied.counters))
+    difference = largest_differences(golden.outputs, outputs)
     # A comparison with nan is false.
-    wrong = [int((~(np.concatenate(d) <= SIGN_TOLERANCE)).sum()) for d in turned]
-    ties = [sum(map(len, d)) - number for d, number in zip(turned, wrong)]
-    moved = ~(largest_differences(expected, outputs) <= LARGEST_OUTPUT_DIFFERENCE)
+    mismatched = ~(difference <= LARGEST_OUTPUT_DIFFERENCE)
+    under_signs = largest_differences(golden.outputs, supplied.outputs)
+    near_zero = supplied.flipped | (golden.margin <= SIGN_TOLERANCE)
+    keras = None
+    if golden.keras:
+        keras = float(np.median(largest_differences(golden.keras, outputs)))
     return Replay(
-        samples=len(margins),
-        signs=sum(sizes),
-        ties=sum(ties),
-        wrong=sum(wrong),
-        first_wrong=next((i for i, n in zip(cut.operators, wrong) if n), None),
-        output_difference=float(largest_differences(expected, under_signs).max()),
-        moved=_indices(moved),
-        moved_with_tie=_indices(moved & tied),
-        largest_difference=float(largest_differences(expected, outputs).max()),
-        keras_difference=(
-            float(np.median(largest_differences(keras, outputs))) if keras else None
+        samples=len(difference),
+        signs=sum(counter.values for counter in supplied.counters),
+        flipped_near_zero=sum(c.flipped_near_zero for c in supplied.counters),
+        unexplained_flips=sum(c.unexplained_flips for c in supplied.counters),
+        first_mismatch=next(
+            (i for i, c in counters.items() if c.unexplained_flips), None
         ),
-        milliseconds=1000 * seconds / len(margins),
+        output_difference=float(under_signs.max()),
+        mismatched=_indices(mismatched),
+        mismatched_near_zero=_indices(mismatched & near_zero),
+        largest_difference=float(difference.max()),
+        keras_difference=keras,
+        milliseconds=1000 * seconds / len(difference),
         num_threads=num_threads,
-        runner=interpreter.backend_name,
-        equal_classes=_equal_classes(expected, outputs),
-        undetermined=next(
-            (
-                index
-                for index, number, values in zip(cut.operators, ties, sizes)
-                if too_many_flipped(number, values)
-            ),
-            None,
-        ),
+        backend_name=interpreter.backend_name,
+        equal_classes=_equal_classes(golden.outputs, outputs),
+        undetermined=next((i for i, c in counters.items() if c.is_undetermined), None),
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class _WithGoldenSigns:
+    """A run in which each layer is given the golden signs.
+
+    Attributes:
+        counters: For each operator that makes signs, how they compare with the golden.
+        flipped: Whether an input has a sign that differs, (samples,).
+        outputs: Arrays (samples, ...) by name.
+    """
+
+    counters: list[SignCounter]
+    flipped: np.ndarray
+    outputs: dict[str, np.ndarray]
+
+
+def _run_with_golden_signs(
+    interpreter: Interpreter, runner: SubgraphRunner, golden: Golden
+) -> _WithGoldenSigns:
+    counters = [SignCounter() for _ in runner.operators]
+    has_flips = np.zeros(len(golden.margin), bool)
+    parts: list[dict[str, np.ndarray]] = []
+    for index in range(len(has_flips)):
+        one = {name: array[index:] for name, array in golden.inputs.items()}
+        signs = [array[index] for array in golden.signs]
+        values, outputs = runner.run(interpreter.first_of(one), signs)
+        for counter, value, words in zip(counters, values, signs):
+            found = flipped(value, words)
+            counter.add(value.size, found)
+            has_flips[index] |= found.size > 0
+        parts.append(
+            {
+                info.name: of_sample(interpreter, info, array)
+                for info, array in zip(interpreter.outputs, outputs)
+            }
+        )
+    joined = {
+        info.name: info.real(np.stack([part[info.name] for part in parts]))
+        for info in interpreter.outputs
+    }
+    return _WithGoldenSigns(counters, has_flips, joined)
 
 
 def _equal_classes(
     golden: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
 ) -> int | None:
-    """Returns how many samples of the only output have their largest value there."""
+    """Returns how many inputs have their largest score at the golden place."""
     (one, *others), (other, *_) = golden.values(), outputs.values()
     if others or one.ndim != 2 or one.shape[1] < 2:
         return None
@@ -288,7 +314,7 @@ def _equal_classes(
 
 
 def check_sums(folder: pathlib.Path) -> None:
-    """Refuses a package of which a file is missing or damaged, by its name."""
+    """Raises an error that names the file of a package that is missing or damaged."""
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is no folder.")
     if not (folder / SUMS).is_file():
@@ -314,7 +340,7 @@ def sha256(content: bytes) -> str:
 
 
 def read_metadata(folder: pathlib.Path) -> dict[str, Any]:
-    """Returns what a package says of itself.
+    """Returns the metadata of a package.
 
     Raises:
         ValueError: If it is damaged.

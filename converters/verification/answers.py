@@ -1,4 +1,4 @@
-"""Equal answers: the class, or the numbers, that two runs give for an input."""
+"""Equal answers of two runs: the same class, or nearly the same numbers."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from converters.comparison import largest_differences
 # of the difference relative to that of the output.
 LARGEST_EQUAL_DIFFERENCE = 1e-3
 LARGEST_MEAN_DIFFERENCE = 0.25
-# Where a tenth of its signs turn, a tensor of signs moves as far.
+# A tensor of signs differs by as much where a tenth of its signs flip.
 LEAST_EQUAL_SHARE = 0.9
 
 
 def is_classification(output: np.ndarray) -> bool:
     """Returns whether an output holds scores of classes, (samples, classes).
 
-    Integers are none, as those of a `tf.math.top_k`, and no booleans.
+    Integers, such as the indices of a `tf.math.top_k`, and booleans are no scores.
     """
     return output.ndim == 2 and output.shape[1] > 1 and output.dtype.kind == "f"
 
@@ -29,8 +29,8 @@ def equal_answers(
 ) -> np.ndarray:
     """Returns for each input whether two runs give the same answer.
 
-    That is the largest class, or for other outputs a difference below 1e-3 of the
-    largest one.
+    The same answer is the same largest class, or for other outputs a difference below
+    1e-3 of the largest output.
 
     Args:
         ours: Arrays (samples, ...) by name.
@@ -60,8 +60,8 @@ def similar_answers(
     """Returns for each input whether two runs give the same answer but for details.
 
     That is the largest class, nine of ten integers or booleans, or for other outputs a
-    root mean square of the difference of at most a quarter of that of the output: what
-    is asked of two runs of which one rounds, or has signs that rounding turned.
+    difference whose root mean square is at most a quarter of the output's. It is the
+    measure for two runs of which one rounds, or has signs that rounding flipped.
 
     Args:
         ours: Arrays (samples, ...) by name.
@@ -81,14 +81,14 @@ def similar_answers(
 
 
 def _shares_equal(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-    """Returns for each sample which share of its values is the same."""
+    """Returns for each sample the share of its values that are equal."""
     return (ours == theirs).reshape(len(ours), -1).mean(axis=1)
 
 
 def _same_classes(
     ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]
 ) -> np.ndarray:
-    """Returns whether the outputs are finite, and those of classes name the same."""
+    """Returns for each sample whether outputs are finite and classes are equal."""
     same = np.isfinite(largest_differences(ours, theirs))
     for name, array in ours.items():
         if is_classification(array):

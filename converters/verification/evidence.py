@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -17,12 +18,12 @@ from converters.verification.steps import StepParity, compare_steps
 
 @dataclasses.dataclass(frozen=True)
 class Evidence:
-    """What a comparison of a file with its graph found.
+    """The comparison of a file with its graph.
 
     Attributes:
-        parity: Layer by layer, signs held equal; `None` where it was not made.
-        steps: Tensor by tensor of an int8 file, its steps held equal; `None`
-            where it was not made.
+        parity: Layer by layer, given equal signs; `None` where it was not made.
+        steps: Tensor by tensor of an int8 file, given equal quant steps; `None` where
+            it was not made.
         output_difference: Largest difference of the outputs given equal signs, relative
             to the largest output; `None` where signs cannot be followed.
     """
@@ -37,16 +38,37 @@ class Evidence:
         return self.parity.layers if self.parity else ()
 
     @property
-    def is_traced(self) -> bool:
-        """Whether all signs were followed into the file."""
-        return self.output_difference is not None
+    def untraced(self) -> tuple[str, ...]:
+        """The layers whose signs cannot be followed into the file."""
+        return self.parity.untraced if self.parity else ()
+
+    @property
+    def first_mismatch(self) -> str | None:
+        """The first layer whose signs differ by more than rounding."""
+        return self.parity.first_mismatch if self.parity else None
+
+    def mismatches(self, mismatched: np.ndarray) -> dict[str, Any]:
+        """Returns counts of mismatched inputs, as fields of a `Verification`.
+
+        Args:
+            mismatched: Whether the outputs for an input differ, (samples,).
+        """
+        flipped, unexplained = None, None
+        if self.parity is not None and self.output_difference is not None:
+            flipped = int((mismatched & self.parity.flipped).sum())
+            unexplained = int((mismatched & ~self.parity.near_zero).sum())
+        return {
+            "mismatched": int(mismatched.sum()),
+            "mismatched_near_zero": flipped,
+            "unexplained_mismatches": unexplained,
+        }
 
     @property
     def fault(self) -> str | None:
         """The first layer that differs by more than rounding, or `"the outputs"`."""
         found = self.steps or self.parity
-        if found is not None and found.first_wrong is not None:
-            return found.first_wrong
+        if found is not None and found.first_mismatch is not None:
+            return found.first_mismatch
         difference = self.output_difference
         # A comparison with nan is false.
         if difference is not None and not difference <= LARGEST_OUTPUT_DIFFERENCE:
@@ -72,7 +94,7 @@ def gather(
         received: The outputs of the file for them, by name.
 
     Returns:
-        What was found, nothing without a graph.
+        The evidence; it is empty without a graph.
     """
     if frozen is None:
         return Evidence()

@@ -1,4 +1,4 @@
-"""Which inputs and outputs of a .tflite are which of its Keras model."""
+"""The inputs and outputs of a .tflite by the names of its Keras model."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def interpreter_for(
 
 
 def with_names_of(model: Any, tflite: Any) -> bytes | str | os.PathLike[str]:
-    """Returns the file with the model's names, where it is clear what they name.
+    """Returns the file with the model's names, where they can be matched.
 
     Args:
         model: A Keras model.
@@ -58,8 +58,8 @@ def _matched(
 
     Args:
         ours: The model's names, which may be keys of a dictionary.
-        keras: Those of Keras, in the same order.
-        theirs: Those of the file.
+        keras: The names that Keras gave, in the same order.
+        theirs: The names in the file.
     """
     if len(ours) == len(theirs) == 1:
         return ours
@@ -98,7 +98,7 @@ def check_fit(model: Any, interpreter: Interpreter) -> None:
         ("inputs", input_names(model), model.inputs, interpreter.inputs),
         ("outputs", output_names(model), model.outputs, interpreter.outputs),
     ):
-        if not tensors:  # A subclassed model tells none.
+        if not tensors:  # A subclassed model has none.
             continue
         ours = dict(zip(names, map(_sizes, tensors)))
         found = {info.name: info.shape[1:] for info in theirs}
@@ -116,7 +116,7 @@ def _sizes(tensor: Any) -> _Sizes:
 
 
 def _is_like(ours: _Sizes, theirs: tuple[int, ...]) -> bool:
-    """Whether a shape can be another one of which not all is known."""
+    """Whether a shape fits another one whose sizes may be unknown."""
     if ours is None:
         return True
     return len(ours) == len(theirs) and all(
@@ -166,9 +166,10 @@ def _check_shapes(
         if part.shape != shape:
             raise ConversionError(
                 f"Output {name!r} is {shape} in the model and {part.shape} in the file "
-                f"for input {index}: what has another size for each input may have its "
-                "largest one in a file, as the boxes of a non-max suppression. Give it "
-                "one size (pad_to_max_output_size=True) and return the number of boxes."
+                f"for input {index}: an output whose size depends on the input, such "
+                "as the boxes of a non-max suppression, may have its largest size in a "
+                "file. Give it one size (pad_to_max_output_size=True) and return the "
+                "number of boxes."
             )
 
 

@@ -1,103 +1,110 @@
-"""Whether a .tflite and its model agree layer by layer, signs held equal.
+"""Comparison of a .tflite with its model, layer by layer, given equal signs.
 
-One sign that turns moves everything behind it, so outputs alone cannot tell rounding
-from a fault. Here the model computes with the signs that the file computed: every
-layer is judged on equal inputs, and nothing of an earlier difference reaches it.
+One sign that flips changes all later layers, so outputs alone cannot tell rounding from
+a fault. Here the model computes with the signs that the file computed (teacher
+forcing): every layer is compared on equal inputs, and no earlier difference reaches it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from converters.comparison import SIGN_TOLERANCE, too_many_flipped
+from converters.comparison import (
+    SIGN_TOLERANCE,
+    SignCounter,
+    relative_to_rms,
+    too_many_flipped,
+)
 from converters.graph.graph import Alias, Graph, Sign
-from converters.runtime import Interpreter
+from converters.renamed import with_old_names
+from converters.runtime import Interpreter, TfliteFile
 from converters.runtime.bits import (
     BINARY_CONVOLUTION,
     WORD,
     is_negative,
     packed_shape,
 )
+from converters.verification.tensor_matcher import TensorMatcher
 
-# A sign tensor of the file that differs in more places is another one: places that are
-# no ties, and all of them.
-_SAME = 0.01
-_TIED = 0.4
+# A sign tensor of the file that differs in a larger share of its places is another one:
+# of the places that are not near zero, and of all.
+_LARGEST_SHARE_DIFFERENT = 0.01
+_LARGEST_SHARE_DIFFERENT_NEAR_ZERO = 0.4
 # Signs are found by their values over as many samples as hold so many, at least two.
 _MATCHING_VALUES = 2**20
 _VALUES_AT_ONCE = 2**25
 
 
+@with_old_names(ties="flipped_near_zero", wrong="unexplained_flips")
 @dataclasses.dataclass(frozen=True)
 class LayerParity:
-    """The signs in front of one layer, in the model and in the file.
+    """The signs before one layer, in the model and in the file.
 
     Attributes:
         layer: Name of the layer.
         values: Number of signs compared.
-        ties: Signs that differ where the value is within 1e-5 of zero, on the scale of
-            the layer (its root mean square over an input).
-        wrong: Signs that differ elsewhere.
-        farthest: The largest such value in front of a differing sign, on that scale.
+        flipped_near_zero: Signs that differ where the value is within 1e-5 of zero,
+            relative to the root mean square of the tensor over one input.
+        unexplained_flips: Signs that differ elsewhere.
+        farthest: The largest value whose sign differs, on that scale.
     """
 
     layer: str
     values: int
-    ties: int
-    wrong: int
+    flipped_near_zero: int
+    unexplained_flips: int
     farthest: float
 
     @property
     def undetermined(self) -> bool:
         """Whether rounding decides more of its signs than chance explains."""
-        return too_many_flipped(self.ties, self.values)
+        return too_many_flipped(self.flipped_near_zero, self.values)
 
 
 @dataclasses.dataclass(frozen=True)
 class Parity:
-    """What the comparison found.
+    """The signs of a model beside those of its file.
 
     Attributes:
         layers: The layers whose signs were found in the file, in order of execution.
         untraced: Layers whose signs the file does not hold as bits.
-        diverging: The first layer whose signs in the file are nowhere near those that
-            the model computes from the file's own signs before it, or `None`.
-        tied: Whether an input has a sign that differs by a tie, (samples,).
-        near: Whether an input has a value within 1e-5 of zero in front of a sign, so
-            that rounding could turn it, (samples,).
-        outputs: What the model returns given the signs of the file, by name.
+        diverging: The first layer whose signs in the file are far from those that the
+            model computes from the file's own signs before it, or `None`.
+        flipped: Whether an input has a sign that differs, (samples,).
+        near_zero: Whether an input has a value within 1e-5 of zero before a sign, so
+            that rounding could flip it, (samples,).
+        outputs: The outputs of the model given the signs of the file, by name.
     """
 
     layers: tuple[LayerParity, ...]
     untraced: tuple[str, ...]
     diverging: str | None
-    tied: np.ndarray
-    near: np.ndarray
+    flipped: np.ndarray
+    near_zero: np.ndarray
     outputs: dict[str, np.ndarray]
 
     @property
     def faults(self) -> tuple[int, int]:
-        """Number of layers whose signs were not found in the file, and of wrong signs.
+        """Number of layers whose signs were not found, and of unexplained flips.
 
         Both are 0 only if the file was made of the graph that it is compared with.
         """
         missing = len(self.untraced) + (self.diverging is not None)
-        return missing, sum(layer.wrong for layer in self.layers)
+        return missing, sum(layer.unexplained_flips for layer in self.layers)
 
     @property
-    def first_wrong(self) -> str | None:
-        """The first layer at which the two differ by more than ties."""
-        wrong = [layer.layer for layer in self.layers if layer.wrong]
+    def first_mismatch(self) -> str | None:
+        """The first layer at which the two differ by more than rounding."""
+        wrong = [layer.layer for layer in self.layers if layer.unexplained_flips]
         return wrong[0] if wrong else self.diverging
 
 
 def compare_layers(
-    frozen: Graph,
+    graph: Graph,
     interpreter: Interpreter,
     arrays: Mapping[str, np.ndarray],
     rewritten: Graph | None = None,
@@ -105,16 +112,67 @@ def compare_layers(
     """Compares a file with its model layer by layer.
 
     Args:
-        frozen: The model.
+        graph: The model.
         interpreter: Runs the file.
         arrays: The inputs by the model's names, (samples, ...).
-        rewritten: The graph that was converted, if it is another one. Signs that it has
-            in other places than the model are judged in it; all else, and the outputs,
-            in the model itself. Defaults to `None`.
+        rewritten: The graph that was converted, if it is another one. Signs that only
+            it has are compared in it; all others, and the outputs, in the model itself.
+            Defaults to `None`.
 
     Returns:
         The comparison.
     """
+    converted = SignComparator(rewritten or graph)
+    pairs, diverging = _found(converted, interpreter, arrays)
+    comparators = [converted]
+    if rewritten is not None:
+        comparators.append(SignComparator(graph))
+    counters = {sign: SignCounter() for sign in pairs}
+    samples = len(next(iter(arrays.values())))
+    flipped, near_zero = np.zeros(samples, bool), np.zeros(samples, bool)
+    parts: list[dict[str, np.ndarray]] = []
+    for part in _batches(interpreter.file, pairs, samples):
+        given = {name: array[part] for name, array in arrays.items()}
+        words = interpreter.intermediate(given, sorted(set(pairs.values())))
+        values: dict[str, np.ndarray] = {}
+        for comparator in comparators:
+            # Aliases of a rewritten graph name tensors of the graph before.
+            aliases = None if comparator is converted else converted.graph.aliases
+            found, outputs = comparator.run(given, pairs, words, aliases=aliases)
+            values.update(found)
+        for sign, tensor in pairs.items():
+            value = values[sign.sign]
+            differs = (value < 0) != is_negative(words[tensor], sign.channels)
+            distance = relative_to_rms(value, len(flipped[part]))
+            differs = differs.reshape(distance.shape)
+            counters[sign].add(distance.size, distance[differs])
+            flipped[part] |= differs.any(axis=1)
+            near_zero[part] |= distance.min(axis=1) <= SIGN_TOLERANCE
+        parts.append(outputs)
+    traced = {sign.sign for sign in pairs}
+    untraced = [s.layer for s in converted.graph.signs if s.sign not in traced]
+    return Parity(
+        layers=tuple(
+            LayerParity(sign.layer, **dataclasses.asdict(counter))
+            for sign, counter in counters.items()
+        ),
+        untraced=tuple(layer for layer in untraced if layer != diverging),
+        diverging=diverging,
+        flipped=flipped,
+        near_zero=near_zero | flipped,
+        outputs={
+            name: np.concatenate([part[name] for part in parts])
+            for name in graph.outputs
+        },
+    )
+
+
+def _found(
+    comparator: SignComparator,
+    interpreter: Interpreter,
+    arrays: Mapping[str, np.ndarray],
+) -> tuple[dict[Sign, int], str | None]:
+    """Returns the tensor of the file for each sign, and the layer where they differ."""
     file = interpreter.file
     bits = [
         tensor
@@ -123,134 +181,104 @@ def compare_layers(
         if operator.name in (BINARY_CONVOLUTION, "LceQuantize", "LceBMaxPool2d")
         and file.dtype(tensor) == np.int32
     ]
-    samples = len(next(iter(arrays.values())))
-    converted = _Judge(rewritten or frozen)
-    size = sum(math.prod(file.shape(tensor)) * WORD for tensor in bits)
-    count = max(2, _MATCHING_VALUES // max(1, size))
+    count = max(2, _MATCHING_VALUES // max(1, _signs_in(file, bits)))
     first = {name: array[:count] for name, array in arrays.items()}
-    pairs, diverging = converted.match(first, interpreter.intermediate(first, bits))
-    judges = [converted]
-    if rewritten is not None:
-        judges.append(_Judge(frozen))
-    size = sum(math.prod(file.shape(tensor)) * WORD for tensor in pairs.values())
-    batch = max(1, _VALUES_AT_ONCE // max(1, size))
-    tallies = {sign: _Tally() for sign in pairs}
-    tied, near = np.zeros(samples, bool), np.zeros(samples, bool)
-    parts: list[dict[str, np.ndarray]] = []
-    for start in range(0, samples, batch):
-        part = slice(start, start + batch)
-        given = {name: array[part] for name, array in arrays.items()}
-        words = interpreter.intermediate(given, sorted(set(pairs.values())))
-        values: dict[str, np.ndarray] = {}
-        for judge in judges:
-            # What stands for a sign, and where it was turned, is of another graph.
-            aliases = converted.aliases if judge is not converted else None
-            found, outputs = judge.values_under(given, pairs, words, aliases=aliases)
-            values.update(found)
-        for sign, tensor in pairs.items():
-            value = values[sign.sign]
-            differs = (value < 0) != is_negative(words[tensor], sign.channels)
-            tied[part] |= tallies[sign].add(value, differs, len(tied[part]))
-            near[part] |= _nearest(value, len(near[part])) <= SIGN_TOLERANCE
-        parts.append(outputs)
-    traced = {sign.sign for sign in pairs}
-    signs = (rewritten or frozen).signs
-    untraced = [sign.layer for sign in signs if sign.sign not in traced]
-    return Parity(
-        layers=tuple(tally.of(sign.layer) for sign, tally in tallies.items()),
-        untraced=tuple(layer for layer in untraced if layer != diverging),
-        diverging=diverging,
-        tied=tied,
-        near=near | tied,
-        outputs={
-            name: np.concatenate([part[name] for part in parts])
-            for name in frozen.outputs
-        },
-    )
+    words = interpreter.intermediate(first, bits)
+    pairs, unlike = comparator.match(comparator.graph.signs, first, words)
+    # The graph need not know the size of the last axis.
+    found = {
+        dataclasses.replace(sign, channels=comparator.shapes[sign][-1]): tensor
+        for sign, tensor in pairs.items()
+    }
+    return found, None if unlike is None else unlike.layer
 
 
-def _nearest(value: np.ndarray, samples: int) -> np.ndarray:
-    """Returns for each sample how near to zero its nearest value is, on its scale."""
-    flat = value.reshape(samples, -1)
-    scale = np.sqrt(np.einsum("ij,ij->i", flat, flat) / flat.shape[1])
-    return np.abs(flat).min(axis=1) / np.maximum(scale, np.finfo(np.float32).tiny)
+def _batches(
+    file: TfliteFile, pairs: Mapping[Sign, int], samples: int
+) -> Iterator[slice]:
+    """Yields parts of the samples that do not hold too many signs."""
+    size = max(1, _VALUES_AT_ONCE // max(1, _signs_in(file, pairs.values())))
+    for start in range(0, samples, size):
+        yield slice(start, start + size)
 
 
-class _Tally:
-    """Counts the differing signs of a layer over batches."""
-
-    def __init__(self) -> None:
-        self.values = self.ties = self.wrong = 0
-        self.farthest = 0.0
-
-    def add(self, value: np.ndarray, differs: np.ndarray, samples: int) -> np.ndarray:
-        """Returns for each sample whether it has a differing sign."""
-        # A dense layer on sequences has more rows than there are samples.
-        flat = value.reshape(samples, -1)
-        differs = differs.reshape(samples, -1)
-        self.values += flat.size
-        if not differs.any():
-            return differs.any(axis=1)
-        scale = np.sqrt(np.square(flat, dtype=np.float64).mean(axis=1, keepdims=True))
-        distance = np.abs(flat) / np.maximum(scale, np.finfo(np.float32).tiny)
-        distance = distance[differs]
-        self.ties += int((distance <= SIGN_TOLERANCE).sum())
-        # A comparison with nan is false.
-        self.wrong += int((~(distance <= SIGN_TOLERANCE)).sum())
-        self.farthest = max(self.farthest, float(distance.max()))
-        return differs.any(axis=1)
-
-    def of(self, layer: str) -> LayerParity:
-        """Returns the counts as those of a layer."""
-        return LayerParity(layer, self.values, self.ties, self.wrong, self.farthest)
+def _signs_in(file: TfliteFile, tensors: Iterable[int]) -> int:
+    """Returns how many signs binary tensors hold for one sample."""
+    return sum(math.prod(file.shape(tensor)) * WORD for tensor in tensors)
 
 
-class _Judge:
-    """Finds the signs of a graph among the file's bits, and computes under them."""
+@dataclasses.dataclass(frozen=True)
+class _Supplied:
+    """A sign of the file in a graph.
 
-    def __init__(self, frozen: Graph):
-        self._frozen = frozen
-        self._run = frozen.run
-        self.aliases = frozen.aliases
+    Attributes:
+        tensor: The sign of this graph whose value is compared.
+        factor: What the sign of the file is multiplied by there.
+        shape: Its shape in the file, `None` where it is not fed.
+    """
 
-    def match(
-        self, arrays: Mapping[str, np.ndarray], words: Mapping[int, np.ndarray]
-    ) -> tuple[dict[Sign, int], str | None]:
-        """Returns the tensor of the file for each sign, and where they part.
+    tensor: str
+    factor: int | np.ndarray = 1
+    shape: tuple[int, ...] | None = None
 
-        A sign is found by its values. One that turned early may have moved what lies
-        behind it, so the search goes on under the signs that are found already.
-        """
-        pairs: dict[Sign, int] = {}
-        sizes: dict[str, int] = {}
-        while True:
-            before = len(pairs)
-            values, _ = self.values_under(arrays, pairs, words, self._frozen.signs)
-            missing = []
-            for sign in self._frozen.signs:
-                if sign.sign in sizes:
-                    continue
-                value = values[sign.sign]
-                fitting = {
-                    tensor: _mismatch(value, array)
-                    for tensor, array in words.items()
-                    if packed_shape(value.shape) == array.shape
-                }
-                best = min(fitting, key=lambda tensor: fitting[tensor], default=None)
-                if best is not None and fitting[best] <= _TIED:
-                    # The graph need not know the size of the last axis.
-                    sizes[sign.sign] = value.shape[-1]
-                    pairs[dataclasses.replace(sign, channels=value.shape[-1])] = best
-                elif best is not None:
-                    missing.append(sign.layer)
-            if len(pairs) == before or not missing:
-                break
-        place = {sign.sign: index for index, sign in enumerate(self._frozen.signs)}
-        ordered = sorted(pairs, key=lambda sign: place[sign.sign])
-        found = {sign: pairs[sign] for sign in ordered}
-        return found, missing[0] if missing else None
+    def as_in_the_file(self, value: np.ndarray) -> np.ndarray:
+        """Returns the value before the sign of this graph as the file has it."""
+        if self.shape is not None:
+            value = value.reshape(self.shape)
+        # The sign of 0 is +1, which a negative factor makes -1.
+        negated = np.where(value == 0, -np.finfo(np.float32).tiny, -value)
+        return np.where(np.less(self.factor, 0), negated, value)
 
-    def values_under(
+
+class SignComparator(TensorMatcher[Sign]):
+    """Finds the signs of a graph among the bits of a file, and computes from them.
+
+    Args:
+        graph: The graph.
+
+    Attributes:
+        graph: As given.
+    """
+
+    largest_distance = _LARGEST_SHARE_DIFFERENT_NEAR_ZERO
+
+    def __init__(self, graph: Graph):
+        super().__init__()
+        self.graph = graph
+
+    def values(
+        self,
+        places: Sequence[Sign],
+        arrays: Mapping[str, np.ndarray],
+        pairs: Mapping[Sign, int],
+        tensors: Mapping[int, np.ndarray],
+    ) -> list[np.ndarray]:
+        """Returns the values before signs, given others as the file has them."""
+        found, _ = self.run(arrays, pairs, tensors, places)
+        return [found[sign.sign] for sign in places]
+
+    def fits(
+        self, place: Sign, value: np.ndarray, tensor: int, array: np.ndarray
+    ) -> bool:
+        """Whether bits have the shape of a value."""
+        return packed_shape(value.shape) == array.shape
+
+    def distance(
+        self, place: Sign, value: np.ndarray, array: np.ndarray, samples: int
+    ) -> float:
+        """Returns the share of signs that differ, 1 if by more than rounding."""
+        channels = value.shape[-1]
+        if is_negative(array)[..., channels:].any():
+            # Another tensor: bits after the last channel are 0.
+            return 1
+        differs = (value < 0) != is_negative(array, channels)
+        is_clear = relative_to_rms(value, samples) > SIGN_TOLERANCE
+        if not is_clear.any():
+            is_clear[:] = True
+        share = differs.reshape(is_clear.shape)[is_clear].mean()
+        return 1 if share > _LARGEST_SHARE_DIFFERENT else float(differs.mean())
+
+    def run(
         self,
         arrays: Mapping[str, np.ndarray],
         pairs: Mapping[Sign, int],
@@ -258,63 +286,53 @@ class _Judge:
         wanted: Sequence[Sign] = (),
         aliases: Mapping[str, Alias] | None = None,
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Returns what this graph has in front of signs, and its outputs.
+        """Returns the values before the signs of this graph, and its outputs.
 
         Args:
             arrays: The inputs by the model's names.
             pairs: The tensor of the file that gives each sign.
-            words: Those tensors.
+            words: These tensors.
             wanted: Further signs to return the values of.
-            aliases: What stands in this graph for signs that it does not have.
+            aliases: The tensors of this graph for signs that it does not have.
         """
-        frozen = self._frozen
-        feeds: dict[str, np.ndarray] = {
-            frozen.inputs[name]: array for name, array in arrays.items()
-        }
-        in_front = {sign.sign: sign.pre_sign for sign in frozen.signs}
-        # What stands here for a sign of the file, and what that is multiplied by.
-        places: dict[str, tuple[str, Any]] = {}
+        graph = self.graph
+        feeds = {graph.inputs[name]: array for name, array in arrays.items()}
+        pre_signs = {sign.sign: sign.pre_sign for sign in graph.signs}
+        supplied: dict[str, _Supplied] = {}
         for sign, tensor in pairs.items():
-            negative = is_negative(words[tensor], sign.channels)
+            known = self.shapes.get(sign)
+            channels = sign.channels if known is None else known[-1]
+            negative = is_negative(words[tensor], channels)
             signs = np.where(negative, np.float32(-1), np.float32(1))
-            known = (aliases or {}).get(sign.sign)
-            if known is not None:
-                shape = [-1 if size is None else size for size in known.shape]
-                if shape.count(-1) > 1:
-                    shape[-1] = signs.shape[-1]
-                if shape.count(-1) > 1:
+            alias = (aliases or {}).get(sign.sign)
+            if alias is not None:
+                shape = _shape_of(alias, signs)
+                if shape is None:
                     continue
-                feeds[known.tensor] = (known.factor * signs).reshape(shape)
-                places[sign.sign] = known.tensor, (known.factor, signs.shape)
-            elif sign.sign in in_front:
-                # By name: the tensor in front of a sign may be called otherwise here.
+                feeds[alias.tensor] = (alias.factor * signs).reshape(shape)
+                there = _Supplied(alias.tensor, alias.factor, signs.shape)
+                supplied[sign.sign] = there
+            elif sign.sign in pre_signs:
+                # By name: the tensor before a sign may have another name here.
                 feeds[sign.sign] = signs
-                places[sign.sign] = sign.sign, (1, signs.shape)
+                supplied[sign.sign] = _Supplied(sign.sign, shape=signs.shape)
         for sign in wanted:
-            places.setdefault(sign.sign, (sign.sign, (1, None)))
-        judged = {name: at for name, at in places.items() if at[0] in in_front}
-        fetches = [in_front[place] for place, _ in judged.values()]
-        fetched = self._run(feeds, [*fetches, *frozen.outputs.values()])
-        values = {}
-        for name, value in zip(judged, fetched):
-            factor, shape = judged[name][1]
-            # Shaped as in the file, and turned where its sign is: that of 0 to -1.
-            value = value if shape is None else value.reshape(shape)
-            negated = np.where(value == 0, -np.finfo(np.float32).tiny, -value)
-            values[name] = np.where(np.less(factor, 0), negated, value)
-        outputs = dict(zip(frozen.outputs, fetched[len(judged) :]))
-        return values, outputs
+            supplied.setdefault(sign.sign, _Supplied(sign.sign))
+        compared = {
+            n: place for n, place in supplied.items() if place.tensor in pre_signs
+        }
+        fetches = [pre_signs[place.tensor] for place in compared.values()]
+        fetched = graph.run(feeds, [*fetches, *graph.outputs.values()])
+        values = {
+            name: place.as_in_the_file(value)
+            for (name, place), value in zip(compared.items(), fetched)
+        }
+        return values, dict(zip(graph.outputs, fetched[len(compared) :]))
 
 
-def _mismatch(value: np.ndarray, words: np.ndarray) -> float:
-    """Returns the share of signs that differ, 1 if by more than ties."""
-    channels = value.shape[-1]
-    if is_negative(words)[..., channels:].any():
-        # Another tensor: bits behind the last channel are 0.
-        return 1
-    differs = (value < 0) != is_negative(words, channels)
-    scale = np.sqrt(np.square(value, dtype=np.float64).mean())
-    clear = np.abs(value) > SIGN_TOLERANCE * scale
-    if not clear.any():
-        clear[:] = True
-    return 1 if differs[clear].mean() > _SAME else float(differs.mean())
+def _shape_of(alias: Alias, signs: np.ndarray) -> list[int] | None:
+    """Returns the shape of signs in the tensor of an alias, `None` if unknown."""
+    shape = [-1 if size is None else size for size in alias.shape]
+    if shape.count(-1) > 1:
+        shape[-1] = signs.shape[-1]
+    return None if shape.count(-1) > 1 else shape

@@ -1,4 +1,4 @@
-"""A second interpreter as the witness of what the first one answered."""
+"""A second interpreter that runs the same file, as a witness against the first."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from converters.comparison import LARGEST_OUTPUT_DIFFERENCE, largest_differences
+from converters.renamed import with_old_names
 from converters.runtime import Interpreter
 from converters.verification.answers import similar_answers
 from converters.verification.evidence import Evidence
 
 _BACKEND = "lce"
-# Answers that differ are judged layer by layer; a fault shows in the first ones.
+# Inputs with differing answers are compared layer by layer; a fault shows early.
 _MOST_SAMPLES = 64
 
 Run = Callable[[Interpreter, Mapping[str, np.ndarray]], dict[str, np.ndarray]]
@@ -24,21 +25,22 @@ Gather = Callable[
 ]
 
 
+@with_old_names(runner="backend_name")
 @dataclasses.dataclass(frozen=True)
 class Witness:
     """The same file, and the same inputs, in another interpreter.
 
     Attributes:
-        runner: What ran it.
+        backend_name: What ran it.
         milliseconds: Mean time of one input.
         largest_difference: Largest difference of the outputs from those of the first
             interpreter, relative to the largest output.
-        changed: Number of inputs whose answer is another one than the first's.
-        fault: The first layer at which the file in this interpreter parts from the
+        changed: Number of inputs whose answer differs from the first one's.
+        fault: The first layer at which the file in this interpreter departs from the
             model, or `"the outputs"`; `None` where rounding explains all.
     """
 
-    runner: str
+    backend_name: str
     milliseconds: float
     largest_difference: float
     changed: int
@@ -53,7 +55,7 @@ def call_witness(
     run: Run,
     gather: Gather,
 ) -> Witness | None:
-    """Runs a file in Larq Compute Engine's interpreter, beside another one.
+    """Runs a file in Larq Compute Engine's interpreter, after another one.
 
     Args:
         first: The interpreter that ran it.
@@ -64,7 +66,7 @@ def call_witness(
         gather: Compares the file in an interpreter with the model.
 
     Returns:
-        What was found; `None` where the first is that interpreter, or where Larq
+        The comparison; `None` where the first is that interpreter, or where Larq
         Compute Engine is not installed.
     """
     if first.backend == _BACKEND or not _is_installed():
@@ -72,14 +74,16 @@ def call_witness(
     interpreter = Interpreter(first.file.content, num_threads, backend=_BACKEND)
     outputs, milliseconds = timed(interpreter, arrays, run)
     difference = largest_differences(received, outputs)
-    moved = np.flatnonzero(~(difference <= LARGEST_OUTPUT_DIFFERENCE))[:_MOST_SAMPLES]
+    differing = np.flatnonzero(~(difference <= LARGEST_OUTPUT_DIFFERENCE))[
+        :_MOST_SAMPLES
+    ]
     fault = None
-    if len(moved):
-        chosen = {name: array[moved] for name, array in arrays.items()}
-        answers = {name: array[moved] for name, array in outputs.items()}
+    if len(differing):
+        chosen = {name: array[differing] for name, array in arrays.items()}
+        answers = {name: array[differing] for name, array in outputs.items()}
         fault = gather(interpreter, chosen, answers).fault
     return Witness(
-        runner=interpreter.backend_name,
+        backend_name=interpreter.backend_name,
         milliseconds=milliseconds,
         largest_difference=float(difference.max()),
         changed=int((~similar_answers(received, outputs)).sum()),

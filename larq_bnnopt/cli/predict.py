@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         rows = [row for pair in answers for row in _rows(*pair)]
         print_rows(str(chosen.name), [_HEADING, *rows])
-        print_line(f"Computed by {chosen.classifier.runner}.")
+        print_line(f"Computed by {chosen.classifier.backend_name}.")
     failed = [answer for _, answer in answers if isinstance(answer, Exception)]
     for failure in failed:
         print(f"bnnopt: {' '.join(str(failure).split())}", file=sys.stderr)
@@ -253,7 +253,7 @@ def _print_json(chosen: _Chosen, answers: list[tuple[pathlib.Path, Any]]) -> Non
         images.append({"image": str(path), **facts})
     content = {
         "model": str(chosen.name),
-        "runner": chosen.classifier.runner,
+        "runner": chosen.classifier.backend_name,
         "preprocessing": chosen.classifier.preprocessing.as_dict(),
         "images": images,
     }

@@ -58,7 +58,7 @@ def assert_is_told(model, text, calibrated):
 
 
 def assert_equal(model, inputs, content):
-    """The same without our own comparison: a tie may move an output or two."""
+    """The same without our own comparison: flips near zero may change few outputs."""
     interpreter = converters.Interpreter(content)
     apart = []
     for index in range(len(next(iter(inputs.values())))):

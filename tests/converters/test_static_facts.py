@@ -387,7 +387,7 @@ def test_sizes_that_keras_does_not_know(outputs):
     model, inputs = built(i, outputs(binary(i))), noise()
     conversion = converters.convert(model, inputs=inputs)
     verification = conversion.report.verification
-    assert verification.samples == 6 and not verification.first_wrong
+    assert verification.samples == 6 and not verification.first_mismatch
     assert verification.output_difference < 1e-5
     assert_equal(model, inputs, conversion)
     assert converters.verify(model, conversion.content, inputs).passed

@@ -31,7 +31,7 @@ def test_converts_at_full_size(name):
     assert_bytes_are_as_counted(model, report.audit)
     verification = report.verification
     assert not verification.untraced
-    assert verification.first_wrong is None
+    assert verification.first_mismatch is None
     assert verification.output_difference < 1e-5
     counted = zx.count_ops(model).memory_bits / 8
     # The description of the graph weighs more in a small file.

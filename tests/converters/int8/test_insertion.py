@@ -66,7 +66,7 @@ def checked(model, ends=False):
     # Other inputs than those that made the ranges.
     arrays = {name: 1.1 * array[::-1] for name, array in calibration.items()}
     found = compare_steps(with_quantized_kernels(frozen), interpreter, arrays)
-    assert found.passed and found.wrong == 0 and found.farthest <= 1
+    assert found.passed and found.mismatched == 0 and found.farthest <= 1
     assert not found.untraced and found.tensors >= len(quant_params_of(frozen)) > 1
     return interpreter.file
 

@@ -35,10 +35,10 @@ def test_a_trained_model_keeps_its_accuracy(trained, converted):
     report = converted.report
     result = report.verification
     assert result.int8 and result.passed and result.samples == 1000
-    assert result.steps.wrong == 0 and not result.steps.untraced
+    assert result.steps.mismatched == 0 and not result.steps.untraced
     # One step in a hundred is rounded otherwise, by how each side adds up.
     assert result.steps.values > 1e6
-    assert 0 < result.steps.apart < 2e-2 * result.steps.values
+    assert 0 < result.steps.off_by_one < 2e-2 * result.steps.values
     assert result.agreement >= 0.95
     assert abs(result.tflite_accuracy - result.keras_accuracy) <= 0.015
     # Neither more nor less than this is proved.
@@ -165,7 +165,7 @@ def test_a_spoilt_weight_is_found(trained, converted, calibration):
     content = converted.content.replace(kernel.tobytes(), spoilt.tobytes())
     arrays = {model.input_names[0]: images[:20]}
     found = compare_steps(ranged, converters.Interpreter(content), arrays)
-    assert not found.passed and found.first_wrong == "stage2_1_shortcut_norm"
+    assert not found.passed and found.first_mismatch == "stage2_1_shortcut_norm"
     sound = compare_steps(ranged, converters.Interpreter(converted.content), arrays)
     assert sound.passed and sound.tensors > found.tensors
 
@@ -328,7 +328,7 @@ def test_parts_of_samples_in_another_order_are_the_same(make):
     tf.keras.utils.set_random_seed(0)
     result = steps_of(make())
     assert result.steps.passed and not result.steps.untraced
-    assert result.steps.wrong == 0 and result.steps.tensors >= 3
+    assert result.steps.mismatched == 0 and result.steps.tensors >= 3
 
 
 def random_inputs(model, samples):

@@ -1,4 +1,4 @@
-"""What a package holds, and what its replay says of damage, ties and faults."""
+"""Packages: what they hold, and how a replay tells rounding from damage and faults."""
 
 import errno
 import io
@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 import converters
-from converters.packages.cut_file import CutFile, differing, margin
+from converters.packages.subgraph_runner import SubgraphRunner, flipped, margin
 from converters.runtime import Interpreter, TfliteFile
 
 from ..conftest import conv, noise
@@ -48,7 +48,7 @@ def copy(packaged, tmp_path):
 
 
 def resign(folder):
-    """Writes SHA256SUMS anew, as someone would who changes files on purpose."""
+    """Writes SHA256SUMS again, as someone would who changes files on purpose."""
     names = sorted(FILES - {"SHA256SUMS"})
     sums = subprocess.run(
         ["sha256sum", *names], cwd=folder, capture_output=True, text=True, check=True
@@ -107,7 +107,8 @@ def test_the_replay_gives_the_golden_outputs(packaged):
     assert result and result.passed and result.samples == 20
     # They are those of Larq Compute Engine, and the replay runs our kernels.
     assert result.output_difference <= result.largest_difference < 1e-5
-    assert (result.moved, result.wrong, result.ties) == ((), 0, 0)
+    assert result.mismatched == ()
+    assert (result.unexplained_flips, result.flipped_near_zero) == (0, 0)
     # Six layers with signs: 2 of 14x14x32, 2 of 7x7x64, of 7x7x32 and so on.
     assert result.signs == 20 * (3 * 14 * 14 * 32 + 2 * 7 * 7 * 64 + 4 * 4 * 128)
     assert result.verdict == "all 20 inputs gave the golden outputs"
@@ -180,8 +181,8 @@ def test_a_foreign_file_with_true_sums_is_one_clear_error(content, copy):
         converters.replay(copy)
 
 
-def turned_bit(content, place):
-    """The content with one weight of its place-th binary convolution turned."""
+def flipped_bit(content, place):
+    """The content with one weight of its place-th binary convolution flipped."""
     file = TfliteFile(content)
     layers = [one for one in file.operators if one.name == "LceBconv2d"]
     packed = file.data(layers[place].inputs[1]).tobytes()
@@ -190,29 +191,29 @@ def turned_bit(content, place):
 
 
 @pytest.mark.parametrize("place", [0, 4])
-def test_one_turned_weight_is_a_fault_at_its_place(place, copy):
-    spoil(copy, lambda content: turned_bit(content, place))
+def test_one_flipped_weight_is_a_fault_at_its_place(place, copy):
+    spoil(copy, lambda content: flipped_bit(content, place))
     result = converters.replay(copy)
-    assert not result and result.wrong > 0
+    assert not result and result.unexplained_flips > 0
     operators = TfliteFile(copy / "model.tflite").operators
     layers = [i for i, one in enumerate(operators) if one.name == "LceBconv2d"]
-    # The next sign behind it.
+    # The next sign after it.
     signs = [i for i, one in enumerate(operators) if one.name == "LceQuantize"]
     expected = next(i for i in signs if i > layers[place])
-    assert result.first_wrong == expected
-    assert f"first those of operator {expected}" in result.verdict
+    assert result.first_mismatch == expected
+    assert f"first at operator {expected}" in result.verdict
 
 
-def test_a_fault_behind_the_last_sign_is_seen_in_the_outputs(copy):
-    spoil(copy, lambda content: turned_bit(content, 5))
+def test_a_fault_after_the_last_sign_is_seen_in_the_outputs(copy):
+    spoil(copy, lambda content: flipped_bit(content, 5))
     result = converters.replay(copy)
-    assert not result and result.wrong == 0
+    assert not result and result.unexplained_flips == 0
     assert result.output_difference > 1e-4
     assert "given the golden signs, the outputs differ by" in result.verdict
 
 
 def shifted(folder, model, share):
-    """Packages a model, then puts in its place one whose threshold moved a little."""
+    """Packages a model, then replaces its file by one with a shifted threshold."""
     norm = model.get_layer("norm")
     images = noise(model, 5)
     inner = tf.keras.Model(model.input, norm.output)
@@ -237,7 +238,7 @@ def shifted(folder, model, share):
 
 
 def two_layers():
-    """The second sign hangs on values that the first convolution computes."""
+    """The second sign depends on values that the first convolution computes."""
     tf.keras.utils.set_random_seed(0)
     x = inputs = tf.keras.Input((4, 4, 32))
     x = conv(name="first", pad_values=0.0)(x)
@@ -248,22 +249,23 @@ def two_layers():
 
 
 @pytest.mark.parametrize("share, passed", [(2e-6, True), (1e-3, False)])
-def test_a_tie_is_no_fault_and_more_is(share, passed, tmp_path):
-    moved = shifted(tmp_path / "package", two_layers(), share)
+def test_a_flip_near_zero_is_no_fault_and_another_is(share, passed, tmp_path):
+    changed = shifted(tmp_path / "package", two_layers(), share)
     result = converters.replay(tmp_path / "package")
-    assert moved in result.moved and result.output_difference < 1e-6
+    assert changed in result.mismatched and result.output_difference < 1e-6
     assert result.passed == passed
     if passed:
-        assert result.ties >= 1 and result.wrong == 0
-        assert result.moved_with_tie == result.moved
+        assert result.flipped_near_zero >= 1 and result.unexplained_flips == 0
+        assert result.mismatched_near_zero == result.mismatched
         assert result.verdict.startswith(
             "no fault: every layer computes the same given equal signs; "
         )
-        assert f"{len(result.moved)} of 5 answers hang on" in result.verdict
-        assert f"rounding turned {result.ties} of {result.signs:,}" in result.verdict
+        assert f"{len(result.mismatched)} of 5 answers depend on" in result.verdict
+        flips = f"{result.flipped_near_zero} of {result.signs:,}"
+        assert f"rounding flipped {flips}" in result.verdict
         assert f"{result.equal_classes} of 5 predictions" in result.verdict
     else:
-        assert result.wrong >= 1 and "a fault" in result.verdict
+        assert result.unexplained_flips >= 1 and "a fault" in result.verdict
 
 
 def golden_with(folder, **changes):
@@ -376,35 +378,35 @@ def test_a_package_holds_files_alone(copy):
     assert converters.replay(copy).passed
 
 
-def test_margins_and_differing_signs_by_hand():
+def test_margins_and_flipped_signs_by_hand():
     values = np.array([[3.0, -4.0, 0.0, 12.0]], np.float32)
     scale = np.sqrt(169 / 4)
     assert margin(values) == 0
     assert margin(values[:, :2]) == 3 / np.sqrt(12.5)
     # The second is negative; +0 and -0 are not.
-    np.testing.assert_array_equal(differing(values, np.array([[0b0010]], np.int32)), [])
-    found = differing(values, np.array([[0b1100]], np.int32))
+    np.testing.assert_array_equal(flipped(values, np.array([[0b0010]], np.int32)), [])
+    found = flipped(values, np.array([[0b1100]], np.int32))
     np.testing.assert_allclose(found, np.array([4, 0, 12]) / scale)
     assert margin(1024 * values[:, :2]) == margin(values[:, :2])
 
 
-def test_a_cut_file_computes_the_same_under_its_own_signs(packaged):
+def test_a_subgraph_runner_computes_the_same_from_the_files_own_signs(packaged):
     interpreter = Interpreter(packaged / "model.tflite", backend="lce")
     with np.load(packaged / "golden.npz") as golden:
         inputs = [golden["input_0"][:1]]
-        cut = CutFile(interpreter.file, backend="lce")
-        signs = cut.signs(inputs)
-        values, outputs = cut.run(inputs, signs)
+        runner = SubgraphRunner(interpreter.file, backend="lce")
+        signs = runner.signs(inputs)
+        values, outputs = runner.run(inputs, signs)
         np.testing.assert_array_equal(outputs[0], golden["output_0"][:1])
-        tensors = [interpreter.file.operators[i].inputs[0] for i in cut.operators]
+        tensors = [interpreter.file.operators[i].inputs[0] for i in runner.operators]
         expected = interpreter.intermediate(inputs, tensors)
         for tensor, array in zip(tensors, values, strict=True):
             np.testing.assert_array_equal(array, expected[tensor])
-        # Other signs in front of a layer move what lies behind it.
+        # Other signs before a layer change later values.
         other = [~signs[0], *signs[1:]]
-        moved, _ = cut.run(inputs, other)
-        np.testing.assert_array_equal(moved[0], values[0])
-        assert (moved[1] != values[1]).any()
+        changed, _ = runner.run(inputs, other)
+        np.testing.assert_array_equal(changed[0], values[0])
+        assert (changed[1] != values[1]).any()
 
 
 def test_several_inputs_and_outputs_go_by_name(tmp_path):

@@ -628,7 +628,7 @@ def test_a_flipped_sign_of_zero_stays_plus_one():
     (result,) = changed.run({tensor: images}, [*frozen.outputs.values()])
     np.testing.assert_array_equal(result, model(images).numpy())
     report = converters.convert(model, inputs=images).report
-    assert sum(layer.ties for layer in report.verification.layers) == 0
+    assert sum(layer.flipped_near_zero for layer in report.verification.layers) == 0
 
 
 REFUSED = [name for name in CASES if isinstance(CASES[name][-1], str)]

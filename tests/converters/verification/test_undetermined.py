@@ -1,4 +1,4 @@
-"""Signs that hang on rounding excuse little: a verdict of its own, by layer."""
+"""Undetermined networks: signs that depend on rounding have a verdict of their own."""
 
 import dataclasses
 import warnings
@@ -29,7 +29,7 @@ def scaled(scale):
 
 
 def chain(*between, shape=(8, 8, 32), head=True, **options):
-    """Two binary convolutions; the sign between them hangs on sums of the first."""
+    """Two binary convolutions; the sign between them depends on sums of the first."""
     tf.keras.utils.set_random_seed(0)
     x = inputs = tf.keras.Input(shape)
     options = {"kernel_quantizer": "magnitude_aware_sign", **options}
@@ -108,7 +108,7 @@ def test_sums_that_are_zero_but_for_rounding(name):
         converters.convert(model, inputs=inputs)
     result = caught.value.report.verification
     assert result.outcome == "undetermined" and not result.passed and not result
-    assert result.first_wrong is None
+    assert result.first_mismatch is None
     text = str(caught.value)
     assert all(layer in text for layer in result.undetermined[:3])
     last = "last" if name == "new batch norms" else "second"
@@ -142,7 +142,7 @@ def test_what_is_exact_or_far_from_zero_passes(name):
     model = DETERMINED[name]()
     result = converters.convert(model, inputs=noise(model, 48)).report.verification
     assert result.outcome == "passed" and not result.undetermined and not result.cure
-    assert sum(layer.ties for layer in result.layers) <= 2  # None, mostly.
+    assert sum(layer.flipped_near_zero for layer in result.layers) <= 2  # None, mostly.
 
 
 def test_it_is_written_if_asked_for(tmp_path):
@@ -176,7 +176,7 @@ def test_it_is_written_if_asked_for(tmp_path):
     assert converters.replay(folder).passed
 
 
-def test_what_is_wrong_is_not_called_undetermined(tmp_path):
+def test_a_fault_is_not_called_undetermined(tmp_path):
     """A channel that is large makes all others small, on the scale of the layer."""
     norm = layers.BatchNormalization()
     model = chain(norm, kernel_quantizer="ste_sign")
@@ -186,7 +186,7 @@ def test_what_is_wrong_is_not_called_undetermined(tmp_path):
     norm.set_weights([gamma, *others])
     inputs = noise(model, 48)
     content = converters.convert(model, inputs=inputs).content
-    # Filters of the other channels are turned, which moves none by more than 1e-5.
+    # Filters of the other channels are flipped: no value changes by more than 1e-5.
     file = TfliteFile(content)
     operator = next(op for op in file.operators if op.name == "LceBconv2d")
     packed = file.data(operator.inputs[1]).tobytes()
@@ -204,8 +204,8 @@ def test_what_is_wrong_is_not_called_undetermined(tmp_path):
 def test_an_int8_file_is_held_to_the_same():
     tf.keras.utils.set_random_seed(0)
     stem = layers.Conv2D(32, 3, padding="same")
-    behind = chain().layers[1:]
-    model = tf.keras.Sequential([tf.keras.Input((8, 8, 3)), stem, *behind])
+    others = chain().layers[1:]
+    model = tf.keras.Sequential([tf.keras.Input((8, 8, 3)), stem, *others])
     inputs = noise(model, 64)
     with pytest.raises(converters.ConversionError) as caught:
         converters.convert(model, inputs=inputs, calibration=inputs)
@@ -233,7 +233,7 @@ def int8():
     return model, converters.convert(model, inputs=inputs, calibration=inputs), inputs
 
 
-def test_a_tensor_that_is_shifted_by_a_step_is_wrong(int8):
+def test_a_tensor_that_is_shifted_by_a_step_is_a_mismatch(int8):
     """One step is what rounding may be, for some values and not for all."""
     model, conversion, inputs = int8
     assert conversion.report.verification.passed
@@ -247,8 +247,8 @@ def test_a_tensor_that_is_shifted_by_a_step_is_wrong(int8):
     # Each channel of the kernel has a scale of its own.
     kernels = model.layers[0].kernel.numpy()
     scales = np.abs(kernels).max(axis=(0, 1, 2)) / 127
-    moved = file.data(bias).view(np.int32) + np.round(step / (scale * scales))
-    content = conversion.content.replace(packed, moved.astype(np.int32).tobytes())
+    shifted = file.data(bias).view(np.int32) + np.round(step / (scale * scales))
+    content = conversion.content.replace(packed, shifted.astype(np.int32).tobytes())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         graph = converters.graph.freezing.freeze(model)
@@ -263,22 +263,23 @@ def test_a_tensor_that_is_shifted_by_a_step_is_wrong(int8):
             {model.input_names[0]: inputs},
         )
     assert found["right"].passed and found["right"].farthest <= 1
-    assert found["shifted"].apart > 20 * found["right"].apart
+    assert found["shifted"].off_by_one > 20 * found["right"].off_by_one
     assert not found["shifted"].passed
 
 
 PLAIN = converters.Verification(
-    samples=100, layers=(), untraced=(), first_wrong=None, output_difference=1e-7,
-    median_difference=1e-7, largest_difference=0.1, agreement=1.0, moved=1,
-    moved_with_tie=1, keras_accuracy=None, tflite_accuracy=None, unexplained=0,
-    not_finite=0, milliseconds=1.0, num_threads=1, runner="", classes=True,
+    samples=100, layers=(), untraced=(), first_mismatch=None, output_difference=1e-7,
+    median_difference=1e-7, largest_difference=0.1, agreement=1.0,
+    mismatched=1, mismatched_near_zero=1, keras_accuracy=None, tflite_accuracy=None,
+    unexplained_mismatches=0, not_finite=0, milliseconds=1.0, num_threads=1,
+    backend_name="", classes=True,
 )  # fmt: skip
 
 
-def layer(values, ties, wrong=0):
+def layer(values, flipped_near_zero):
     from converters.verification.signs import LayerParity
 
-    return LayerParity("inner", values, ties, wrong, 0.0)
+    return LayerParity("inner", values, flipped_near_zero, 0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -291,7 +292,7 @@ def layer(values, ties, wrong=0):
         ({"layers": (layer(10**6, 1001),)}, "undetermined"),
         # A layer of few signs is not hidden by one of many.
         ({"layers": (layer(10**9, 9), layer(500, 50))}, "undetermined"),
-        ({"layers": (layer(1000, 900),), "first_wrong": "inner"}, "failed"),
+        ({"layers": (layer(1000, 900),), "first_mismatch": "inner"}, "failed"),
         ({"changed": 5}, "passed"),
         ({"changed": 6}, "undetermined"),
         ({"samples": 8, "changed": 2}, "passed"),
@@ -299,7 +300,7 @@ def layer(values, ties, wrong=0):
         ({"keras_accuracy": 0.9, "tflite_accuracy": 0.88}, "passed"),
         ({"keras_accuracy": 0.9, "tflite_accuracy": 0.87}, "undetermined"),
         ({"keras_accuracy": 0.8, "tflite_accuracy": 0.9}, "passed"),
-        ({"unexplained": 1}, "failed"),
+        ({"unexplained_mismatches": 1}, "failed"),
         ({"output_difference": 1e-3, "changed": 50}, "failed"),
         ({"output_difference": float("nan")}, "failed"),
     ],
@@ -316,7 +317,11 @@ def witness(**change):
     from converters.verification.witness import Witness
 
     plain = Witness(
-        runner="other", milliseconds=1.0, largest_difference=0.0, changed=0, fault=None
+        backend_name="other",
+        milliseconds=1.0,
+        largest_difference=0.0,
+        changed=0,
+        fault=None,
     )
     return {"witness": dataclasses.replace(plain, **change)}
 
@@ -325,7 +330,7 @@ def witness(**change):
     "change, outcome",
     [
         ({"changed": 5, "largest_difference": 0.3}, "passed"),
-        # The users' interpreter is right; others may round otherwise.
+        # The users' interpreter is right; others may round differently.
         ({"changed": 6, "largest_difference": 0.3}, "passed"),
         ({"fault": "inner"}, "failed"),
     ],
@@ -333,7 +338,7 @@ def witness(**change):
 def test_a_second_interpreter_is_held_to_the_same(change, outcome):
     result = dataclasses.replace(PLAIN, **witness(**change))
     assert result.outcome == outcome
-    assert ("6 of 100 predictions are others in other" in result.remark) == (
+    assert ("6 of 100 predictions differ in other" in result.remark) == (
         change.get("changed") == 6
     )
     if outcome == "failed":
@@ -346,19 +351,19 @@ def test_both_interpreters_are_compared_and_the_users_one_is_timed():
     result = converters.convert(model, inputs=inputs).report
     users = converters.Interpreter(converters.convert(model, inputs=None).content)
     verification = result.verification
-    assert verification.runner == users.backend_name
+    assert verification.backend_name == users.backend_name
     rows = dict(result.rows())
     assert rows["time per input"].endswith(f"by {users.backend_name}")
     if users.backend == "lce":
         assert verification.witness is None
         return
-    assert verification.witness.runner.startswith("larq-compute-engine")
+    assert verification.witness.backend_name.startswith("larq-compute-engine")
     assert verification.witness.fault is None
     assert verification.witness.largest_difference < 1e-5
-    assert f"the same in {verification.witness.runner}" in rows
+    assert f"the same in {verification.witness.backend_name}" in rows
 
 
-def test_a_second_interpreter_that_answers_otherwise_is_noticed(monkeypatch):
+def test_a_second_interpreter_that_answers_differently_is_noticed(monkeypatch):
     model = chain(trained_norm())
     inputs = noise(model, 48)
     content = converters.convert(model, inputs=None).content
@@ -379,7 +384,7 @@ def test_a_second_interpreter_that_answers_otherwise_is_noticed(monkeypatch):
 
 @pytest.mark.parametrize("extra, passed", [(0, True), (1, False)])
 def test_a_replay_excuses_as_few(extra, passed, monkeypatch, tmp_path):
-    """As if another machine turned signs whose values are nearly zero."""
+    """As if another machine flipped signs whose values are near zero."""
     from converters.packages import replaying
 
     model = chain(trained_norm(), shape=(8, 8, 3))
@@ -388,10 +393,10 @@ def test_a_replay_excuses_as_few(extra, passed, monkeypatch, tmp_path):
     folder = converters.package(content, tmp_path / "device", inputs=inputs)
     replay = converters.replay(folder)
     assert replay.passed and replay.undetermined is None
-    first = 8 * 8 * 3  # The signs of an input in front of the first layer.
-    plain = replaying.differing
+    first = 8 * 8 * 3  # The signs of an input before the first layer.
+    plain = replaying.flipped
 
-    def differing(values, words):
+    def flipped(values, words):
         found = plain(values, words)
         # In all 4 inputs 8 signs of 768: what is allowed, whatever their share.
         if values.size != first:
@@ -399,9 +404,10 @@ def test_a_replay_excuses_as_few(extra, passed, monkeypatch, tmp_path):
         return np.append(found, [1e-7] * (2 + extra * next(is_last)))
 
     is_last = iter([0, 0, 0, 1])
-    monkeypatch.setattr(replaying, "differing", differing)
+    monkeypatch.setattr(replaying, "flipped", flipped)
     replay = converters.replay(folder)
-    assert (replay.ties, replay.wrong, replay.signs) == (8 + extra, 0, 4 * first)
+    assert (replay.flipped_near_zero, replay.unexplained_flips) == (8 + extra, 0)
+    assert replay.signs == 4 * first
     assert replay.passed == passed
     assert (replay.undetermined is None) == passed
     assert ("undetermined" in replay.verdict) == (not passed)

@@ -1,4 +1,6 @@
-"""Parity with ties in mind: what moves must be near a sign."""
+"""Verification: outputs may differ only where a value before a sign is near zero."""
+
+import dataclasses
 
 import larq as lq
 import numpy as np
@@ -7,6 +9,7 @@ import tensorflow as tf
 
 import converters
 import zoo_extensions as zx
+from converters.comparison import SIGN_TOLERANCE, SignCounter, relative_to_rms
 
 from ..conftest import conv, noise, one_layer
 
@@ -17,17 +20,20 @@ def converted(trained):
     return converters.convert(model, inputs=images, labels=labels)
 
 
-def test_a_trained_model_says_the_same_on_all_test_images(trained, converted):
+def test_a_trained_model_and_its_file_agree_on_all_test_images(trained, converted):
     model, images, labels = trained
     result = converted.report.verification
     assert result.passed and result.samples == 1000
     assert not result.untraced and result.output_difference < 1e-5
     assert len(result.layers) == 6
-    assert all(layer.wrong == 0 and layer.farthest < 1e-5 for layer in result.layers)
+    assert all(
+        layer.unexplained_flips == 0 and layer.farthest < 1e-5
+        for layer in result.layers
+    )
     assert result.median_difference < 1e-6
     assert result.agreement >= 0.995
-    # Every output that moved is near a sign: no chosen seed makes this true.
-    assert result.moved_with_tie == result.moved
+    # Every output that differs has a value near zero: no chosen seed makes this true.
+    assert result.mismatched_near_zero == result.mismatched
     keras = (model.predict(images, verbose=0).argmax(axis=1) == labels).mean()
     assert result.keras_accuracy == pytest.approx(keras)
     assert abs(result.tflite_accuracy - keras) <= 1 - result.agreement
@@ -35,64 +41,72 @@ def test_a_trained_model_says_the_same_on_all_test_images(trained, converted):
     assert result.milliseconds > 0
 
 
-def test_a_turned_filter_is_noticed(trained, converted):
+def test_a_flipped_filter_is_noticed(trained, converted):
     model, images, _ = trained
     from converters.runtime import TfliteFile
 
     file = TfliteFile(converted.content)
     operator = next(op for op in file.operators if op.name == "LceBconv2d")
     packed = file.data(operator.inputs[1]).tobytes()
-    turned = (~np.frombuffer(packed, np.uint8)).tobytes()
+    flipped = (~np.frombuffer(packed, np.uint8)).tobytes()
     assert converted.content.count(packed) == 1
-    content = converted.content.replace(packed, turned)
+    content = converted.content.replace(packed, flipped)
     assert not converters.verify(model, content, images).passed
-    # Every channel is turned, which the audit takes for the converter's own doing.
+    # Every channel is flipped, which the audit ascribes to the converter.
     assert len(converters.audit(model, content).converted) == 6
-    half = packed[: len(packed) // 2] + turned[len(packed) // 2 :]
+    half = packed[: len(packed) // 2] + flipped[len(packed) // 2 :]
     spoilt = bytearray(half)
     spoilt[0] ^= 1
     content = converted.content.replace(packed, bytes(spoilt))
     assert len(converters.audit(model, content).converted) == 5
 
 
-def judged(values, turned):
-    """A layer's tally where the signs in some places of one sample are turned."""
-    from converters.verification.signs import _Tally
-
-    tally = _Tally()
-    tied = tally.add(values[np.newaxis], turned[np.newaxis], 1)
-    return tally.of("layer"), tied
+def counted(values, flipped):
+    """The count for one input where the signs in some places are flipped."""
+    counter = SignCounter()
+    counter.add(values.size, relative_to_rms(values)[0, flipped])
+    return counter
 
 
-def test_a_tie_is_a_value_near_zero_on_the_scale_of_its_layer():
+def test_near_zero_is_relative_to_the_root_mean_square():
     values = np.array([2e-5, -1e-5, 4.0, -2.0, 2.0, -4.0], np.float32)
     scale = np.sqrt((values.astype(np.float64) ** 2).mean())
-    turned = np.array([True, True, False, False, False, False])
-    layer, tied = judged(values, turned)
-    assert (layer.values, layer.ties, layer.wrong) == (6, 2, 0) and tied[0]
+    flipped = np.array([True, True, False, False, False, False])
+    layer = counted(values, flipped)
+    assert dataclasses.astuple(layer)[:3] == (6, 2, 0)
     assert layer.farthest == pytest.approx(2e-5 / scale, rel=1e-5)
-    assert judged(1024 * values, turned)[0] == layer
-    wrong = judged(values, np.array([False, True, False, True, False, False]))[0]
-    assert (wrong.ties, wrong.wrong) == (1, 1)
-    nothing, tied = judged(values, np.zeros(6, bool))
-    assert (nothing.ties, nothing.wrong, nothing.farthest) == (0, 0, 0)
-    assert not tied[0]
-    assert judged(np.full(6, np.nan, np.float32), turned)[0].wrong == 2
+    assert counted(1024 * values, flipped) == layer
+    wrong = counted(values, np.array([False, True, False, True, False, False]))
+    assert (wrong.flipped_near_zero, wrong.unexplained_flips) == (1, 1)
+    nothing = counted(values, np.zeros(6, bool))
+    assert dataclasses.astuple(nothing) == (6, 0, 0, 0.0)
+    assert counted(np.full(6, np.nan, np.float32), flipped).unexplained_flips == 2
 
 
-def two_layers(behind=()):
-    """The second sign hangs on values that the first convolution computes."""
+def test_each_input_has_a_scale_of_its_own():
+    """A bright input does not make the values of a dark one near zero."""
+    values = np.array([[1e-3, 2e-3], [1e3, 1e-3]], np.float32)
+    relative = relative_to_rms(values, samples=2)
+    assert (relative <= SIGN_TOLERANCE).tolist() == [[False, False], [False, True]]
+    assert (relative_to_rms(values) <= SIGN_TOLERANCE).sum() == 3
+    # A dense layer on sequences has more rows than there are inputs.
+    rows = values.reshape(4, 1)
+    np.testing.assert_array_equal(relative_to_rms(rows, samples=2), relative)
+
+
+def two_layers(after=()):
+    """The second sign depends on values that the first convolution computes."""
     x = inputs = tf.keras.Input((4, 4, 32))
     x = conv(name="first")(x)
     # Sums of +1 and -1 are even: without an offset many are zero.
     offset = tf.keras.initializers.Constant(0.3)
     x = tf.keras.layers.BatchNormalization(name="norm", beta_initializer=offset)(x)
-    for layer in behind or [conv(name="second")]:
+    for layer in after or [conv(name="second")]:
         x = layer(x)
     return tf.keras.Model(inputs, tf.keras.layers.Flatten()(x))
 
 
-def behind_a_shuffle():
+def after_a_shuffle():
     return [
         lq.quantizers.SteSign(name="second"),
         zx.layers.ChannelShuffle(2),
@@ -101,12 +115,12 @@ def behind_a_shuffle():
 
 
 @pytest.mark.parametrize(
-    "behind",
+    "after",
     [
         lambda: [conv(name="second")],
         # These signs have another place or value in the file than in the model.
         lambda: [conv(name="second", pad_values=-1.0), conv(name="third")],
-        behind_a_shuffle,
+        after_a_shuffle,
         lambda: [
             tf.keras.layers.Flatten(),
             lq.layers.QuantDense(
@@ -119,10 +133,10 @@ def behind_a_shuffle():
     ],
     ids=["plain", "negated", "shuffled", "dense"],
 )
-def test_a_turned_tie_moves_the_outputs_and_is_no_fault(behind):
-    """The file's model has a threshold that is a tie off, Keras's has it exactly."""
+def test_a_flip_near_zero_changes_the_outputs_and_is_no_fault(after):
+    """The threshold of the file's model is off by a value near zero."""
     tf.keras.utils.set_random_seed(0)
-    model = two_layers(behind())
+    model = two_layers(after())
     images = noise(model, 5)
     inner = tf.keras.Model(model.input, model.get_layer("norm").output)
     values = inner.predict(images, verbose=0)
@@ -144,13 +158,14 @@ def test_a_turned_tie_moves_the_outputs_and_is_no_fault(behind):
         result = converters.verify(model, content, images)
         norm.set_weights(start)
         second = result.layers[1]
-        assert result.layers[0].ties == 0 and not result.untraced
-        assert second.ties + second.wrong > 0 and result.moved > 0
+        assert result.layers[0].flipped_near_zero == 0 and not result.untraced
+        assert second.flipped_near_zero + second.unexplained_flips > 0
+        assert result.mismatched > 0
         assert result.output_difference < 1e-6
-        assert result.passed == passed == (second.wrong == 0)
-        assert result.first_wrong == (None if passed else second.layer)
+        assert result.passed == passed == (second.unexplained_flips == 0)
+        assert result.first_mismatch == (None if passed else second.layer)
         if passed:
-            assert result.moved_with_tie == result.moved
+            assert result.mismatched_near_zero == result.mismatched
 
 
 def test_the_first_layer_that_differs_is_named(trained, converted):
@@ -158,7 +173,7 @@ def test_the_first_layer_that_differs_is_named(trained, converted):
     from converters.runtime import TfliteFile
 
     file = TfliteFile(converted.content)
-    # The bits of the filter of a layer in the middle: one of them turned.
+    # The bits of the filter of a layer in the middle: one of them flipped.
     layer = converted.report.audit.layers[2]
     packed = file.data(file.operators[layer.operator].inputs[1]).tobytes()
     assert converted.content.count(packed) == 1
@@ -167,11 +182,12 @@ def test_the_first_layer_that_differs_is_named(trained, converted):
     result = converters.verify(model, content, images[:50])
     names = [entry.layer for entry in result.layers]
     assert names == [entry.name for entry in converted.report.audit.layers]
-    assert [entry.wrong > 0 for entry in result.layers][:4] == [False] * 3 + [True]
-    assert result.first_wrong == names[3] and not result.passed
-    # The fault lies in front of that sign, in the layer before.
-    between = f"part between the layer {names[2]} and the sign of the layer {names[3]}"
-    assert between in result.verdict and not result
+    flips = [entry.unexplained_flips > 0 for entry in result.layers]
+    assert flips[:4] == [False, False, False, True]
+    assert result.first_mismatch == names[3] and not result.passed
+    # The fault lies before that sign, in the layer before.
+    between = f"between the layer {names[2]} and the sign of the layer {names[3]}"
+    assert f"the two differ {between}" in result.verdict and not result
 
 
 def two_inputs():
@@ -272,18 +288,16 @@ def test_swapped_arguments_and_paths_are_named():
         converters.audit(content, model)
 
 
-def test_few_inputs_may_hold_one_tie():
+def test_among_few_inputs_one_may_differ():
     result = converters.Verification(
-        samples=20, layers=(), untraced=("inner",), first_wrong=None,
+        samples=20, layers=(), untraced=("inner",), first_mismatch=None,
         output_difference=None,
         median_difference=1e-7, largest_difference=0.1, agreement=0.95,
-        moved=1, moved_with_tie=1, keras_accuracy=None, tflite_accuracy=None,
-        unexplained=None, not_finite=0, milliseconds=1.0, num_threads=1, runner="",
-        classes=True,
+        mismatched=1, mismatched_near_zero=1, keras_accuracy=None, tflite_accuracy=None,
+        unexplained_mismatches=None, not_finite=0, milliseconds=1.0, num_threads=1,
+        backend_name="", classes=True,
     )  # fmt: skip
     assert result.passed
-    import dataclasses
-
     assert not dataclasses.replace(result, agreement=0.9).passed
     assert not dataclasses.replace(result, median_difference=1e-3).passed
     many = dataclasses.replace(result, samples=1000, agreement=0.995)
@@ -291,8 +305,8 @@ def test_few_inputs_may_hold_one_tie():
     traced = dataclasses.replace(result, agreement=0.5, output_difference=1e-6)
     assert traced.passed
     assert not dataclasses.replace(traced, output_difference=2e-4).passed
-    assert not dataclasses.replace(traced, first_wrong="inner").passed
-    assert not dataclasses.replace(traced, unexplained=1).passed
+    assert not dataclasses.replace(traced, first_mismatch="inner").passed
+    assert not dataclasses.replace(traced, unexplained_mismatches=1).passed
 
 
 def test_outputs_that_are_not_numbers_do_not_pass():
@@ -306,8 +320,8 @@ def test_outputs_that_are_not_numbers_do_not_pass():
     assert "16 of 16 inputs are NaN or infinite" in result.verdict
 
 
-def test_numbers_that_are_none_in_front_of_a_sign_do_not_pass():
-    """What lies behind the sign is finite in the file, and equal given its signs."""
+def test_values_that_are_nan_before_a_sign_do_not_pass():
+    """After the sign all is finite in the file, and equal given its signs."""
     model = tf.keras.Sequential(
         [
             tf.keras.Input((8, 8, 3)),
@@ -323,20 +337,20 @@ def test_numbers_that_are_none_in_front_of_a_sign_do_not_pass():
     assert not result.passed and result.not_finite == 16
 
 
-def test_outputs_that_move_without_a_value_near_zero_do_not_pass(monkeypatch):
+def test_outputs_that_differ_without_a_value_near_zero_do_not_pass(monkeypatch):
     """As if what is frozen were another function than what Keras predicts."""
     model = one_layer(conv(), after=[tf.keras.layers.GlobalAveragePooling2D()])
     content = converters.convert(model, inputs=None).content
     inputs = noise(model)
     inputs += np.copysign(np.float32(0.01), inputs)  # None is near zero.
-    assert converters.verify(model, content, inputs).unexplained == 0
+    assert converters.verify(model, content, inputs).unexplained_mismatches == 0
     predict = model.predict
     monkeypatch.setattr(model, "predict", lambda *a, **k: 1.01 * predict(*a, **k))
     result = converters.verify(model, content, inputs)
-    assert not result.passed and result.unexplained == 16
-    assert "though no value in front of a sign" in result.verdict
+    assert not result.passed and result.unexplained_mismatches == 16
+    assert "though no value before a sign" in result.verdict
     inputs[:, 0, 0, 0] = 1e-6
-    assert converters.verify(model, content, inputs).unexplained == 0
+    assert converters.verify(model, content, inputs).unexplained_mismatches == 0
 
 
 def test_another_model_is_refused(trained, converted):

@@ -1,4 +1,7 @@
-"""A file run under given signs, so that one that turned moves nothing behind it."""
+"""A .tflite run with sign activations that the caller supplies.
+
+A sign that flips through rounding then cannot change later layers.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,24 @@ from typing import Any
 
 import numpy as np
 
+from converters.comparison import relative_to_rms
 from converters.runtime import Interpreter, TfliteFile
 from converters.runtime.bits import is_negative
 
 _QUANTIZE = "LceQuantize"
 
 
-class CutFile:
-    """A .tflite cut at the signs of its real values.
+class SubgraphRunner:
+    """Runs a .tflite as subgraphs between the signs of real values.
 
-    One run of it takes inputs and signs, and returns what stands in front of each sign
-    and the outputs, all given the signs before. Sums of binary convolutions that a file
-    compares with thresholds are integers and exact; there it is not cut.
+    One run takes inputs and signs, and returns the values before each sign and the
+    outputs, each computed from the supplied signs (teacher forcing). Sums of binary
+    convolutions that a file compares with thresholds are integers and exact; the file
+    is not cut there.
 
     Args:
         file: The file.
-        **options: Those of `Interpreter`, as `num_threads`.
+        **options: Options of `Interpreter`, such as `num_threads`.
 
     Attributes:
         operators: Indices of the operators that make signs of real values.
@@ -61,11 +66,11 @@ class CutFile:
     def run(
         self, inputs: Sequence[np.ndarray], signs: Sequence[np.ndarray]
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Returns what stands in front of each sign, and the outputs.
+        """Returns the values before each sign, and the outputs.
 
         Args:
             inputs: One sample of each input, in the order of the file.
-            signs: For each of `operators`, its signs.
+            signs: The signs to supply, for each of `operators`.
         """
         found = self._interpreter.run_once([*inputs, *signs])
         values = dict(zip(self._computed, found))
@@ -75,41 +80,30 @@ class CutFile:
 
 
 def margin(values: np.ndarray) -> float:
-    """Returns how far the value that is nearest to zero is from it.
-
-    min |x| / sqrt(mean x^2), the scale on which `verification.signs` judges ties.
+    """Returns the least value of `comparison.relative_to_rms`.
 
     Args:
-        values: What stands in front of the signs of a layer, for one input.
+        values: The values before the signs of a layer, for one input.
 
     Example:
         >>> import numpy as np
         >>> margin(np.array([7.0, -1.0]))
         0.2
     """
-    return float(_distance(values).min())
+    return float(relative_to_rms(values).min())
 
 
-def differing(values: np.ndarray, signs: np.ndarray) -> np.ndarray:
-    """Returns how far the values whose signs are others are from zero.
+def flipped(values: np.ndarray, signs: np.ndarray) -> np.ndarray:
+    """Returns the values whose signs differ from others, as of `relative_to_rms`.
 
     Args:
-        values: What stands in front of the signs of a layer, for one input.
+        values: The values before the signs of a layer, for one input.
         signs: The signs to compare with, 32 channels a word, 1 for -1.
-
-    Returns:
-        On the scale of `margin`, one for each such value.
 
     Example:
         >>> import numpy as np
-        >>> differing(np.array([7.0, -1.0]), np.array([0b01], np.int32))
+        >>> flipped(np.array([7.0, -1.0]), np.array([0b01], np.int32))
         array([1.4, 0.2])
     """
     differs = (values < 0) != is_negative(signs, values.shape[-1])
-    return _distance(values)[differs] if differs.any() else np.zeros(0)
-
-
-def _distance(values: np.ndarray) -> np.ndarray:
-    magnitudes = np.abs(values, dtype=np.float64)
-    scale = np.sqrt(np.square(magnitudes).mean())
-    return magnitudes / max(scale, np.finfo(np.float32).tiny)
+    return relative_to_rms(values)[0, differs.reshape(-1)]
