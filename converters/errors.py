@@ -29,13 +29,13 @@ class ConversionError(Exception):
 
 @contextlib.contextmanager
 def reported(what: str) -> Iterator[None]:
-    """Makes a ConversionError of what nobody foresaw, and says where it happened.
+    """Turns unexpected exceptions into a ConversionError that names the stage.
 
-    Arguments are looked at before; what goes wrong inside is a fault of this package
-    or of what it calls, whatever its kind.
+    Arguments are checked before. Any other exception inside is a fault of this package
+    or of what it calls.
 
     Args:
-        what: What is done inside, such as `"The rewriting of model_1"`.
+        what: The stage, such as `"The rewriting of model_1"`.
 
     Raises:
         ConversionError: For any other exception but warnings and those of memory.
@@ -52,10 +52,10 @@ def reported(what: str) -> Iterator[None]:
 
 
 def check_model(model: Any) -> None:
-    """Raises a TypeError for what is no Keras model.
+    """Raises a TypeError unless a Keras model was given.
 
     Args:
-        model: What was given as one.
+        model: The argument to check.
 
     Raises:
         TypeError: If it is none.
@@ -73,8 +73,8 @@ def check_model_and_file(model: Any, tflite: Any) -> None:
     """Raises a TypeError unless a Keras model and then a .tflite were given.
 
     Args:
-        model: What was given as the model.
-        tflite: What was given as the file.
+        model: The argument that should be the model.
+        tflite: The argument that should be the file.
 
     Raises:
         TypeError: If one of them is something else, or both are swapped.

@@ -1,4 +1,4 @@
-"""The binary weights of a model as arrays, for code of one's own."""
+"""Export of the binary weights of a model as arrays."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _KINDS = ("kernel", "depthwise", "pointwise")
 
 @dataclasses.dataclass(frozen=True)
 class BinaryWeights:
-    """One kernel: what the layer multiplies by is `signs * scales`.
+    """The kernel of one layer: `signs * scales`.
 
     Attributes:
         signs: -1 and +1, int8, in the shape of the Keras kernel.
@@ -30,16 +30,15 @@ class BinaryWeights:
 def export_binary_weights(model: Any) -> dict[str, BinaryWeights]:
     """Returns the binary kernels of a model by the names of their layers.
 
-    Latent kernels are exported as their quantizers make them. Kernels that are not c
-    and -c in each output channel are left out.
+    Latent kernels are exported as their quantizers binarize them. Kernels that are not
+    c and -c in each output channel are left out.
 
     Args:
         model: A built Keras model with layers of Larq.
 
     Returns:
-        The weights, in the order of the model. The second kernel of a separable layer
-        has the name of the layer with `"/pointwise"` behind it, its first with
-        `"/depthwise"`.
+        The weights, in the order of the model. The kernels of a separable layer have
+        the name of the layer followed by `"/depthwise"` and `"/pointwise"`.
 
     Raises:
         TypeError: If it is no Keras model.

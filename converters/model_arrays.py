@@ -1,4 +1,4 @@
-"""Arrays for the inputs of a Keras model, and from its outputs, by name."""
+"""The inputs and outputs of a Keras model as arrays by name, checked and computed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from converters.errors import ConversionError
 Inputs = Union[np.ndarray, Sequence[np.ndarray], Mapping[str, np.ndarray]]
 
 _BATCH = 64
-# Two runs on equal arrays round alike; samples that another one changes differ by more.
+# Two runs on equal arrays round alike; a sample that others change differs by more.
 _UNCHANGED = 1e-6
 
 
@@ -47,7 +47,7 @@ def _keys(structure: Any) -> list[str]:
 
 
 def given_as(dtype: Any) -> Any:
-    """Returns the type that an input of a type of Keras has in a file.
+    """Returns the type in a file of an input with a type of Keras.
 
     Args:
         dtype: A `tf.DType`.
@@ -62,7 +62,7 @@ def given_as(dtype: Any) -> Any:
 def checked_inputs(
     model: Any, inputs: Inputs, role: str = "inputs"
 ) -> dict[str, np.ndarray]:
-    """Returns inputs by name, in the types of the model, and refuses what is none.
+    """Returns inputs by name, in the types of the model; refuses what does not fit.
 
     Args:
         model: A Keras model.
@@ -71,7 +71,7 @@ def checked_inputs(
 
     Raises:
         ValueError: If number, names, shapes, types or values do not fit.
-        TypeError: If it is no array.
+        TypeError: If they are no arrays.
     """
     arrays = named_inputs(model, inputs, role)
     tensors = dict(zip(arrays, model.inputs or ()))
@@ -102,7 +102,7 @@ def check_lengths(arrays: Mapping[str, np.ndarray], role: str = "inputs") -> Non
 def checked_samples(
     model: Any, inputs: Inputs, labels: Any = None
 ) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
-    """Returns inputs by name and their labels, and refuses what does not fit.
+    """Returns inputs by name and their labels; refuses what does not fit.
 
     Args:
         model: A Keras model.
@@ -138,7 +138,7 @@ def named_inputs(
                 f"{array.dtype} {array.shape}"
             )
     check_lengths(arrays, role)
-    # NumPy computes in float64 unless told otherwise; a file never does.
+    # NumPy computes in float64 by default; a file never does.
     return {
         name: array.astype(np.float32) if array.dtype.kind == "f" else array
         for name, array in arrays.items()
@@ -146,7 +146,7 @@ def named_inputs(
 
 
 def _by_name(model: Any, inputs: Inputs) -> dict[str, np.ndarray]:
-    """Returns arrays by name, of any way to give them that Keras takes, too."""
+    """Returns arrays by name, given in any way that Keras takes."""
     import tensorflow as tf
 
     names, structure = input_names(model), getattr(model, "input", None)
@@ -155,7 +155,7 @@ def _by_name(model: Any, inputs: Inputs) -> dict[str, np.ndarray]:
             tf.nest.assert_same_structure(structure, inputs, check_types=False)
             return dict(zip(names, map(_array, tf.nest.flatten(inputs))))
         except (ValueError, TypeError):
-            pass  # They are by name, a flat sequence, or none at all.
+            pass  # They are by name, a flat sequence, or wrong.
     if isinstance(inputs, Mapping) and len(inputs) == len(names) == 1:
         # Keras numbers the inputs of each model of a process on.
         return {names[0]: _array(next(iter(inputs.values())))}
@@ -245,11 +245,11 @@ def _typed(model: Any, name: str, dtype: Any, array: np.ndarray) -> np.ndarray:
 
 
 def checked_labels(model: Any, labels: Any, samples: int) -> np.ndarray:
-    """Returns the labels as integer classes; refuses what is none.
+    """Returns the labels as integer classes; refuses what does not fit.
 
     Args:
         model: A Keras model, whose first output are scores of classes.
-        labels: What was given as labels.
+        labels: The labels that were given.
         samples: How many there must be.
 
     Raises:
@@ -297,14 +297,14 @@ def _check_scores(shape: tuple[int | None, ...]) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Outputs:
-    """What a model returns for samples.
+    """The outputs of a model for samples.
 
     Attributes:
         arrays: Arrays (samples, ...) by name.
         alone: `None` where a sample's outputs are the same in any batch. Otherwise
-            samples were computed one at a time, as a device computes them, and these
-            are the shapes for each sample of outputs that have no axis for the batch,
-            by name. Where they differ, the arrays of smaller ones end with zeros.
+            samples were computed one at a time, as a device computes them. Then these
+            are the shapes, for each sample, of outputs without an axis for the batch,
+            by name; arrays of smaller ones end with zeros.
         mixing: The output that depends on the other samples of a batch though it has
             an axis for it, or `None`.
     """
@@ -322,7 +322,7 @@ class Outputs:
 
 
 def keras_outputs(model: Any, arrays: Mapping[str, np.ndarray]) -> Outputs:
-    """Runs a Keras model for what its file should return.
+    """Runs a Keras model for the outputs that its file should have.
 
     Args:
         model: The model.
@@ -363,7 +363,7 @@ def structured(model: Any, arrays: Mapping[str, Any]) -> Any:
     if not getattr(model, "inputs", None):
         return dict(arrays)
     if _is_deep(model.input):
-        # Keras takes no dictionary apart that holds other structures.
+        # Keras does not flatten dictionaries that hold other structures.
         return list(arrays.values())
     return tf.nest.pack_sequence_as(model.input, list(arrays.values()))
 
@@ -373,7 +373,7 @@ def _shared_outputs(
 ) -> tuple[set[str], str | None]:
     """Returns outputs without an axis for the batch, and one that mixes samples.
 
-    A sample is computed alone and in the company of others.
+    A sample is computed alone and with others.
     """
     with_zeros = {
         name: np.concatenate([array[:3], np.zeros_like(array[:1])])
@@ -406,7 +406,7 @@ def _refuse_chance(
 ) -> None:
     if _differ(once[name], again[name]):
         raise ConversionError(
-            f"Output {name!r} of {model.name} is another one at each call for the same "
+            f"Output {name!r} of {model.name} differs between calls for the same "
             "inputs, so no file can be compared with it. Take out what is random."
         )
 
@@ -451,7 +451,7 @@ def _largest(name: str, shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
 
 
 def filled_up(part: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Returns an array of a shape: it ends with zeros, or is cut off."""
+    """Returns an array in another shape, padded with zeros or truncated."""
     part, result = np.atleast_1d(part), np.zeros(shape, part.dtype)
     inside = tuple(slice(min(a, b)) for a, b in zip(part.shape, shape))
     result[inside] = part[inside]

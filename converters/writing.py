@@ -1,4 +1,4 @@
-"""Bytes that are on the disk before they are given their name."""
+"""Synced writes: a file is on the disk before it gets its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a photograph becomes the input of a network, in NumPy."""
+"""Preprocessing of photographs for the input of a network, in NumPy."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ Decoder = Callable[[bytes, int], np.ndarray]
 class Preprocessing:
     """The middle of an image, resized, as numbers.
 
-    Of an image of H x W pixels the part of int(m min(H / h, W / w) h) x
-    int(m min(H / h, W / w) w) pixels in its middle is resized to h x w: bilinear with
-    antialiasing, as `tf.image.resize(..., antialias=True)`. A pixel p becomes
+    Of an image of H x W pixels, the middle of int(m min(H / h, W / w) h) x
+    int(m min(H / h, W / w) w) pixels is resized to h x w: bilinear with antialiasing,
+    as `tf.image.resize(..., antialias=True)`. A pixel p becomes
     `p * scale + offset`. It is computed in float32.
 
     Attributes:
         size: `(h, w)` of the input.
         channels: 1, grey, or 3, red, green and blue.
-        middle: m, the share of the largest part with the shape of the input that is
-            kept, in (0, 1]. Defaults to `1.0`, all of it, so that an image of that
-            size stays as it is.
+        middle: m, the share that is kept of the largest part with the proportions of
+            the input, in (0, 1]. Defaults to `1.0`, all of it, so that an image of the
+            size of the input stays as it is.
         scale: Defaults to `1 / 127.5`.
         offset: Defaults to `-1.0`.
 
@@ -66,7 +66,7 @@ class Preprocessing:
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Preprocessing:
-        """Returns what `as_dict` described.
+        """Returns the preprocessing that `as_dict` described.
 
         Raises:
             ValueError: If that is damaged.
@@ -118,7 +118,7 @@ class Preprocessing:
         return f"{factor} {'+' if self.offset > 0 else '-'} {abs(self.offset):.6g}"
 
     def words(self) -> str:
-        """Returns what is done, in a line."""
+        """Returns the preprocessing in words, as one line."""
         height, width = self.size
         part = "the middle" if self.middle == 1 else f"{self.middle:.4g} of the middle"
         return (
@@ -162,15 +162,15 @@ class Preprocessing:
             path: A JPEG, PNG, GIF (its first picture) or BMP file; or an array of
                 NumPy: the uint8 pixels of an image, or a float32 array of the shape of
                 the input, which is taken as it is.
-            decode: What makes pixels of an image file. Defaults to `None`, Pillow, or
-                TensorFlow where that alone is installed.
+            decode: Function that decodes an image file. Defaults to `None`: Pillow, or
+                TensorFlow if Pillow is not installed.
 
         Returns:
             Float32 (h, w, channels).
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If it is no image, or none of that many channels.
+            ValueError: If it is no image, or has other channels.
             ImportError: If nothing that decodes images is installed.
         """
         path = pathlib.Path(path)
@@ -201,7 +201,7 @@ class Preprocessing:
         return array.astype(np.float32)
 
     def _middle(self, shape: tuple[int, ...]) -> tuple[slice, slice]:
-        """Returns rows and columns of the part that is looked at."""
+        """Returns the rows and columns of the part that is kept."""
         given, aim = (np.array(s, np.float32) for s in (shape[:2], self.size))
         share = np.float32(self.middle) * (given / aim).min()
         extents = np.maximum((share * aim).astype(np.int32), 1)
@@ -215,7 +215,7 @@ def _counted(channels: int) -> str:
 
 
 def _resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resizes float images by triangles as wide as the step between results."""
+    """Resizes an image by triangle filters as wide as the step between results."""
     if pixels.shape[:2] == size:
         return pixels.astype(np.float32)
     rows = _along_rows(pixels, size[0])
@@ -265,7 +265,7 @@ def _decoded(content: bytes, channels: int) -> np.ndarray:
 def decode_by_pillow(content: bytes, channels: int) -> np.ndarray:
     """Decodes an image by Pillow.
 
-    A rotation that a camera noted (EXIF) is not applied: TensorFlow does not either.
+    A rotation that a camera noted (EXIF) is not applied, as in TensorFlow.
 
     Args:
         content: A JPEG, PNG, GIF or BMP file.
@@ -282,7 +282,7 @@ def decode_by_pillow(content: bytes, channels: int) -> np.ndarray:
     mode = "RGB" if channels == 3 else "L"
     try:
         with PIL.Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-            # The brightness of a JPEG is stored in it.
+            # A JPEG stores its brightness.
             image.draft(mode, None)
             pixels = _of_mode(image, mode)
     except PIL.UnidentifiedImageError:
@@ -294,7 +294,7 @@ def decode_by_pillow(content: bytes, channels: int) -> np.ndarray:
 
 def _of_mode(image: Any, mode: str) -> np.ndarray:
     if image.mode.startswith("I;16") or image.mode == "I":
-        # Of 16 bits TensorFlow keeps the upper ones; Pillow would cut off at 255.
+        # TensorFlow keeps the upper 8 of 16 bits; Pillow would clip at 255.
         grey = (np.asarray(image) >> 8).astype(np.uint8)
         return grey if mode == "L" else np.repeat(grey[..., np.newaxis], 3, axis=-1)
     if mode == "L" and image.format == "PNG" and image.mode not in ("1", "L", "LA"):
