@@ -53,7 +53,7 @@ ALLOWED = {
 # Files and folders of converters, from the ground up: each imports what is below it,
 # and nothing beside it.
 FLOORS = (
-    ("errors", "comparison", "writing", "runtime"),
+    ("errors", "comparison", "renamed", "tables", "writing", "runtime"),
     ("model_arrays",),
     ("graph",),
     ("rewrites", "int8", "auditing"),

@@ -14,7 +14,7 @@ import numpy as np
 from flatbuffers import flexbuffers
 
 import converters
-from converters.packages.cut_file import CutFile
+from converters.packages.subgraph_runner import SubgraphRunner
 from converters.runtime import TfliteFile, delegate
 
 LCE = ("LceQuantize", "LceDequantize", "LceBMaxPool2d", "LceBconv2d")
@@ -56,13 +56,13 @@ def answers_of(content, samples, seed=0, alone=True):
             (answer,) = converters.Interpreter(single, backend="lce").run_once([array])
             border = border_of(file, operator, options)
             operators.append((f"{operator.name} {index}", single, array, answer, border))
-    cut = CutFile(file, backend="lce")
+    runner = SubgraphRunner(file, backend="lce")
     arrays = [samples[name] for name in file.input_names()]
     found = []
     for index in range(len(arrays[0])):
         sample = [array[index : index + 1] for array in arrays]
-        signs = cut.signs(sample)
-        values, outputs = cut.run(sample, signs)
+        signs = runner.signs(sample)
+        values, outputs = runner.run(sample, signs)
         found.append((sample, signs, [*values, *outputs]))
     return Answers(content, tuple(operators), tuple(found))
 
@@ -79,9 +79,10 @@ def assert_repeats(answers, tolerance=1e-5, **options):
         inside = (slice(None), *[slice(border, -border or None)] * (answer.ndim - 2))
         np.testing.assert_array_equal(ours[inside], answer[inside], err_msg=message)
         assert_close(ours, answer, tolerance, message)
-    cut = CutFile(TfliteFile(answers.content), backend="delegate", **options)
+    file = TfliteFile(answers.content)
+    runner = SubgraphRunner(file, backend="delegate", **options)
     for sample, signs, expected in answers.samples:
-        values, outputs = cut.run(sample, signs)
+        values, outputs = runner.run(sample, signs)
         for ours, answer in zip([*values, *outputs], expected, strict=True):
             assert_close(ours, answer, tolerance, str(options))
 
