@@ -93,7 +93,9 @@ def _quotient(node: Node, values: Values) -> list[np.ndarray]:
     return [np.trunc(values[0] / values[1]).astype(values[0].dtype)]
 
 
-def _integer_quotient(function: Callable[..., object]) -> Callable[..., list[np.ndarray]]:
+def _integer_quotient(
+    function: Callable[..., object],
+) -> Callable[..., list[np.ndarray]]:
     def fold(node: Node, values: Values) -> list[np.ndarray]:
         if not values[1].all():
             raise ValueError("a division by zero")

@@ -55,7 +55,9 @@ def answers_of(content, samples, seed=0, alone=True):
             array = random_array(generator, file, tensor, options.get("channels_in"))
             (answer,) = converters.Interpreter(single, backend="lce").run_once([array])
             border = border_of(file, operator, options)
-            operators.append((f"{operator.name} {index}", single, array, answer, border))
+            operators.append(
+                (f"{operator.name} {index}", single, array, answer, border)
+            )
     runner = SubgraphRunner(file, backend="lce")
     arrays = [samples[name] for name in file.input_names()]
     found = []
