@@ -21,7 +21,6 @@ from converters.runtime.schema import (
     OperatorCode,
     SubGraph,
     Tensor,
-    Vector,
     list_of,
     load_schema,
     names_of,
@@ -78,8 +77,8 @@ class TfliteFile:
             self._model = _read(self.content)
             check_model(self._model)
             self._graph = self._model.subgraphs[0]
-            self.inputs = _indices(self._graph.inputs)
-            self.outputs = _indices(self._graph.outputs)
+            self.inputs = tuple(list_of(self._graph.inputs))
+            self.outputs = tuple(list_of(self._graph.outputs))
             self.operators = tuple(self._operators())
             self.input_names(), self.output_names()
         except UnsupportedError as error:
@@ -96,8 +95,8 @@ class TfliteFile:
         return [
             Operator(
                 operator_name(codes[operator.opcodeIndex], builtin),
-                _indices(operator.inputs),
-                _indices(operator.outputs),
+                tuple(list_of(operator.inputs)),
+                tuple(list_of(operator.outputs)),
             )
             for operator in self._graph.operators or []
         ]
@@ -394,11 +393,6 @@ class TfliteFile:
         )
 
 
-def _indices(tensors: Vector) -> tuple[int, ...]:
-    """Returns a vector of indices, empty if it is left out."""
-    return () if tensors is None else tuple(int(index) for index in tensors)
-
-
 def _bytes_of(path: str | os.PathLike[str]) -> bytes:
     """Returns the content of a file; refuses pipes and devices, which never end."""
     path = pathlib.Path(path)
@@ -427,7 +421,7 @@ def _broadcast_slopes(
             continue
         given, slope = (graph.tensors[index] for index in facts.inputs)
         data = model.buffers[slope.buffer].data
-        sizes, channels = _indices(slope.shape), _indices(given.shape)[-1:]
+        sizes, channels = tuple(list_of(slope.shape)), tuple(list_of(given.shape))[-1:]
         if data is None or not channels or set(sizes) - {1}:
             continue
         wide = copy.copy(slope)
