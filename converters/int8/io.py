@@ -1,55 +1,63 @@
-"""int8 inputs and outputs of a .tflite, in the place of float32 ones."""
+"""int8 inputs and outputs of a .tflite, instead of float32 ones."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
 from converters.runtime import TfliteFile
+from converters.runtime.schema import (
+    GraphOperator,
+    Model,
+    SubGraph,
+    list_of,
+    load_schema,
+    names_of,
+    operator_name,
+)
 
-# What a step of signs is worth: they are exactly -1 and 1.
+# The quant step of signs: they are exactly -1 and 1.
 _STEP_OF_SIGNS = 1.0
 
 
 def with_int8_io(content: bytes) -> bytes:
-    """Returns a file whose float32 inputs and outputs are int8 where steps are known.
+    """Returns a file whose float32 inputs and outputs are int8 if they are quantized.
 
-    An input is the int8 tensor that QUANTIZE makes of it, an output the one that
-    DEQUANTIZE reads, or the signs that LceDequantize writes. QUANTIZE and DEQUANTIZE
-    stay for whatever else reads them. Ends of other types, as the integers of an
-    argmax, and those without steps stay as they are.
+    An input becomes the int8 tensor that QUANTIZE computes from it, an output the one
+    that DEQUANTIZE reads, or the signs that LceDequantize writes. QUANTIZE and
+    DEQUANTIZE stay for other readers. Inputs and outputs of other types, such as the
+    integers of an argmax, and unquantized ones stay as they are.
 
     Args:
         content: A .tflite with some operators in int8.
     """
-    return TfliteFile(content).edited(lambda model: _Ends(model.subgraphs[0], model))
+    return TfliteFile(content).edited(lambda model: _Int8IO(model.subgraphs[0], model))
 
 
-class _Ends:
-    """Changes the ends of a graph in its place."""
+class _Int8IO:
+    """Changes the inputs and outputs of a graph in place."""
 
-    def __init__(self, graph: Any, model: Any):
-        from tensorflow.lite.python import schema_py_generated as schema
-
-        self._graph, self._model, self._schema = graph, model, schema
-        self._types = schema.TensorType
-        outputs = list(graph.outputs)
-        graph.inputs = _indices(self._int8_input(tensor) for tensor in graph.inputs)
-        # What was an input and an output may be computed from an input now.
+    def __init__(self, graph: SubGraph, model: Model):
+        self._graph, self._model, self._schema = graph, model, load_schema()
+        self._types = self._schema.TensorType
+        outputs = list_of(graph.outputs)
+        inputs = list_of(graph.inputs)
+        graph.inputs = _indices(self._int8_input(tensor) for tensor in inputs)
+        # A tensor that was both input and output may now be computed from an input.
         graph.outputs = _indices(self._int8_output(tensor) for tensor in outputs)
         self._drop_unread()
 
     def _int8_input(self, tensor: int) -> int:
-        """Returns what an input becomes."""
+        """Returns the tensor that replaces an input."""
         quantized = next(
             (
-                operator.outputs[0]
+                output
                 for operator in self._readers(tensor)
+                for output in list_of(operator.outputs)[:1]
                 if self._is(operator, "QUANTIZE")
-                and self._type(operator.outputs[0]) == self._types.INT8
+                and self._type(output) == self._types.INT8
             ),
             None,
         )
@@ -58,25 +66,25 @@ class _Ends:
         self._graph.operators = [
             operator
             for operator in self._graph.operators
-            if list(operator.outputs) != [quantized]
+            if list_of(operator.outputs) != [quantized]
         ]
-        # Whatever else reads the input gets its steps as real numbers.
+        # Other readers of the input get it dequantized.
         self._graph.operators.insert(0, self._operator("DEQUANTIZE", quantized, tensor))
         return quantized
 
     def _int8_output(self, tensor: int) -> int:
-        """Returns what an output becomes."""
+        """Returns the tensor that replaces an output."""
         maker = self._maker(tensor)
         if maker is None or self._type(tensor) != self._types.FLOAT32:
             return tensor
         if self._is(maker, "DEQUANTIZE"):
-            steps = maker.inputs[0]
+            steps = int(list_of(maker.inputs)[0])
             return steps if self._type(steps) == self._types.INT8 else tensor
         if self._is(maker, "LceDequantize"):
             return self._int8_signs(maker, tensor)
         return tensor
 
-    def _int8_signs(self, maker: Any, tensor: int) -> int:
+    def _int8_signs(self, maker: GraphOperator, tensor: int) -> int:
         """Returns the signs of a tensor as integers."""
         signs = copy.copy(self._graph.tensors[tensor])
         signs.type = self._types.INT8
@@ -90,51 +98,50 @@ class _Ends:
         return len(self._graph.tensors) - 1
 
     def _drop_unread(self) -> None:
-        """Drops the operators between types that nothing reads any more."""
-        kept: list[Any] = []
-        wanted = {int(tensor) for tensor in self._graph.outputs}
+        """Drops DEQUANTIZE operators whose output is no longer read."""
+        kept: list[GraphOperator] = []
+        wanted = set(list_of(self._graph.outputs))
         for operator in reversed(self._graph.operators):
             passes = self._is(operator, "DEQUANTIZE", "LceDequantize")
-            if not passes or wanted & {int(tensor) for tensor in operator.outputs}:
+            if not passes or wanted & set(list_of(operator.outputs)):
                 kept.append(operator)
-                wanted |= {int(tensor) for tensor in operator.inputs}
+                wanted |= set(list_of(operator.inputs))
         self._graph.operators = kept[::-1]
 
-    def _readers(self, tensor: int) -> list[Any]:
-        return [one for one in self._graph.operators if tensor in one.inputs]
+    def _readers(self, tensor: int) -> list[GraphOperator]:
+        return [one for one in self._graph.operators if tensor in list_of(one.inputs)]
 
-    def _maker(self, tensor: int) -> Any:
-        makers = (one for one in self._graph.operators if tensor in one.outputs)
-        return next(makers, None)
+    def _maker(self, tensor: int) -> GraphOperator | None:
+        for one in self._graph.operators:
+            if tensor in list_of(one.outputs):
+                return one
+        return None
 
     def _type(self, tensor: int) -> int:
         return self._graph.tensors[tensor].type
 
-    def _is(self, operator: Any, *names: str) -> bool:
+    def _is(self, operator: GraphOperator, *names: str) -> bool:
         code = self._model.operatorCodes[operator.opcodeIndex]
-        if code.customCode is not None:
-            return code.customCode.decode() in names
-        number = max(code.builtinCode, code.deprecatedBuiltinCode)
-        return number in [vars(self._schema.BuiltinOperator).get(n) for n in names]
+        return operator_name(code, names_of(self._schema.BuiltinOperator)) in names
 
-    def _operator(self, name: str, read: int, written: int) -> Any:
+    def _operator(self, name: str, read: int, written: int) -> GraphOperator:
         operator = self._schema.OperatorT()
         operator.opcodeIndex = self._code(name)
         operator.inputs, operator.outputs = _indices([read]), _indices([written])
         return operator
 
     def _code(self, name: str) -> int:
-        """Returns the place of a builtin operator's code, which it adds if needed."""
+        """Returns the index of a builtin operator's code, added if needed."""
         number = getattr(self._schema.BuiltinOperator, name)
         for index, code in enumerate(self._model.operatorCodes):
             if max(code.builtinCode, code.deprecatedBuiltinCode) == number:
                 return index
         code = self._schema.OperatorCodeT()
         code.builtinCode = code.deprecatedBuiltinCode = number
-        code.version = 2  # Of int8.
+        code.version = 2  # The version with int8.
         self._model.operatorCodes.append(code)
         return len(self._model.operatorCodes) - 1
 
 
-def _indices(tensors: Iterable[int]) -> Any:
+def _indices(tensors: Iterable[int]) -> np.ndarray:
     return np.array(list(tensors), np.int32)
