@@ -1,4 +1,4 @@
-"""How far two runs may be apart, and how far they are, input by input."""
+"""Differences between two runs, near-zero signs, and the limits for both."""
 
 from __future__ import annotations
 

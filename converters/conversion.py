@@ -1,4 +1,4 @@
-"""`convert`: from a Keras model to a .tflite that is proved equal to it."""
+"""Conversion of a Keras model to a .tflite, which is verified before it is written."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from converters.auditing.audit import audit
 from converters.checks.graph import check_graph
@@ -38,7 +39,7 @@ class Conversion:
     Attributes:
         content: The bytes of the .tflite.
         path: Where it was written, or `None`.
-        report: What became of the layers, and how the outputs compare.
+        report: The audit of its layers and the comparison with the model.
     """
 
     content: bytes = dataclasses.field(repr=False)
@@ -47,7 +48,7 @@ class Conversion:
 
 
 class NotEquivalentError(ConversionError):
-    """A file does not compute what its model computes, or the two hang on rounding."""
+    """A file does not compute what its model computes, or both depend on rounding."""
 
     def __init__(self, message: str, report: Report):
         super().__init__(message)
@@ -55,7 +56,7 @@ class NotEquivalentError(ConversionError):
 
     @property
     def report(self) -> Report:
-        """What is known of the file that was not written."""
+        """The report of the file, which was not written."""
         return self._report
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -63,7 +64,7 @@ class NotEquivalentError(ConversionError):
 
 
 def convert(
-    model: Any,
+    model: tf.keras.Model,
     path: str | os.PathLike[str] | None = None,
     *,
     inputs: Inputs | None,
@@ -74,33 +75,34 @@ def convert(
     allow_undetermined: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Conversion:
-    """Converts a Keras model with Larq layers to a .tflite and proves the result.
+    """Converts a Keras model with Larq layers to a .tflite and verifies the result.
 
-    The file is written only when the proof holds. Every layer with quantizers that
-    stayed float is warned of by name, with the reason and what to change.
+    The file is written only if it computes what the model computes. A warning names
+    every layer with quantizers that stayed float, the reason and what to change.
 
     Args:
         model: A built Keras model with layers of Larq.
         path: Where to write the file. Defaults to `None`, nowhere.
         inputs: Real inputs to compare the file with the model on, as for `verify`; a
-            few hundred give a sharp answer. `None` waives the comparison.
+            few hundred are enough. `None` waives the comparison.
         labels: Integer class of each input, to report accuracies. Defaults to `None`.
-        rewrites: Names of the changes that let more of the model be binary, or faster,
-            without a change of its function: those of `converters.rewrites.REWRITES`.
-            `None` for none. Defaults to all.
-        calibration: Representative inputs, as `inputs` but of the training data: the
-            real-valued layers are computed in int8 with the ranges that values have on
-            them; a few hundred are enough. Defaults to `None`, float32. A model that
-            was trained with ranges (`tf.quantization.fake_quant_with_min_max_vars`)
-            brings its own. Ranges that are made up (Larq Compute Engine's
-            `experimental_default_int8_range`) are not offered: they give wrong answers.
+        rewrites: Names from `converters.rewrites.REWRITES`: changes of the graph that
+            keep its function and make more of it binary, or faster. `None` for none.
+            Defaults to all.
+        calibration: Representative inputs like `inputs`, from the training data; a few
+            hundred are enough. The real-valued layers are computed in int8 with the
+            ranges of their values on these inputs. Defaults to `None`, float32. A model
+            that was trained with ranges
+            (`tf.quantization.fake_quant_with_min_max_vars`) brings its own. Made-up
+            ranges (Larq Compute Engine's `experimental_default_int8_range`) are not
+            offered, because they give wrong answers.
         int8_io: Whether inputs and outputs of the file are int8, too, instead of
             float32; integer ones stay what they are. Defaults to `False`.
-        allow_undetermined: Whether to write the file of a network whose answers hang on
-            rounding, with a warning, too: see `Verification.outcome`. Defaults to
+        allow_undetermined: Whether to write the file of a network whose answers depend
+            on rounding, too, with a warning: see `Verification.outcome`. Defaults to
             `False`.
-        progress: Called at each stage with a line of text that says what is done now;
-            `print` will do. Defaults to `None`.
+        progress: Called at each stage with a line of text, such as `print`. Defaults to
+            `None`.
 
     Returns:
         Content, path and report.
@@ -112,7 +114,7 @@ def convert(
 
     Raises:
         NotEquivalentError: If the file does not compute what the model computes, or
-            the two hang on rounding. It has the report; no file is written.
+            both depend on rounding. It has the report; no file is written.
         ConversionError: If the model holds nothing binary, has no symbolic inputs, or
             one of unknown size, of a fixed batch or of no numbers, a quantizer that the
             converter takes for another one, or an operator that no interpreter knows,
@@ -132,8 +134,8 @@ def convert(
         >>> conversion.report.verification.passed
         True
     """
-    tell = progress or _nothing
-    # What was given is looked at before the long work.
+    tell = progress or _ignore
+    # All arguments are checked before the long work.
     check(model)
     destination = None if path is None else _writable(path)
     names = checked_names(rewrites)
@@ -162,7 +164,7 @@ def convert(
         _check_operators(content, graph, messages)
         _check_loads(model, content)
         if int8_io:
-            _check_int8_io(content, graph)
+            _check_int8_io(content)
     tell("auditing the file" if arrays is None else "comparing the file with the model")
     with reported(f"The comparison of {model.name} with its file"):
         verification = None
@@ -185,8 +187,8 @@ def convert(
     return Conversion(content, destination, report)
 
 
-def _nothing(text: str) -> None:
-    """Tells nobody."""
+def _ignore(text: str) -> None:
+    """Reports no progress."""
 
 
 def _writable(path: str | os.PathLike[str]) -> pathlib.Path:
@@ -211,7 +213,7 @@ def _write(path: pathlib.Path, content: bytes) -> None:
 
 
 def _quantize(
-    model: Any,
+    model: tf.keras.Model,
     graph: Graph,
     calibration: Mapping[str, np.ndarray] | None,
     io: bool,
@@ -231,9 +233,16 @@ def _quantize(
                 f"{model.name} has no real-valued convolution or dense layer that "
                 "could be int8. Leave calibration out."
             )
+    elif io:
+        raise ConversionError(
+            "int8_io needs ranges, which this model does not have. Give representative "
+            "inputs as calibration, or train it with ranges."
+        )
 
 
-def _lowered(model: Any, graph: Graph, int8_io: bool) -> tuple[bytes, tuple[str, ...]]:
+def _lowered(
+    model: tf.keras.Model, graph: Graph, int8_io: bool
+) -> tuple[bytes, tuple[str, ...]]:
     """Returns the file and the messages worth reading; names layers that fail."""
     try:
         lowered = lower(graph, int8_io)
@@ -267,7 +276,7 @@ def _check_operators(content: bytes, graph: Graph, messages: tuple[str, ...]) ->
         )
 
 
-def _check_loads(model: Any, content: bytes) -> None:
+def _check_loads(model: tf.keras.Model, content: bytes) -> None:
     try:
         Interpreter(content, backend="lce")
     except (RuntimeError, ValueError) as error:
@@ -277,13 +286,8 @@ def _check_loads(model: Any, content: bytes) -> None:
         ) from error
 
 
-def _check_int8_io(content: bytes, graph: Graph) -> None:
-    """Refuses a file that is not int8 at its ends, which nothing else says."""
-    if not is_quantized(graph):
-        raise ConversionError(
-            "int8_io needs ranges, which this model does not have. Give representative "
-            "inputs as calibration, or train it with ranges."
-        )
+def _check_int8_io(content: bytes) -> None:
+    """Refuses a file with float32 inputs or outputs, which nothing else notices."""
     file = TfliteFile(content)
     ends = [
         *zip(file.input_names(), file.inputs),

@@ -1,9 +1,8 @@
-"""The errors of a conversion, and checks of what was given as model and file."""
+"""The errors of a conversion."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -49,43 +48,3 @@ def reported(what: str) -> Iterator[None]:
             f"{what} failed, which is a fault of this package: "
             f"{type(error).__name__}: {error}. Please report it with the model."
         ) from error
-
-
-def check_model(model: Any) -> None:
-    """Raises a TypeError unless a Keras model was given.
-
-    Args:
-        model: The argument to check.
-
-    Raises:
-        TypeError: If it is none.
-    """
-    import tensorflow as tf
-
-    if not isinstance(model, tf.keras.Model):
-        raise TypeError(
-            f"A Keras model is needed, not {type(model).__name__}. Read a file with "
-            "larq_bnnopt.recipes.load_model."
-        )
-
-
-def check_model_and_file(model: Any, tflite: Any) -> None:
-    """Raises a TypeError unless a Keras model and then a .tflite were given.
-
-    Args:
-        model: The argument that should be the model.
-        tflite: The argument that should be the file.
-
-    Raises:
-        TypeError: If one of them is something else, or both are swapped.
-    """
-    import tensorflow as tf
-
-    if isinstance(tflite, tf.keras.Model):
-        raise TypeError("The Keras model comes first, then the .tflite.")
-    check_model(model)
-    if not isinstance(tflite, (bytes, str, os.PathLike)):
-        raise TypeError(
-            "The content of a .tflite, as bytes, or its path is needed, not "
-            f"{type(tflite).__name__}."
-        )

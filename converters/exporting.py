@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
-from converters.errors import check_model
 from converters.graph.kernels import quantized_layers
+from converters.model_arrays import check_model
 
 _KINDS = ("kernel", "depthwise", "pointwise")
 
@@ -27,7 +27,7 @@ class BinaryWeights:
     scales: np.ndarray
 
 
-def export_binary_weights(model: Any) -> dict[str, BinaryWeights]:
+def export_binary_weights(model: tf.keras.Model) -> dict[str, BinaryWeights]:
     """Returns the binary kernels of a model by the names of their layers.
 
     Latent kernels are exported as their quantizers binarize them. Kernels that are not
@@ -69,7 +69,7 @@ def export_binary_weights(model: Any) -> dict[str, BinaryWeights]:
     return found
 
 
-def _weights(layer: Any, kind: str) -> BinaryWeights | None:
+def _weights(layer: tf.keras.layers.Layer, kind: str) -> BinaryWeights | None:
     variable = "kernel" if kind == "kernel" else f"{kind}_kernel"
     kernel = getattr(layer, variable, None)
     quantizer = getattr(layer, f"{kind}_quantizer", None)

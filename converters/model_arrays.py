@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Union
 
 import numpy as np
+import tensorflow as tf
 
 from converters.errors import ConversionError
 
@@ -17,7 +19,43 @@ _BATCH = 64
 _UNCHANGED = 1e-6
 
 
-def input_names(model: Any) -> list[str]:
+def check_model(model: object) -> None:
+    """Raises a TypeError unless a Keras model was given.
+
+    Args:
+        model: The argument to check.
+
+    Raises:
+        TypeError: If it is none.
+    """
+    if not isinstance(model, tf.keras.Model):
+        raise TypeError(
+            f"A Keras model is needed, not {type(model).__name__}. Read a file with "
+            "larq_bnnopt.recipes.load_model."
+        )
+
+
+def check_model_and_file(model: object, tflite: object) -> None:
+    """Raises a TypeError unless a Keras model and then a .tflite were given.
+
+    Args:
+        model: The argument that should be the model.
+        tflite: The argument that should be the file.
+
+    Raises:
+        TypeError: If one of them is something else, or both are swapped.
+    """
+    if isinstance(tflite, tf.keras.Model):
+        raise TypeError("The Keras model comes first, then the .tflite.")
+    check_model(model)
+    if not isinstance(tflite, (bytes, str, os.PathLike)):
+        raise TypeError(
+            "The content of a .tflite, as bytes, or its path is needed, not "
+            f"{type(tflite).__name__}."
+        )
+
+
+def input_names(model: tf.keras.Model) -> list[str]:
     """Returns the names of a model's inputs, in the order of `model.inputs`.
 
     They are the keys of a model that was built with a dictionary, and otherwise
@@ -26,7 +64,7 @@ def input_names(model: Any) -> list[str]:
     return _keys(getattr(model, "input", None)) or list(model.input_names)
 
 
-def output_names(model: Any) -> list[str]:
+def output_names(model: tf.keras.Model) -> list[str]:
     """Returns the names of a model's outputs, in the order of `model.outputs`.
 
     They are the keys of a model that returns a dictionary, and otherwise Keras's.
@@ -34,10 +72,8 @@ def output_names(model: Any) -> list[str]:
     return _keys(getattr(model, "output", None)) or list(model.output_names)
 
 
-def _keys(structure: Any) -> list[str]:
+def _keys(structure: object) -> list[str]:
     """Returns the keys of a dictionary of tensors, none of another structure."""
-    import tensorflow as tf
-
     if not isinstance(structure, Mapping):
         return []
     if any(tf.nest.is_nested(value) for value in structure.values()):
@@ -46,21 +82,19 @@ def _keys(structure: Any) -> list[str]:
     return [str(key) for key in sorted(structure)]
 
 
-def given_as(dtype: Any) -> Any:
+def given_as(dtype: tf.DType) -> tf.DType:
     """Returns the type in a file of an input with a type of Keras.
 
     Args:
         dtype: A `tf.DType`.
     """
-    import tensorflow as tf
-
     if dtype.is_floating:
         return tf.float32
     return {tf.uint16: tf.int32, tf.uint32: tf.int64}.get(dtype, dtype)
 
 
 def checked_inputs(
-    model: Any, inputs: Inputs, role: str = "inputs"
+    model: tf.keras.Model, inputs: Inputs, role: str = "inputs"
 ) -> dict[str, np.ndarray]:
     """Returns inputs by name, in the types of the model; refuses what does not fit.
 
@@ -100,7 +134,7 @@ def check_lengths(arrays: Mapping[str, np.ndarray], role: str = "inputs") -> Non
 
 
 def checked_samples(
-    model: Any, inputs: Inputs, labels: Any = None
+    model: tf.keras.Model, inputs: Inputs, labels: np.ndarray | None = None
 ) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
     """Returns inputs by name and their labels; refuses what does not fit.
 
@@ -120,7 +154,7 @@ def checked_samples(
 
 
 def named_inputs(
-    model: Any, inputs: Inputs, role: str = "inputs"
+    model: tf.keras.Model, inputs: Inputs, role: str = "inputs"
 ) -> dict[str, np.ndarray]:
     """Returns the inputs by the names that the model gives them.
 
@@ -145,10 +179,8 @@ def named_inputs(
     }
 
 
-def _by_name(model: Any, inputs: Inputs) -> dict[str, np.ndarray]:
+def _by_name(model: tf.keras.Model, inputs: Inputs) -> dict[str, np.ndarray]:
     """Returns arrays by name, given in any way that Keras takes."""
-    import tensorflow as tf
-
     names, structure = input_names(model), getattr(model, "input", None)
     if _is_deep(structure):
         try:
@@ -188,22 +220,20 @@ def by_name(names: Sequence[str], inputs: Inputs) -> dict[str, np.ndarray]:
 
 def _is_deep(structure: Any) -> bool:
     """Whether a structure of tensors holds other structures."""
-    import tensorflow as tf
-
     if not tf.nest.is_nested(structure):
         return False
     parts = structure.values() if isinstance(structure, Mapping) else structure
     return any(tf.nest.is_nested(part) for part in parts)
 
 
-def _array(value: Any) -> np.ndarray:
+def _array(value: object) -> np.ndarray:
     try:
         return np.asarray(value)
     except ValueError as error:  # Lists of several lengths.
         raise ValueError(f"Inputs are arrays (samples, ...): {error}") from error
 
 
-def _refuse_data_set(inputs: Any, role: str) -> None:
+def _refuse_data_set(inputs: object, role: str) -> None:
     if hasattr(inputs, "element_spec") or hasattr(inputs, "__next__"):
         raise TypeError(
             f"The {role} are arrays (samples, ...). Received: {type(inputs).__name__}. "
@@ -212,7 +242,9 @@ def _refuse_data_set(inputs: Any, role: str) -> None:
         )
 
 
-def _check_shape(model: Any, name: str, tensor: Any, array: np.ndarray) -> None:
+def _check_shape(
+    model: tf.keras.Model, name: str, tensor: tf.Tensor, array: np.ndarray
+) -> None:
     if not tensor.shape[1:].is_compatible_with(array.shape[1:]):
         raise ValueError(
             f"Input {name!r} of {model.name} is {('samples', *tensor.shape[1:])}. "
@@ -220,7 +252,9 @@ def _check_shape(model: Any, name: str, tensor: Any, array: np.ndarray) -> None:
         )
 
 
-def _typed(model: Any, name: str, dtype: Any, array: np.ndarray) -> np.ndarray:
+def _typed(
+    model: tf.keras.Model, name: str, dtype: tf.DType, array: np.ndarray
+) -> np.ndarray:
     """Returns an array in the type of an input, real ones in float32."""
     said = f"Input {name!r} of {model.name} is {dtype.name}. Received: {array.dtype}"
     if dtype.is_floating:
@@ -244,7 +278,9 @@ def _typed(model: Any, name: str, dtype: Any, array: np.ndarray) -> np.ndarray:
     return typed
 
 
-def checked_labels(model: Any, labels: Any, samples: int) -> np.ndarray:
+def checked_labels(
+    model: tf.keras.Model, labels: np.ndarray, samples: int
+) -> np.ndarray:
     """Returns the labels as integer classes; refuses what does not fit.
 
     Args:
@@ -321,7 +357,7 @@ class Outputs:
         return {name: self.arrays[name].shape[1:] for name in self.alone}
 
 
-def keras_outputs(model: Any, arrays: Mapping[str, np.ndarray]) -> Outputs:
+def keras_outputs(model: tf.keras.Model, arrays: Mapping[str, np.ndarray]) -> Outputs:
     """Runs a Keras model for the outputs that its file should have.
 
     Args:
@@ -356,10 +392,8 @@ def keras_outputs(model: Any, arrays: Mapping[str, np.ndarray]) -> Outputs:
     return Outputs(joined, shapes, mixing)
 
 
-def structured(model: Any, arrays: Mapping[str, Any]) -> Any:
+def structured(model: tf.keras.Model, arrays: Mapping[str, Any]) -> Any:
     """Returns inputs by name, in the model's order, as the model takes them."""
-    import tensorflow as tf
-
     if not getattr(model, "inputs", None):
         return dict(arrays)
     if _is_deep(model.input):
@@ -369,7 +403,7 @@ def structured(model: Any, arrays: Mapping[str, Any]) -> Any:
 
 
 def _shared_outputs(
-    model: Any, arrays: Mapping[str, np.ndarray], names: Sequence[str]
+    model: tf.keras.Model, arrays: Mapping[str, np.ndarray], names: Sequence[str]
 ) -> tuple[set[str], str | None]:
     """Returns outputs without an axis for the batch, and one that mixes samples.
 
@@ -399,7 +433,7 @@ def _shared_outputs(
 
 
 def _refuse_chance(
-    model: Any,
+    model: tf.keras.Model,
     name: str,
     once: Mapping[str, np.ndarray],
     again: Mapping[str, np.ndarray],
@@ -419,16 +453,14 @@ def _differ(one: np.ndarray, other: np.ndarray) -> bool:
     return bool((np.abs(one - other) > _UNCHANGED * scale).any())
 
 
-def _called(model: Any, arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    import tensorflow as tf
-
+def _called(
+    model: tf.keras.Model, arrays: Mapping[str, np.ndarray]
+) -> list[np.ndarray]:
     tensors = {name: tf.constant(array) for name, array in arrays.items()}
     return _flat(model(structured(model, tensors), training=False))
 
 
-def _flat(outputs: Any) -> list[np.ndarray]:
-    import tensorflow as tf
-
+def _flat(outputs: object) -> list[np.ndarray]:
     return [np.asarray(output) for output in tf.nest.flatten(outputs)]
 
 

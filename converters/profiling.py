@@ -8,7 +8,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from converters.renamed import plain, with_old_names
 from converters.runtime import Interpreter, TfliteFile, host_description
 from converters.runtime.interpreter import Batch
 from converters.tables import markdown_table, thread_count
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 # The whole network is measured repeatedly, so that a busy second of the host spoils one
 # sweep and not one operator.
@@ -207,7 +210,7 @@ def profile(
     tflite: bytes | str | os.PathLike[str],
     inputs: Batch | None = None,
     *,
-    model: Any = None,
+    model: tf.keras.Model | None = None,
     num_threads: int = 1,
     seconds: float = 10.0,
 ) -> Profile:
@@ -302,7 +305,7 @@ def profile(
     )
 
 
-def _layers(model: Any, file: TfliteFile) -> dict[int, str]:
+def _layers(model: tf.keras.Model, file: TfliteFile) -> dict[int, str]:
     """Returns the names of the binary layers by the index of their operator."""
     from converters.auditing.audit import audit
 
@@ -322,7 +325,7 @@ def _layers(model: Any, file: TfliteFile) -> dict[int, str]:
 
 
 def alternate(
-    calls: Sequence[Callable[[], Any]],
+    calls: Sequence[Callable[[], object]],
     seconds: float,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[list[float]]:
@@ -414,7 +417,7 @@ class _Alone:
         shortest, median = seconds_of_one(*self._times, self._copies)
         return 1000 * shortest, 1000 * median
 
-    def _call(self, content: bytes) -> Callable[[], Any] | None:
+    def _call(self, content: bytes) -> Callable[[], object] | None:
         """Returns a function that runs a file, or `None` where it does not run."""
         try:
             interpreter = Interpreter(content, self._num_threads)

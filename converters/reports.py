@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from converters.auditing.audit import Audit
 from converters.graph.kernels import RoundedKernel, rounded_kernels
@@ -42,7 +43,7 @@ class Report:
     @classmethod
     def of(
         cls,
-        model: Any,
+        model: tf.keras.Model,
         audit: Audit,
         verification: Verification | None,
         messages: tuple[str, ...] = (),

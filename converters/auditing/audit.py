@@ -6,17 +6,19 @@ import collections
 import dataclasses
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from converters.auditing.int8 import RealOperator, real_valued_operators
-from converters.errors import check_model_and_file, reported
+from converters.errors import reported
 from converters.graph.kernels import layer_names
 from converters.runtime import TensorInfo, TfliteFile, tensor_info
 from converters.runtime.bits import BINARY_CONVOLUTION, WORD
 
 if TYPE_CHECKING:
+    import tensorflow as tf
+
     from converters.auditing.matching import Match
 
 
@@ -106,7 +108,9 @@ class Audit:
         return self.num_bytes - constants
 
 
-def audit(model: Any, tflite: bytes | str | os.PathLike[str]) -> Audit:
+def audit(
+    model: tf.keras.Model | None, tflite: bytes | str | os.PathLike[str]
+) -> Audit:
     """Finds, for every layer with quantizers, its binary operator in a .tflite.
 
     A layer is matched by its weights: the bits of the filter equal the signs of the
@@ -140,13 +144,15 @@ def audit(model: Any, tflite: bytes | str | os.PathLike[str]) -> Audit:
         [(1, 28, 28, 1)]
     """
     if model is not None:
+        from converters.model_arrays import check_model_and_file
+
         check_model_and_file(model, tflite)
     file = TfliteFile(tflite)
     with reported("The audit of " + ("a file" if model is None else model.name)):
         return _audited(model, file)
 
 
-def _audited(model: Any, file: TfliteFile) -> Audit:
+def _audited(model: tf.keras.Model | None, file: TfliteFile) -> Audit:
     matches: list[Match] = []
     names: frozenset[str] = frozenset()
     if model is not None:  # A board has no model, and no TensorFlow.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import larq as lq
 import numpy as np
 import tensorflow as tf
@@ -86,7 +84,7 @@ def _why_unlike(layer: tf.keras.layers.Layer) -> tuple[str, str] | None:
 
 
 def _why_inputs(layer: tf.keras.layers.Layer) -> tuple[str, str] | None:
-    """Returns what is known of a layer whose inputs are no signs."""
+    """Returns why the inputs of a layer are not signs, or `None` if they are."""
     quantizer = layer.input_quantizer
     passes = quantizer is None or isinstance(quantizer, lq.quantizers.NoOp)
     if isinstance(quantizer, sign_quantizers()) or (passes and _reads_signs(layer)):
@@ -98,7 +96,7 @@ def _why_inputs(layer: tf.keras.layers.Layer) -> tuple[str, str] | None:
 
 
 def _reads_signs(layer: tf.keras.layers.Layer) -> bool:
-    """Whether what a layer reads comes from a layer of signs, moved at most."""
+    """Whether the input of a layer is a layer of signs, perhaps reshaped or pooled."""
     moving = (
         tf.keras.layers.Dropout,
         tf.keras.layers.Flatten,
@@ -120,7 +118,7 @@ def _reads_signs(layer: tf.keras.layers.Layer) -> bool:
     return False
 
 
-def _input_of(layer: tf.keras.layers.Layer) -> Any:
+def _input_of(layer: tf.keras.layers.Layer) -> tf.Tensor | None:
     """Returns the one tensor of Keras that a layer reads, or `None`."""
     try:
         tensor = layer.input
@@ -130,7 +128,7 @@ def _input_of(layer: tf.keras.layers.Layer) -> Any:
 
 
 def _why_kernel(layer: tf.keras.layers.Layer) -> tuple[str, str] | None:
-    """Returns what is known of a layer whose kernel is no signs."""
+    """Returns why the kernel of a layer is not signs, or `None` if it is."""
     quantizer = layer.kernel_quantizer
     if quantizer is None or getattr(quantizer, "precision", 1) != 1:
         return (
@@ -154,7 +152,7 @@ def _why_kernel(layer: tf.keras.layers.Layer) -> tuple[str, str] | None:
     )
 
 
-def _name_of(quantizer: Any) -> str:
+def _name_of(quantizer: object) -> str:
     """Returns the name of a quantizer, which may be a function."""
     if quantizer is None:
         return "None"

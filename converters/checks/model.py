@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from converters.errors import ConversionError, check_model
+from converters.errors import ConversionError
 from converters.graph.kernels import (
     BINARIZATION_TOLERANCE,
     ROUNDING,
     deviations,
     quantized_layers,
 )
-from converters.model_arrays import input_names, output_names
+from converters.model_arrays import check_model, input_names, output_names
 
 # Types of inputs that a file cannot have.
 _UNKNOWN = ("bfloat16", "uint64")

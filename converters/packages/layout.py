@@ -253,5 +253,5 @@ def _samples(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> int
         raise ValueError(f"{name} has the shape {full}, and not (samples, *{shape})")
     size = start + math.prod(full) * dtype.itemsize
     if archive.getinfo(member).file_size != size or size > _MOST_BYTES:
-        raise ValueError(f"{name} is not as long as its heading says")
+        raise ValueError(f"{name} has another length than its heading")
     return int(full[0])

@@ -66,7 +66,7 @@ def package(
     folder: str | os.PathLike[str],
     *,
     inputs: Inputs,
-    model: Any = None,
+    model: tf.keras.Model | None = None,
     class_names: Sequence[str] | None = None,
     preprocessing: Preprocessing | str | None = None,
     metadata: Mapping[str, Any] | None = None,
@@ -252,7 +252,7 @@ def _check_destination(folder: pathlib.Path) -> None:
 
 
 def _golden_inputs(
-    interpreter: Interpreter, model: Any, inputs: Inputs
+    interpreter: Interpreter, model: tf.keras.Model | None, inputs: Inputs
 ) -> dict[str, np.ndarray]:
     """Returns the inputs by the names in the file; refuses what does not fit."""
     names = [info.name for info in interpreter.inputs]

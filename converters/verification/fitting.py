@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from converters.errors import ConversionError
 from converters.model_arrays import Outputs, filled_up, input_names, output_names
@@ -17,7 +17,7 @@ _Sizes = tuple[int | None, ...] | None
 
 
 def interpreter_for(
-    model: Any, tflite: bytes | str | os.PathLike[str], num_threads: int = 1
+    model: tf.keras.Model, tflite: bytes | str | os.PathLike[str], num_threads: int = 1
 ) -> Interpreter:
     """Returns an interpreter of a file with the model's names.
 
@@ -36,7 +36,9 @@ def interpreter_for(
     return interpreter
 
 
-def with_names_of(model: Any, tflite: Any) -> bytes | str | os.PathLike[str]:
+def with_names_of(
+    model: tf.keras.Model, tflite: bytes | str | os.PathLike[str]
+) -> bytes | str | os.PathLike[str]:
     """Returns the file with the model's names, where they can be matched.
 
     Args:
@@ -82,7 +84,7 @@ def _numbered(name: str) -> tuple[str, int]:
     return (plain, int(number)) if plain and number.isdecimal() else (name, 0)
 
 
-def check_fit(model: Any, interpreter: Interpreter) -> None:
+def check_fit(model: tf.keras.Model, interpreter: Interpreter) -> None:
     """Refuses a file that was made from another model.
 
     Sizes that Keras does not know may be any in the file.
@@ -111,7 +113,7 @@ def check_fit(model: Any, interpreter: Interpreter) -> None:
             )
 
 
-def _sizes(tensor: Any) -> _Sizes:
+def _sizes(tensor: tf.Tensor) -> _Sizes:
     return None if tensor.shape.rank is None else tuple(tensor.shape)[1:]
 
 

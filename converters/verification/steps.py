@@ -322,7 +322,7 @@ class StepComparator(TensorMatcher[Place]):
         tensors: Mapping[int, np.ndarray],
         arrays: Mapping[str, np.ndarray],
     ) -> dict[str, np.ndarray]:
-        """Returns what the graph is given: inputs, and tensors of the file."""
+        """Returns the arrays to feed to the graph: inputs and tensors of the file."""
         feeds = {self._graph.inputs[name]: array for name, array in arrays.items()}
         for place, tensor in pairs.items():
             shape, array = self.shapes[place], tensors[tensor]

@@ -95,4 +95,4 @@ class TensorMatcher(abc.ABC, Generic[P]):
     def distance(
         self, place: P, value: np.ndarray, array: np.ndarray, samples: int
     ) -> float:
-        """Returns how far the values of a place and of a tensor are apart."""
+        """Returns the distance between the values of a place and of a tensor."""

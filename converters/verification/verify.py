@@ -6,17 +6,18 @@ import functools
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from converters.comparison import LARGEST_MEDIAN_DIFFERENCE, largest_differences
-from converters.errors import ConversionError, check_model_and_file, reported
+from converters.errors import ConversionError, reported
 from converters.graph.freezing import freeze
 from converters.graph.graph import Graph
 from converters.model_arrays import (
     Inputs,
     Outputs,
+    check_model_and_file,
     checked_samples,
     keras_outputs,
 )
@@ -34,7 +35,7 @@ from converters.verification.witness import call_witness, timed
 
 
 def verify(
-    model: Any,
+    model: tf.keras.Model,
     tflite: bytes | str | os.PathLike[str],
     inputs: Inputs,
     labels: np.ndarray | None = None,
@@ -84,7 +85,7 @@ def verify(
 
 
 def verify_arrays(
-    model: Any,
+    model: tf.keras.Model,
     tflite: bytes | str | os.PathLike[str],
     arrays: Mapping[str, np.ndarray],
     labels: np.ndarray | None = None,
@@ -104,7 +105,7 @@ def verify_arrays(
     return compare(model, frozen, converted, interpreter, arrays, labels, num_threads)
 
 
-def _graphs_of(model: Any) -> tuple[Graph | None, Sequence[Graph | None]]:
+def _graphs_of(model: tf.keras.Model) -> tuple[Graph | None, Sequence[Graph | None]]:
     """Returns a model as a graph, and the graphs that may have been converted."""
     if not getattr(model, "inputs", None):
         return None, ()
@@ -117,7 +118,7 @@ def _graphs_of(model: Any) -> tuple[Graph | None, Sequence[Graph | None]]:
 
 
 def compare(
-    model: Any,
+    model: tf.keras.Model,
     frozen: Graph | None,
     converted: Sequence[Graph | None],
     interpreter: Interpreter,
@@ -219,7 +220,7 @@ def _run_as_the_file(
     return run_alone
 
 
-def _warn_of_mixing(model: Any, outputs: Outputs) -> None:
+def _warn_of_mixing(model: tf.keras.Model, outputs: Outputs) -> None:
     if outputs.mixing is not None:
         warnings.warn(
             f"Output {outputs.mixing!r} of {model.name} depends on the other inputs of "

@@ -36,7 +36,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--allow-undetermined",
         action="store_true",
-        help="write the file of a network whose answers hang on rounding, too",
+        help="write the file of a network whose answers depend on rounding, too",
     )
 
 

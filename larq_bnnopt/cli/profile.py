@@ -1,6 +1,6 @@
 """Profiles a .tflite: time and bytes of each operator.
 
-Each operator is timed alone on this machine. For a run, layers are named, too.
+Each operator is timed alone on this host. For a run, layers are named, too.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def add_arguments(parser: Parser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--markdown", action="store_true", help="print Markdown")
     form.add_argument(
-        "--brief", action="store_true", help="print one line that names the machine"
+        "--brief", action="store_true", help="print one line that names the host"
     )
     form.add_argument("--json", action="store_true", help="print JSON")
 

@@ -59,6 +59,12 @@ def test_convert_looks_at_the_path_before_it_traces(model, monkeypatch, tmp_path
         converters.convert(model, tmp_path / "no" / "model.tflite", inputs=None)
 
 
+def test_int8_io_without_ranges_is_refused_before_the_conversion(model, monkeypatch):
+    monkeypatch.setattr(conversion, "lower", refuse)
+    with pytest.raises(converters.ConversionError, match="int8_io needs ranges"):
+        converters.convert(model, inputs=None, int8_io=True)
+
+
 @pytest.mark.parametrize("name", WRONG)
 def test_verify_refuses_before_it_traces(name, model, content, monkeypatch):
     monkeypatch.setattr(verification, "freeze", refuse)
