@@ -42,7 +42,7 @@ def test_a_trained_model_keeps_its_accuracy(trained, converted):
     assert result.agreement >= 0.95
     assert abs(result.tflite_accuracy - result.keras_accuracy) <= 0.015
     # Neither more nor less than this is proved.
-    assert "within one step" in result.verdict
+    assert "within one quant step" in result.verdict
     whole = converters.convert(trained[0], inputs=None).report.audit
     assert report.audit.num_bytes < 0.75 * whole.num_bytes
     assert len(report.audit.converted) == 6 and not whole.real_valued
@@ -387,4 +387,7 @@ def test_int8_ends_of_every_kind_are_judged_by_steps(before, end):
     begin = keras.Conv2D(8, 3) if before == "real" else tf.identity
     result = steps_of(around_a_binary(begin, ENDS[end]))
     assert result.int8 and result.steps.passed and not result.steps.untraced
-    assert "within one step" in result.verdict and "signs differ" not in result.verdict
+    assert (
+        "within one quant step" in result.verdict
+        and "signs differ" not in result.verdict
+    )
