@@ -257,7 +257,7 @@ class BatchNorm:
 
 
 def batch_norm_of(graph: Graph, node: NodeDef) -> BatchNorm | None:
-    """Returns what a node is as a batch normalization of constants, or `None`."""
+    """Returns the batch normalization of constants that a node is, or `None`."""
     if why_no_batch_norm(graph, node) is not None:
         return None
     x, *given = data_inputs(node)

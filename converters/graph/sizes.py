@@ -8,7 +8,8 @@ from __future__ import annotations
 import collections
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+
+from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 from converters.graph.graph import Graph
 from converters.graph.kernels import is_binary
@@ -61,7 +62,7 @@ def size_of(graph: Graph) -> GraphSize:
     return GraphSize(operations, sum(constants.values()))
 
 
-def _dependent_on_inputs(nodes: Mapping[str, Any]) -> set[str]:
+def _dependent_on_inputs(nodes: Mapping[str, NodeDef]) -> set[str]:
     users = collections.defaultdict(list)
     for name, node in nodes.items():
         for source in data_inputs(node):
@@ -70,7 +71,7 @@ def _dependent_on_inputs(nodes: Mapping[str, Any]) -> set[str]:
     return _reached(inputs, users)
 
 
-def _needed(nodes: Mapping[str, Any], outputs: Sequence[str]) -> set[str]:
+def _needed(nodes: Mapping[str, NodeDef], outputs: Sequence[str]) -> set[str]:
     sources = {
         name: [node_name(source) for source in data_inputs(node)]
         for name, node in nodes.items()

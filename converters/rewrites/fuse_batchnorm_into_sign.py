@@ -101,14 +101,14 @@ def _bias_and_flips(graph: Graph, node: NodeDef) -> tuple[np.ndarray, np.ndarray
 
 
 def bias_and_flips(norm: BatchNorm) -> tuple[np.ndarray, np.ndarray]:
-    """Returns what replaces a batch normalization before a sign.
+    """Returns the bias and the flips that replace a batch normalization before a sign.
 
     Args:
         norm: The batch normalization.
 
     Returns:
-        What is added before the sign, float32, and by what the sign is multiplied, 1 or
-        -1 for each channel.
+        The bias of each channel, float32, and its flip, 1 or -1, by which the sign is
+        multiplied.
     """
     gamma = norm.gamma.astype(np.float64)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):

@@ -102,7 +102,7 @@ def _blocks(graph: Graph, match: _Dilated) -> list[int]:
 
 
 def _padding(graph: Graph, match: _Dilated) -> np.ndarray:
-    """Returns what is padded and not cropped again, before and after each axis."""
+    """Returns the padding that is not cropped again, before and after each axis."""
     padding: np.ndarray = graph.known(data_inputs(match.before)[2]) - graph.known(
         data_inputs(match.after)[2]
     )

@@ -126,7 +126,7 @@ def _inner_norm(graph: Graph, match: _NormedProduct) -> BatchNorm | None:
 
 
 def _others(graph: Graph, match: _NormedProduct) -> list[NodeDef]:
-    """Returns what else takes the PReLU."""
+    """Returns the other nodes that take the PReLU."""
     users = graph.users(match.prelu.output)
     return [user for user in users if user.name != match.user]
 

@@ -138,7 +138,7 @@ def _number(graph: Graph, tensor: str) -> float | None:
 
 
 def _bias(graph: Graph, match: _Match) -> np.ndarray:
-    """Returns what the constant on the signs adds, one image or one vector."""
+    """Returns the share of the constant in the result, an image or a vector."""
     filters = graph.known(match.node.input[1])
     shape = graph.inner_shape(match.node.input[0])
     groups = shape[-1] // filters.shape[2]

@@ -138,7 +138,7 @@ def _build(
 def _following_steps(
     graph: Graph, node: NodeDef, groups: int
 ) -> tuple[list[_Step], NodeDef]:
-    """Returns what is done to each channel after a convolution, and the last node."""
+    """Returns the steps on each channel after a convolution, and the last node."""
     steps: list[_Step] = []
     last = node
     while True:
@@ -153,7 +153,7 @@ def _following_steps(
 
 
 def _step(graph: Graph, node: NodeDef, groups: int) -> _Step | None:
-    """Returns what a node does to each channel, `None` if it does more than that."""
+    """Returns the step that a node is, `None` if it is no step on each channel."""
     if node.op in ACTIVATIONS:
         return functools.partial(_activated, getattr(tf.nn, node.op.lower()))
     if node.op == "LeakyRelu":
