@@ -1,7 +1,6 @@
-"""What Larq Compute Engine would convert to something else, refused by name.
+"""Legality checks of a graph: patterns that Larq Compute Engine converts wrongly.
 
-This is looked for in the graph that goes into the converter: rewrites take most of it
-out before.
+They are reported by the names of layers. Rewrites have removed most of them before.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ def check_graph(graph: Graph) -> None:
         ConversionError: With all reasons, by the names of layers.
     """
     reasons = _other_signs(graph)
-    # Larq Compute Engine puts them together too.
+    # Larq Compute Engine fuses dilated convolutions, too.
     graph = graph.copy()
     fuse_dilated_conv.rewrite(graph)
     reasons += [
@@ -42,7 +41,7 @@ def check_graph(graph: Graph) -> None:
         for match in replace_zero_padding.find(graph)
     ]
     reasons += [
-        f"{graph.layer(padded.node)} has strides behind explicit padding, which Larq "
+        f"{graph.layer(padded.node)} has strides after explicit padding, which Larq "
         "Compute Engine takes for that of padding='same', another one. Use the rewrite "
         "'trim_explicit_padding', or padding='same'."
         for padded in trim_explicit_padding.find(graph)
@@ -56,7 +55,7 @@ def check_graph(graph: Graph) -> None:
     ]
     reasons += [
         f"{graph.layer(operand.node)} has a constant of the shape "
-        f"{operand.constant.shape} behind a binary convolution, for which Larq Compute "
+        f"{operand.constant.shape} after a binary convolution, for which Larq Compute "
         "Engine writes a file that does not load. Use the rewrite "
         "'broadcast_constants', or one number for each channel."
         for operand in broadcast_constants.find(graph)

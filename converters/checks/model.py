@@ -1,10 +1,12 @@
-"""What is refused before a conversion, by name, because it would come out wrong."""
+"""Checks of a model before its conversion: what would come out wrong, by layer."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import larq as lq
 import numpy as np
+import tensorflow as tf
 
 from converters.errors import ConversionError
 from converters.graph.kernels import (
@@ -19,8 +21,8 @@ from converters.model_arrays import check_model, input_names, output_names
 _UNKNOWN = ("bfloat16", "uint64")
 
 
-def check(model: Any) -> None:
-    """Raises a ConversionError for a model that cannot be converted rightly.
+def check(model: tf.keras.Model) -> None:
+    """Raises a ConversionError for a model that would be converted wrongly.
 
     Args:
         model: A Keras model.
@@ -51,10 +53,8 @@ def check(model: Any) -> None:
         raise ConversionError("\n".join(reasons))
 
 
-def _types(model: Any) -> list[str]:
-    """Names inputs and outputs that are no arrays of numbers."""
-    import tensorflow as tf
-
+def _types(model: tf.keras.Model) -> list[str]:
+    """Reports inputs and outputs that are no arrays of numbers."""
     ends = [
         *(("Input", name, x) for name, x in zip(input_names(model), model.inputs)),
         *(("Output", name, x) for name, x in zip(output_names(model), model.outputs)),
@@ -91,7 +91,7 @@ def _types(model: Any) -> list[str]:
     return reasons
 
 
-def _inputs(model: Any) -> list[str]:
+def _inputs(model: tf.keras.Model) -> list[str]:
     reasons = []
     for tensor in model.inputs:
         if tensor.shape[0] not in (None, 1):
@@ -107,11 +107,8 @@ def _inputs(model: Any) -> list[str]:
     return reasons
 
 
-def _quantizers(model: Any) -> list[str]:
-    """Names quantizers of activations whose meaning would be lost."""
-    import larq as lq
-    import tensorflow as tf
-
+def _quantizers(model: tf.keras.Model) -> list[str]:
+    """Reports quantizers of activations whose meaning would be lost."""
     reasons = []
     parts = [m for m in model.submodules if isinstance(m, tf.keras.layers.Layer)]
     held = {id(inner) for part in parts for inner in part.submodules}
@@ -140,8 +137,8 @@ def _quantizers(model: Any) -> list[str]:
     return reasons
 
 
-def _not_finite(model: Any) -> list[str]:
-    """Names weights that are no numbers: a sign makes -1 or +1 of what they give."""
+def _not_finite(model: tf.keras.Model) -> list[str]:
+    """Reports weights that are NaN or infinite, whose signs would hide it."""
     owners = _owners(model)
     reasons = []
     for weight in model.weights:
@@ -150,14 +147,14 @@ def _not_finite(model: Any) -> list[str]:
             reasons.append(
                 f"{owners.get(id(weight), model.name)} has values that are NaN or "
                 f"infinite: {int((~np.isfinite(values)).sum()):,} of {values.size:,} "
-                f"in {weight.name}. Its training went astray: go back to an earlier "
+                f"in {weight.name}. Its training diverged: go back to an earlier "
                 "checkpoint, or train with a lower learning rate."
             )
     return reasons
 
 
-def _kernels(model: Any) -> list[str]:
-    """Names kernels that the converter would round to signs."""
+def _kernels(model: tf.keras.Model) -> list[str]:
+    """Reports kernels that the converter would round to signs."""
     return [
         f"{layer.name} has {int((off > ROUNDING).sum())} weights that are not "
         f"+-c of their output channel, but so nearly (to {off.max():.1e}) that "
@@ -168,7 +165,7 @@ def _kernels(model: Any) -> list[str]:
     ]
 
 
-def in_float32(model: Any) -> Any:
+def in_float32(model: tf.keras.Model) -> tf.keras.Model:
     """Returns the same model computing in float32, for a device.
 
     Args:
@@ -178,9 +175,7 @@ def in_float32(model: Any) -> Any:
         The model itself if all of it is float32, or a copy with the same variables'
         values.
     """
-    import tensorflow as tf
-
-    # The type of a layer may be that of its data, as of inputs and of integers.
+    # A layer may have the type of its data, such as integers, so variables count.
     owners = _owners(model)
     wide = [
         owners.get(id(weight), model.name)
@@ -196,7 +191,7 @@ def in_float32(model: Any) -> Any:
     if not any(_computes_in_other_floats(layer) for layer in layers):
         return model
 
-    def clone(layer: Any) -> Any:
+    def clone(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
         return type(layer).from_config(_unmixed(layer.get_config()))
 
     copy = tf.keras.models.clone_model(model, clone_function=clone)
@@ -204,20 +199,16 @@ def in_float32(model: Any) -> Any:
     return copy
 
 
-def _computes_in_other_floats(layer: Any) -> bool:
+def _computes_in_other_floats(layer: tf.keras.layers.Layer) -> bool:
     """Whether a layer that is no input computes in floats that are not float32."""
-    import tensorflow as tf
-
     if isinstance(layer, tf.keras.layers.InputLayer):
         return False
     dtype = layer.compute_dtype
     return dtype not in (None, "float32") and tf.as_dtype(dtype).is_floating
 
 
-def _owners(model: Any) -> dict[int, str]:
+def _owners(model: tf.keras.Model) -> dict[int, str]:
     """Returns the name of the innermost layer of each variable, by `id`."""
-    import tensorflow as tf
-
     layers = [m for m in model.submodules if isinstance(m, tf.keras.layers.Layer)]
     # A layer that holds others has their weights, too: the innermost comes last.
     layers.sort(key=lambda layer: -len(layer.weights))
@@ -236,6 +227,6 @@ def _unmixed(config: Any) -> Any:
     }
 
 
-def _is_other(dtype: Any) -> bool:
+def _is_other(dtype: object) -> bool:
     """Whether a type, or a policy, is of real numbers and not float32."""
     return "mixed" in str(dtype) or dtype in ("float16", "bfloat16", "float64")

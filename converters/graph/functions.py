@@ -10,7 +10,7 @@ from converters.graph.nodes import data_inputs, node_name
 
 
 def inlined(graph_def: GraphDef) -> dict[str, NodeDef]:
-    """Returns the nodes of a graph, those of the functions that it calls among them.
+    """Returns the nodes of a graph and of the functions that it calls.
 
     Keras compiles convolutions with groups, and so hides them in a function.
 

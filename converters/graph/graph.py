@@ -1,4 +1,4 @@
-"""The graph that is converted: it is searched, edited, copied and run."""
+"""The graph of a model on its way to a file: searched, edited, copied and run."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, Optional
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.framework.function_pb2 import FunctionDef
 from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
@@ -167,14 +168,14 @@ class Graph:
         return self._nodes
 
     @property
-    def functions(self) -> Sequence[Any]:
+    def functions(self) -> Sequence[FunctionDef]:
         """The functions that nodes call: bodies of loops and branches."""
         return self._library.function
 
     def nodes(self, *kinds: str) -> Iterator[NodeDef]:
         """Yields the nodes of some operations, such as `"Conv2D"`.
 
-        They are those of now; what is gone before its turn is left out.
+        Nodes that an edit removes before their turn are left out.
         """
         for node in [node for node in self._nodes.values() if node.op in kinds]:
             if self._nodes.get(node.name) is node:

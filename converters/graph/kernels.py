@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 # Larq Compute Engine takes a weight for +-c that is off by so much at most.
 BINARIZATION_TOLERANCE = 0.005
@@ -35,14 +38,14 @@ class RoundedKernel:
     farthest: float
 
 
-def quantized_layers(model: Any) -> list[Any]:
+def quantized_layers(model: tf.keras.Model | None) -> list[tf.keras.layers.Layer]:
     """Returns the layers of a Keras model that have a quantizer, nested ones too.
 
     There are none in `None`.
     """
-    found: dict[int, Any] = {}
+    found: dict[int, tf.keras.layers.Layer] = {}
 
-    def visit(module: Any) -> None:
+    def visit(module: tf.Module) -> None:
         if any(getattr(module, name, None) is not None for name in _QUANTIZERS):
             found.setdefault(id(module), module)
         # A model knows the order of its layers, a wrapper layer only what it holds.
@@ -54,7 +57,7 @@ def quantized_layers(model: Any) -> list[Any]:
     return list(found.values())
 
 
-def layer_names(model: Any) -> frozenset[str]:
+def layer_names(model: tf.keras.Model) -> frozenset[str]:
     """Returns the names of all layers that are no models themselves."""
     import tensorflow as tf
 
@@ -74,7 +77,7 @@ def sign_quantizers() -> tuple[type, ...]:
 
 
 def is_binary(kernel: np.ndarray | None) -> bool:
-    """Tells whether a kernel is +c and -c in each output channel, its last axis."""
+    """Whether a kernel is +c and -c in each output channel, its last axis."""
     if kernel is None or not kernel.size or not kernel.ndim:
         return False
     magnitude = np.abs(kernel.reshape(-1, kernel.shape[-1]))
@@ -82,7 +85,7 @@ def is_binary(kernel: np.ndarray | None) -> bool:
 
 
 def is_taken_for_binary(kernel: np.ndarray) -> bool:
-    """Tells whether Larq Compute Engine rounds a kernel to signs."""
+    """Whether Larq Compute Engine rounds a kernel to signs."""
     return bool(kernel.size and deviation(kernel).max() <= BINARIZATION_TOLERANCE)
 
 
@@ -99,7 +102,7 @@ def deviation(kernel: np.ndarray) -> np.ndarray:
     )
 
 
-def rounded_kernels(model: Any) -> tuple[RoundedKernel, ...]:
+def rounded_kernels(model: tf.keras.Model) -> tuple[RoundedKernel, ...]:
     """Returns the kernels that become signs by a change within float rounding.
 
     Args:
@@ -115,7 +118,9 @@ def rounded_kernels(model: Any) -> tuple[RoundedKernel, ...]:
     )
 
 
-def deviations(model: Any) -> Iterator[tuple[Any, np.ndarray]]:
+def deviations(
+    model: tf.keras.Model,
+) -> Iterator[tuple[tf.keras.layers.Layer, np.ndarray]]:
     """Yields the layers whose kernels are not exactly +-c, and by how much each is."""
     for layer in quantized_layers(model):
         kernel = getattr(layer, "kernel", None)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 # What passes its first input on. The gradient functions of larq's quantizers leave
 # nodes of the second kind.
@@ -19,8 +22,8 @@ PASSING = (
 )
 
 
-def source_of(nodes: Mapping[str, Any], tensor: str) -> str:
-    """Returns the tensor that nodes which change nothing pass on as another one."""
+def source_of(nodes: Mapping[str, NodeDef], tensor: str) -> str:
+    """Returns the tensor that another one equals, before nodes that change nothing."""
     tensor = canonical(tensor)
     name, _, index = tensor.partition(":")
     node = nodes[name]
@@ -30,30 +33,30 @@ def source_of(nodes: Mapping[str, Any], tensor: str) -> str:
     return source_of(nodes, passed)
 
 
-def pre_sign(nodes: Mapping[str, Any], tensor: str) -> str | None:
+def pre_sign(nodes: Mapping[str, NodeDef], tensor: str) -> str | None:
     """Returns the tensor of which another one is larq's sign, or `None`.
 
     That is Sign(Sign(x) + 0.1), which is +1 at zero.
     """
 
-    def producer(tensor: str) -> Any:
+    def producer(tensor: str) -> NodeDef:
         return nodes[node_name(source_of(nodes, tensor))]
 
     outer = producer(tensor)
     if outer.op != "Sign":
         return None
-    shifted = producer(outer.input[0])
-    if shifted.op not in ("Add", "AddV2"):
+    total = producer(outer.input[0])
+    if total.op not in ("Add", "AddV2"):
         return None
-    for first, second in (shifted.input[:2], shifted.input[1::-1]):
-        inner, shift = producer(first), literal(producer(second))
-        if inner.op == "Sign" and shift is not None:
-            if shift.size == 1 and 0 < shift.item() < 1:
+    for first, second in (total.input[:2], total.input[1::-1]):
+        inner, bias = producer(first), literal(producer(second))
+        if inner.op == "Sign" and bias is not None:
+            if bias.size == 1 and 0 < bias.item() < 1:
                 return source_of(nodes, inner.input[0])
     return None
 
 
-def literal(node: Any) -> np.ndarray | None:
+def literal(node: NodeDef) -> np.ndarray | None:
     """Returns the value of a constant node, `None` of another one."""
     import tensorflow as tf
 
@@ -62,7 +65,7 @@ def literal(node: Any) -> np.ndarray | None:
     return tf.make_ndarray(node.attr["value"].tensor)
 
 
-def data_inputs(node: Any) -> list[str]:
+def data_inputs(node: NodeDef) -> list[str]:
     """Returns the inputs of a node that are tensors."""
     return [source for source in node.input if not source.startswith("^")]
 
@@ -86,8 +89,8 @@ def canonical(tensor: str) -> str:
     return tensor if ":" in tensor else f"{tensor}:0"
 
 
-def execution_order(nodes: Mapping[str, Any]) -> list[str]:
-    """Returns the names of nodes so that each comes behind its inputs."""
+def execution_order(nodes: Mapping[str, NodeDef]) -> list[str]:
+    """Returns the names of nodes so that each comes after its inputs."""
     waiting = {}
     users = collections.defaultdict(list)
     for name, node in nodes.items():

@@ -41,7 +41,7 @@ class Imported:
         TensorFlow otherwise multiplies scales into the kernels before them, which makes
         sums of +a and -a, near zero but for rounding, of exact ones of +1 and -1:
         another network than Keras's. And on processors without AVX-512 it joins grouped
-        convolutions with their batch normalization, and then says that it cannot
+        convolutions with their batch normalization, and then reports that it cannot
         compute that.
         """
         if self._session is None:

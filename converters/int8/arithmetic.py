@@ -12,7 +12,7 @@ def quant_params(low: float, high: float) -> tuple[float, int]:
 
     Args:
         low: The least value, 0 or less.
-        high: The largest value, 0 or more, and not that of `low`.
+        high: The largest value, 0 or more, and not `low`.
 
     Returns:
         Scale, and zero point between -128 and 127.

@@ -184,12 +184,12 @@ def _places(
         and graph.constant(data_inputs(node)[1]) is not None
         and not is_sign(graph, data_inputs(node)[0])
     ]
-    behind = [*(f"{last.name}:0" for _, last in layers), *inputs]
+    after = [*(f"{last.name}:0" for _, last in layers), *inputs]
 
     def is_float(tensor: str) -> bool:
         return graph.dtype(tensor) == tf.float32
 
-    known = {tensor for tensor in behind if is_float(tensor)}
+    known = {tensor for tensor in after if is_float(tensor)}
 
     def is_ranged(tensor: str) -> bool:
         return graph.source(path_back(graph, tensor)[-1][1]) in known

@@ -38,7 +38,7 @@ _PARTS = ("Slice", "Split", "StridedSlice", "TopKV2")
 
 
 def chain(graph: Graph, node: NodeDef) -> list[NodeDef]:
-    """Returns what is fused with a convolution: affine steps, and an activation."""
+    """Returns a layer and the nodes fused with it: affine ones, then an activation."""
     chain = [node]
     while chain[-1].op not in _ACTIVATIONS:
         users = graph.users(f"{chain[-1].name}:0")
@@ -51,7 +51,7 @@ def chain(graph: Graph, node: NodeDef) -> list[NodeDef]:
 
 
 def _is_affine(graph: Graph, node: NodeDef) -> bool:
-    """Tells whether a node scales or shifts channels by constants."""
+    """Whether a node scales channels by constants, or adds constants to them."""
     if node.op == _NORM:
         return True
     if node.op not in _AFFINE:
@@ -62,7 +62,7 @@ def _is_affine(graph: Graph, node: NodeDef) -> bool:
 
 
 def is_sign(graph: Graph, tensor: str) -> bool:
-    """Tells whether a tensor holds signs."""
+    """Whether a tensor holds signs."""
     node = graph.producer(tensor)
     while node.op in (*SAME_RANGE, "PadV2"):
         node = graph.producer(passed_value(node))
@@ -70,7 +70,7 @@ def is_sign(graph: Graph, tensor: str) -> bool:
 
 
 def pads_with_zeros(graph: Graph, tensor: str) -> bool:
-    """Tells whether a tensor is the result of a binary convolution that does."""
+    """Whether a tensor is the result of a binary convolution padded with zeros."""
     node = graph.producer(tensor)
     while node.op == _NORM or _is_affine(graph, node):
         given = [i for i in data_inputs(node) if graph.constant(i) is None]
@@ -95,7 +95,7 @@ def path_back(graph: Graph, tensor: str, reader: str = "") -> list[tuple[str, st
 
 
 def whole(graph: Graph, tensor: str) -> str:
-    """Returns what a tensor is a part of, or the tensor itself."""
+    """Returns the tensor that another one is a part of, or that one itself."""
     read = [tensor for _, tensor in path_back(graph, tensor)]
     parts = [i for i, part in enumerate(read) if graph.producer(part).op in _PARTS]
     return graph.source(read[parts[-1] + 1]) if parts else tensor

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any
 
 import tensorflow as tf
 
@@ -18,7 +17,9 @@ _SLOPES = re.compile("'tfl.prelu' op failed to verify that operands .* rank 4")
 _LOOPS = re.compile("TensorList|TensorArray|While|If$|Case$")
 
 
-def culprits(model: Any, graph: Graph, messages: Sequence[str]) -> tuple[str, ...]:
+def culprits(
+    model: tf.keras.Model, graph: Graph, messages: Sequence[str]
+) -> tuple[str, ...]:
     """Returns a sentence for each layer that the converter named as a problem.
 
     Args:
@@ -49,11 +50,11 @@ def culprits(model: Any, graph: Graph, messages: Sequence[str]) -> tuple[str, ..
     )
 
 
-def _kind(layer: Any) -> str:
+def _kind(layer: tf.keras.layers.Layer | None) -> str:
     return "" if layer is None else f" ({type(layer).__name__})"
 
 
-def _cure(layer: Any, kinds: Sequence[str]) -> str:
+def _cure(layer: tf.keras.layers.Layer | None, kinds: Sequence[str]) -> str:
     if not any(map(_LOOPS.match, kinds)):
         return "Replace it."
     inner = getattr(layer, "forward_layer", None) or getattr(layer, "layer", layer)

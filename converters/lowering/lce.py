@@ -23,7 +23,7 @@ from converters.runtime import TfliteFile
 
 # Lines of the converter's log that a user should see.
 _NOTEWORTHY = re.compile(r"(^|\s)([WE]\d{4} |error:|warning:)|: [WE] ", re.IGNORECASE)
-# What it always says.
+# What it always logs.
 _USUAL = re.compile(
     r"cuda|rocm|tensorrt|cuinit|oneDNN|computation_placer", re.IGNORECASE
 )

@@ -241,14 +241,14 @@ CASES = {
         (16, 16, 3),
         lambda x: conv()(padded(x, layers.Conv2D(32, 3, strides=2, use_bias=False))),
         1,
-        "has strides behind explicit padding",
+        "has strides after explicit padding",
     ),
     "stem_of_pytorch_7x7": (
         "trim_explicit_padding",
         (32, 32, 3),
         lambda x: conv()(padded(x, layers.Conv2D(32, 7, strides=2), by=3)),
         1,
-        "has strides behind explicit padding",
+        "has strides after explicit padding",
     ),
     "pooled_signs": (
         "sink_sign",
