@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.lite.python import schema_py_generated as schema
 
 from converters.auditing.audit import audit
 from converters.checks.graph import check_graph
@@ -21,7 +22,7 @@ from converters.graph.graph import Graph
 from converters.int8.fake_quants import is_quantized
 from converters.int8.insertion import fit_for_conversion, insert_fake_quants
 from converters.lowering.culprits import culprits, users
-from converters.lowering.lce import LoweringError, lower
+from converters.lowering.lce import Lowered, LoweringError, lower
 from converters.model_arrays import Inputs, checked_inputs, checked_samples
 from converters.reports import Report
 from converters.rewrites import REWRITES, checked_names, rewrite
@@ -160,7 +161,8 @@ def convert(
         _quantize(model, graph, calibration, int8_io)
     tell("converting it with Larq Compute Engine")
     with reported(f"The conversion of {model.name}"):
-        content, messages = _lowered(model, graph, int8_io)
+        lowered = _lowered(model, graph, int8_io)
+        content, messages = lowered.content, lowered.messages
         _check_operators(content, graph, messages)
         _check_loads(model, content)
         if int8_io:
@@ -240,24 +242,19 @@ def _quantize(
         )
 
 
-def _lowered(
-    model: tf.keras.Model, graph: Graph, int8_io: bool
-) -> tuple[bytes, tuple[str, ...]]:
-    """Returns the file and the messages worth reading; names layers that fail."""
+def _lowered(model: tf.keras.Model, graph: Graph, int8_io: bool) -> Lowered:
+    """Lowers a graph; names the layers that cannot be converted."""
     try:
-        lowered = lower(graph, int8_io)
+        return lower(graph, int8_io)
     except LoweringError as error:
         raise ConversionError(
             "".join(f"{line}\n" for line in culprits(model, graph, error.messages))
             + f"Larq Compute Engine could not convert {model.name}: {error}"
             + "".join(f"\n  {message}" for message in error.messages)
         ) from error
-    return lowered.content, lowered.messages
 
 
 def _check_operators(content: bytes, graph: Graph, messages: tuple[str, ...]) -> None:
-    from tensorflow.lite.python import schema_py_generated as schema
-
     builtin = vars(schema.BuiltinOperator)
     unknown = sorted(
         {

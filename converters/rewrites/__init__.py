@@ -59,7 +59,7 @@ REWRITES: dict[str, Callable[[Graph], list[str]]] = with_old_names(
 
 @contextlib.contextmanager
 def _reported(name: str, graph: Graph) -> Iterator[None]:
-    """Says at which operation and layer a rewrite failed."""
+    """Names the operation and the layer at which a rewrite failed."""
     try:
         yield
     except (ConversionError, MemoryError):
