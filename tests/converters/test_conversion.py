@@ -163,7 +163,7 @@ def test_a_file_that_does_not_load_is_refused(monkeypatch):
     x = tf.keras.Input((8, 8, 64))
     by_place = np.arange(64, dtype=np.float32).reshape(8, 8, 1)
     model = tf.keras.Model(x, conv()(x) * by_place)
-    with pytest.raises(converters.ConversionError, match=r"shape \(8, 8, 1\) behind"):
+    with pytest.raises(converters.ConversionError, match=r"shape \(8, 8, 1\) after"):
         converters.convert(model, inputs=None, rewrites=None)
     monkeypatch.setattr(conversion, "check_graph", lambda graph: None)
     with pytest.raises(converters.ConversionError, match="that does not load"):
