@@ -69,7 +69,7 @@ def signs(recipe: recipes.OneStep) -> dict[str, float]:
     kind = KINDS[recipe.optimizer]
     copies = {
         name: [tf.Variable(tf.convert_to_tensor(kernel)) for kernel in kernels]
-        for name in ("by chance", "to the nearest")
+        for name in ("stochastically", "to the nearest")
     }
     shadows = {name: kind.for_steps(steps, state_dtype="bfloat16") for name in copies}
     loss = tf.keras.losses.SparseCategoricalCrossentropy()

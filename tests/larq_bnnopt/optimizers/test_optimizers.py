@@ -1,6 +1,7 @@
 """One table drives the tests of every optimizer, in both Keras APIs."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -498,6 +499,22 @@ def test_a_hyperparameter_is_set_as_a_learning_rate_is(case, api):
             scheduled = make(case, api, **case.freeze)
             with pytest.raises(TypeError, match=f"{name} was made as a Piecewise"):
                 setattr(scheduled, name, 0.1)
+
+
+@pytest.mark.parametrize(
+    "new, old",
+    [
+        (Diode, legacy.Diode),
+        (GradientFilter, legacy.GradientFilter),
+        (IIRFilter, legacy.IIRFilter),
+        (Bop2ndOrder, legacy.Bop2ndOrder),
+    ],
+)
+def test_both_apis_show_the_same_arguments(new, old):
+    arguments = inspect.signature(new).parameters
+    assert arguments == inspect.signature(old).parameters
+    assert arguments["name"].default == new.__name__
+    assert arguments["state_dtype"].default == "float32"
 
 
 @pytest.mark.parametrize("name", CASES)
