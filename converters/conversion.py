@@ -140,11 +140,7 @@ def convert(
     check(model)
     destination = None if path is None else _writable(path)
     names = checked_names(rewrites)
-    arrays = None
-    if inputs is not None:
-        arrays, labels = checked_samples(model, inputs, labels)
-    elif labels is not None:
-        raise ValueError("Labels need the inputs that they are of.")
+    arrays, labels = _samples(model, inputs, labels)
     if calibration is not None:
         calibration = checked_inputs(model, calibration, "calibration inputs")
     tell(f"tracing {model.name}")
@@ -171,22 +167,39 @@ def convert(
     with reported(f"The comparison of {model.name} with its file"):
         verification = None
         if arrays is not None:
-            graphs = frozen, [graph if graph.is_edited else None]
+            converted = [graph if graph.is_edited else None]
             interpreter = interpreter_for(model, content)
-            verification = compare(model, *graphs, interpreter, arrays, labels)
+            verification = compare(
+                model, frozen, converted, interpreter, arrays, labels
+            )
         audited = audit(model, content)
         report = Report.of(model, audited, verification, messages, rewritten)
     _check_verification(report, calibration is not None, allow_undetermined)
-    for layer in report.audit.stayed_float:
-        warnings.warn(
-            f"{layer.name} ({layer.kind}) stayed float: {layer.reason}. To make it "
-            f"binary, {layer.fix}.",
-            stacklevel=2,
-        )
+    _warn_of_float_layers(report)
     if destination is not None:
         tell(f"writing {destination}")
         _write(destination, content)
     return Conversion(content, destination, report)
+
+
+def _samples(
+    model: tf.keras.Model, inputs: Inputs | None, labels: np.ndarray | None
+) -> tuple[dict[str, np.ndarray] | None, np.ndarray | None]:
+    """Returns inputs by name and their labels; refuses labels without inputs."""
+    if inputs is not None:
+        return checked_samples(model, inputs, labels)
+    if labels is not None:
+        raise ValueError("Labels need the inputs that they are of.")
+    return None, None
+
+
+def _warn_of_float_layers(report: Report) -> None:
+    for layer in report.audit.stayed_float:
+        warnings.warn(
+            f"{layer.name} ({layer.kind}) stayed float: {layer.reason}. To make it "
+            f"binary, {layer.fix}.",
+            stacklevel=3,
+        )
 
 
 def _ignore(text: str) -> None:

@@ -7,7 +7,7 @@ import math
 import os
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -277,25 +277,8 @@ def profile(
         whole += times
         for run in runs:
             run.sweep(each)
-    constants = _constants(file)
-    operators = []
-    for index, (operator, run) in enumerate(zip(file.operators, runs)):
-        shortest, median = run.milliseconds()
-        num_bytes, shared = constants[index]
-        operators.append(
-            OperatorProfile(
-                index=index,
-                name=operator.name,
-                output_shape=file.shape(operator.outputs[0]),
-                milliseconds=shortest,
-                median_milliseconds=median,
-                num_bytes=num_bytes,
-                shared=shared,
-                layer=layers.get(index),
-            )
-        )
     return Profile(
-        operators=tuple(operators),
+        operators=tuple(_operators(file, runs, layers)),
         num_bytes=len(file.content),
         milliseconds=1000 * min(whole),
         median_milliseconds=1000 * statistics.median(whole),
@@ -303,6 +286,26 @@ def profile(
         backend_name=interpreter.backend_name,
         host=host_description(),
     )
+
+
+def _operators(
+    file: TfliteFile, runs: Sequence[_Alone], layers: Mapping[int, str]
+) -> Iterator[OperatorProfile]:
+    """Yields the profiles of operators after their runs."""
+    constants = _constants(file)
+    for index, (operator, run) in enumerate(zip(file.operators, runs)):
+        shortest, median = run.milliseconds()
+        num_bytes, shared = constants[index]
+        yield OperatorProfile(
+            index=index,
+            name=operator.name,
+            output_shape=file.shape(operator.outputs[0]),
+            milliseconds=shortest,
+            median_milliseconds=median,
+            num_bytes=num_bytes,
+            shared=shared,
+            layer=layers.get(index),
+        )
 
 
 def _layers(model: tf.keras.Model, file: TfliteFile) -> dict[int, str]:

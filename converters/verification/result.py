@@ -223,17 +223,10 @@ class Verification:
         if self.int8:
             return self._verdict_in_int8
         if self.first_mismatch is not None:
-            names = [layer.layer for layer in self.layers]
-            if self.first_mismatch not in names:
-                before = "the layers before it"
-            elif index := names.index(self.first_mismatch):
-                before = f"the layer {names[index - 1]}"
-            else:
-                before = "the inputs"
             return (
-                f"the two differ between {before} and the sign of the layer "
-                f"{self.first_mismatch}: signs differ where the values before them are "
-                "not near zero"
+                f"the two differ between {self._layer_before} and the sign of the "
+                f"layer {self.first_mismatch}: signs differ where the values before "
+                "them are not near zero"
             )
         if self.unexplained_mismatches:
             return (
@@ -254,6 +247,15 @@ class Verification:
             f"output, and {self.agreement:.2%} of {self.samples} {self.answers} are "
             "equal"
         )
+
+    @property
+    def _layer_before(self) -> str:
+        """The layer before the first mismatch, in words."""
+        names = [layer.layer for layer in self.layers]
+        if self.first_mismatch not in names:
+            return "the layers before it"
+        index = names.index(self.first_mismatch)
+        return f"the layer {names[index - 1]}" if index else "the inputs"
 
     @property
     def _accident(self) -> str:

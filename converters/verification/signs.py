@@ -124,9 +124,7 @@ def compare_layers(
     """
     converted = SignComparator(rewritten or graph)
     pairs, diverging = _found(converted, interpreter, arrays)
-    comparators = [converted]
-    if rewritten is not None:
-        comparators.append(SignComparator(graph))
+    original = None if rewritten is None else SignComparator(graph)
     counters = {sign: SignCounter() for sign in pairs}
     samples = len(next(iter(arrays.values())))
     flipped, near_zero = np.zeros(samples, bool), np.zeros(samples, bool)
@@ -134,11 +132,10 @@ def compare_layers(
     for part in _batches(interpreter.file, pairs, samples):
         given = {name: array[part] for name, array in arrays.items()}
         words = interpreter.intermediate(given, sorted(set(pairs.values())))
-        values: dict[str, np.ndarray] = {}
-        for comparator in comparators:
-            # Aliases of a rewritten graph name tensors of the graph before.
-            aliases = None if comparator is converted else converted.graph.aliases
-            found, outputs = comparator.run(given, pairs, words, aliases=aliases)
+        values, outputs = converted.run(given, pairs, words)
+        if original is not None:
+            aliases = converted.graph.aliases
+            found, outputs = original.run(given, pairs, words, aliases=aliases)
             values.update(found)
         for sign, tensor in pairs.items():
             value = values[sign.sign]
