@@ -1,4 +1,4 @@
-"""What `convert` refuses, and that it writes nothing then."""
+"""`convert`: what it writes, reports and refuses."""
 
 import json
 import os
@@ -295,7 +295,7 @@ def test_what_is_no_model_or_no_input_of_it_is_named():
 
 @pytest.mark.parametrize("weight", ["kernel", "moving_variance"])
 def test_weights_that_are_no_numbers_are_refused(weight, tmp_path):
-    """A sign in front of the binary layer makes -1 or +1 of them, in the file alone."""
+    """A sign before the binary layer makes -1 or +1 of them, only in the file."""
     model = tf.keras.Sequential(
         [
             tf.keras.Input((8, 8, 3)),

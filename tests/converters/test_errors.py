@@ -1,4 +1,4 @@
-"""What nobody foresaw is a ConversionError that says where it happened."""
+"""Unexpected exceptions become a ConversionError that names the stage."""
 
 import warnings
 
@@ -54,7 +54,7 @@ def test_the_operation_of_a_rewrite_is_named(model, monkeypatch):
         converters.convert(model, inputs=None)
 
 
-def test_verify_and_audit_do_likewise(model, monkeypatch):
+def test_verify_and_audit_name_the_stage(model, monkeypatch):
     content = converters.convert(model, inputs=None).content
     monkeypatch.setattr(verification, "freeze", broken)
     with pytest.raises(converters.ConversionError, match=r"The tracing of .*KeyError"):
@@ -68,6 +68,6 @@ def test_verify_and_audit_do_likewise(model, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", [MemoryError, KeyboardInterrupt, UserWarning])
-def test_what_is_no_fault_of_a_conversion_passes(kind):
+def test_other_exceptions_pass_through(kind):
     with warnings.catch_warnings(), pytest.raises(kind), errors.reported("Something"):
         raise kind("as it is")

@@ -1,4 +1,4 @@
-"""What is given is looked at before the long work, and once."""
+"""Arguments are checked before the long work, and once."""
 
 import pickle
 
@@ -53,7 +53,7 @@ def test_convert_refuses_before_it_traces(name, model, monkeypatch, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_convert_looks_at_the_path_before_it_traces(model, monkeypatch, tmp_path):
+def test_convert_checks_the_path_before_it_traces(model, monkeypatch, tmp_path):
     monkeypatch.setattr(conversion, "freeze", refuse)
     with pytest.raises(converters.ConversionError, match="does not exist"):
         converters.convert(model, tmp_path / "no" / "model.tflite", inputs=None)
@@ -73,7 +73,7 @@ def test_verify_refuses_before_it_traces(name, model, content, monkeypatch):
         converters.verify(model, content, **given)
 
 
-def test_verify_looks_at_the_file_before_it_traces(model, content, monkeypatch):
+def test_verify_checks_the_file_before_it_traces(model, content, monkeypatch):
     monkeypatch.setattr(verification, "freeze", refuse)
     with pytest.raises(ValueError, match="is not a"):
         converters.verify(model, b"no file", IMAGES)
@@ -116,7 +116,7 @@ def test_profile_refuses_before_it_audits_and_measures(model, content, monkeypat
             converters.profile(content, inputs, model=model)
 
 
-def test_each_array_is_looked_at_once(model, content, monkeypatch, tmp_path):
+def test_each_array_is_checked_once(model, content, monkeypatch, tmp_path):
     roles, plain = [], model_arrays.named_inputs
 
     def counting(model, inputs, role="inputs"):

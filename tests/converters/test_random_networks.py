@@ -29,12 +29,14 @@ def check(model, options):
             assert_is_told(model, str(error), "calibration" in options)
             return
     audit, verification = conversion.report.audit, conversion.report.verification
-    told = [str(warning.message) for warning in caught]
+    warned = [str(warning.message) for warning in caught]
     named = [layer.name for layer in audit.layers]
     assert named == [layer.name for layer in quantized_layers(model)]
     for layer in audit.stayed_float:
         assert layer.reason and layer.fix and "no pattern" not in layer.reason
-        assert any(t.startswith(f"{layer.name} (") and layer.reason in t for t in told)
+        assert any(
+            t.startswith(f"{layer.name} (") and layer.reason in t for t in warned
+        )
     assert verification.passed
     if "calibration" not in options:
         assert_equal(model, inputs, conversion.content)

@@ -293,7 +293,7 @@ def of_unknown_rank(x):
     return layers.Lambda(flat)(x)
 
 
-def binary_behind_unknown(x):
+def binary_after_unknown(x):
     x = tf.reshape(x, [tf.shape(x)[0], tf.shape(x)[1], 5, 16])
     return pooled(binary(x))
 
@@ -327,7 +327,7 @@ SIZES = {
     "joined_boxes": joined_boxes,
     "descriptor": descriptor,
     "unknown_rank": of_unknown_rank,
-    "binary_behind_unknown": binary_behind_unknown,
+    "binary_after_unknown": binary_after_unknown,
     "split": lambda x: tf.split(boxes(x), [30, -1], axis=1),
     "strided": lambda x: x[:, tf.shape(x)[1] // 2 :],
     "transposed": lambda x: tf.transpose(boxes(x), [0, 2, 1]),
@@ -568,7 +568,7 @@ class LearnedScale(layers.Layer):
 
 QUANTIZERS = {
     "number_before": lambda: lambda w: 0.5 * lq.math.sign(w),
-    "number_behind": lambda: lambda w: lq.math.sign(w) * 0.5,
+    "number_after": lambda: lambda w: lq.math.sign(w) * 0.5,
     "learned": LearnedScale,
 }
 

@@ -68,19 +68,19 @@ def rows(refused):
 
 
 def converted(row):
-    """Returns a row's conversion, and what is told of float layers."""
+    """Returns a row's conversion, and the warnings about float layers."""
     model = row.model()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         conversion = converters.convert(model, inputs=row.inputs())
-    told = [str(w.message) for w in caught if "stayed float" in str(w.message)]
-    return conversion, told
+    warned = [str(w.message) for w in caught if "stayed float" in str(w.message)]
+    return conversion, warned
 
 
 @pytest.mark.parametrize("name", rows(refused=False))
 def test_converts_as_the_table_says(name):
     row = MODELS[name]
-    conversion, told = converted(row)
+    conversion, warned = converted(row)
     audit, verification = conversion.report.audit, conversion.report.verification
     expected = {"LceBconv2d": row.binary, **row.operators}
     found = {operator: audit.operators.get(operator, 0) for operator in expected}
@@ -89,8 +89,8 @@ def test_converts_as_the_table_says(name):
     assert reasons.keys() == row.stays_float.keys()
     for layer, words in row.stays_float.items():
         assert re.search(words, reasons[layer])
-        assert any(text.startswith(f"{layer} (") for text in told)
-    assert len(told) == len(reasons)
+        assert any(text.startswith(f"{layer} (") for text in warned)
+    assert len(warned) == len(reasons)
     assert verification.passed and verification.untraced == row.untraced
     if not row.untraced:
         assert verification.output_difference <= 1e-5

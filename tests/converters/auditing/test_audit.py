@@ -1,4 +1,4 @@
-"""Every layer with quantizers became binary, or the reason is given by its name."""
+"""The audit: every layer with quantizers is binary, or has a reason why not."""
 
 import larq as lq
 import numpy as np
@@ -228,7 +228,7 @@ def test_reasons_are_true_and_advice_helps(make, shape, reason, cured, new_shape
 
 
 @pytest.mark.parametrize("before", [[], [tf.keras.layers.Flatten]], ids=str)
-def test_a_dense_layer_behind_a_layer_of_signs_needs_the_rewrite_alone(before):
+def test_a_dense_layer_after_a_layer_of_signs_needs_the_rewrite_alone(before):
     model = tf.keras.Sequential(
         [
             tf.keras.Input((64,)),
@@ -346,7 +346,7 @@ def with_40_channels():
             conv(filters=16, kernel_size=1, name="last"),
         ],
     )
-    # Else the constants behind the convolutions are equal, and the file shares them.
+    # Otherwise the constants after the convolutions are equal, and the file shares them.
     norm = model.layers[3]
     values = np.random.default_rng(2).uniform(1, 2, (4, 64))
     norm.set_weights(list(values))
@@ -408,7 +408,7 @@ def test_a_file_is_audited_without_its_model(tmp_path):
     assert operator.num_bytes == whole.binary[0].num_bytes == 32 * (9 * 2 * 4 + 8)
 
 
-def test_a_small_turned_kernel_is_not_taken_for_another_one():
+def test_a_small_flipped_kernel_is_not_matched_to_another_one():
     x = tf.keras.Input((8, 8, 32))
     options = {"padding": "valid", "name": "real", "input_quantizer": None}
     real = conv(filters=1, kernel_size=1, **options)(x)

@@ -155,8 +155,8 @@ def test_it_is_written_if_asked_for(tmp_path):
         conversion = converters.convert(
             model, path, inputs=inputs, allow_undetermined=True
         )
-    (told,) = [w for w in caught if "rounding decides" in str(w.message)]
-    assert told.filename == __file__
+    (warned,) = [w for w in caught if "rounding decides" in str(w.message)]
+    assert warned.filename == __file__
     assert path.read_bytes() == conversion.content
     content = conversion.report.as_dict()["verification"]
     assert content["outcome"] == "undetermined" and not content["passed"]

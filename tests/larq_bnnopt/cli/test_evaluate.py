@@ -69,7 +69,7 @@ def test_a_run_and_its_file(trained):
         assert one["recall"] == (of_it & taken).sum() / 100
         if taken.any():
             assert one["precision"] == (of_it & taken).sum() / taken.sum()
-    # The file says the same of all but ties.
+    # The file predicts the same, except where a sign flips near zero.
     differing = np.abs(np.subtract(keras["confusion"], content["tflite"]["confusion"]))
     assert differing.sum() <= 4
     shown = bnnopt("evaluate", "run", "--tflite", cwd=trained).stdout
