@@ -342,29 +342,39 @@ def _json(content: dict[str, Any]) -> bytes:
 
 
 def _readme(content: dict[str, Any]) -> str:
-    inputs, outputs = content["inputs"], content["outputs"]
-    if len(inputs) == 1:
-        batch = f'golden["{inputs[0]["array"]}"]'
-    else:
-        pairs = [f'{entry["name"]!r}: golden["{entry["array"]}"]' for entry in inputs]
-        batch = f"{{{', '.join(pairs)}}}"
-    lines = [
-        f"# {content['model'] or MODEL}",
-        "",
-        *(
+    ends = [*content["inputs"], *content["outputs"]]
+    lines = [f"# {content['model'] or MODEL}", ""]
+    for kind, entries in (("input", content["inputs"]), ("output", content["outputs"])):
+        lines += [
             f"- {kind} `{entry['name']}`: {'x'.join(map(str, entry['shape']))} of "
             f"{entry['dtype']}{_quantization(entry)}"
-            for kind, entries in (("input", inputs), ("output", outputs))
             for entry in entries
-        ),
-    ]
+        ]
     if content["classes"]:
         lines.append(f"- {content['classes']} classes, a line each in `{LABELS}`")
     if content["image"]:
         lines += _photographs(Preprocessing.of(content["image"]), content["classes"])
     elif content["preprocessing"]:
         lines += ["", f"Preprocessing: {content['preprocessing']}"]
-    lines += [
+    lines += _how_to_run(content["inputs"])
+    if any(entry["scale"] for entry in ends):
+        lines += [
+            f"`{GOLDEN}` and `predict` have real numbers: float32 inputs are rounded "
+            "to the quant steps of the file, and its int8 outputs are returned as "
+            "float32. `predict` takes int8 inputs as they are. Any other interpreter "
+            "takes and returns only int8: real = scale * (int8 - zero point).",
+            "",
+        ]
+    return "\n".join([*lines, *_how_to_replay(content["samples"])])
+
+
+def _how_to_run(inputs: Sequence[Mapping[str, Any]]) -> list[str]:
+    if len(inputs) == 1:
+        batch = f'golden["{inputs[0]["array"]}"]'
+    else:
+        pairs = [f'{entry["name"]!r}: golden["{entry["array"]}"]' for entry in inputs]
+        batch = f"{{{', '.join(pairs)}}}"
+    return [
         "",
         "## Run it",
         "",
@@ -380,25 +390,18 @@ def _readme(content: dict[str, Any]) -> str:
         "(`python tools/build_wheel.py` in its repository makes it), which brings "
         "NumPy and ai-edge-litert.",
         "",
-    ]
-    lines += [
         "Inputs that hold NaN or infinity are refused: a sign makes +1 of NaN, and "
         "other interpreters give a confident answer.",
         "",
     ]
-    if any(entry["scale"] for entry in (*inputs, *outputs)):
-        lines += [
-            f"`{GOLDEN}` and `predict` have real numbers: float32 inputs are rounded "
-            "to the steps of the file, and its int8 outputs are returned as float32. "
-            "`predict` takes int8 inputs as they are. Any other interpreter takes "
-            "and returns int8 alone: real = scale * (int8 - zero point).",
-            "",
-        ]
-    lines += [
+
+
+def _how_to_replay(samples: int) -> list[str]:
+    return [
         "## Replay it",
         "",
-        f"`{GOLDEN}` holds {content['samples']} inputs and what the file answered "
-        "where it was packaged. Check the files, then compare:",
+        f"`{GOLDEN}` holds {samples} inputs and the answers of the file where it was "
+        "packaged. Check the files, then compare:",
         "",
         "```",
         f"sha256sum -c {SUMS}",
@@ -413,7 +416,6 @@ def _readme(content: dict[str, Any]) -> str:
         "equal, and a sign may flip only near zero.",
         "",
     ]
-    return "\n".join(lines)
 
 
 def _photographs(preprocessing: Preprocessing, classes: int | None) -> list[str]:

@@ -26,7 +26,7 @@ def check(model, options):
         try:
             conversion = converters.convert(model, inputs=inputs, **options)
         except converters.ConversionError as error:
-            assert_is_told(model, str(error), "calibration" in options)
+            assert_is_named(model, str(error), "calibration" in options)
             return
     audit, verification = conversion.report.audit, conversion.report.verification
     warned = [str(warning.message) for warning in caught]
@@ -42,7 +42,7 @@ def check(model, options):
         assert_equal(model, inputs, conversion.content)
 
 
-def assert_is_told(model, text, calibrated):
+def assert_is_named(model, text, calibrated):
     """A refusal is none of a fault of ours, and names what it is about."""
     assert "fault of this package" not in text, text
     assert "Larq Compute Engine made a file" not in text, text

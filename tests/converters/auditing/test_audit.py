@@ -346,7 +346,7 @@ def with_40_channels():
             conv(filters=16, kernel_size=1, name="last"),
         ],
     )
-    # Otherwise the constants after the convolutions are equal, and the file shares them.
+    # Otherwise the constants after the convolutions are equal and shared in the file.
     norm = model.layers[3]
     values = np.random.default_rng(2).uniform(1, 2, (4, 64))
     norm.set_weights(list(values))
