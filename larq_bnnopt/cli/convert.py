@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import argparse
 import pathlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from larq_bnnopt.cli import names
 from larq_bnnopt.cli.parser import Parser
 from larq_bnnopt.cli.whole_commands import dataset_beside, on_the_file
+
+if TYPE_CHECKING:
+    from larq_bnnopt import recipes
 
 
 def add_arguments(parser: Parser) -> None:
@@ -110,7 +113,7 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _convert_run(run: Any, options: dict[str, Any]) -> None:
+def _convert_run(run: recipes.Run, options: dict[str, Any]) -> None:
     """Converts the current model of a run."""
     from larq_bnnopt import recipes
     from larq_bnnopt.cli import deploying

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+import pathlib
+from typing import TYPE_CHECKING, Any
 
 from larq_bnnopt.cli.console import print_line, print_table, stages, warnings_as_lines
 from larq_bnnopt.cli.silence import quiet
 from larq_bnnopt.texts import markdown_table
 from larq_bnnopt.writing import replacing
 
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    import converters
+    from larq_bnnopt import datasets, recipes
+
 _CALIBRATION_IMAGES = 256
 
 
-def convert_run(run: Any, model: Any, data: Any, **options: Any) -> None:
+def convert_run(
+    run: recipes.Run, model: tf.keras.Model, data: datasets.Dataset, **options: Any
+) -> None:
     """Converts the model of a run, verifies the file, and writes the report.
 
     Args:
@@ -42,7 +51,9 @@ def convert_run(run: Any, model: Any, data: Any, **options: Any) -> None:
     print_table(os.fspath(run.folder), report.rows())
 
 
-def write_samples(run: Any, data: Any, evaluation: Any) -> None:
+def write_samples(
+    run: recipes.Run, data: datasets.Dataset, evaluation: recipes.Evaluation
+) -> None:
     """Writes some test images with their predictions, for the report of a run.
 
     Args:
@@ -57,7 +68,7 @@ def write_samples(run: Any, data: Any, evaluation: Any) -> None:
     Samples.of(images, labels, scores, names).write(run)
 
 
-def _try_to_plot(evaluation: Any, path: Any) -> None:
+def _try_to_plot(evaluation: recipes.Evaluation, path: pathlib.Path) -> None:
     """Plots the confusion matrix, or warns: a conversion does not fail for it."""
     try:
         with replacing(path) as picture:
@@ -66,7 +77,9 @@ def _try_to_plot(evaluation: Any, path: Any) -> None:
         print_line(f"Warning: {path} could not be drawn ({error}).")
 
 
-def _write_report(run: Any, evaluation: Any, report: Any) -> None:
+def _write_report(
+    run: recipes.Run, evaluation: recipes.Evaluation, report: converters.Report
+) -> None:
     from larq_bnnopt.recipes import try_to_write_page, versions
 
     content = {
@@ -96,12 +109,12 @@ def _write_report(run: Any, evaluation: Any, report: Any) -> None:
 
 
 def convert_and_warn(
-    model: Any,
-    path: Any,
-    data: Any,
+    model: tf.keras.Model,
+    path: str | os.PathLike[str],
+    data: datasets.Dataset,
     int8: str | None = None,
     allow_undetermined: bool = False,
-) -> Any:
+) -> converters.Conversion:
     """Converts a model, and shows the stages and warnings as plain lines.
 
     Args:

@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import argparse
 import pathlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from larq_bnnopt.cli import names
 from larq_bnnopt.cli.parser import Parser
 from larq_bnnopt.cli.whole_commands import dataset_beside, on_the_file
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from larq_bnnopt import datasets, recipes
 
 
 def add_arguments(parser: Parser) -> None:
@@ -70,7 +75,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _show(folder: pathlib.Path, data: Any, evaluation: Any) -> None:
+def _show(
+    folder: pathlib.Path, data: datasets.Dataset, evaluation: recipes.Evaluation
+) -> None:
     """Shows some test images in the report of a run."""
     from larq_bnnopt.cli.deploying import write_samples
     from larq_bnnopt.recipes import Run, write_page
@@ -101,7 +108,9 @@ def _tflite(source: pathlib.Path, name: str | None) -> pathlib.Path | None:
     return path
 
 
-def _loaded(source: pathlib.Path, arguments: argparse.Namespace) -> Any:
+def _loaded(
+    source: pathlib.Path, arguments: argparse.Namespace
+) -> tuple[tf.keras.Model, datasets.Dataset]:
     """Returns model and data set."""
     from larq_bnnopt import recipes
 
@@ -114,7 +123,7 @@ def _loaded(source: pathlib.Path, arguments: argparse.Namespace) -> Any:
     return model, data
 
 
-def _of_file(path: pathlib.Path, data: Any) -> Any:
+def _of_file(path: pathlib.Path, data: datasets.Dataset) -> recipes.Evaluation:
     """Evaluates a .tflite."""
     import converters
     from larq_bnnopt.cli.silence import quiet
@@ -138,7 +147,7 @@ _MISTAKES = ("images of", "taken for", "how many")
 _NAMES = {"keras": "Keras", "tflite": ".tflite"}
 
 
-def _print(title: str, results: dict[str, Any]) -> None:
+def _print(title: str, results: dict[str, recipes.Evaluation]) -> None:
     from larq_bnnopt.cli.console import print_rows, print_table
 
     print_table(
@@ -155,7 +164,7 @@ def _print(title: str, results: dict[str, Any]) -> None:
     print_rows("Most frequent mistakes", _mistakes(results))
 
 
-def _mistakes(results: dict[str, Any]) -> list[tuple[str, ...]]:
+def _mistakes(results: dict[str, recipes.Evaluation]) -> list[tuple[str, ...]]:
     """Returns the most frequent mistakes of Keras, with the counts of the file."""
     first, *others = results.values()
     columns = [_NAMES[name] for name in results]
@@ -169,7 +178,7 @@ def _mistakes(results: dict[str, Any]) -> list[tuple[str, ...]]:
     return [heading, *rows]
 
 
-def _class_rows(results: dict[str, Any]) -> list[tuple[str, ...]]:
+def _class_rows(results: dict[str, recipes.Evaluation]) -> list[tuple[str, ...]]:
     several = len(results) > 1
     columns: list[list[str]] = []
     for key, result in results.items():

@@ -11,12 +11,20 @@ import argparse
 import dataclasses
 import pathlib
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from larq_bnnopt.cli import names
 from larq_bnnopt.cli.image_files import image_error
 from larq_bnnopt.cli.parser import Parser, positive
+
+if TYPE_CHECKING:
+    import numpy as np
+    import tensorflow as tf
+
+    import converters
+
+    _Answer = converters.Prediction | Exception
 
 
 def add_arguments(parser: Parser) -> None:
@@ -60,8 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
     paths = _paths(arguments.images)
     with warnings_as_lines(error=True):
         chosen = _chosen(source)
-    answers: list[tuple[pathlib.Path, Any]] = []
+    answers: list[tuple[pathlib.Path, _Answer]] = []
     for path in paths:
+        answer: _Answer
         try:
             with quiet():
                 answer = chosen.classifier.predict(path, arguments.top, chosen.decode)
@@ -90,8 +99,8 @@ class _Chosen:
     """A classifier with its name and the decoder of its data set."""
 
     name: pathlib.Path
-    classifier: Any
-    decode: Any = None
+    classifier: converters.Classifier
+    decode: Callable[[bytes, int], np.ndarray] | None = None
 
 
 def _paths(words: list[str]) -> list[pathlib.Path]:
@@ -148,7 +157,7 @@ def _bare_file(path: pathlib.Path) -> _Chosen:
 
 def _unknown(
     path: pathlib.Path, shape: tuple[int, int, int], classes: int
-) -> tuple[list[str], Any]:
+) -> tuple[list[str], converters.Preprocessing]:
     """Returns numbers as class names, and the preprocessing of this package."""
     import warnings
 
@@ -206,7 +215,9 @@ def _with_tensorflow(
     return _Chosen(path, made, converters.decode_by_tensorflow)
 
 
-def _sizes(model: Any, path: pathlib.Path) -> tuple[tuple[int, int, int], int]:
+def _sizes(
+    model: tf.keras.Model, path: pathlib.Path
+) -> tuple[tuple[int, int, int], int]:
     """Returns the shape of images and the number of classes of a Keras model."""
     for kind in ("input", "output"):
         number = len(getattr(model, f"{kind}s"))
@@ -233,7 +244,7 @@ def _sizes(model: Any, path: pathlib.Path) -> tuple[tuple[int, int, int], int]:
     return shape, answer[0]
 
 
-def _rows(path: pathlib.Path, answer: Any) -> list[tuple[str, ...]]:
+def _rows(path: pathlib.Path, answer: _Answer) -> list[tuple[str, ...]]:
     if isinstance(answer, Exception):
         return [(str(path), "not read", "", "")]
     rows: list[tuple[str, ...]] = []
@@ -243,13 +254,15 @@ def _rows(path: pathlib.Path, answer: Any) -> list[tuple[str, ...]]:
     return rows
 
 
-def _print_json(chosen: _Chosen, answers: list[tuple[pathlib.Path, Any]]) -> None:
+def _print_json(chosen: _Chosen, answers: list[tuple[pathlib.Path, _Answer]]) -> None:
     import json
 
     images = []
     for path, answer in answers:
-        failed = isinstance(answer, Exception)
-        facts = {"error": str(answer)} if failed else answer.as_dict()
+        if isinstance(answer, Exception):
+            facts = {"error": str(answer)}
+        else:
+            facts = answer.as_dict()
         images.append({"image": str(path), **facts})
     content = {
         "model": str(chosen.name),

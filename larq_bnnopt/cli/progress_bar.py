@@ -6,7 +6,6 @@ import bisect
 import itertools
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import tensorflow as tf
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -37,12 +36,12 @@ class ProgressBar(tf.keras.callbacks.Callback):
         )
         self._task: TaskID | None = None
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Starts the bar."""
         self._start = time.monotonic()
         self._bar.start()
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Shows the number of the epoch."""
         epochs = sum(self._stages) or self.params["epochs"]
         steps = self.params["steps"]
@@ -61,12 +60,14 @@ class ProgressBar(tf.keras.callbacks.Callback):
         ends = list(itertools.accumulate(self._stages))
         return f"stage {bisect.bisect(ends, epoch) + 1} of {len(ends)}, "
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, float] | None = None
+    ) -> None:
         """Advances the bar."""
         if self._task is not None:
             self._bar.advance(self._task)
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Shows accuracy and flips of the epoch."""
         logs = {name: float(value) for name, value in (logs or {}).items()}
         figures = []
@@ -77,7 +78,7 @@ class ProgressBar(tf.keras.callbacks.Callback):
         if self._task is not None:
             self._bar.update(self._task, figures=", ".join(figures))
 
-    def on_train_end(self, logs: Any = None) -> None:
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Ends the bar and prints the time of the training."""
         self.close()
         text = f"{self._stage}trained in {time.monotonic() - self._start:.0f} s."

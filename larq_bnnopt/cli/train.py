@@ -7,15 +7,20 @@ with `bnnopt convert FOLDER`.
 from __future__ import annotations
 
 import argparse
-import functools
 import os
 import pathlib
 import shlex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from larq_bnnopt import recipe_fields
 from larq_bnnopt.cli import names
 from larq_bnnopt.cli.parser import Parser, within
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from larq_bnnopt import recipes
+    from larq_bnnopt.cli import training
 
 
 def add_arguments(parser: Parser) -> None:
@@ -187,7 +192,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _train(
-    recipe: Any, arguments: argparse.Namespace, strategy: Any, beginning: Any
+    recipe: recipes.Recipe,
+    arguments: argparse.Namespace,
+    strategy: tf.distribute.Strategy,
+    beginning: training.Beginning,
 ) -> pathlib.Path:
     """Trains into the named folder, or into the next free one."""
     from larq_bnnopt import recipes
@@ -196,7 +204,7 @@ def _train(
     while True:
         folder = pathlib.Path(arguments.folder or recipes.next_folder("runs", "train"))
         more = _callbacks(arguments, folder, strategy)
-        fit = functools.partial(_fit, recipe, folder, more, strategy, beginning)
+        fit = _fit(recipe, folder, more, strategy, beginning)
         try:
             training.with_bar(fit, folder, recipe.stage_epochs())
         except FileExistsError:
@@ -208,21 +216,25 @@ def _train(
 
 
 def _fit(
-    recipe: Any,
-    folder: Any,
-    more: Any,
-    strategy: Any,
-    beginning: Any,
-    callbacks: Any,
-    progress: Any,
-) -> Any:
+    recipe: recipes.Recipe,
+    folder: pathlib.Path,
+    more: list[tf.keras.callbacks.Callback],
+    strategy: tf.distribute.Strategy,
+    beginning: training.Beginning,
+) -> training.Fit:
+    """Returns the function that trains with a progress bar's callbacks."""
     from larq_bnnopt import recipes
 
-    callbacks = [*callbacks, *more]
-    return recipes.train(recipe, folder, callbacks, strategy, progress, beginning)
+    return lambda callbacks, progress: recipes.train(
+        recipe, folder, [*callbacks, *more], strategy, progress, beginning
+    )
 
 
-def _callbacks(arguments: argparse.Namespace, folder: Any, strategy: Any) -> list[Any]:
+def _callbacks(
+    arguments: argparse.Namespace,
+    folder: pathlib.Path,
+    strategy: tf.distribute.Strategy,
+) -> list[tf.keras.callbacks.Callback]:
     """Returns the callbacks of the options."""
     import tensorflow as tf
 
@@ -251,7 +263,9 @@ def _with_absolute_paths(given: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _recipe(kind: str | None, preset: str | None, given: dict[str, Any]) -> Any:
+def _recipe(
+    kind: str | None, preset: str | None, given: dict[str, Any]
+) -> recipes.Recipe:
     """Returns the recipe of a kind or preset, with the given fields."""
     import dataclasses
 
@@ -266,7 +280,7 @@ def _recipe(kind: str | None, preset: str | None, given: dict[str, Any]) -> Any:
     return recipes.RECIPES[kind or recipes.OneStep.kind].of(given)
 
 
-def _dry_run(recipe: Any) -> int:
+def _dry_run(recipe: recipes.Recipe) -> int:
     """Shows a resolved recipe, sizes, and the estimated time."""
     from larq_bnnopt import datasets, recipes
     from larq_bnnopt.cli.console import print_table

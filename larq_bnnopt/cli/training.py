@@ -6,11 +6,21 @@ import os
 import pathlib
 import shlex
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from larq_bnnopt.cli.console import console, counts, warnings_as_lines
 from larq_bnnopt.cli.progress_bar import ProgressBar
 from larq_bnnopt.cli.silence import start_xla
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from larq_bnnopt import datasets, recipes
+
+# Takes callbacks, and a function for the progress of checking images.
+Fit = Callable[
+    ["list[tf.keras.callbacks.Callback]", Callable[[int, int], None]], "tf.keras.Model"
+]
 
 
 class Beginning:
@@ -20,11 +30,11 @@ class Beginning:
         recipe: The recipe.
     """
 
-    def __init__(self, recipe: Any):
+    def __init__(self, recipe: recipes.Recipe):
         self._recipe = recipe
-        self._data: Any = None
+        self._data: datasets.Dataset | None = None
 
-    def __call__(self, data: Any) -> None:
+    def __call__(self, data: datasets.Dataset) -> None:
         """Prints data and model."""
         self._data = data
         shape = "x".join(map(str, data.input_shape))
@@ -56,14 +66,14 @@ _FROM_A_TRAINED_ONE = ", or to start from a trained model (--recipe fine_tune)"
 
 
 def with_bar(
-    fit: Callable[[Any, Any], Any],
+    fit: Fit,
     folder: str | os.PathLike[str],
     stages: Sequence[int] = (),
-) -> Any:
+) -> tf.keras.Model:
     """Calls a training function with a progress bar; after Ctrl-C says how to resume.
 
     Args:
-        fit: Takes callbacks, and a function for the progress of checking images.
+        fit: The training function.
         folder: The folder of the run.
         stages: Numbers of epochs of the stages of the training. Defaults to one stage.
     """

@@ -8,7 +8,10 @@ import socket
 import urllib.parse
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
 
 # Seconds to wait for the answer of a host.
 _TIMEOUT = 10.0
@@ -18,7 +21,7 @@ class NotDownloadedError(OSError):
     """The data set would have to be downloaded first."""
 
 
-def prepare(builder: Any, download: bool) -> None:
+def prepare(builder: tfds.core.DatasetBuilder, download: bool) -> None:
     """Downloads and prepares a data set unless it was prepared before.
 
     Args:
@@ -47,17 +50,17 @@ def prepare(builder: Any, download: bool) -> None:
         ) from error
 
 
-def _size(builder: Any) -> str:
+def _size(builder: tfds.core.DatasetBuilder) -> str:
     """Returns the size of the download in words, empty if it is not known."""
     sizes = [int(info.size or 0) for info in _urls(builder).values()]
     return f"{sum(sizes) / (1 << 20):,.0f} MiB " if sum(sizes) else ""
 
 
-def _urls(builder: Any) -> dict[str, Any]:
+def _urls(builder: tfds.core.DatasetBuilder) -> dict[str, Any]:
     return dict(getattr(builder, "url_infos", None) or {})
 
 
-def _require_network(builder: Any) -> None:
+def _require_network(builder: tfds.core.DatasetBuilder) -> None:
     """Raises a ConnectionError if no host of a download answers.
 
     tensorflow-datasets itself would try each of them ten times, for minutes. Nothing is

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -20,6 +20,9 @@ from larq_bnnopt.datasets.pipelines import (
     shuffled_in_windows,
 )
 from larq_bnnopt.texts import nearest
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
 
 _SHUFFLE_WINDOW = 10_000
 
@@ -103,7 +106,7 @@ def from_tfds(
 
 
 def _any_size(
-    builder: Any,
+    builder: tfds.core.DatasetBuilder,
     class_names: tuple[str, ...],
     sizes: dict[str, int],
     image_shape: ImageShape | None,

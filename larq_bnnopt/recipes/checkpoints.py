@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import Any
 
 import tensorflow as tf
 
@@ -24,7 +23,7 @@ class Checkpoint(tf.keras.callbacks.Callback):
         self._run = run
         self._model_to_save = model
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Replaces the model of the run."""
         save_model(self._run, self._model_to_save)
 

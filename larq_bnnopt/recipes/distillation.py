@@ -56,7 +56,7 @@ class Distiller(tf.keras.Model):
         *,
         temperature: float = 1.0,
         hard_labels: float = 0.0,
-        label_loss: Any = None,
+        label_loss: tf.keras.losses.Loss | str | None = None,
     ):
         super().__init__(name=student.name)
         if not temperature > 0:
@@ -90,20 +90,20 @@ class Distiller(tf.keras.Model):
         self._teacher_mean = tf.keras.metrics.Mean(name="teacher_loss")
 
     @property
-    def layers(self) -> list[Any]:
+    def layers(self) -> list[tf.keras.layers.Layer]:
         """The layers of the student."""
         return self.student.layers
 
-    def call(self, inputs: Any, training: Any = None) -> Any:
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Returns the student's outputs."""
         return self.student(inputs, training=training)
 
     def compute_loss(
         self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
+        x: tf.Tensor | None = None,
+        y: tf.Tensor | None = None,
+        y_pred: tf.Tensor | None = None,
+        sample_weight: tf.Tensor | None = None,
     ) -> tf.Tensor:
         """Returns the loss of a batch."""
         p = log_softmax(y_pred, self.temperature, self._is_probability[0])
@@ -166,7 +166,7 @@ def gives_probabilities(model: tf.keras.Model) -> bool:
     return getattr(last, "activation", None) is tf.keras.activations.softmax
 
 
-def _mean(values: tf.Tensor, weights: Any) -> tf.Tensor:
+def _mean(values: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:
     """Returns the mean over the batch, with weights as in Keras."""
     if weights is not None:
         values *= tf.cast(weights, values.dtype)

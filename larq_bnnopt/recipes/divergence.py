@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -34,20 +33,22 @@ class StopAtNaN(tf.keras.callbacks.Callback):
         self._supports_tf_logs = True
         self.epoch = 0
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Remembers the epoch."""
         self.epoch = epoch
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, float] | None = None
+    ) -> None:
         """Checks the mean loss of the epoch every 20 batches."""
         if batch % _EVERY == 0:
             self._check(logs, f"by batch {batch}")
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Checks the loss of the whole epoch."""
         self._check(logs, "at its end")
 
-    def _check(self, logs: Any, when: str) -> None:
+    def _check(self, logs: dict[str, float] | None, when: str) -> None:
         loss = float((logs or {}).get("loss", 0.0))
         if not np.isfinite(loss):
             raise TrainingDivergedError(
@@ -56,7 +57,7 @@ class StopAtNaN(tf.keras.callbacks.Callback):
 
 
 def first_not_finite(
-    trainer: tf.keras.Model, batches: Iterable[tuple[Any, Any]]
+    trainer: tf.keras.Model, batches: Iterable[tuple[tf.Tensor, tf.Tensor]]
 ) -> str | None:
     """Trains until something is NaN or infinite, and returns the first such place.
 
@@ -83,7 +84,7 @@ def first_not_finite(
     return None
 
 
-def _first_output(trainer: tf.keras.Model, images: Any) -> str | None:
+def _first_output(trainer: tf.keras.Model, images: tf.Tensor) -> str | None:
     """Returns the first layer whose output is not finite, for a batch."""
     model = getattr(trainer, "student", trainer)
     layers = [layer for layer in model.layers if len(layer._inbound_nodes) == 1]

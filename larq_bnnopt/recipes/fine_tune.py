@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -130,7 +131,7 @@ def with_new_classifier(model: tf.keras.Model, num_classes: int) -> tf.keras.Mod
     return tf.keras.Model(model.inputs, softmax(x), name=model.name)
 
 
-def _latent(model: tf.keras.Model) -> Any:
+def _latent(model: tf.keras.Model) -> Iterator[tf.keras.layers.Layer]:
     """Yields the layers with latent kernels, which a quantizer makes binary."""
     import larq as lq
 

@@ -8,7 +8,7 @@ import itertools
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -17,6 +17,9 @@ from larq_bnnopt.callbacks.plots import percent_axis
 from larq_bnnopt.recipes.runs import Run
 from larq_bnnopt.recipes.words import epochs_of, in_words, percent
 from larq_bnnopt.texts import drawable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # Whose curves are drawn together, the test's first.
 _CURVES = {
@@ -141,7 +144,7 @@ class HistoryWriter(tf.keras.callbacks.Callback):
         super().__init__()
         self._run = run
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Adds a row, and columns for new metrics."""
         rows: list[dict[str, Any]] = []
         if self._run.history.exists():
@@ -217,7 +220,7 @@ def known_curves(histories: Sequence[History]) -> list[str]:
     ]
 
 
-def draw_curve(axes: Any, histories: Sequence[History], title: str) -> None:
+def draw_curve(axes: Axes, histories: Sequence[History], title: str) -> None:
     """Draws one of the curves of several runs.
 
     Args:
@@ -244,7 +247,7 @@ def draw_curve(axes: Any, histories: Sequence[History], title: str) -> None:
 
 
 def _draw(
-    axes: Any, history: History, names: tuple[str, ...], colour: str, alone: bool
+    axes: Axes, history: History, names: tuple[str, ...], colour: str, alone: bool
 ) -> bool:
     """Draws the curves of a run; returns whether any is above zero."""
     run, above = drawable(history.folder.name), False

@@ -9,8 +9,7 @@ import json
 import os
 import pathlib
 import warnings
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
 
 import tensorflow as tf
 
@@ -110,7 +109,7 @@ class Page(tf.keras.callbacks.Callback):
         super().__init__()
         self._run = run
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Writes `report.html`."""
         try_to_write_page(self._run)
 
@@ -274,7 +273,7 @@ def _cell(name: str, text: str) -> str:
     return percent(float(text))
 
 
-def _drawn(plot: Any, what: Any) -> bytes:
+def _drawn(plot: Callable[..., None], what: pathlib.Path) -> bytes:
     """Returns a plot as the bytes of a PNG."""
     picture = io.BytesIO()
     plot(what, picture)
@@ -301,7 +300,7 @@ def _image(title: str, content: bytes) -> str:
     return f'<img alt="{html.escape(title)}" src="data:image/png;base64,{data}">'
 
 
-def _table(rows: Iterable[tuple[str, Any]]) -> str:
+def _table(rows: Iterable[tuple[str, object]]) -> str:
     lines = [
         f"<tr><th>{html.escape(str(name))}</th><td>{html.escape(str(text))}</td></tr>"
         for name, text in rows

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
-from typing import Any
 
 import tensorflow as tf
 
@@ -24,7 +23,9 @@ class Recalibration:
     after: float
 
 
-def recalibrate(model: tf.keras.Model, batches: Iterable[Any]) -> int:
+def recalibrate(
+    model: tf.keras.Model, batches: Iterable[tf.Tensor | tuple[tf.Tensor, ...]]
+) -> int:
     r"""Re-estimates batch-norm statistics: sets moving averages to means over batches.
 
     \[ \mu = \frac{1}{n} \sum_i \mu_i, \quad \sigma^2 = \frac{1}{n} \sum_i \sigma_i^2 \]

@@ -7,9 +7,12 @@ temperature falls it becomes the sign.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
+
+if TYPE_CHECKING:
+    import zoo_extensions as zx
 
 # What the authors' code of BNext multiplies the temperature by in each epoch.
 _DECAY = 0.9
@@ -111,7 +114,7 @@ def copy_weights(source: tf.keras.Model, target: tf.keras.Model) -> None:
         variable.assign(value)
 
 
-def _annealed(model: tf.keras.Model) -> Iterator[Any]:
+def _annealed(model: tf.keras.Model) -> Iterator[zx.TemperatureSign]:
     """Yields the quantizers of a model that have a temperature."""
     import zoo_extensions as zx
 

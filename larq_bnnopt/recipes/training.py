@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from larq_bnnopt import datasets
@@ -254,7 +255,7 @@ def _facts(recipe: Recipe, data: datasets.Dataset) -> dict[str, Any]:
     }
 
 
-def _start(model: tf.keras.Model) -> dict[str, Any]:
+def _start(model: tf.keras.Model) -> dict[str, np.ndarray]:
     return {name: kernel.numpy() for name, kernel in binary_kernels(model).items()}
 
 
@@ -290,7 +291,7 @@ class _Training:
     strategy: tf.distribute.Strategy
 
     def run_from(
-        self, model: tf.keras.Model, start: dict[str, Any], stage: int, done: int
+        self, model: tf.keras.Model, start: dict[str, np.ndarray], stage: int, done: int
     ) -> tf.keras.Model:
         """Trains the rest of a stage and the stages after it.
 
@@ -323,7 +324,7 @@ class _Training:
     def _fit(
         self,
         model: tf.keras.Model,
-        start: dict[str, Any],
+        start: dict[str, np.ndarray],
         stage: int,
         first: int,
         end: int,

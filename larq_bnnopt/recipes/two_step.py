@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
 
 import tensorflow as tf
 
@@ -87,7 +86,7 @@ def with_real_kernels(model: tf.keras.Model) -> tf.keras.Model:
         (None, False)
     """
 
-    def clone(layer: Any) -> Any:
+    def clone(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
         config = layer.get_config()
         for kind in ("kernel", "depthwise", "pointwise"):
             if config.get(f"{kind}_quantizer") is not None:
