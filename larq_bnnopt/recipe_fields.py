@@ -451,8 +451,8 @@ def option_help(name: str) -> str:
     """Returns the help of the option for a field, with its defaults.
 
     Example:
-        >>> option_help("optimizer").partition("sgd;")[2]
-        ' default: diode, of two_step adam'
+        >>> option_help("batch_size"), option_help("optimizer")[-32:]
+        ('images in a batch; default: 64', 'default: diode, of two_step adam')
     """
     owners = [kind for kind in KINDS if name in own_fields(kind)]
     known = settings()[name]

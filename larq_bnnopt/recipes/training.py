@@ -91,6 +91,7 @@ def train(
 
     Example:
         >>> import pathlib, tempfile
+        >>> from larq_bnnopt.recipes import OneStep
         >>> with tempfile.TemporaryDirectory() as parent:
         ...     folder = pathlib.Path(parent, "first")
         ...     model = train(OneStep(epochs=1, batch_size=600), folder)
