@@ -99,7 +99,7 @@ def test_wrong_words_are_one_line(trained, images, tmp_path):
         (("nowhere",), "nowhere does not exist"),
         ((tmp_path,), "is no run"),
         ((keras,), "name a --dataset"),
-        ((trained / "run", *data), "is a run, which knows its data"),
+        ((trained / "run", *data), "is a run, which has its own data"),
         ((trained / "run" / "model.tflite",), "is evaluated beside its model"),
         (("alone.keras", *data, "--tflite"), "alone.tflite does not exist. Make it"),
         (("alone.keras", *data, "--tflite", keras), "is not a .tflite"),
