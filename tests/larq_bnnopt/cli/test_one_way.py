@@ -285,7 +285,7 @@ def test_silent_choices_are_reported(images, tmp_path):
             (tmp_path / name / f"{index}.jpg").write_bytes(content)
     colour = datasets.load(str(tmp_path), batch_size=8, image_shape=(16, 16, 1))
     (note,) = dataclasses.replace(recipe, image_size=16).notes(colour)
-    assert "have colours, and the model takes grey ones (16 x 16 x 1)" in note
+    assert "have colors, and the model takes grey ones (16 x 16 x 1)" in note
 
 
 def test_a_dry_run_shows_the_size_and_no_none(images, tmp_path):
