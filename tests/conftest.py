@@ -1,14 +1,16 @@
 """What every test needs: no GPU, little noise, a fixed start."""
 
+import fcntl
 import gc
 import os
+import shutil
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 import pytest
 
-import larq_bnnopt  # noqa: F401  (chooses Keras 2)
+from larq_bnnopt import recipes  # before tf.keras: it chooses Keras 2
 
 import tensorflow as tf  # isort: skip
 from tensorflow.python.framework.ops import gradient_registry  # isort: skip
@@ -39,6 +41,37 @@ def _forget_gradients(request):
         for name in set(gradient_registry.list()) - known:
             del gradient_registry._registry[name]
         gc.collect()
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory):
+    """Fills a folder once for all processes of a test run: `made_once(name, fill)`.
+
+    The first process that asks fills it, the others wait. Tests change copies of it.
+    """
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def once(name, fill):
+        folder, done = shared / f"made-{name}", shared / f"made-{name}.done"
+        with open(shared / f"made-{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                done.touch()
+        return folder
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def one_epoch(made_once):
+    """The quickstart's network after an epoch on real images, as a run."""
+    recipe = recipes.OneStep(epochs=1, batch_size=100)
+    folder = made_once("one_epoch", lambda at: recipes.train(recipe, at / "run"))
+    return recipes.Run(folder / "run")
 
 
 @pytest.fixture

@@ -9,13 +9,10 @@ from larq_bnnopt import datasets, recipes
 
 
 @pytest.fixture(scope="session")
-def trained():
+def trained(one_epoch):
     """The quickstart's network after one epoch on real images, with test data."""
-    recipe = recipes.OneStep(epochs=1)
-    data = recipe.load_data()
-    model = recipe.build_model(data)
-    model.fit(data.train_from(0), steps_per_epoch=data.steps_per_epoch, verbose=0)
-    return model, *data.test_arrays()
+    data = datasets.load("fashion_mnist_mini")
+    return recipes.load_model(one_epoch.model), *data.test_arrays()
 
 
 @pytest.fixture(scope="session")

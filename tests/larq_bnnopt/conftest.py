@@ -11,17 +11,19 @@ from larq_bnnopt import datasets
 
 
 @pytest.fixture(scope="session")
-def images(tmp_path_factory):
+def images(made_once):
     """Sixty images of each of three classes of Fashion-MNIST, as files."""
-    folder = tmp_path_factory.mktemp("images")
-    pictures, labels = datasets.load("fashion_mnist_mini").test_arrays()
-    for label, name in ((1, "trousers"), (7, "sneakers"), (8, "bags")):
-        (folder / name).mkdir()
-        for index, picture in enumerate(pictures[labels == label][:60]):
-            pixels = tf.cast(np.round((picture + 1) * 127.5), tf.uint8)
-            content = tf.io.encode_png(pixels).numpy()
-            (folder / name / f"{index}.png").write_bytes(content)
-    return str(folder)
+
+    def fill(folder):
+        pictures, labels = datasets.load("fashion_mnist_mini").test_arrays()
+        for label, name in ((1, "trousers"), (7, "sneakers"), (8, "bags")):
+            (folder / name).mkdir()
+            for index, picture in enumerate(pictures[labels == label][:60]):
+                pixels = tf.cast(np.round((picture + 1) * 127.5), tf.uint8)
+                content = tf.io.encode_png(pixels).numpy()
+                (folder / name / f"{index}.png").write_bytes(content)
+
+    return str(made_once("images", fill))
 
 
 @pytest.fixture

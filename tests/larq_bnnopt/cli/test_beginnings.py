@@ -14,11 +14,16 @@ from .test_commands import bnnopt
 
 
 @pytest.fixture(scope="module")
-def shown(images, tmp_path_factory):
+def shown(images, made_once):
     """What a training of two steps, of one epoch each, prints."""
     words = ("train", "--recipe", "two_step", "--dataset", images, "--epochs", 1)
     words = (*words, "--image-size", 16, "--batch-size", 72, "--run", "run")
-    return bnnopt(*words, cwd=tmp_path_factory.mktemp("beginnings")).stdout
+
+    def fill(folder):
+        stdout = bnnopt(*words, cwd=folder).stdout
+        (folder / "stdout.txt").write_text(stdout, encoding="utf-8")
+
+    return (made_once("beginnings", fill) / "stdout.txt").read_text(encoding="utf-8")
 
 
 def test_a_training_prints_its_data_and_model(shown, images):

@@ -9,17 +9,17 @@ import tensorflow as tf
 
 import converters
 from larq_bnnopt import recipes
-from larq_bnnopt.recipes import Evaluation, OneStep, Run
+from larq_bnnopt.recipes import Evaluation, Run
 
 from .test_commands import bnnopt
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(one_epoch, tmp_path_factory):
     parent = tmp_path_factory.mktemp("evaluate")
-    model = recipes.train(OneStep(epochs=1, batch_size=100), parent / "run")
-    few = recipes.recipe_of(Run(parent / "run")).load_data().test_arrays()[0][:50]
-    converters.convert(model, parent / "run" / "model.tflite", inputs=few)
+    run = Run(shutil.copytree(one_epoch.folder, parent / "run"))
+    few = recipes.recipe_of(run).load_data().test_arrays()[0][:50]
+    converters.convert(recipes.load_model(run.model), run.tflite, inputs=few)
     return parent
 
 

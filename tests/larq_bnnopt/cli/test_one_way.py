@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pathlib
+import shutil
 import socket
 import subprocess
 import sys
@@ -185,18 +186,17 @@ def test_no_words_print_the_help_and_nothing_imports_tensorflow(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def run(images, tmp_path_factory):
+def run(images, made_once):
     """A run on a folder of images of 28 x 28, at 16 x 16 in colour."""
-    folder = tmp_path_factory.mktemp("one_way") / "base"
     recipe = OneStep(dataset=images, image_size=16, batch_size=72, epochs=1)
-    recipes.train(recipe, folder)
-    return folder
+    folder = made_once("one_way", lambda at: recipes.train(recipe, at / "base"))
+    return folder / "base"
 
 
-@pytest.fixture(scope="module")
-def converted(run):
-    bnnopt("convert", run, cwd=run.parent)
-    return run
+@pytest.fixture
+def converted(run, tmp_path):
+    bnnopt("convert", shutil.copytree(run, tmp_path / "base"), cwd=tmp_path)
+    return tmp_path / "base"
 
 
 def test_each_command_takes_the_images_of_the_run(converted, images):

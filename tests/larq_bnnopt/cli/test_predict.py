@@ -18,14 +18,16 @@ from .test_commands import bnnopt
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory, images):
+def folders(images, made_once):
     """Trained on a folder of images: a run, which is converted, and its package."""
-    parent = tmp_path_factory.mktemp("predict")
-    recipe = OneStep(dataset=images, image_size=28, epochs=2, batch_size=16)
-    recipes.train(recipe, parent / "run")
-    bnnopt("convert", "run", cwd=parent)
-    bnnopt("package", "run", "device", "--samples", 3, cwd=parent)
-    return parent
+
+    def fill(folder):
+        recipe = OneStep(dataset=images, image_size=28, epochs=2, batch_size=16)
+        recipes.train(recipe, folder / "run")
+        bnnopt("convert", "run", cwd=folder)
+        bnnopt("package", "run", "device", "--samples", 3, cwd=folder)
+
+    return made_once("predict", fill)
 
 
 @pytest.fixture
