@@ -89,7 +89,7 @@ def test_replicas_of_one_process_train_the_same_as_one(images, two_replicas, tmp
     # One device resumes the run.
     run = Run(tmp_path / "two")
     assert recipes.trained_epochs(run, recipe, model, recipe.load_data()) == 1
-    with pytest.raises(ValueError, match=r"multiple of that\. Received: 25"):
+    with pytest.raises(ValueError, match=r"multiple of 2\. Received: 25"):
         recipes.train(
             OneStep(dataset=images, batch_size=25),
             tmp_path / "new",
