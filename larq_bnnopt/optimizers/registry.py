@@ -102,8 +102,25 @@ def deserialize(
     else:
         kind = tf.keras.saving.get_registered_object(name, custom_objects)
     # In a scope, and not as an argument: classes of others may not take it.
-    with tf.keras.saving.custom_object_scope(custom_objects or {}):
+    with tf.keras.saving.custom_object_scope(
+        {**_schedules_without_package(), **(custom_objects or {})}
+    ):
         return _found(kind, "optimizer", name).from_config(dict(value["config"]))
+
+
+def _schedules_without_package() -> dict[str, type]:
+    """Returns the registered schedules by the short names that HDF5 files hold.
+
+    Keras leaves out the package of a schedule there and then does not find it. A name
+    that two packages have registered is left out.
+    """
+    schedule = tf.keras.optimizers.schedules.LearningRateSchedule
+    found: dict[str, list[type]] = {}
+    for name, kind in tf.keras.saving.get_custom_objects().items():
+        package, _, short = name.rpartition(">")
+        if package and isinstance(kind, type) and issubclass(kind, schedule):
+            found.setdefault(short, []).append(kind)
+    return {short: kinds[0] for short, kinds in found.items() if len(kinds) == 1}
 
 
 def collision_hint(package: str) -> list[dict[str, Any]]:

@@ -1,10 +1,12 @@
 """Schedules equal their formulas in float64."""
 
+import larq as lq
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from larq_bnnopt import schedules
+import zoo_extensions as zx
+from larq_bnnopt import optimizers, schedules
 from larq_bnnopt.optimizers import Diode, GradientFilter, legacy
 
 STEPS, START, END = 200, 0.3, 0.003
@@ -87,3 +89,41 @@ def test_matching_schedules_keep_their_ratio(make, formula, request):
 def test_wrong_arguments_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+@pytest.mark.parametrize("api", ["new", "legacy"])
+def test_a_saved_model_loads_with_its_warm_up(api, suffix, tmp_path):
+    """HDF5 files name the class of a schedule without its package."""
+    if (api, suffix) == ("legacy", "keras"):
+        pytest.skip("Keras stores no legacy optimizer in a .keras file")
+    rate = schedules.cosine(0.5, 20, warmup=5)
+    if api == "legacy":
+        adam, shell = tf.keras.optimizers.legacy.Adam(rate), legacy
+    else:
+        adam, shell = tf.keras.optimizers.Adam(rate), optimizers
+    diode = shell.Diode(rate)
+    binary = lq.layers.QuantDense(
+        3,
+        kernel_quantizer=lq.quantizers.NoOp(precision=1),
+        kernel_initializer=zx.initializers.BernoulliSign(seed=0),
+    )
+    model = tf.keras.Sequential(
+        [tf.keras.Input((4,)), binary, tf.keras.layers.Dense(3)]
+    )
+    model.compile(
+        shell.CaseOptimizer(
+            (shell.Diode.is_binary_variable, diode), default_optimizer=adam
+        ),
+        "mse",
+    )
+    inputs, targets = np.ones((8, 4), np.float32), np.ones((8, 3), np.float32)
+    model.fit(inputs, targets, epochs=3, verbose=0)
+    model.save(tmp_path / f"model.{suffix}")
+    loaded = tf.keras.models.load_model(tmp_path / f"model.{suffix}")
+    for trained in (model, loaded):
+        trained.fit(inputs, targets, epochs=4, initial_epoch=3, verbose=0)
+    for own, read in zip(model.get_weights(), loaded.get_weights()):
+        np.testing.assert_array_equal(own, read)
+    for own, read in zip(model.optimizer.optimizers, loaded.optimizer.optimizers):
+        assert read.get_config()["learning_rate"] == own.get_config()["learning_rate"]
