@@ -39,7 +39,8 @@ def with_old_names(**names: str) -> Callable[[T], T]:
 def _alias(owner: str, old: str, new: str) -> property:
     def read(self: Any) -> Any:
         warnings.warn(
-            f"{owner}.{old} is deprecated: use {owner}.{new}.",
+            f"{owner}.{old} is deprecated and goes with the next release: use "
+            f"{owner}.{new}.",
             DeprecationWarning,
             stacklevel=2,
         )

@@ -42,7 +42,7 @@ def choose_backend(wanted: str) -> str:
     except RuntimeError as error:
         if not has_lce:
             raise
-        warnings.warn(f"{error} Larq Compute Engine is used instead.", stacklevel=4)
+        warnings.warn(f"{error} Larq Compute Engine is used instead.", stacklevel=3)
         return "lce"
     return "delegate"
 
@@ -61,7 +61,7 @@ def _warn_of_sources() -> None:
     warnings.warn(
         f"converters is imported from {here}, where no binary kernels are built: Larq "
         f"Compute Engine runs the file, many times slower. {cure}",
-        stacklevel=5,
+        stacklevel=4,
     )
 
 

@@ -148,7 +148,8 @@ class Interpreter:
     def runner(self) -> str:
         """The old name of `backend_name`."""
         warnings.warn(
-            "Interpreter.runner is now Interpreter.backend_name.",
+            "Interpreter.runner is deprecated and goes with the next release: use "
+            "Interpreter.backend_name.",
             DeprecationWarning,
             stacklevel=2,
         )

@@ -237,7 +237,7 @@ class Verification:
         if self.output_difference is not None:
             return (
                 f"{sum(layer.values for layer in self.layers):,} signs of "
-                f"{len(self.layers)} layers are equal but for "
+                f"{len(self.layers)} layer(s) are equal but for "
                 f"{sum(layer.flipped_near_zero for layer in self.layers):,} that "
                 "flipped near zero, and given equal signs the outputs differ by "
                 f"{self.output_difference:.1e}"

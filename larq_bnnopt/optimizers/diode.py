@@ -1,4 +1,4 @@
-"""Diode for `tf.keras.optimizers`."""
+"""Diode for `tf.keras.optimizers`; its step is in updates/diode.py and rules.py."""
 
 from __future__ import annotations
 

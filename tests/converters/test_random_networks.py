@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import converters
 from converters.graph.kernels import quantized_layers
 from converters.model_arrays import input_names, output_names
-from converters.verification.verify import UNDETERMINED
+from converters.verification.result import UNDETERMINED
 
 from .random_networks import Network, inputs_of
 

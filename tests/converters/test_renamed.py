@@ -52,7 +52,11 @@ def of_field_names(kind):
 def test_old_names_warn_and_give_the_new_field(kind):
     result = of_field_names(kind)
     for old, new in OLD_NAMES[kind].items():
-        message = f"{kind.__name__}.{old} is deprecated: use {kind.__name__}.{new}."
+        owner = kind.__name__
+        message = (
+            f"{owner}.{old} is deprecated and goes with the next release: use "
+            f"{owner}.{new}."
+        )
         with pytest.warns(DeprecationWarning) as caught:
             assert getattr(result, old) == new
         assert [str(w.message) for w in caught] == [message]

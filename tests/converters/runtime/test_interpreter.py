@@ -223,8 +223,9 @@ def test_without_the_kernels_lce_is_used(content, monkeypatch, tmp_path):
     delegate._outcome.cache_clear()
     backends._warn_of_sources.cache_clear()
     try:
-        with pytest.warns(UserWarning, match="no binary kernels are built"):
+        with pytest.warns(UserWarning, match="no binary kernels are built") as caught:
             assert converters.Interpreter(content).backend == "lce"
+        assert caught[0].filename == __file__
         with pytest.raises(ImportError, match=r"libbnn.so is missing.*C compiler"):
             converters.Interpreter(content, backend="delegate")
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
@@ -356,8 +357,9 @@ def test_a_refused_litert_is_reported(content, monkeypatch):
     try:
         with pytest.warns(
             UserWarning, match=r"it is wrong.*Larq Compute Engine is used instead"
-        ):
+        ) as caught:
             assert converters.Interpreter(content).backend == "lce"
+        assert caught[0].filename == __file__
         with pytest.raises(RuntimeError, match="does not work with the binary kernels"):
             converters.Interpreter(content, backend="delegate")
     finally:
