@@ -70,7 +70,7 @@ class BuildLibrary(build_ext):
     """Builds a plain shared library: it is LiteRT that loads it, not Python."""
 
     def run(self) -> None:
-        """Builds anew: a build that fails leaves no library of an older one."""
+        """Removes the old library first, so that a failed build leaves none."""
         for extension in self.extensions:
             pathlib.Path(self.get_ext_fullpath(extension.name)).unlink(missing_ok=True)
         super().run()

@@ -43,7 +43,7 @@ def photographs(folder: pathlib.Path, number: int = 600) -> None:
 
 
 def pipeline(data: datasets.Dataset, seconds: float) -> list[float]:
-    """Returns images a second of each of five parts of the time, behind a start."""
+    """Returns images a second of each of five parts of the time, after a start."""
     batches = iter(data.train_from(0))
     for _ in range(3):
         next(batches)

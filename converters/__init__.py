@@ -93,7 +93,7 @@ def __getattr__(name: str) -> Any:
             "installed. Files run without it: Interpreter, profile, replay."
         )
     if needs != _ANY and _wrong_keras is not None:
-        raise _wrong_keras
+        raise ImportError(*_wrong_keras.args)
     return getattr(importlib.import_module(f"{__name__}.{module}"), name)
 
 

@@ -4,8 +4,8 @@
     python examples/from_larq_bop.py
 
 Trains a small network on the sample of Fashion-MNIST in the package, saves it half-way,
-loads it and goes on. With larq's CaseOptimizer the loaded model would stand still
-without a word.
+loads it and continues. With larq's CaseOptimizer the loaded model would train
+nothing, without a warning.
 """
 
 from __future__ import annotations

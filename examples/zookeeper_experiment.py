@@ -5,7 +5,7 @@
     python examples/zookeeper_experiment.py TrainNarrowBiRealNet epochs=5 \
         model.blocks="(2, 2)" model.filters="(32, 64)" output_dir=run
 
-An experiment that was interrupted goes on when it is started again with its
+An experiment that was interrupted resumes when it is started again with its
 `output_dir`. The data are the sample of Fashion-MNIST in the package. Put a
 `TFDSDataset` there for others, and `larq_zoo.training.data.Default` for ImageNet.
 """

@@ -50,6 +50,20 @@ ALLOWED = {
     "converters/runtime": set(),
 }
 
+# Files beside the folders of larq_bnnopt -> what of it they may import.
+FILES = {
+    "_version": set(),
+    "field_ranges": set(),
+    "field_types": set(),
+    "recipe_fields": {"field_ranges", "field_types", "texts"},
+    "run_config": {"texts"},
+    "schedules": set(),
+    "texts": set(),
+    "writing": {"texts"},
+}
+# Those that commands read before TensorFlow is imported.
+LIGHT = FILES.keys() - {"schedules"}
+
 # Files and folders of converters, from the ground up: each imports what is below it,
 # and nothing beside it.
 FLOORS = (
@@ -94,6 +108,27 @@ def test_a_folder_imports_what_it_may(folder, arrows):
     for name in inside:
         for end in arrows[name]:
             assert any(is_within(end, one) for one in allowed), f"{name} -> {end}"
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_file_beside_the_folders_imports_what_it_may(file, arrows):
+    may = {"_larq_bnnopt_keras", *(f"larq_bnnopt.{one}" for one in FILES[file])}
+    assert arrows[f"larq_bnnopt.{file}"] <= may
+
+
+def test_every_file_beside_the_folders_is_in_the_table():
+    files = {path.stem for path in (SITE / "larq_bnnopt").glob("*.py")}
+    assert files == FILES.keys() | {"__init__"}
+
+
+def test_light_files_load_no_tensorflow(tmp_path):
+    names = [f"larq_bnnopt.{name}" for name in sorted(LIGHT)]
+    program = f"import sys, {', '.join(names)}; print('tensorflow' in sys.modules)"
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["False"]
 
 
 def test_every_package_is_in_the_table():

@@ -61,9 +61,27 @@ class RewriteName(str):
         return True
 
 
+class _Rewrites(dict[str, _T]):
+    """Rewrites by name, which are found by their deprecated names, too."""
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is a rewrite of a name of either kind."""
+        if isinstance(name, str) and str(name) in NEW_NAMES:
+            _warn(str(name), stacklevel=3)
+            return True
+        return super().__contains__(name)
+
+    def __missing__(self, name: str) -> _T:
+        """The rewrite of a deprecated name."""
+        if name not in NEW_NAMES:
+            raise KeyError(name)
+        _warn(name, stacklevel=3)
+        return self[NEW_NAMES[name]]
+
+
 def with_old_names(rewrites: dict[str, _T]) -> dict[str, _T]:
     """Returns rewrites by names that also equal their deprecated ones."""
-    return {RewriteName(name): change for name, change in rewrites.items()}
+    return _Rewrites({RewriteName(name): change for name, change in rewrites.items()})
 
 
 def current_names(names: Iterable[str]) -> tuple[str, ...]:

@@ -126,7 +126,8 @@ def ready_litert() -> LiteRt:
     """
     outcome = _outcome()
     if isinstance(outcome, Exception):
-        raise outcome
+        # A new one: a traceback would keep every caller's variables for ever.
+        raise type(outcome)(*outcome.args)
     return outcome
 
 
@@ -135,7 +136,7 @@ def _outcome() -> LiteRt | Exception:
     try:
         _library()
     except ImportError as error:
-        return error
+        return ImportError(*error.args)
     litert = installed_litert()
     if litert is None:
         return ImportError(NO_LITERT)

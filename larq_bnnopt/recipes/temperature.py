@@ -84,7 +84,7 @@ def require_binarized(model: tf.keras.Model, path: str) -> None:
         raise ValueError(
             f"{path} has kernels that are still real (temperature "
             f"{max(temperatures):.3g}): its training did not end. Resume it, or save "
-            " zoo_extensions.force_sign(model) and start from that."
+            "zoo_extensions.force_sign(model) and start from that."
         )
 
 

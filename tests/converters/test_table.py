@@ -67,7 +67,6 @@ SLOW = {
     "odd_channels_zero_padding",
     "two_groups_zero_padding",
     "groups_of_16",
-    "image_1x1_kernel_3_stride_1",
     "image_2x2_kernel_3_stride_2",
     "image_3x3_kernel_3_stride_1",
     "image_1x1_kernel_2_stride_1",

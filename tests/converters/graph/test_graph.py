@@ -1,12 +1,17 @@
 """One graph: edited in its place, copied, run, and imported as rarely as can be."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import converters
+from converters.graph import graph as graph_module
 from converters.graph.freezing import freeze
 from converters.graph.graph import Graph, Insertion
+from converters.runtime import delegate
 
 from ..conftest import conv, noise, one_layer
 
@@ -126,3 +131,25 @@ def test_a_conversion_imports_few_graphs(compared, int8, number, imports):
         allow_undetermined=True,
     )
     assert len(imports) == number
+
+
+def test_a_conversion_leaves_no_graph_behind_where_the_kernels_are_missing(
+    monkeypatch,
+):
+    """The error of a missing library once kept the variables of every caller."""
+    model, alive = one_layer(conv()), weakref.WeakSet()
+    missing = ImportError("there are no kernels")
+
+    class Watched(graph_module.Imported):
+        def __init__(self, graph_def):
+            super().__init__(graph_def)
+            alive.add(self)
+
+    monkeypatch.setattr(graph_module, "Imported", Watched)
+    monkeypatch.setattr(delegate, "_outcome", lambda: missing)
+    for _ in range(2):
+        report = converters.convert(model, inputs=noise(model)).report
+        assert report.verification.backend_name.startswith("larq-compute-engine")
+    del report
+    gc.collect()
+    assert not list(alive)

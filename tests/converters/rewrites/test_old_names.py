@@ -83,3 +83,16 @@ def test_new_names_and_wrong_ones_warn_of_nothing():
             assert name != 1 and not name == 1
         with pytest.raises(ValueError, match="No rewrite 'padding'"):
             rewrites.checked_names("padding")
+
+
+@pytest.mark.parametrize("old", ["shifts", "prelu_slopes"])
+def test_rewrites_are_found_by_old_names(old):
+    with pytest.warns(DeprecationWarning, match=said(old)) as caught:
+        assert old in REWRITES
+    assert caught[0].filename == __file__
+    with pytest.warns(DeprecationWarning, match=said(old)) as caught:
+        assert REWRITES[old] is REWRITES[NEW_NAMES[old]]
+    assert caught[0].filename == __file__
+    with pytest.raises(KeyError, match="no_such"):
+        REWRITES["no_such"]
+    assert "no_such" not in REWRITES
