@@ -129,7 +129,7 @@ class Report:
         sections = {
             f"# Conversion of {self.model}": markdown_table(("", ""), self.rows()),
             "## Layers": _layers(self.audit),
-            "## Inputs and outputs": _ends(self.audit),
+            "## Inputs and outputs": _inputs_and_outputs(self.audit),
             "## Bytes of the file": markdown_table(
                 ("part", "predicted", "in the file"),
                 _bytes(self.audit),
@@ -175,7 +175,7 @@ def _layers(audit: Audit) -> list[str]:
     return markdown_table(("layer", "kind", "became"), rows)
 
 
-def _ends(audit: Audit) -> list[str]:
+def _inputs_and_outputs(audit: Audit) -> list[str]:
     rows = [
         (side, info.name, info.shape, f"{info.dtype}{_quantization(info)}")
         for side, infos in (("input", audit.inputs), ("output", audit.outputs))

@@ -361,7 +361,7 @@ class Graph:
         outputs = {self.outputs[name]: shape for name, shape in shapes.items()}
         return one_by_one(self.imported().run, feeds, fetches, samples, outputs)
 
-    def moves_samples(self, arrays: Mapping[str, np.ndarray]) -> bool:
+    def mixes_samples(self, arrays: Mapping[str, np.ndarray]) -> bool:
         """Whether a batch has the samples in another order where files are compared.
 
         A file computes one sample at a time. A graph that joins parts of samples along

@@ -15,7 +15,7 @@ Run = Callable[[Mapping[str, np.ndarray], Sequence[str]], list[np.ndarray]]
 # As few tell parts of samples that stand in another order.
 _ORDERED_SAMPLES = 3
 _ROUNDING = 1e-3
-_FEW_MOVED = 0.1
+_FEW_DIFFERENT = 0.1
 
 
 class Imported:
@@ -117,10 +117,10 @@ def differs_in_batches(
     if samples == 1:
         return False
     pairs = zip(run(few, fetches), alone(few, fetches))
-    return any(_is_moved(*pair, samples) for pair in pairs)
+    return any(_differs(*pair, samples) for pair in pairs)
 
 
-def _is_moved(together: np.ndarray, apart: np.ndarray, samples: int) -> bool:
+def _differs(together: np.ndarray, apart: np.ndarray, samples: int) -> bool:
     together = np.atleast_1d(together)
     if len(apart) == samples * len(together):  # A constant is that of each sample.
         apart = apart[: len(together)]
@@ -129,4 +129,4 @@ def _is_moved(together: np.ndarray, apart: np.ndarray, samples: int) -> bool:
     scale = np.sqrt(np.square(together, dtype=np.float64).mean())
     # Rounding flips few signs, and moves few values after them.
     far = np.abs(together.astype(np.float64) - apart) > _ROUNDING * scale
-    return bool(far.mean() > _FEW_MOVED)
+    return bool(far.mean() > _FEW_DIFFERENT)

@@ -122,7 +122,7 @@ class Verification:
         """
         if self._has_fault:
             return "failed"
-        return "undetermined" if self._hangs_on_rounding else "passed"
+        return "undetermined" if self._depends_on_rounding else "passed"
 
     @property
     def passed(self) -> bool:
@@ -172,7 +172,7 @@ class Verification:
         return (*layers, *(self.steps.undetermined if self.steps else ()))
 
     @property
-    def _hangs_on_rounding(self) -> bool:
+    def _depends_on_rounding(self) -> bool:
         if self.undetermined:
             return True
         # Where signs cannot be followed, and in int8, answers were compared already.

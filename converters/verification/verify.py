@@ -1,4 +1,4 @@
-"""Whether a .tflite computes what its Keras model computes."""
+"""Comparison of a .tflite with its Keras model: does it compute the same?"""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ def _run_as_the_file(
 ) -> Graph:
     """Returns a graph that runs samples one at a time where a batch differs."""
     alone = outputs.shapes_alone
-    if alone is None and graph.moves_samples(arrays):
+    if alone is None and graph.mixes_samples(arrays):
         alone = {}
     if alone is None:
         return graph

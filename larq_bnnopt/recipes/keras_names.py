@@ -1,4 +1,4 @@
-"""What Keras and TensorFlow find under a name, and whether that only computes."""
+"""Keras and TensorFlow objects by name, and whether they only compute."""
 
 from __future__ import annotations
 

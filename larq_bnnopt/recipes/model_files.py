@@ -1,4 +1,4 @@
-"""What the file of a Keras model stores: its configurations, and no more.
+"""Contents of a Keras model file: its configurations, and no more.
 
 Archives and HDF5 files that swell, link to other files or hold what Keras does not
 write are refused before Keras reads them.
