@@ -30,7 +30,7 @@ from converters.runtime import Interpreter, TfliteFile
 from converters.runtime.bits import KNOWN_CUSTOM_OPERATORS
 from converters.verification.fitting import interpreter_for
 from converters.verification.verify import compare
-from converters.writing import write_synced
+from converters.writing import write_atomic
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,12 +218,9 @@ def _writable(path: str | os.PathLike[str]) -> pathlib.Path:
 
 def _write(path: pathlib.Path, content: bytes) -> None:
     """Writes a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.part")
     try:
-        write_synced(temporary, content)
-        os.replace(temporary, path)
+        write_atomic(path, content)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise ConversionError(f"{path} cannot be written: {error}") from error
 
 
