@@ -136,14 +136,15 @@ from larq_bnnopt.cli import main
 with contextlib.redirect_stdout(io.StringIO()):
     codes = [main(["verify", {str(packaged)!r}])]
     codes += [main(["profile", {str(packaged / "model.tflite")!r}, "--brief"])]
+    codes += [main(["doctor"])]
 print(*codes, *sorted(name for name in sys.modules if name.startswith("converters.")))
 """
     run = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True
     )
     words = run.stdout.split()
-    assert words[:2] == ["0", "0"], run.stderr
-    folders = {name.split(".")[1] for name in words[2:]}
+    assert words[:3] == ["0", "0", "0"], run.stderr
+    folders = {name.split(".")[1] for name in words[3:]}
     assert {"packages", "profiling", "runtime"} <= folders
     assert not folders & {"graph", "rewrites", "int8", "checks"}
 
