@@ -309,11 +309,10 @@ def checked_labels(
             f"{labels[0]!r}"
         )
     outputs = getattr(model, "outputs", None)
-    shape = outputs[0].shape if outputs else None
     classes = None
-    if shape is not None and shape.rank is not None:
-        _check_scores(tuple(shape))
-        classes = shape[-1]
+    if outputs and outputs[0].shape.rank is not None:
+        _check_scores(tuple(outputs[0].shape), outputs[0].dtype)
+        classes = outputs[0].shape[-1]
     if (labels < 0).any() or (classes is not None and (labels >= classes).any()):
         last = "" if classes is None else f" to {classes - 1}"
         raise ValueError(
@@ -323,11 +322,11 @@ def checked_labels(
     return labels
 
 
-def _check_scores(shape: tuple[int | None, ...]) -> None:
-    if len(shape) != 2 or shape[1] == 1:
+def _check_scores(shape: tuple[int | None, ...], dtype: tf.DType) -> None:
+    if len(shape) != 2 or shape[1] == 1 or not dtype.is_floating:
         raise ValueError(
             "Labels need class scores (samples, classes) as the first output. "
-            f"Received: {shape}"
+            f"Received: {shape} of {dtype.name}"
         )
 
 

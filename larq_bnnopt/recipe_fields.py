@@ -187,8 +187,8 @@ class RecipeFields:
     )
     real_optimizer: str = setting(
         "adam",
-        "what trains the real-valued weights beside diode or gradient_filter: {valid}, "
-        "with momentum 0.9",
+        "what trains the real-valued weights beside diode or gradient_filter: {valid} "
+        "(with momentum 0.9)",
         label="optimizer of the others",
         choices={"adam": "Adam", "sgd": "SGD with momentum"},
     )
@@ -259,8 +259,8 @@ class RecipeFields:
     )
     recalibrate: int = setting(
         0,
-        "number of training batches to re-estimate batch-norm statistics from after "
-        "the training; 0 leaves them",
+        "number of training batches, if any, to re-estimate batch-norm statistics from "
+        "after the training",
         label="batches to re-estimate batch-norm statistics from",
         range=COUNT_OR_0,
         option_range=COUNT,
@@ -293,16 +293,16 @@ class RecipeFields:
         if self.teacher is None:
             for name, unused in (("temperature", 1.0), ("hard_labels", 0.0)):
                 if getattr(self, name) != unused:
-                    raise ValueError(f"{name} is of no use without a teacher.")
+                    raise ValueError(f"{name} has no effect without a teacher.")
         elif self.label_smoothing and not self.hard_labels:
             raise ValueError(
-                "label_smoothing is of no use beside a teacher without hard_labels: "
+                "label_smoothing has no effect beside a teacher without hard_labels: "
                 "no label is learned."
             )
         if self.is_latent and self.real_optimizer != "adam":
             raise ValueError(
-                f"real_optimizer {self.real_optimizer!r} is of no use beside optimizer "
-                f"{self.optimizer!r}, which trains all parameters."
+                f"real_optimizer {self.real_optimizer!r} has no effect beside "
+                f"optimizer {self.optimizer!r}, which trains all parameters."
             )
         for name, known in settings(type(self)).items():
             has_none = known.ranges and self.optimizer not in known.ranges

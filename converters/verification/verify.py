@@ -97,7 +97,7 @@ def verify_arrays(
         model: As for `verify`.
         tflite: As for `verify`.
         arrays: The inputs, as `checked_samples` returns them.
-        labels: The labels, likewise.
+        labels: The labels, as it returns them.
         num_threads: As for `verify`.
     """
     interpreter = interpreter_for(model, tflite, num_threads)
@@ -135,7 +135,7 @@ def compare(
             for `frozen` itself.
         interpreter: Runs the file, as `interpreter_for` returns it.
         arrays: The inputs, as `checked_samples` returns them.
-        labels: The labels, likewise.
+        labels: The labels, as it returns them.
         num_threads: Threads of the interpreter.
 
     Returns:

@@ -49,7 +49,7 @@ def import_tensorflow() -> None:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
-    # Deprecations are of no use to the user of a command.
+    # The user of a command can do nothing about deprecations.
     tf.get_logger().setLevel("ERROR")
 
 

@@ -258,11 +258,21 @@ def test_all_that_is_given_is_looked_at_first(inputs, labels, said):
     assert not stages
 
 
-def test_labels_of_no_scores_are_refused_first():
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda x: x,
+        lambda x: tf.math.top_k(layers.Dense(4)(pooled(x)), 2).indices,
+        lambda x: layers.Dense(4)(pooled(x)) > 0,
+    ],
+    ids=["images", "integers", "booleans"],
+)
+def test_labels_of_no_scores_are_refused_first(end):
     i, stages = image(), []
+    model = built(i, end(binary(i)))
     with pytest.raises(ValueError, match="Labels need class scores"):
         converters.convert(
-            built(i, binary(i)), inputs=noise(), labels=[0] * 6, progress=stages.append
+            model, inputs=noise(), labels=[0] * 6, progress=stages.append
         )
     assert not stages
 

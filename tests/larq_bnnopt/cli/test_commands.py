@@ -226,10 +226,13 @@ def test_convert_refuses_what_is_not_binary(tmp_path):
         (["train", "--recipe", "twostep"], "No recipe 'twostep'. Nearest: two_step"),
         (["train", "--preset", "adambnn"], "No preset 'adambnn'. Nearest: adambnn_im"),
         (["train", "--first-epochs", "3"], "recipe 'one_step' has no first_epochs."),
-        (["train", "--temperature", "2"], "temperature is of no use without a teacher"),
+        (
+            ["train", "--temperature", "2"],
+            "temperature has no effect without a teacher",
+        ),
         (
             ["train", "--teacher", ".", "--label-smoothing", "0.1"],
-            "label_smoothing is of no use beside a teacher without hard_labels",
+            "label_smoothing has no effect beside a teacher without hard_labels",
         ),
         (["train", "--data-dir", "x"], "data_dir is a folder of tensorflow-datasets"),
         (["train", "--teacher", "no.keras"], "no.keras does not exist"),
