@@ -250,7 +250,7 @@ def test_without_litert_the_error_names_the_remedy(content, monkeypatch):
 
 
 def test_backend_name_has_kernels_and_version(content):
-    with pytest.warns(DeprecationWarning, match=r"now Interpreter\.backend_name"):
+    with pytest.warns(DeprecationWarning, match=r"use Interpreter\.backend_name"):
         old = converters.Interpreter(content, backend="delegate").runner
     text = converters.Interpreter(content, backend="delegate").backend_name
     assert old == text
