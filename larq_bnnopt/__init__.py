@@ -13,6 +13,7 @@ use_keras_2()
 
 _SUBPACKAGES = (
     "callbacks",
+    "claims",
     "cli",
     "datasets",
     "field_ranges",

@@ -33,8 +33,10 @@ ALLOWED = {
         "larq_bnnopt.writing",
         "zoo_extensions",
     },
+    "larq_bnnopt/claims": {"larq_bnnopt.texts"},
     "larq_bnnopt/cli": {
         "larq_bnnopt._version",
+        "larq_bnnopt.claims",
         "larq_bnnopt.recipes",
         "larq_bnnopt.datasets",
         "larq_bnnopt.field_ranges",

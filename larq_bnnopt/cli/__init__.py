@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import converters
 from larq_bnnopt._version import __version__
 from larq_bnnopt.cli import (
+    claims,
     compare,
     convert,
     doctor,
@@ -42,12 +43,13 @@ COMMANDS = (
     package,
     predict,
     models,
+    claims,
     doctor,
 )
 # They also run on a device, and import TensorFlow only if they need it.
-_LIGHT = (doctor.run, verify.run, profile.run, predict.run)
+_LIGHT = (claims.run, doctor.run, verify.run, profile.run, predict.run)
 # All other commands take a model, or a run that has one.
-_WITHOUT_MODELS = (quickstart, runs, report, compare, models, doctor)
+_WITHOUT_MODELS = (quickstart, runs, report, compare, models, claims, doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -150,7 +150,10 @@ def print_rows(title: str, rows: list[tuple[str, ...]]) -> None:
     table = Table(title=Text(plain(title)), title_justify="left")
     for index, name in enumerate(heading):
         cells = [row[index] for row in rows if row[index]]
-        numbers = bool(cells) and all(cell[0].isdigit() for cell in cells)
+        # An id such as 001-fig-5 is no number.
+        numbers = bool(cells) and all(
+            cell[0].isdigit() and "-" not in cell for cell in cells
+        )
         table.add_column(Text(plain(name)), justify="right" if numbers else "left")
     for row in rows:
         table.add_row(*(Text(plain(cell)) for cell in row))
