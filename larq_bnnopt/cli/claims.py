@@ -78,7 +78,7 @@ def _print_claims(found: tuple[claims.Claim, ...]) -> None:
         print_rows(_summary(found), [("id", "state", "claim", "reason"), *_rows(found)])
     else:
         print_line("No claim is of this state.")
-    print_line("`bnnopt claims ID` shows the command of one; --markdown and --json all.")
+    print_line("The command of one: `bnnopt claims ID`; of all: --markdown or --json.")
 
 
 def _rows(found: tuple[claims.Claim, ...]) -> list[tuple[str, ...]]:

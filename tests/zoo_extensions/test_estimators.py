@@ -34,9 +34,9 @@ def test_a_sign_passes_gradients_within_the_clip_value(clip_value):
 @pytest.mark.parametrize("clip_value", NETWORKS)
 def test_the_networks_have_the_published_clip_values(clip_value):
     name, narrow = NETWORKS[clip_value]
-    model = zx.create_model(
-        name, input_shape=(32, 32, 3), num_classes=2, latent_weights=True, **narrow
-    )
+    factory = zx.registry._MODELS[name].factory
+    arguments = {**narrow, "input_shape": (32, 32, 3), "num_classes": 2}
+    model = factory(latent_weights=True, **arguments).build()
     layers = [one for one in model.layers if isinstance(one, lq.layers.QuantConv2D)]
     binary = [one for one in layers if one.kernel_quantizer is not None]
     assert binary
