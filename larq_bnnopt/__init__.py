@@ -18,6 +18,7 @@ _SUBPACKAGES = (
     "datasets",
     "field_ranges",
     "field_types",
+    "model_options",
     "optimizers",
     "recipe_fields",
     "recipes",

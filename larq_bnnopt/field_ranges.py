@@ -36,6 +36,8 @@ class FieldRange:
         return above and (value < self.high if self.high_open else value <= self.high)
 
     def __str__(self) -> str:
+        if self.low <= -_LARGEST:
+            return "finite"
         if self.high >= _LARGEST:
             least = "positive" if self.low_open else f"at least {self.low}"
             return least if self.high == math.inf else f"{least} and finite"
@@ -52,3 +54,5 @@ COUNT_OR_0 = FieldRange()
 SHARE = FieldRange(high=1.0)
 BELOW_1 = FieldRange(high=1.0, high_open=True)
 ABOVE_0 = FieldRange(high=1.0, low_open=True)
+INSIDE_0_1 = FieldRange(high=1.0, low_open=True, high_open=True)
+FINITE = FieldRange(low=-_LARGEST, high=_LARGEST)

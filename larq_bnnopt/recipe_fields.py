@@ -10,15 +10,18 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
+from larq_bnnopt import model_options
 from larq_bnnopt.field_ranges import (
     ABOVE_0,
     AT_LEAST_0,
     BELOW_1,
     COUNT,
     COUNT_OR_0,
+    FINITE,
+    INSIDE_0_1,
     POSITIVE,
     SHARE,
     FieldRange,
@@ -29,6 +32,9 @@ from larq_bnnopt.texts import require_known
 # A batch of larger images fits into no memory that trains.
 LARGEST_SIDE = 4096
 _KEY = "setting"
+_SCHEDULES = {
+    name: name for name in ("cosine", "linear", "step", "exponential", "constant")
+}
 _Fields = TypeVar("_Fields", bound=type)
 
 
@@ -46,7 +52,7 @@ class Setting:
         choices: The valid texts, with what reports call them.
         unset: What `None` stands for.
         is_share: Whether reports show it in percent.
-        is_option: Whether `bnnopt train` has an option for it.
+        option: The option of `bnnopt train`, if it is not called as the field.
         option_range: What the option takes, where that is less than the field.
         metavar: What the help calls the value of the option.
     """
@@ -58,7 +64,7 @@ class Setting:
     choices: Mapping[str, str] = dataclasses.field(default_factory=dict)
     unset: str | None = None
     is_share: bool = False
-    is_option: bool = True
+    option: str | None = None
     option_range: FieldRange | None = None
     metavar: str | None = None
 
@@ -81,12 +87,24 @@ def setting(default: Any, help: str, **others: Any) -> Any:
     """Returns a dataclass field with a `Setting`.
 
     Args:
-        default: The default of the field.
+        default: The default of the field; of a dictionary a copy.
         help: As for `Setting`.
         **others: Further attributes of the `Setting`.
     """
     metadata = {_KEY: Setting(help, **others)}
+    if isinstance(default, dict):
+        # A dictionary has no hash, and recipes have one.
+        return dataclasses.field(
+            default_factory=default.copy, metadata=metadata, hash=False
+        )
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def default_of(field: dataclasses.Field[Any]) -> Any:
+    """Returns the default of a field of a recipe."""
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
 
 
 def settings(recipe: type | None = None) -> dict[str, Setting]:
@@ -115,7 +133,7 @@ def documentation_of(recipe: type) -> str:
     lines, known = ["Attributes:"], settings(recipe)
     for field in dataclasses.fields(recipe):
         text, unset = known[field.name].text, known[field.name].unset
-        default = f"`{field.default!r}`"
+        default = f"`{default_of(field)!r}`"
         if field.default is None and unset:
             default += f", {unset}"
         lines += textwrap.wrap(
@@ -157,6 +175,32 @@ class RecipeFields:
         "each class, or any name of tensorflow-datasets",
         label="data",
     )
+    model_options: Mapping[str, Any] = setting(
+        {},
+        "argument of the network's function, such as squeeze_excite=false; may be "
+        "repeated",
+        label="options of the network",
+        option="model-option",
+        metavar="NAME=VALUE",
+    )
+    precision: str = setting(
+        "binary",
+        "what has 1 bit in the network's binary layers: {valid}; weights that are "
+        "real need an optimizer of latent ones",
+        choices={
+            "binary": "binary weights and activations",
+            "binary_weights": "binary weights, real-valued activations",
+            "binary_activations": "real-valued weights, binary activations",
+            "float": "real-valued weights and activations",
+        },
+    )
+    compute_dtype: str = setting(
+        "float32",
+        "numbers that layers compute with: {valid}, in which weights, averages of the "
+        "optimizers and the loss stay float32",
+        label="computed in",
+        choices={"float32": "float32", "mixed_bfloat16": "bfloat16 and float32"},
+    )
     image_size: int | None = setting(
         None,
         "height and width that images of any size are resized to, {valid}",
@@ -170,6 +214,9 @@ class RecipeFields:
         choices={
             "diode": "Diode",
             "gradient_filter": "gradient filter",
+            "iir": "general gradient filter",
+            "bop": "Bop",
+            "bop2nd": "second-order Bop",
             "adam": "Adam, on latent weights",
             "sgd": "SGD with momentum, on latent weights",
         },
@@ -187,13 +234,16 @@ class RecipeFields:
     )
     real_optimizer: str = setting(
         "adam",
-        "what trains the real-valued weights beside diode or gradient_filter: {valid} "
-        "(with momentum 0.9)",
+        "what trains the real-valued weights, where the optimizer trains binary ones "
+        "alone: {valid}",
         label="optimizer of the others",
         choices={"adam": "Adam", "sgd": "SGD with momentum"},
     )
     learning_rate: float = setting(
         0.01, "of adam or sgd, after the warm-up", range=POSITIVE
+    )
+    momentum: float | None = setting(
+        None, "of sgd, {valid}", range=BELOW_1, unset="0.9"
     )
     weight_decay: float = setting(
         0.0,
@@ -203,10 +253,27 @@ class RecipeFields:
     )
     schedule: str = setting(
         "cosine",
-        "how the learning rate, and what decays in the binary optimizer, falls to "
-        "zero: {valid}, to a tenth at half and at three quarters",
+        "how the learning rate falls over a stage: {valid}; cosine and linear end at "
+        "0, step falls to a tenth at half and at three quarters, exponential by the "
+        "same factor in each step",
         label="decay of the learning rate",
-        choices={"cosine": "cosine", "linear": "linear", "step": "step"},
+        choices=_SCHEDULES,
+    )
+    binary_schedule: str | None = setting(
+        None,
+        "how that falls which decays in the binary optimizer (eta of diode, alpha of "
+        "gradient_filter, gamma of bop and bop2nd; nothing decays in iir): {valid}",
+        label="decay in the binary optimizer",
+        choices=_SCHEDULES,
+        unset="as the learning rate",
+    )
+    final_factor: float = setting(
+        0.01,
+        "share of the first value that is left at the end of an exponential schedule, "
+        "{valid}: the factor of each epoch (gamma of PyTorch's ExponentialLR) to the "
+        "power of the epochs",
+        label="what an exponential decay leaves",
+        range=INSIDE_0_1,
     )
     warmup_epochs: float = setting(
         0,
@@ -238,8 +305,66 @@ class RecipeFields:
         None,
         "gamma of the binary optimizer: {valid}",
         range=ABOVE_0,
-        ranges={"gradient_filter": ABOVE_0},
-        unset="what fits the length of the run",
+        ranges={"gradient_filter": ABOVE_0, "bop": ABOVE_0, "bop2nd": ABOVE_0},
+        unset="what fits the length of the run; of bop 1e-4, of bop2nd 1e-7",
+    )
+    sigma: float | None = setting(
+        None,
+        "weight of the newest squared gradient: {valid}",
+        range=ABOVE_0,
+        ranges={"bop2nd": ABOVE_0},
+        unset="1e-3",
+    )
+    threshold: float | None = setting(
+        None,
+        "what an averaged gradient must exceed to flip a weight: {valid}",
+        range=AT_LEAST_0,
+        ranges={"bop": AT_LEAST_0, "bop2nd": AT_LEAST_0},
+        unset="1e-8; of bop2nd 1e-6",
+    )
+    eta: float | None = setting(
+        None,
+        "size of a vote at first: {valid}",
+        range=POSITIVE,
+        ranges={"diode": POSITIVE},
+        unset="1",
+    )
+    initial_inertia: float | None = setting(
+        None,
+        "how long kernels keep their first signs against the votes, in multiples of "
+        "eta: {valid}",
+        range=AT_LEAST_0,
+        ranges={"diode": AT_LEAST_0},
+        unset="0, of fine_tune 0.1",
+    )
+    order: int | None = setting(
+        None,
+        "number of averages, 1 or 2: {valid}",
+        range=FieldRange(1, 2),
+        ranges={"gradient_filter": FieldRange(1, 2)},
+        unset="2",
+    )
+    b: Sequence[float] | None = setting(
+        None,
+        "coefficients of the gradients of iir, as for scipy.signal.lfilter, such as "
+        "1e-4",
+        label="coefficients of the gradients",
+        ranges={"iir": FINITE},
+        unset="those of gradient_filter",
+    )
+    a: Sequence[float] | None = setting(
+        None,
+        "coefficients of the outputs of iir, such as 1,-1.89,0.8901",
+        label="coefficients of the outputs",
+        ranges={"iir": FINITE},
+        unset="those of gradient_filter",
+    )
+    latent_scale: float = setting(
+        1.0,
+        "what latent weights are multiplied by before the training; adam and sgd train "
+        "latent ones",
+        label="scale of the first latent weights",
+        range=POSITIVE,
     )
     teacher: str | None = setting(
         None, ".keras file, or folder of a run, whose outputs the model learns"
@@ -287,9 +412,67 @@ class RecipeFields:
     def __post_init__(self) -> None:
         settle(self)
         for name, known in settings(type(self)).items():
-            if known.choices:
-                require_known(name, getattr(self, name), known.choices)
+            value = getattr(self, name)
+            if known.choices and value is not None:
+                require_known(name, value, known.choices)
         self._require_ranges()
+        self._require_model_options()
+        self._require_optimizer_fields()
+        self._require_effects()
+
+    def _require_model_options(self) -> None:
+        """Raises a ValueError for options that the model does not have."""
+        # Plain data, which a configuration holds.
+        options = model_options.checked(self.model, self.model_options)
+        object.__setattr__(self, "model_options", options)
+        if self.precision == "binary":
+            return
+        if model_options.has_argument(self.model, "precision") is False:
+            raise ValueError(
+                f"{self.model} exists in precision 'binary' alone. Received: "
+                f"{self.precision!r}"
+            )
+        if self.has_real_weights and not self.is_latent:
+            raise ValueError(
+                f"precision {self.precision!r} has no binary weights for optimizer "
+                f"{self.optimizer!r}. Give one of latent weights: "
+                f"{', '.join(LATENT_OPTIMIZERS)}."
+            )
+
+    def _require_optimizer_fields(self) -> None:
+        """Raises a ValueError for fields that the optimizers do not have."""
+        for name, known in settings(type(self)).items():
+            has_none = known.ranges and self.optimizer not in known.ranges
+            if has_none and getattr(self, name) is not None:
+                raise ValueError(
+                    f"optimizer {self.optimizer!r} has no {name}. Those that have it: "
+                    f"{', '.join(known.ranges)}."
+                )
+        if (self.b is None) != (self.a is None):
+            raise ValueError("A filter needs both b and a, or neither.")
+        if self.is_latent and self.real_optimizer != "adam":
+            raise ValueError(
+                f"real_optimizer {self.real_optimizer!r} has no effect beside "
+                f"optimizer {self.optimizer!r}, which trains all parameters."
+            )
+        if self.momentum is not None and "sgd" not in self.plain_optimizers:
+            raise ValueError("momentum has no effect without sgd.")
+        if self.binary_schedule is not None and self.optimizer not in DECAYING:
+            raise ValueError(
+                f"binary_schedule has no effect: nothing decays in optimizer "
+                f"{self.optimizer!r}. It does in {', '.join(DECAYING)}."
+            )
+        if self.latent_scale != 1 and (not self.is_latent or self.has_real_weights):
+            raise ValueError(
+                "latent_scale has no effect without latent weights, which optimizer "
+                f"{', '.join(LATENT_OPTIMIZERS)} train in precision 'binary'."
+            )
+
+    def _require_effects(self) -> None:
+        """Raises a ValueError for fields that have no effect beside others."""
+        schedules = (self.schedule, self.binary_schedule)
+        if self.final_factor != 0.01 and "exponential" not in schedules:
+            raise ValueError("final_factor has no effect without schedule exponential.")
         if self.teacher is None:
             for name, unused in (("temperature", 1.0), ("hard_labels", 0.0)):
                 if getattr(self, name) != unused:
@@ -299,15 +482,6 @@ class RecipeFields:
                 "label_smoothing has no effect beside a teacher without hard_labels: "
                 "no label is learned."
             )
-        if self.is_latent and self.real_optimizer != "adam":
-            raise ValueError(
-                f"real_optimizer {self.real_optimizer!r} has no effect beside "
-                f"optimizer {self.optimizer!r}, which trains all parameters."
-            )
-        for name, known in settings(type(self)).items():
-            has_none = known.ranges and self.optimizer not in known.ranges
-            if has_none and getattr(self, name) is not None:
-                raise ValueError(f"optimizer {self.optimizer!r} has no {name}.")
 
     def _require_ranges(self) -> None:
         """Raises a ValueError unless all numbers are in their ranges."""
@@ -329,7 +503,17 @@ class RecipeFields:
     @property
     def is_latent(self) -> bool:
         """Whether binary weights are the signs of latent ones."""
-        return self.optimizer in settings()["real_optimizer"].choices
+        return self.optimizer in LATENT_OPTIMIZERS
+
+    @property
+    def has_real_weights(self) -> bool:
+        """Whether no weight of the network has 1 bit."""
+        return self.precision in ("binary_activations", "float")
+
+    @property
+    def plain_optimizers(self) -> tuple[str, ...]:
+        """Returns the optimizers of Keras that train."""
+        return (self.optimizer if self.is_latent else self.real_optimizer,)
 
     def stage_epochs(self) -> tuple[int, ...]:
         """Returns the number of epochs of each stage, in order."""
@@ -393,13 +577,6 @@ class FineTuneFields(RecipeFields):
     head_epochs: int = setting(
         3, "number of epochs of the new classifier alone", range=COUNT_OR_0
     )
-    initial_inertia: float = setting(
-        0.1,
-        "initial inertia of Diode: how long kernels keep their signs against the first "
-        "votes",
-        range=AT_LEAST_0,
-        is_option=False,
-    )
 
     def __post_init__(self) -> None:
         settle(self)
@@ -413,6 +590,12 @@ class FineTuneFields(RecipeFields):
             raise ValueError(
                 "image_size of fine_tune is the image size of its model; leave it out."
             )
+        for name in ("model_options", "precision", "compute_dtype", "latent_scale"):
+            if getattr(self, name) != defaults_of(self.kind)[name]:
+                raise ValueError(
+                    f"{name} belongs to a new model, and fine_tune starts from a "
+                    "trained one; leave it out."
+                )
         super().__post_init__()
 
     @property
@@ -425,6 +608,9 @@ class FineTuneFields(RecipeFields):
         return (*((self.head_epochs,) if self.head_epochs else ()), self.epochs)
 
 
+# Optimizers that train latent weights, and those in which something decays.
+LATENT_OPTIMIZERS = tuple(settings(RecipeFields)["real_optimizer"].choices)
+DECAYING = ("diode", "gradient_filter", "bop", "bop2nd")
 KINDS: dict[str, type[RecipeFields]] = {
     recipe.kind: recipe for recipe in (OneStepFields, TwoStepFields, FineTuneFields)
 }
@@ -432,7 +618,7 @@ KINDS: dict[str, type[RecipeFields]] = {
 
 def defaults_of(kind: str) -> dict[str, Any]:
     """Returns the defaults of a kind of recipe by field."""
-    return {field.name: field.default for field in dataclasses.fields(KINDS[kind])}
+    return {f.name: default_of(f) for f in dataclasses.fields(KINDS[kind])}
 
 
 def own_fields(kind: str) -> tuple[str, ...]:
@@ -474,7 +660,7 @@ def _defaults(name: str, kinds: list[str], unset: str | None) -> Iterator[str]:
 
 
 def _default_text(value: Any, unset: str | None) -> str:
-    if value is None:
+    if value is None or value == {}:
         return unset or ""
     if isinstance(value, float):
         return f"{value:g}".replace("e-0", "e-")

@@ -61,6 +61,35 @@ class WarmUp(tf.keras.optimizers.schedules.LearningRateSchedule):
         return cls(inner, config["steps"])
 
 
+def constant(start: float, steps: int, *, warmup: int = 0) -> Schedule:
+    """Stays at `start` after the warm-up.
+
+    Args:
+        start: The value, above 0.
+        steps: Steps of the whole run, the warm-up included.
+        warmup: Steps of the warm-up. Defaults to `0`.
+
+    Returns:
+        The schedule.
+
+    Raises:
+        ValueError: For a start that is not above 0, or a warm-up that is as long as the
+            run.
+
+    Example:
+        >>> rate = constant(0.5, 100, warmup=1)
+        >>> [round(float(rate(step)), 4) for step in (0, 1, 100)]
+        [0.25, 0.5, 0.5]
+
+    References:
+        Paper 001 (gradient filtering), figure 6: alpha without a decay. Paper 003
+        (Diode), figure 3: eta without one.
+    """
+    decay = _decay_steps(start, 0.0, steps, warmup)
+    schedules = tf.keras.optimizers.schedules
+    return _warmed(schedules.PolynomialDecay(start, decay, start), warmup)
+
+
 def cosine(start: float, steps: int, *, end: float = 0.0, warmup: int = 0) -> Schedule:
     """Falls from `start` to `end` along half a cosine.
 
@@ -119,7 +148,13 @@ def linear(start: float, steps: int, *, end: float = 0.0, warmup: int = 0) -> Sc
 
 
 def exponential(start: float, steps: int, *, end: float, warmup: int = 0) -> Schedule:
-    """Falls from `start` to `end` by an equal factor at each step.
+    r"""Falls from `start` to `end` by an equal factor at each step.
+
+    \[ f(t) = s \, (e / s)^{t / T} \]
+
+    with start s, end e and T steps. PyTorch's `ExponentialLR` multiplies by its gamma
+    after each epoch instead; at the ends of N epochs both agree for
+    gamma = (e / s)^(1 / N). The value never reaches 0.
 
     Args:
         start: First value after the warm-up, above 0.
@@ -137,6 +172,9 @@ def exponential(start: float, steps: int, *, end: float, warmup: int = 0) -> Sch
         >>> rate = exponential(1.0, 100, end=0.01)
         >>> [round(float(rate(step)), 4) for step in (0, 50, 100)]
         [1.0, 0.1, 0.01]
+
+    References:
+        Paper 003 (Diode), figure 3, one of the decays of eta; it does not state gamma.
     """
     if end <= 0:
         raise ValueError(f"An exponential decay never reaches 0. Received: end={end}")
@@ -201,7 +239,7 @@ def matching(
     """Returns schedules of one shape for both optimizers of a `CaseOptimizer`.
 
     Args:
-        shape: `cosine`, `linear`, `exponential` or `step`.
+        shape: `constant`, `cosine`, `linear`, `exponential` or `step`.
         steps: Steps of the whole run.
         real: First learning rate of the optimizer of the real-valued parameters.
         binary: First value of the decaying hyperparameter of the binary optimizer: the

@@ -1,4 +1,4 @@
-"""Texts that can be printed and drawn, nearest names, Markdown tables."""
+"""Texts that can be printed and drawn, names compared, Markdown tables."""
 
 from __future__ import annotations
 
@@ -15,6 +15,16 @@ def printable(name: str | os.PathLike[str]) -> str:
         (True, 'café')
     """
     return os.fspath(name).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def plain(name: str) -> str:
+    """Returns a name in lower case without separators, for comparisons.
+
+    Example:
+        >>> plain("_BiRealNet20") == plain("birealnet-20")
+        True
+    """
+    return name.lower().replace("_", "").replace("-", "")
 
 
 def nearest(received: str, known: Iterable[str], otherwise: str | None = None) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from larq_bnnopt import recipe_fields, run_config
-from larq_bnnopt.texts import nearest, require_known
+from larq_bnnopt.texts import nearest, plain, require_known
 
 EMBEDDED = "fashion_mnist_mini"
 MODELS = (
@@ -57,18 +57,24 @@ FIELDS: dict[str, dataclasses.Field[Any]] = {
     for kind in recipe_fields.KINDS.values()
     for field in dataclasses.fields(kind)
 }
-# The fields of recipes that are options of `bnnopt train`.
-RECIPE_OPTIONS = tuple(
-    name for name, known in recipe_fields.settings().items() if known.is_option
-)
+# The fields of recipes, which are options of `bnnopt train`.
+RECIPE_OPTIONS = tuple(recipe_fields.settings())
 # Recipe or preset -> the values by which numbers are checked.
 DEFAULTS: dict[str, dict[str, Any]] = {
     **{kind: recipe_fields.defaults_of(kind) for kind in recipe_fields.KINDS},
-    "gradient_filter_cifar10": {"optimizer": "gradient_filter", "epochs": 400},
-    "gradient_filter_imagenet": {"optimizer": "gradient_filter", "epochs": 239},
-    "diode_imagenet": {"optimizer": "diode", "epochs": 256},
-    "adambnn_imagenet": {"optimizer": "adam", "epochs": 256},
-    "meliusnet_imagenet": {"optimizer": "adam", "epochs": 120},
+    "gradient_filter_cifar10": {
+        "model": "birealnet20",
+        "optimizer": "gradient_filter",
+        "epochs": 400,
+    },
+    "gradient_filter_imagenet": {
+        "model": "reactnet_a",
+        "optimizer": "gradient_filter",
+        "epochs": 239,
+    },
+    "diode_imagenet": {"model": "reactnet_a", "optimizer": "diode", "epochs": 256},
+    "adambnn_imagenet": {"model": "reactnet_a", "optimizer": "adam", "epochs": 256},
+    "meliusnet_imagenet": {"model": "meliusnet22", "optimizer": "adam", "epochs": 120},
 }
 # The fields that count the epochs of stages, of all recipes.
 STAGES = tuple(
@@ -187,8 +193,3 @@ def tfds_names() -> list[str]:
 def _snake(name: str) -> str:
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()
-
-
-def plain(name: str) -> str:
-    """Returns the name of a network in lower case without separators."""
-    return name.lower().replace("_", "").replace("-", "")

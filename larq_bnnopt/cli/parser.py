@@ -85,3 +85,16 @@ def within(valid: FieldRange, kind: Callable[[str], float]) -> Callable[[str], f
         return value
 
     return read
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Returns the numbers of a text such as `1,-1.9,0.9`."""
+    try:
+        found = tuple(float(word) for word in text.split(","))
+    except ValueError:
+        found = (math.nan,)
+    if not all(map(math.isfinite, found)):
+        raise argparse.ArgumentTypeError(
+            f"must be numbers with commas between them. Received: {text!r}"
+        )
+    return found

@@ -10,11 +10,12 @@ import argparse
 import os
 import pathlib
 import shlex
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from larq_bnnopt import recipe_fields
+from larq_bnnopt import model_options, recipe_fields
 from larq_bnnopt.cli import names
-from larq_bnnopt.cli.parser import Parser, within
+from larq_bnnopt.cli.parser import Parser, numbers, within
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -54,7 +55,7 @@ def add_arguments(parser: Parser) -> None:
 def add_field(parser: Parser, name: str) -> None:
     """Adds the option of a field of a recipe."""
     field, known = names.FIELDS[name], recipe_fields.settings()[name]
-    option = f"--{name.replace('_', '-')}"
+    option = f"--{known.option or name.replace('_', '-')}"
     if field.type == "bool":
         parser.add_argument(
             f"--no-{name.replace('_', '-')}",
@@ -64,11 +65,19 @@ def add_field(parser: Parser, name: str) -> None:
             help=f"do not {known.text.removeprefix('whether to ')}",
         )
         return
-    kind = {"int": int, "float": float}.get(str(field.type).split(" ")[0])
+    first, *_ = str(field.type).split(" ")
+    kind = {"int": int, "float": float}.get(first)
     valid = known.option_range or known.range
+    read: Callable[[str], Any] = str
+    if first == "Sequence[float]":
+        read = numbers
+    elif kind is not None and valid is not None:
+        read = within(valid, kind)
     parser.add_argument(
         option,
-        type=str if kind is None or valid is None else within(valid, kind),
+        dest=name,
+        action="append" if first.startswith("Mapping") else "store",
+        type=read,
         metavar=known.metavar,
         help=recipe_fields.option_help(name),
     )
@@ -102,11 +111,12 @@ def check(arguments: argparse.Namespace) -> None:
         unknown = [name for name in given if name not in fields]
         if unknown:
             raise ValueError(f"recipe {kind!r} has no {', '.join(unknown)}.")
-    _require_numbers(arguments)
-    names.require_model(arguments.model)
     for name, known in recipe_fields.settings().items():
         if known.choices:
             names.require(name, getattr(arguments, name), known.choices)
+    _require_numbers(arguments)
+    names.require_model(arguments.model)
+    _read_model_options(arguments)
     names.require_dataset(arguments.dataset, arguments.data_dir)
     if arguments.dry_run and arguments.strategy is not None:
         raise ValueError("--dry-run uses one device; leave out --strategy.")
@@ -139,6 +149,17 @@ def _require_numbers(arguments: argparse.Namespace) -> None:
         )
     if problem:
         raise ValueError(problem)
+
+
+def _read_model_options(arguments: argparse.Namespace) -> None:
+    """Replaces the texts of options by values, and checks them beside the model."""
+    kind = arguments.preset or arguments.recipe or recipe_fields.OneStepFields.kind
+    model = arguments.model or names.DEFAULTS[kind]["model"]
+    if arguments.model_options is not None:
+        arguments.model_options = model_options.parsed(model, arguments.model_options)
+    if arguments.preset is None:
+        # Refuses fields that contradict each other.
+        recipe_fields.KINDS[kind](**_given(arguments))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -276,7 +297,11 @@ def _recipe(
         chosen = recipes.PRESETS[preset]
         console.print(f"{preset}: {chosen.source}")
         fields = dataclasses.asdict(chosen.recipe)
-        return type(chosen.recipe).of({**fields, **given})
+        if given.get("model", fields["model"]) != fields["model"]:
+            # They are another network's.
+            fields["model_options"] = {}
+        options = {**fields["model_options"], **given.get("model_options", {})}
+        return type(chosen.recipe).of({**fields, **given, "model_options": options})
     return recipes.RECIPES[kind or recipes.OneStep.kind].of(given)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -13,7 +12,7 @@ from larq_bnnopt.datasets import ImageShape
 from larq_bnnopt.recipe_fields import FineTuneFields, documented
 from larq_bnnopt.recipes.fitting import image_shape_of
 from larq_bnnopt.recipes.models import load_model
-from larq_bnnopt.recipes.recipe import Recipe
+from larq_bnnopt.recipes.recipe import Recipe, latent_kernels
 from larq_bnnopt.recipes.runs import model_file
 from larq_bnnopt.recipes.temperature import require_binarized
 
@@ -67,7 +66,7 @@ class FineTune(FineTuneFields, Recipe):
             model = load_model(self.start)
             require_binarized(model, self.start)
             model = with_new_classifier(model, data.num_classes)
-            if not self.is_latent and any(_latent(model)):
+            if not self.is_latent and next(latent_kernels(model), None) is not None:
                 model = zx.to_latent_free(model)
         else:
             model = previous
@@ -83,13 +82,14 @@ class FineTune(FineTuneFields, Recipe):
         return []
 
     def averages(self, steps: int) -> dict[str, Any]:
-        """Returns the constants of the binary optimizer, and Diode's inertia."""
+        """Returns the constants of the binary optimizer; Diode's inertia is 0.1."""
         averages = super().averages(steps)
-        if self.optimizer == "diode":
-            averages["initial_inertia"] = self.initial_inertia
+        if self.optimizer == "diode" and self.initial_inertia is None:
+            averages["initial_inertia"] = _INERTIA
         return averages
 
 
+_INERTIA = 0.1
 _CLASSIFIER = "new_classes"
 
 
@@ -129,14 +129,3 @@ def with_new_classifier(model: tf.keras.Model, num_classes: int) -> tf.keras.Mod
         "softmax", dtype="float32", name=f"{_CLASSIFIER}_softmax"
     )
     return tf.keras.Model(model.inputs, softmax(x), name=model.name)
-
-
-def _latent(model: tf.keras.Model) -> Iterator[tf.keras.layers.Layer]:
-    """Yields the layers with latent kernels, which a quantizer makes binary."""
-    import larq as lq
-
-    for layer in model.submodules:
-        for kind in ("kernel", "depthwise", "pointwise"):
-            quantizer = getattr(layer, f"{kind}_quantizer", None)
-            if quantizer is not None and not isinstance(quantizer, lq.quantizers.NoOp):
-                yield layer

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Mapping
+from typing import Any
 
 from larq_bnnopt.recipes.fine_tune import FineTune
 from larq_bnnopt.recipes.models import load_model
@@ -36,7 +38,7 @@ def recipe_of(run: Run) -> Recipe:
         FileNotFoundError: If the folder holds no run.
         ValueError: If its configuration is damaged or of another version.
     """
-    content = dict(run.read_recipe())
+    content = _upgraded(run.read_recipe())
     # The first version had one kind.
     kind = str(content.pop("kind", OneStep.kind))
     try:
@@ -46,6 +48,15 @@ def recipe_of(run: Run) -> Recipe:
         raise ValueError(f"{run.config} is of another version: {error}") from error
     except ValueError as error:
         raise ValueError(f"{run.config} cannot be used: {error}") from error
+
+
+def _upgraded(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the recipe of an earlier version as this one writes it."""
+    # Fine-tuning had an inertia beside any optimizer, and only Diode looked at it.
+    has_none = content.get("optimizer") not in ("diode", None)
+    if "model_options" not in content and has_none:
+        return {k: v for k, v in content.items() if k != "initial_inertia"}
+    return dict(content)
 
 
 def images_of(run: Run) -> tuple[tuple[str, ...], float]:

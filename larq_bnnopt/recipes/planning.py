@@ -9,6 +9,7 @@ import time
 
 from larq_bnnopt.recipes.recipe import Recipe
 from larq_bnnopt.recipes.training import trainer_of
+from larq_bnnopt.recipes.words import value_in_words
 
 # The first steps trace and compile, and fill the pipeline.
 _FIRST_STEPS = 3
@@ -94,9 +95,9 @@ def settings_of(recipe: Recipe, *others: str) -> list[tuple[str, str]]:
         *others: Fields to leave out.
     """
     return [
-        (name, str(value))
+        (name, value_in_words(value))
         for name, value in recipe.as_dict().items()
-        if value not in (None, "") and name not in others
+        if value not in (None, "", {}) and name not in others
     ]
 
 

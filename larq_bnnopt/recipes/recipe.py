@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -13,31 +14,27 @@ import tensorflow as tf
 from larq_bnnopt import datasets, schedules
 from larq_bnnopt.callbacks import binary_kernels
 from larq_bnnopt.datasets import ImageShape
-from larq_bnnopt.optimizers import CaseOptimizer, Diode, GradientFilter
-from larq_bnnopt.optimizers.updates import diode, gradient_filter
+from larq_bnnopt.optimizers import CaseOptimizer
 from larq_bnnopt.recipe_fields import RecipeFields, documented
+from larq_bnnopt.recipes.binary_optimizers import DECAYING, FITTING, binary_optimizer
 from larq_bnnopt.recipes.fitting import image_shape_of
 from larq_bnnopt.recipes.losses import Crossentropy
 from larq_bnnopt.recipes.models import load_model
 from larq_bnnopt.recipes.runs import model_file
 from larq_bnnopt.recipes.temperature import annealing
 
-# The constants of averages that fit a number of steps.
-_FITTING: dict[str, Callable[[int], dict[str, float]]] = {
-    "diode": diode.averages_for_steps,
-    "gradient_filter": gradient_filter.averages_for_steps,
-    "adam": lambda steps: {},
-    "sgd": lambda steps: {},
-}
 _REAL: dict[str, Callable[..., Any]] = {
     "adam": tf.keras.optimizers.Adam,
-    "sgd": functools.partial(tf.keras.optimizers.SGD, momentum=0.9),
+    "sgd": tf.keras.optimizers.SGD,
 }
 _DECAYS: dict[str, Callable[..., Any]] = {
     "cosine": schedules.cosine,
     "linear": schedules.linear,
     "step": schedules.step,
+    "exponential": schedules.exponential,
+    "constant": schedules.constant,
 }
+_MOMENTUM = 0.9
 
 
 @documented
@@ -46,8 +43,8 @@ class Recipe(RecipeFields):
     """A training: data, model, optimizers and their decay, as all recipes have them.
 
     The real-valued parameters are trained by Adam or SGD. The learning rate, and what
-    decays in the binary optimizer, fall over each stage of the training by the same
-    schedule, the former after a warm-up.
+    decays in the binary optimizer (`binary_optimizer` says what), fall over each stage
+    of the training by their schedules, the former after a warm-up.
     """
 
     @classmethod
@@ -124,7 +121,7 @@ class Recipe(RecipeFields):
         """Returns the constants of the binary optimizer in a stage of so many steps."""
         return {
             name: value if getattr(self, name) is None else getattr(self, name)
-            for name, value in _FITTING[self.optimizer](steps).items()
+            for name, value in FITTING[self.optimizer](steps).items()
         }
 
     def steps(self, batches: int) -> int:
@@ -132,13 +129,16 @@ class Recipe(RecipeFields):
         return max(1, batches // self.accumulate_steps)
 
     def resolved(self, steps_per_epoch: int) -> Recipe:
-        """Returns the recipe with numbers for all averages that are `None`.
+        """Returns the recipe with values for the fields of its optimizers.
 
         Args:
             steps_per_epoch: Batches of an epoch.
         """
+        momentum = None
+        if "sgd" in self.plain_optimizers:
+            momentum = _MOMENTUM if self.momentum is None else self.momentum
         averages = self.averages(self.steps(self.stage_epochs()[-1] * steps_per_epoch))
-        return dataclasses.replace(self, **averages)
+        return dataclasses.replace(self, momentum=momentum, **averages)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the recipe with its kind as plain data for JSON."""
@@ -214,12 +214,20 @@ class Recipe(RecipeFields):
         import zoo_extensions as zx
 
         tf.keras.utils.set_random_seed(self.seed)
-        model = zx.create_model(
-            self.model,
-            input_shape=data.input_shape,
-            num_classes=data.num_classes,
-            latent_weights=latent_weights,
-        )
+        options = dict(self.model_options)
+        if self.precision != "binary":
+            options["precision"] = self.precision
+        with _computing_in(self.compute_dtype):
+            model = zx.create_model(
+                self.model,
+                input_shape=data.input_shape,
+                num_classes=data.num_classes,
+                latent_weights=latent_weights,
+                **options,
+            )
+        if self.latent_scale != 1:
+            for kernel in latent_kernels(model):
+                kernel.assign(kernel * self.latent_scale)
         if self.is_latent:
             # Refuses too few epochs before anything is trained.
             self.annealing(model, len(self.stage_epochs()) - 1)
@@ -258,27 +266,73 @@ class Recipe(RecipeFields):
                 "batches of a stage, so that it would take no step. Give fewer, or "
                 "more epochs."
             )
-        decay, optimizer = _DECAYS[self.schedule], optimizer or self.optimizer
         steps, together = self.steps(batches), self.accumulate_steps
         warmup = math.ceil(self.warmup_epochs * batches_per_epoch / together)
-        rate = decay(self.learning_rate, steps, warmup=warmup)
+        rate = self._falling(self.schedule, self.learning_rate, steps, warmup=warmup)
+        optimizer = optimizer or self.optimizer
         if optimizer in _REAL:
-            latent = _REAL[optimizer](rate)
+            latent = self._plain_optimizer(optimizer, rate)
             if together == 1:
                 return latent
             return CaseOptimizer(default_optimizer=latent, accumulate_steps=together)
         averages = self.averages(steps)
-        binary: Diode | GradientFilter
-        if optimizer == "diode":
-            binary = Diode(decay(1.0, steps), **averages)
-        else:
-            alpha = decay(averages.pop("alpha"), steps)
-            binary = GradientFilter(alpha, **averages)
+        decaying = DECAYING.get(optimizer)
+        if decaying is not None:
+            shape = self.binary_schedule or self.schedule
+            averages[decaying] = self._falling(shape, averages[decaying], steps)
+        binary = binary_optimizer(optimizer, averages)
         return CaseOptimizer(
             (binary.is_binary_variable, binary),
-            default_optimizer=_REAL[self.real_optimizer](rate),
+            default_optimizer=self._plain_optimizer(self.real_optimizer, rate),
             accumulate_steps=together,
         )
+
+    def _falling(
+        self, shape: str, start: float, steps: int, warmup: int = 0
+    ) -> schedules.Schedule:
+        """Returns a schedule by the name of its shape."""
+        more = {"end": self.final_factor * start} if shape == "exponential" else {}
+        return _DECAYS[shape](start, steps, warmup=warmup, **more)
+
+    def _plain_optimizer(
+        self, name: str, rate: schedules.Schedule
+    ) -> tf.keras.optimizers.Optimizer:
+        """Returns an optimizer of real-valued parameters by its name."""
+        if name != "sgd":
+            return _REAL[name](rate)
+        momentum = _MOMENTUM if self.momentum is None else self.momentum
+        return _REAL[name](rate, momentum=momentum)
+
+
+@contextlib.contextmanager
+def _computing_in(policy: str) -> Iterator[None]:
+    """Makes layers compute in other numbers while a model is made."""
+    before = tf.keras.mixed_precision.global_policy()
+    tf.keras.mixed_precision.set_global_policy(policy)
+    try:
+        yield
+    finally:
+        tf.keras.mixed_precision.set_global_policy(before)
+
+
+def latent_kernels(model: tf.keras.Model) -> Iterator[tf.Variable]:
+    """Yields the latent kernels of a model, which a quantizer makes binary.
+
+    Args:
+        model: The model.
+
+    Example:
+        >>> import zoo_extensions as zx
+        >>> len(list(latent_kernels(zx.TinyResidualBNN())))
+        6
+    """
+    import larq as lq
+
+    for layer in model.submodules:
+        for kind in ("kernel", "depthwise", "pointwise"):
+            quantizer = getattr(layer, f"{kind}_quantizer", None)
+            if quantizer is not None and not isinstance(quantizer, lq.quantizers.NoOp):
+                yield getattr(layer, kind if kind == "kernel" else f"{kind}_kernel")
 
 
 def _decay(variable: tf.Variable, rate: float) -> tf.Tensor:

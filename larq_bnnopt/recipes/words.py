@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from larq_bnnopt import model_options
 from larq_bnnopt.recipe_fields import KINDS, OneStepFields, Setting, settings
 
 
@@ -35,12 +36,27 @@ def in_words(recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """
     stages = stages_of(recipe)
     for name, value in recipe.items():
-        if value is None or value == "":
+        if value is None or value in ("", {}):
             continue
         known = settings().get(name)
         label = "recipe" if name == "kind" else known and known.label
         text = stages.get(name) or label or name.replace("_", " ")
         yield text, _text(name, value, known)
+
+
+def value_in_words(value: Any) -> str:
+    """Returns the value of a field as text.
+
+    Example:
+        >>> value_in_words({"squeeze_excite": False}), value_in_words((1.0, 0.5))
+        ('squeeze_excite=false', '1, 0.5')
+    """
+    if isinstance(value, Mapping):
+        return model_options.in_words(value)
+    if isinstance(value, (list, tuple)):
+        words = (f"{x:.6g}" if isinstance(x, float) else str(x) for x in value)
+        return ", ".join(words)
+    return str(value)
 
 
 def stages_of(recipe: Mapping[str, Any]) -> Mapping[str, str]:
@@ -60,7 +76,7 @@ def _text(name: str, value: Any, known: Setting | None) -> str:
     if isinstance(value, float):
         is_share = known is not None and known.is_share
         return percent(value) if is_share else f"{value:.4g}"
-    text = str(value)
+    text = value_in_words(value)
     if name == "kind" and text in KINDS:
         return KINDS[text].title
     return text if known is None else known.choices.get(text, text)

@@ -46,6 +46,23 @@ def normalized(
     return padded(b), padded(a)
 
 
+def low_pass(alpha: float, gamma: float) -> tuple[Coefficients, Coefficients]:
+    """Returns b and a of the gradient filter of order 2 with constant averages.
+
+    Its transfer function is the product of those of both averages,
+    gamma / (1 - (1 - gamma) z) and alpha / (1 - (1 - alpha) z), z being the delay by a
+    step.
+
+    Example:
+        >>> low_pass(0.5, 0.5)
+        ((0.25,), (1.0, -1.0, 0.25))
+
+    References:
+        Paper 001 (gradient filtering), eq. 12, 13 and 15.
+    """
+    return (alpha * gamma,), (1.0, alpha + gamma - 2, (1 - alpha) * (1 - gamma))
+
+
 class IIRFilterUpdate(Update):
     """General gradient filter without Keras; `IIRFilter` documents it."""
 

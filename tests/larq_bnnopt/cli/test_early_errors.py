@@ -107,6 +107,39 @@ def test_a_number_out_of_range_is_reported_with_its_option(
         ("--recipe two_step --first-epochs 2 --warmup-epochs 2", "below the 2 epochs"),
         ("--recipe fine_tune --start . --warmup-epochs 3", "below the 3 epochs"),
         ("--recipe fine_tune --start . --head-epochs 0 --warmup-epochs 12", "the 12 e"),
+        ("--model-option squeeze=1", "tiny_residual_bnn has no option 'squeeze'."),
+        ("--model bnext18 --model-option squeeze_excite=2", "must be a bool. Received"),
+        (
+            "--model bnext18 --model-option squeeze_excit=true",
+            "Nearest: squeeze_excite",
+        ),
+        ("--model bnext18 --model-option stem", "An option of a model is NAME=VALUE"),
+        ("--model bnext18 --model-option num_classes=3", "the data set sets it"),
+        ("--preset diode_imagenet --model-option units=3", "reactnet_a has no option"),
+        (
+            "--optimizer adam --binary-schedule step",
+            "nothing decays in optimizer 'adam'",
+        ),
+        ("--optimizer iir --binary-schedule step", "nothing decays in optimizer 'iir'"),
+        (
+            "--schedule slow",
+            "No schedule 'slow'. Known: cosine, linear, step, exponent",
+        ),
+        (
+            "--threshold 1e-8",
+            "optimizer 'diode' has no threshold. Those that have it: b",
+        ),
+        ("--optimizer iir --b 1,x", "argument --b: must be numbers with commas betwee"),
+        ("--optimizer iir --b 1", "A filter needs both b and a"),
+        ("--momentum 0.5", "momentum has no effect without sgd"),
+        ("--final-factor 0.1", "final_factor has no effect without schedule exponent"),
+        ("--latent-scale 2", "latent_scale has no effect without latent weights"),
+        ("--compute-dtype float16", "No compute_dtype 'float16'"),
+        ("--precision ternary", "No precision 'ternary'"),
+        (
+            "--recipe fine_tune --start . --model-option stem=cifar",
+            "belongs to a new mo",
+        ),
     ],
 )
 def test_numbers_are_checked_beside_others(words, message, at_once):

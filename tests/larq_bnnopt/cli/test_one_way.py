@@ -22,7 +22,7 @@ from larq_bnnopt import datasets, recipe_fields, recipes
 from larq_bnnopt.cli import main, names, train
 from larq_bnnopt.cli.parser import Parser
 from larq_bnnopt.datasets import downloads
-from larq_bnnopt.recipes import OneStep, Run, recipe
+from larq_bnnopt.recipes import OneStep, Run, binary_optimizers, recipe
 
 BNNOPT = pathlib.Path(sys.executable).with_name("bnnopt")
 
@@ -52,16 +52,21 @@ def test_the_names_are_all_there_are():
             field.name for field in dataclasses.fields(recipes.RECIPES[kind])
         ]
     settings = recipe_fields.settings()
-    assert tuple(settings["optimizer"].choices) == tuple(recipe._FITTING)
+    assert tuple(settings["optimizer"].choices) == tuple(binary_optimizers.FITTING)
+    assert recipe_fields.LATENT_OPTIMIZERS == tuple(recipe._REAL)
+    assert recipe_fields.DECAYING == tuple(binary_optimizers.DECAYING)
     assert tuple(settings["real_optimizer"].choices) == tuple(recipe._REAL)
     assert tuple(settings["schedule"].choices) == tuple(recipe._DECAYS)
-    for name in ("alpha", "beta", "gamma"):
-        having = {key for key, of in recipe._FITTING.items() if name in of(1)}
-        assert set(settings[name].ranges) == having
+    fitting = {key: of(1) for key, of in binary_optimizers.FITTING.items()}
+    assert {name for name in settings if settings[name].ranges} == {
+        name for fields in fitting.values() for name in fields
+    }
+    for name in settings:
+        having = [key for key, fields in fitting.items() if name in fields]
+        assert list(settings[name].ranges) == having
     assert names.STRATEGIES == recipes.STRATEGIES
     assert names.EMBEDDED == datasets.EMBEDDED
-    # An inertia is for those who write Python.
-    options = {*recipes.field_names()} - {"initial_inertia"}
+    options = {*recipes.field_names()}
     assert set(names.RECIPE_OPTIONS) == options
     parser = Parser()
     train.add_arguments(parser)
@@ -80,8 +85,9 @@ def test_a_field_of_a_recipe_is_written_once(kind):
         text = settings[field.name].text
         documentation = " ".join(cls.__doc__.split())
         assert f"{field.name}: {text[0].upper()}{text[1:]}." in documentation
-        assert f"Defaults to `{field.default!r}`" in documentation
-        if settings[field.name].is_option and field.type != "bool":
+        default = recipe_fields.default_of(field)
+        assert f"Defaults to `{default!r}`" in documentation
+        if field.type != "bool":
             assert helps[field.name] == recipe_fields.option_help(field.name)
             assert text in helps[field.name]
 
