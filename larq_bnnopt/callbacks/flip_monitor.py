@@ -22,6 +22,8 @@ from larq_bnnopt.callbacks.flips import (
     starting_kernels,
 )
 from larq_bnnopt.callbacks.plots import check_format, plot_flips
+from larq_bnnopt.callbacks.probe_log import ProbeLog
+from larq_bnnopt.callbacks.probes import Probes
 from larq_bnnopt.callbacks.rates import rates_of
 from larq_bnnopt.writing import replacing
 
@@ -73,17 +75,27 @@ class FlipMonitor(EpochLine):
             the training begins.
         per_weight: Whether to count the flips of each weight, too, which costs a
             float32 for each. Defaults to `False`.
+        probes: Weights whose gradient, averages and value are written, too, to
+            `<name>_probes.csv`, a row a weight and step of the optimizer; and after
+            each epoch the histograms of every kernel to `<name>_histograms.npz`. Costs
+            a float32 for each weight, and works on one device. The quantities are those
+            of the last step: `gradient` as the optimizer got it (the mean of
+            accumulated batches), `u`, `m`, `v` and `g` as it keeps them after the step;
+            what it does not have stays empty. Defaults to `None`.
 
     Raises:
-        TypeError: If `start` is no mapping.
-        ValueError: If `plot_path` is given without `csv_path`, or is that file; when
+        TypeError: If `start` is no mapping, or `probes` no `Probes`.
+        ValueError: If `plot_path` or `probes` is given without `csv_path`, or
+            `plot_path` is that file; when
             the training begins, if the model has no binary kernel or another
-            FlipMonitor, if `start` does not hold the signs of each of its kernels, or
-            if no picture can be written to a file like `plot_path`.
+            FlipMonitor, if `start` does not hold the signs of each of its kernels, if
+            `probes` names a weight that is not there or the model is trained on several
+            devices, or if no picture can be written to a file like `plot_path`.
         ImportError: When a training with `plot_path` begins without matplotlib.
         IsADirectoryError: When a training begins and a path is a folder.
-        FileExistsError: When a training begins at epoch 0 and `csv_path` exists, or
-            when a resumed one finds the columns of other layers there.
+        FileExistsError: When a training begins at epoch 0 and `csv_path` or a file of
+            the probes exists, or when a resumed one finds the columns of other layers
+            there.
 
     Example:
         >>> import larq as lq
@@ -110,10 +122,15 @@ class FlipMonitor(EpochLine):
         plot_path: str | os.PathLike[str] | None = None,
         start: Mapping[str, np.ndarray] | None = None,
         per_weight: bool = False,
+        probes: Probes | None = None,
     ):
         super().__init__()
         if plot_path is not None and csv_path is None:
             raise ValueError("plot_path needs csv_path, whose table the plot shows.")
+        if probes is not None and not isinstance(probes, Probes):
+            raise TypeError(f"probes must be Probes(...). Received: {probes!r}")
+        if probes is not None and csv_path is None:
+            raise ValueError("probes needs csv_path, beside which it writes.")
         if start is not None and not isinstance(start, Mapping):
             raise TypeError(
                 "start must hold the kernels by the names of their layers. Received: a "
@@ -127,6 +144,7 @@ class FlipMonitor(EpochLine):
             )
         self.start = start
         self.per_weight = per_weight
+        self.probes = probes
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Makes the training step count flips."""
@@ -151,7 +169,18 @@ class FlipMonitor(EpochLine):
         execution = self.model._steps_per_execution
         self._execution = 1 if execution is None else int(execution.numpy())
         capacity = max(_CAPACITY, 2 * self._execution)
-        self._counter = FlipCounter(self.model, kernels, capacity, self.per_weight)
+        self._probe_log: ProbeLog | None = None
+        if self.probes is not None and self.csv_path is not None:
+            self._probe_log = ProbeLog(
+                self.probes, self.csv_path, self.model, kernels, capacity
+            )
+        self._counter = FlipCounter(
+            self.model,
+            kernels,
+            capacity,
+            self.per_weight,
+            None if self._probe_log is None else self._probe_log.recorder,
+        )
         if self.start is not None:
             self._counter.set_start(starting_kernels(self.start, kernels))
         self._counter.attach(self.params)
@@ -169,6 +198,8 @@ class FlipMonitor(EpochLine):
             self._resume(self.csv_path, epoch)
         self._first_epoch = False
         self._flips: list[np.ndarray] = []
+        if self._probe_log is not None:
+            self._probe_log.begin_epoch()
         self._fetched = 0
         self._steps_before = self._steps()
         self._counter.begin_epoch()
@@ -184,6 +215,8 @@ class FlipMonitor(EpochLine):
         if exists:
             header = [*summaries.FIRST_COLUMNS, *self._names]
             summaries.require_header(path, header)
+        if self._probe_log is not None:
+            self._probe_log.resume(epoch)
         summaries.drop_epochs(path, epoch)
         summaries.drop_epochs(summaries.layers_path(path), epoch)
         if not exists:
@@ -259,6 +292,8 @@ class FlipMonitor(EpochLine):
                 for name, layer in layers.items()
             ),
         )
+        if self._probe_log is not None:
+            self._probe_log.end_epoch(epoch)
         flip_state.write(
             summaries.state_path(self.csv_path),
             epoch + 1,
@@ -299,4 +334,6 @@ class FlipMonitor(EpochLine):
     def _fetch(self, steps: int) -> None:
         """Fetches the counts up to a number of steps of this epoch."""
         self._flips.append(self._counter.fetch(steps - self._fetched))
+        if self._probe_log is not None:
+            self._probe_log.fetch(steps - self._fetched)
         self._fetched = steps

@@ -12,7 +12,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
+from larq_bnnopt.callbacks.probe_recorder import ProbeRecorder
 from larq_bnnopt.callbacks.rates import Optimizer
+from larq_bnnopt.callbacks.step_variables import step_variable
 
 # The result of a training step, by name.
 Logs: TypeAlias = dict[str, tf.Tensor]
@@ -203,6 +205,7 @@ class FlipCounter:
         kernels: Kernels to watch, by name.
         capacity: Number of steps whose counts the device can hold.
         per_weight: Whether to count the flips of each weight. Defaults to `False`.
+        recorder: Records in the same steps. Defaults to `None`.
     """
 
     def __init__(
@@ -211,23 +214,27 @@ class FlipCounter:
         kernels: dict[str, tf.Variable],
         capacity: int,
         per_weight: bool = False,
+        recorder: ProbeRecorder | None = None,
     ):
         self._model = model
+        self._recorder = recorder
         self._kernels = list(kernels.values())
         self.capacity = capacity
         # Whether the training applies gradients, which tracing a step shows.
         self._has_gradients = False
         with model.distribute_strategy.scope():
-            self._counts = _variable((capacity, len(kernels)), tf.int64, "flip_counts")
+            self._counts = step_variable(
+                (capacity, len(kernels)), tf.int64, "flip_counts"
+            )
             shapes = [kernel.shape for kernel in self._kernels]
-            self._flipped = [_variable(s, tf.bool, "flipped") for s in shapes]
+            self._flipped = [step_variable(s, tf.bool, "flipped") for s in shapes]
             # Floats, because TensorFlow keeps no int32 variables on a GPU.
             self._flips = [
-                _variable(s, tf.float32, "flips") for s in shapes if per_weight
+                step_variable(s, tf.float32, "flips") for s in shapes if per_weight
             ]
             # Each replica sees its own gradients.
             self._alive = [
-                _variable(
+                step_variable(
                     s,
                     tf.float32,
                     "had_gradient",
@@ -254,9 +261,13 @@ class FlipCounter:
         self.detach()
         step: Callable[[Any], Logs] = model.train_step
         applied = AppliedGradients(model.optimizer)
+        recorder = self._recorder
+        if recorder is not None:
+            recorder.attach()
 
         def counting_step(data: Any) -> Logs:
             before = [_negative(kernel) for kernel in self._kernels]
+            steps = None if recorder is None else recorder.steps_taken()
             logs, gradients = applied.during(lambda: step(data))
             differences = _differences(before, self._kernels)
             # The newest count is the last.
@@ -272,11 +283,14 @@ class FlipCounter:
                     nonzero = tf.convert_to_tensor(gradient) != 0
                     alive.assign(tf.maximum(alive, tf.cast(nonzero, tf.float32)))
             self._has_gradients |= bool(gradients)
+            if recorder is not None:
+                recorder.record(steps)
             return logs
 
         marks: Any = counting_step
         marks.counts_for = fit
         marks.applied = applied
+        marks.recorder = recorder
         marks.replaces = vars(model).get("train_step")
         model.train_step = counting_step
         model.make_train_function(force=True)
@@ -286,6 +300,8 @@ class FlipCounter:
         step = vars(self._model).get("train_step")
         if not hasattr(step, "counts_for"):
             return
+        if step.recorder is not None:
+            step.recorder.detach()
         step.applied.detach()
         if step.replaces is None:
             del self._model.train_step
@@ -345,13 +361,6 @@ class FlipCounter:
         """Returns the number of weights with another sign than at the start."""
         differences = _differences(self._start, self._kernels)
         return int(tf.add_n([tf.math.count_nonzero(d) for d in differences]))
-
-
-def _variable(
-    shape: tf.TensorShape | tuple[int, ...], dtype: tf.DType, name: str, **options: Any
-) -> tf.Variable:
-    options.setdefault("aggregation", tf.VariableAggregation.ONLY_FIRST_REPLICA)
-    return tf.Variable(tf.zeros(shape, dtype), trainable=False, name=name, **options)
 
 
 def _share(booleans: tf.Tensor | tf.Variable) -> float:

@@ -1,4 +1,4 @@
-"""Current rates of the optimizer that trains the binary kernels."""
+"""The optimizer that trains the binary kernels, and its current rates."""
 
 from __future__ import annotations
 
@@ -14,6 +14,22 @@ Optimizer: TypeAlias = Union[
 # When one of these falls, the number of flips falls: eta of Diode, alpha of the
 # gradient filter, gamma of Bop.
 _RATES = ("learning_rate", "alpha", "gamma")
+
+
+def trainers_of(
+    optimizer: Optimizer, variables: Sequence[tf.Variable]
+) -> list[Optimizer]:
+    """Returns the optimizer that trains each of some variables.
+
+    Args:
+        optimizer: The optimizer of a model, which may hold others: a
+            LossScaleOptimizer one, a CaseOptimizer several.
+        variables: The variables.
+    """
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    if hasattr(optimizer, "optimizers_of"):  # A CaseOptimizer.
+        return list(optimizer.optimizers_of(variables))
+    return [optimizer] * len(variables)
 
 
 def rates_of(optimizer: Optimizer, kernels: Sequence[tf.Variable]) -> dict[str, float]:
@@ -33,12 +49,11 @@ def rates_of(optimizer: Optimizer, kernels: Sequence[tf.Variable]) -> dict[str, 
         >>> rates_of(GradientFilter(alpha=0.5, gamma=0.25), [])
         {'alpha': 0.5, 'gamma': 0.25}
     """
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    if hasattr(optimizer, "optimizers_of"):  # A CaseOptimizer.
-        members = optimizer.optimizers_of(kernels)
-        if len({id(member) for member in members}) != 1:
+    if kernels:
+        trainers = trainers_of(optimizer, kernels)
+        if len({id(trainer) for trainer in trainers}) != 1:
             return {}
-        optimizer = members[0]
+        optimizer = trainers[0]
     found = {}
     for name in _RATES:
         value = getattr(optimizer, name, None)

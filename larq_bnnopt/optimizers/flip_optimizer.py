@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from larq_bnnopt.optimizers import storage
 from larq_bnnopt.optimizers.checks import warn_of_penalties, warn_of_start
-from larq_bnnopt.optimizers.fusing import FusedUpdate, Gradient
+from larq_bnnopt.optimizers.fusing import FusedUpdate, Gradient, decoded_state
 from larq_bnnopt.optimizers.updates.base import Hyperparameter
 
 
@@ -67,6 +67,11 @@ class FlipOptimizer(FusedUpdate, tf.keras.optimizers.Optimizer):
             )
         self._variables.append(state)
         return state
+
+    def averages_of(self, variable: tf.Variable) -> dict[str, tf.Tensor]:
+        """Returns the averages of a variable by name, float32, after the last step."""
+        state = self._state[self._index_dict[self._var_key(variable)]]
+        return decoded_state(self.state_names, state)
 
     def apply_gradients(
         self,

@@ -14,6 +14,14 @@ Gradient: TypeAlias = Union[tf.Tensor, tf.IndexedSlices]
 State: TypeAlias = tuple[tf.Variable, ...]
 
 
+def decoded_state(
+    names: Sequence[str], state: Sequence[tf.Variable]
+) -> dict[str, tf.Tensor]:
+    """Returns the stored averages of a variable by name, float32."""
+    values = (storage.decode(tf.convert_to_tensor(value)) for value in state)
+    return dict(zip(names, values))
+
+
 class FusedUpdate(Update):
     """Base of the shells: an `Update` of many variables at once.
 

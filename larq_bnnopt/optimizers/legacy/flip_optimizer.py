@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from larq_bnnopt.optimizers import storage
 from larq_bnnopt.optimizers.checks import warn_of_penalties, warn_of_start
-from larq_bnnopt.optimizers.fusing import FusedUpdate, Gradient
+from larq_bnnopt.optimizers.fusing import FusedUpdate, Gradient, decoded_state
 from larq_bnnopt.optimizers.naming import legacy_key
 from larq_bnnopt.optimizers.updates.base import Hyperparameter
 
@@ -68,6 +68,11 @@ class FlipOptimizer(FusedUpdate, tf.keras.optimizers.legacy.Optimizer):
 
         with tf.variable_creator_scope(creator):
             return super().add_slot(var, slot_name, *args, **kwargs)
+
+    def averages_of(self, variable: tf.Variable) -> dict[str, tf.Tensor]:
+        """Returns the averages of a variable by name, float32, after the last step."""
+        state = [self.get_slot(variable, name) for name in self.state_names]
+        return decoded_state(self.state_names, state)
 
     def apply_gradients(
         self,
