@@ -21,6 +21,7 @@ from zoo_extensions.model_function import ModelFunction
 
 STUB = pathlib.Path(__file__).parents[1] / "zoo_extensions" / "__init__.pyi"
 
+_WIDTH = 88
 _HEAD = '''\
 """{summary}"""
 
@@ -111,11 +112,16 @@ def _network(function: ModelFunction) -> str:
         family=_family(function).__name__,
         summary=(inspect.getdoc(function) or "").splitlines()[0],
         arguments="\n".join(
-            f"        {parameter.name}: {_type(parameter.annotation)} "
-            f"= {_default(parameter.default)},"
+            _argument(parameter.name, _type(parameter.annotation), parameter.default)
             for parameter in parameters
         ),
     )
+
+
+def _argument(name: str, kind: str, default: object) -> str:
+    """Returns the line of an argument; `...` stands for a default that is too long."""
+    line = f"        {name}: {kind} = {_default(default)},"
+    return line if len(line) <= _WIDTH else f"        {name}: {kind} = ...,"
 
 
 def _default(value: object) -> str:

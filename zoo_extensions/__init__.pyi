@@ -118,6 +118,8 @@ class _BNext18(_Network):
         batch_norm_momentum: float = 0.9,
         batch_norm_epsilon: float = 1e-05,
         stem: str = "conv7x7",
+        blocks: Sequence[int] = (2, 2, 2, 2),
+        filters: Sequence[int] = (64, 128, 256, 512),
         squeeze_excite: bool = True,
     ) -> tf.keras.Model:
         """BNext-18: (2, 2, 2, 2) blocks of two binary convolutions each."""
@@ -144,6 +146,7 @@ class _BNextLarge(_Network):
         batch_norm_momentum: float = 0.9,
         batch_norm_epsilon: float = 1e-05,
         stem: str = "conv3x3",
+        filters: Sequence[int] = ...,
         squeeze_excite: bool = True,
     ) -> tf.keras.Model:
         """BNext-Large: 29 blocks of 128 to 2048 channels."""
@@ -170,6 +173,7 @@ class _BNextMiddle(_Network):
         batch_norm_momentum: float = 0.9,
         batch_norm_epsilon: float = 1e-05,
         stem: str = "conv3x3",
+        filters: Sequence[int] = ...,
         squeeze_excite: bool = True,
     ) -> tf.keras.Model:
         """BNext-Middle: 21 blocks of 96 to 1536 channels."""
@@ -196,6 +200,7 @@ class _BNextSmall(_Network):
         batch_norm_momentum: float = 0.9,
         batch_norm_epsilon: float = 1e-05,
         stem: str = "conv3x3",
+        filters: Sequence[int] = ...,
         squeeze_excite: bool = True,
     ) -> tf.keras.Model:
         """BNext-Small: 13 blocks of 96 to 1536 channels."""
@@ -222,6 +227,7 @@ class _BNextTiny(_Network):
         batch_norm_momentum: float = 0.9,
         batch_norm_epsilon: float = 1e-05,
         stem: str = "conv3x3",
+        filters: Sequence[int] = ...,
         squeeze_excite: bool = True,
     ) -> tf.keras.Model:
         """BNext-Tiny: 13 blocks of 64 to 1024 channels."""
@@ -248,6 +254,8 @@ class _BiRealNet18(_Network):
         batch_norm_momentum: float = 0.8,
         batch_norm_epsilon: float = 0.001,
         stem: str = "conv7x7",
+        blocks: Sequence[int] = (4, 4, 4, 4),
+        filters: Sequence[int] = (64, 128, 256, 512),
         shortcut: str = "conv",
         activation: str | None = None,
         magnitude_independent: bool = False,
@@ -276,6 +284,8 @@ class _BiRealNet20(_Network):
         batch_norm_momentum: float = 0.9,
         batch_norm_epsilon: float = 1e-05,
         stem: str = "cifar",
+        blocks: Sequence[int] = (6, 6, 6),
+        filters: Sequence[int] = (16, 32, 64),
         shortcut: str = "pad",
         activation: str | None = None,
         magnitude_independent: bool = False,
@@ -304,6 +314,8 @@ class _BiRealNet34(_Network):
         batch_norm_momentum: float = 0.8,
         batch_norm_epsilon: float = 0.001,
         stem: str = "conv7x7",
+        blocks: Sequence[int] = (6, 8, 12, 6),
+        filters: Sequence[int] = (64, 128, 256, 512),
         shortcut: str = "conv",
         activation: str | None = None,
         magnitude_independent: bool = False,
@@ -332,6 +344,10 @@ class _BinaryDenseNet28(_Network):
         batch_norm_momentum: float = 0.9,
         batch_norm_epsilon: float = 1e-05,
         stem: str = "grouped",
+        stem_filters: int = 64,
+        blocks: Sequence[int] = (6, 6, 6, 5),
+        transitions: Sequence[int] = (160, 192, 256),
+        growth: int = 64,
     ) -> tf.keras.Model:
         """BinaryDenseNet28: (6, 6, 6, 5) dense blocks, 23 in all."""
 
@@ -357,6 +373,10 @@ class _BinaryDenseNet37(_Network):
         batch_norm_momentum: float = 0.9,
         batch_norm_epsilon: float = 1e-05,
         stem: str = "grouped",
+        stem_filters: int = 64,
+        blocks: Sequence[int] = (6, 8, 12, 6),
+        transitions: Sequence[int] = (128, 192, 256),
+        growth: int = 64,
     ) -> tf.keras.Model:
         """BinaryDenseNet37: (6, 8, 12, 6) dense blocks, 32 in all."""
 
@@ -382,6 +402,10 @@ class _MeliusNet22(_Network):
         batch_norm_momentum: float = 0.9,
         batch_norm_epsilon: float = 1e-05,
         stem: str = "grouped",
+        stem_filters: int = 64,
+        blocks: Sequence[int] = (4, 5, 4, 4),
+        transitions: Sequence[int] = (160, 224, 256),
+        growth: int = 64,
     ) -> tf.keras.Model:
         """MeliusNet-22: (4, 5, 4, 4) pairs of blocks."""
 
@@ -407,6 +431,10 @@ class _MeliusNet29(_Network):
         batch_norm_momentum: float = 0.9,
         batch_norm_epsilon: float = 1e-05,
         stem: str = "grouped",
+        stem_filters: int = 64,
+        blocks: Sequence[int] = (4, 6, 8, 6),
+        transitions: Sequence[int] = (128, 192, 256),
+        growth: int = 64,
     ) -> tf.keras.Model:
         """MeliusNet-29: (4, 6, 8, 6) pairs of blocks."""
 
@@ -432,6 +460,10 @@ class _MeliusNet42(_Network):
         batch_norm_momentum: float = 0.9,
         batch_norm_epsilon: float = 1e-05,
         stem: str = "grouped",
+        stem_filters: int = 64,
+        blocks: Sequence[int] = (5, 8, 14, 10),
+        transitions: Sequence[int] = (160, 256, 416),
+        growth: int = 64,
     ) -> tf.keras.Model:
         """MeliusNet-42: (5, 8, 14, 10) pairs of blocks."""
 
@@ -457,6 +489,10 @@ class _MeliusNet59(_Network):
         batch_norm_momentum: float = 0.9,
         batch_norm_epsilon: float = 1e-05,
         stem: str = "grouped",
+        stem_filters: int = 64,
+        blocks: Sequence[int] = (6, 12, 24, 12),
+        transitions: Sequence[int] = (192, 320, 544),
+        growth: int = 64,
     ) -> tf.keras.Model:
         """MeliusNet-59: (6, 12, 24, 12) pairs of blocks."""
 
@@ -482,6 +518,10 @@ class _MeliusNetA(_Network):
         batch_norm_momentum: float = 0.9,
         batch_norm_epsilon: float = 1e-05,
         stem: str = "grouped",
+        stem_filters: int = 64,
+        blocks: Sequence[int] = (4, 5, 5, 6),
+        transitions: Sequence[int] = (160, 256, 288),
+        growth: int = 64,
     ) -> tf.keras.Model:
         """MeliusNet-A: (4, 5, 5, 6) pairs of blocks, transitions of 4 groups."""
 
@@ -507,6 +547,10 @@ class _MeliusNetB(_Network):
         batch_norm_momentum: float = 0.9,
         batch_norm_epsilon: float = 1e-05,
         stem: str = "grouped",
+        stem_filters: int = 64,
+        blocks: Sequence[int] = (4, 6, 8, 6),
+        transitions: Sequence[int] = (160, 224, 320),
+        growth: int = 64,
     ) -> tf.keras.Model:
         """MeliusNet-B: (4, 6, 8, 6) pairs of blocks, transitions of 2 groups."""
 
@@ -532,6 +576,10 @@ class _MeliusNetC(_Network):
         batch_norm_momentum: float = 0.9,
         batch_norm_epsilon: float = 1e-05,
         stem: str = "grouped",
+        stem_filters: int = 64,
+        blocks: Sequence[int] = (3, 5, 10, 6),
+        transitions: Sequence[int] = (128, 192, 288),
+        growth: int = 64,
     ) -> tf.keras.Model:
         """MeliusNet-C: (3, 5, 10, 6) pairs of blocks, transitions of 4 groups."""
 
@@ -557,6 +605,7 @@ class _ReActNetA(_Network):
         batch_norm_momentum: float = 0.9,
         batch_norm_epsilon: float = 1e-05,
         stem: str = "conv3x3",
+        filters: Sequence[int] = ...,
     ) -> tf.keras.Model:
         """ReActNet-A: 13 blocks, all binary."""
 
@@ -582,6 +631,7 @@ class _ReActNetB(_Network):
         batch_norm_momentum: float = 0.9,
         batch_norm_epsilon: float = 1e-05,
         stem: str = "conv3x3",
+        filters: Sequence[int] = ...,
     ) -> tf.keras.Model:
         """ReActNet-B: 13 blocks, five with real convolutions."""
 
@@ -607,6 +657,8 @@ class _ReActNetBiReal18(_Network):
         batch_norm_momentum: float = 0.9,
         batch_norm_epsilon: float = 1e-05,
         stem: str = "conv7x7",
+        blocks: Sequence[int] = (4, 4, 4, 4),
+        filters: Sequence[int] = (64, 128, 256, 512),
     ) -> tf.keras.Model:
         """ReActNet on Bi-RealNet-18: (4, 4, 4, 4) blocks of one convolution each."""
 
@@ -632,6 +684,8 @@ class _ReActNetBiReal34(_Network):
         batch_norm_momentum: float = 0.9,
         batch_norm_epsilon: float = 1e-05,
         stem: str = "conv7x7",
+        blocks: Sequence[int] = (6, 8, 12, 6),
+        filters: Sequence[int] = (64, 128, 256, 512),
     ) -> tf.keras.Model:
         """ReActNet on Bi-RealNet-34: (6, 8, 12, 6) blocks of one convolution each."""
 
@@ -657,6 +711,7 @@ class _ReActNetC(_Network):
         batch_norm_momentum: float = 0.9,
         batch_norm_epsilon: float = 1e-05,
         stem: str = "conv3x3",
+        filters: Sequence[int] = ...,
     ) -> tf.keras.Model:
         """ReActNet-C: 13 blocks, five with real convolutions."""
 
@@ -682,6 +737,8 @@ class _ResNetE18(_Network):
         batch_norm_momentum: float = 0.9,
         batch_norm_epsilon: float = 1e-05,
         stem: str = "grouped",
+        blocks: Sequence[int] = (4, 4, 4, 4),
+        filters: Sequence[int] = (64, 128, 256, 512),
     ) -> tf.keras.Model:
         """ResNetE18: (4, 4, 4, 4) blocks of one binary convolution each."""
 
@@ -707,6 +764,8 @@ class _ResNetE34(_Network):
         batch_norm_momentum: float = 0.9,
         batch_norm_epsilon: float = 1e-05,
         stem: str = "grouped",
+        blocks: Sequence[int] = (6, 8, 12, 6),
+        filters: Sequence[int] = (64, 128, 256, 512),
     ) -> tf.keras.Model:
         """ResNetE34: (6, 8, 12, 6) blocks of one binary convolution each."""
 
@@ -731,6 +790,8 @@ class _TinyResidualBNN(_Network):
         clip_value: float = 1.0,
         batch_norm_momentum: float = 0.9,
         batch_norm_epsilon: float = 1e-05,
+        filters: Sequence[int] = (32, 64, 128),
+        convolutions_per_stage: int = 2,
     ) -> tf.keras.Model:
         """A residual binary network of seven 3x3 convolutions for small images."""
 

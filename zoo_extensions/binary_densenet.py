@@ -34,6 +34,15 @@ class BinaryDenseNetFactory(StemFactory):
         "`latent_weights=False` their signs are taken."
     }
 
+    options = {  # noqa: RUF012
+        **StemFactory.options,
+        "stem_filters": "Channels of the stem.",
+        "blocks": "Number of blocks of each section.",
+        "transitions": "Channels after each transition, one number fewer than "
+        "`blocks`.",
+        "growth": "Channels that a block appends.",
+    }
+
     blocks: Sequence[int] = Field((6, 6, 6, 5))
     transitions: Sequence[int] = Field((160, 192, 256))
     transition_groups: int = Field(1)

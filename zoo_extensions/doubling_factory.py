@@ -17,10 +17,11 @@ class DoublingFactory(BinaryFactory):
     options = {  # noqa: RUF012
         "stem": '`"conv3x3"`, a 3x3 convolution of stride 2, or `"cifar"`, one of '
         "stride 1 for small images.",
+        "filters": "Channels of the stem and of each block, equal to those before it "
+        "or twice as many.",
     }
 
     stem: str = Field("conv3x3")
-    # Channels of the stem and of every block's output.
     filters: Sequence[int] = Field(
         (32, 64, *[128] * 2, *[256] * 2, *[512] * 6, *[1024] * 2)
     )

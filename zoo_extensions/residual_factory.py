@@ -14,6 +14,12 @@ class ResidualFactory(StemFactory):
     The first convolution of every stage but the first halves the image.
     """
 
+    options = {  # noqa: RUF012
+        **StemFactory.options,
+        "blocks": "Number of blocks of each stage.",
+        "filters": "Channels of each stage; the stem has those of the first.",
+    }
+
     blocks: Sequence[int] = Field((4, 4, 4, 4))
     filters: Sequence[int] = Field((64, 128, 256, 512))
 

@@ -20,6 +20,11 @@ class TinyResidualBNNFactory(BinaryFactory):
 
     references: Sequence[str] = ("[Bi-Real Net](https://arxiv.org/abs/1808.00278)",)
 
+    options = {  # noqa: RUF012
+        "filters": "Channels of each stage; the stem has those of the first.",
+        "convolutions_per_stage": "Binary convolutions of each stage.",
+    }
+
     filters: Sequence[int] = Field((32, 64, 128))
     convolutions_per_stage: int = Field(2)
     default_input_shape: Sequence[int] = Field((28, 28, 1))

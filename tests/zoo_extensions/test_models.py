@@ -454,6 +454,33 @@ def test_options_reach_the_layers():
 
 
 @pytest.mark.parametrize(
+    "function, sizes, kernels",
+    [
+        (
+            zx.TinyResidualBNN,
+            {"filters": [4, 8], "convolutions_per_stage": 1},
+            [(3, 3, 4, 4), (3, 3, 4, 8)],
+        ),
+        (
+            zx.ResNetE18,
+            {"filters": [16, 32], "blocks": [1, 2]},
+            [(3, 3, 16, 16), (3, 3, 16, 32), (3, 3, 32, 32)],
+        ),
+        (
+            zx.MeliusNet22,
+            {"stem_filters": 16, "growth": 4, "blocks": [1, 1], "transitions": [8]},
+            [(3, 3, 16, 4), (3, 3, 20, 4), (3, 3, 8, 4), (3, 3, 12, 4)],
+        ),
+        (zx.ReActNetA, {"filters": [4, 4]}, [(3, 3, 4, 4), (1, 1, 4, 4)]),
+    ],
+)
+def test_widths_and_depths_are_arguments(function, sizes, kernels):
+    model = function(input_shape=(32, 32, 3), num_classes=3, **sizes)
+    found = [tuple(layer.kernel.shape) for layer in binary_layers(model)]
+    assert found == kernels
+
+
+@pytest.mark.parametrize(
     "name, arguments, message",
     [
         ("birealnet20", {"num_classes": 0}, "num_classes=0 must be at least 1"),
