@@ -179,6 +179,8 @@ setup(
     ],
     extras_require={
         "train": TRAINING,
+        # Intervals of `bnnopt study`.
+        "studies": ["scipy"],
         "test": ["pytest>=8", "pytest-xdist", "scipy", "hypothesis", "coverage>=7.10"],
         "dev": ["ruff", "mypy", "pre-commit"],
         # Ruff formats the signatures on the pages of the API.

@@ -24,6 +24,7 @@ _SUBPACKAGES = (
     "recipes",
     "run_config",
     "schedules",
+    "studies",
     "texts",
     "writing",
 )

@@ -23,6 +23,7 @@ from larq_bnnopt.cli import (
     quickstart,
     report,
     runs,
+    study,
     train,
     verify,
 )
@@ -44,12 +45,13 @@ COMMANDS = (
     predict,
     models,
     claims,
+    study,
     doctor,
 )
 # They also run on a device, and import TensorFlow only if they need it.
-_LIGHT = (claims.run, doctor.run, verify.run, profile.run, predict.run)
+_LIGHT = (claims.run, study.run, doctor.run, verify.run, profile.run, predict.run)
 # All other commands take a model, or a run that has one.
-_WITHOUT_MODELS = (quickstart, runs, report, compare, models, claims, doctor)
+_WITHOUT_MODELS = (quickstart, runs, report, compare, models, claims, study, doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

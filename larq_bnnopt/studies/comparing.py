@@ -1,0 +1,177 @@
+"""Comparisons of settings: a number for each seed, and where it must lie.
+
+Each function here returns a comparison as data; `Comparison` itself takes any function
+of the runs of a seed, for claims about an order, a trend or a spread.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+
+from larq_bnnopt.studies.measures import Measure
+from larq_bnnopt.studies.results import RunResult
+from larq_bnnopt.studies.statistics import (
+    Interval,
+    Verdict,
+    interval,
+    judge,
+    together,
+)
+
+# The runs of one seed by setting -> a number, `None` if one is missing.
+Contrast = Callable[[Mapping[str, RunResult]], "float | None"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """A number for each seed that must be above zero, or zero up to a margin.
+
+    Attributes:
+        words: What the number is, a noun phrase.
+        measure: The measure that it is made of, for its unit.
+        arms: The settings that it needs.
+        contrast: Takes the runs of a seed by setting; returns the number.
+        margin: The margin within which it must lie. `None`: it must be above zero.
+    """
+
+    words: str
+    measure: Measure
+    arms: tuple[str, ...]
+    contrast: Contrast
+    margin: float | None = None
+
+    def differences(self, results: Sequence[RunResult]) -> dict[int, float]:
+        """Returns the number of each seed for which all settings were run."""
+        found: dict[int, dict[str, RunResult]] = {}
+        for run in results:
+            if run.arm in self.arms:
+                found.setdefault(run.seed, {})[run.arm] = run
+        numbers = {
+            seed: self.contrast(runs)
+            for seed, runs in sorted(found.items())
+            if len(runs) == len(set(self.arms))
+        }
+        return {seed: v for seed, v in numbers.items() if v is not None}
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """What was found in a comparison.
+
+    Attributes:
+        comparison: The comparison.
+        interval: The 95 % interval of its number; `None` without a run.
+        verdict: The verdict.
+    """
+
+    comparison: Comparison
+    interval: Interval | None
+    verdict: Verdict
+
+    @property
+    def seeds(self) -> int:
+        """Number of seeds."""
+        return 0 if self.interval is None else self.interval.count
+
+
+def findings(
+    comparisons: Sequence[Comparison], results: Sequence[RunResult]
+) -> list[Finding]:
+    """Returns what results say about each comparison of a claim."""
+    found = []
+    for one in comparisons:
+        values = list(one.differences(results).values())
+        found.append(
+            Finding(
+                one,
+                interval(values) if values else None,
+                judge(values, one.margin, len(comparisons)),
+            )
+        )
+    return found
+
+
+def verdict(found: Sequence[Finding], quick: bool = False) -> Verdict:
+    """Returns the verdict on the claim: open for a quick run, whatever it shows."""
+    return Verdict.OPEN if quick else together([one.verdict for one in found])
+
+
+def higher(measure: Measure, arm: str, than: str) -> Comparison:
+    """One setting has more of a measure than another."""
+    words = f"{measure.label} of '{arm}' minus that of '{than}'"
+    return Comparison(words, measure, (arm, than), _difference(measure, arm, than))
+
+
+def equal(measure: Measure, arm: str, other: str, margin: float) -> Comparison:
+    """Two settings have as much of a measure, up to a margin."""
+    words = f"{measure.label} of '{arm}' minus that of '{other}'"
+    contrast = _difference(measure, arm, other)
+    return Comparison(words, measure, (arm, other), contrast, margin)
+
+
+def rising(measure: Measure, arms: Sequence[str]) -> list[Comparison]:
+    """Each setting has more of a measure than the one before it."""
+    return [higher(measure, more, less) for less, more in itertools.pairwise(arms)]
+
+
+def same_curve(measure: Measure, arm: str, other: str, margin: float) -> Comparison:
+    """Two settings have the same series, up to a margin at every point."""
+
+    def contrast(runs: Mapping[str, RunResult]) -> float | None:
+        one, two = (runs[name].series.get(measure.name, ()) for name in (arm, other))
+        pairs = [(a, b) for a, b in zip(one, two) if None not in (a, b)]
+        if len(one) != len(two) or not pairs:
+            return None
+        return max(abs(a - b) for a, b in pairs if a is not None and b is not None)
+
+    words = f"largest distance of the {measure.label} curves of '{arm}' and '{other}'"
+    return Comparison(words, measure, (arm, other), contrast, margin)
+
+
+def wider(
+    measure: Measure, wide: Sequence[str], narrow: Sequence[str], of: tuple[str, str]
+) -> Comparison:
+    """A measure varies more among some settings than among others.
+
+    Args:
+        measure: The measure.
+        wide: The settings among which it varies more.
+        narrow: The settings among which it varies less.
+        of: What the two groups are called.
+    """
+
+    def contrast(runs: Mapping[str, RunResult]) -> float | None:
+        spreads = [spread(measure, names, runs) for names in (wide, narrow)]
+        if spreads[0] is None or spreads[1] is None:
+            return None
+        return spreads[0] - spreads[1]
+
+    words = f"range of the {measure.label} among {of[0]} minus that among {of[1]}"
+    return Comparison(words, measure, (*wide, *narrow), contrast)
+
+
+def narrow(measure: Measure, arms: Sequence[str], margin: float, of: str) -> Comparison:
+    """A measure hardly varies among settings."""
+    words = f"range of the {measure.label} among {of}"
+    return Comparison(
+        words, measure, tuple(arms), lambda runs: spread(measure, arms, runs), margin
+    )
+
+
+def spread(
+    measure: Measure, arms: Sequence[str], runs: Mapping[str, RunResult]
+) -> float | None:
+    """Returns the range of a measure among the runs of a seed."""
+    values = [measure.value(runs[name]) for name in arms]
+    known = [value for value in values if value is not None]
+    return max(known) - min(known) if len(known) == len(values) else None
+
+
+def _difference(measure: Measure, arm: str, other: str) -> Contrast:
+    def contrast(runs: Mapping[str, RunResult]) -> float | None:
+        one, two = measure.value(runs[arm]), measure.value(runs[other])
+        return None if one is None or two is None else one - two
+
+    return contrast

@@ -1,0 +1,155 @@
+"""The paragraph of a result, written from its numbers in plain English."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from larq_bnnopt.studies.comparing import Finding, findings, verdict
+from larq_bnnopt.studies.results import RunResult
+from larq_bnnopt.studies.statistics import FEWEST_SEEDS, Verdict
+from larq_bnnopt.studies.study import Study
+
+_QUICK = (
+    "This quick run shows nothing about the claim: it trains for a few steps, and "
+    "proves only that the study runs."
+)
+_CONCLUSIONS = {
+    Verdict.HOLDS: "It holds here.",
+    Verdict.FAILS: "It does not hold here.",
+    Verdict.OPEN: "Whether it holds cannot be told here.",
+}
+# The most comparisons of which each gets a sentence.
+_MOST = 3
+
+
+def paragraph(study: Study, results: Sequence[RunResult]) -> str:
+    """Returns what the results of a study say about its claim, in sentences.
+
+    Args:
+        study: The study.
+        results: Its results so far.
+    """
+    quick = any(run.quick for run in results)
+    found = findings(study.comparisons, results)
+    sentences = [
+        f"Paper {study.paper}, {study.place}: {study.claim}",
+        _QUICK if quick else _CONCLUSIONS[verdict(found)],
+        _setting(results),
+        *([] if quick else _comparisons(found)),
+        _missing(study, results),
+        _diverged(results),
+        f"The paper trained {study.paper_setup}.",
+        study.note,
+        _origin(results),
+    ]
+    return " ".join(one for one in sentences if one)
+
+
+def _setting(results: Sequence[RunResult]) -> str:
+    """Returns what was trained."""
+    if not results:
+        return "Nothing has been trained yet."
+    fields = [run.fields for run in results]
+    networks = _listed(one["model"] or one.get("start", "") for one in fields)
+    sizes = {one.facts.get("training images"): None for one in results}
+    images = _listed(f"{size:,}" for size in sizes if size)
+    epochs = _listed(str(one["epochs"]) for one in fields)
+    seeds = {run.seed for run in results}
+    arms = {run.arm for run in results}
+    trained = f"{networks} on {_listed(one['dataset'] for one in fields)}"
+    if images:
+        trained += f" ({images} training images)"
+    return (
+        f"Trained here: {trained}, {epochs} {'epoch' if epochs == '1' else 'epochs'}, "
+        f"batches of {_listed(str(one['batch_size']) for one in fields)}, "
+        f"{_count(len(arms), 'setting')}, {_count(len(seeds), 'seed')}."
+    )
+
+
+def _comparisons(found: Sequence[Finding]) -> list[str]:
+    """Returns sentences on comparisons; of many, on those that are not as claimed."""
+    if len(found) <= _MOST:
+        return [_sentence(one) for one in found]
+    others = [one for one in found if one.verdict is not Verdict.HOLDS]
+    as_claimed = len(found) - len(others)
+    summary = f"{as_claimed} of {_count(len(found), 'comparison')} are as claimed."
+    return [summary, *map(_sentence, others)]
+
+
+def _sentence(one: Finding) -> str:
+    """Returns a sentence on a comparison."""
+    words = one.comparison.words[0].upper() + one.comparison.words[1:]
+    if one.verdict is Verdict.HOLDS:
+        end = f"it is {claimed(one)}, as claimed"
+    elif one.verdict is Verdict.FAILS:
+        end = f"it is not {claimed(one)}, against the claim"
+    elif one.seeds < FEWEST_SEEDS:
+        end = f"claimed {claimed(one)}, which needs at least {FEWEST_SEEDS} seeds"
+    else:
+        end = f"claimed {claimed(one)}, which these seeds do not decide"
+    return f"{words}: {number_of(one)}; {end}."
+
+
+def number_of(one: Finding) -> str:
+    """Returns the number of a comparison with its 95 % interval, as text."""
+    measure = one.comparison.measure
+    text = measure.difference_text
+    if one.interval is None:
+        return "not known yet"
+    number = f"{text(one.interval.mean)}{measure.unit}"
+    if one.interval.count == 1:
+        return f"{number} for one seed"
+    return (
+        f"{number} (95 % interval {text(one.interval.low)} to "
+        f"{text(one.interval.high)}, {one.interval.count} seeds)"
+    )
+
+
+def claimed(one: Finding) -> str:
+    """Returns where the number of a comparison must lie, as text."""
+    margin, measure = one.comparison.margin, one.comparison.measure
+    if margin is None:
+        return "above zero"
+    return f"within {measure.difference_text(margin)[1:]}{measure.unit} of zero"
+
+
+def _missing(study: Study, results: Sequence[RunResult]) -> str:
+    """Returns how many runs are missing."""
+    wanted = {(arm.name, seed) for arm in study.arms for seed in range(study.seeds)}
+    missing = len(wanted - {run.key for run in results})
+    if not missing:
+        return ""
+    return f"{missing} of its {len(wanted)} runs are missing."
+
+
+def _diverged(results: Sequence[RunResult]) -> str:
+    """Returns which runs ended in NaN."""
+    names = [run.arm for run in results if run.diverged]
+    if not names:
+        return ""
+    counted = {name: names.count(name) for name in names}
+    listed = ", ".join(f"{count} of '{name}'" for name, count in counted.items())
+    return (
+        "The loss became NaN or infinite, and the test accuracy counts as that of "
+        f"guessing, in these runs: {listed}."
+    )
+
+
+def _origin(results: Sequence[RunResult]) -> str:
+    """Returns where the numbers come from."""
+    if not results:
+        return ""
+    minutes = sum(run.seconds for run in results) / 60
+    return (
+        f"Code: {_listed(run.commit for run in results)}; "
+        f"{_listed(run.processor for run in results)}; "
+        f"{_count(len(results), 'run')}, {minutes:.1f} minutes of training."
+    )
+
+
+def _listed(values: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(values))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -1,0 +1,208 @@
+"""The work list of a study: runs that several processes share and that survive a kill.
+
+A folder holds `results.jsonl`, one line a finished run, and a lock for each run that is
+being trained, which the kernel frees when its process ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from larq_bnnopt.studies import results
+from larq_bnnopt.studies.arm import Arm
+from larq_bnnopt.studies.results import RunResult
+from larq_bnnopt.studies.study import Study
+from larq_bnnopt.studies.training import train_arm
+
+_LOCKS = ".running"
+# Adding a line takes milliseconds.
+_PATIENCE = 60.0
+
+Train = Callable[[Study, Arm, int, bool], RunResult]
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """Where the work on a study stands.
+
+    Attributes:
+        done: Finished runs.
+        wanted: All runs.
+        trained: Runs that this process has trained.
+        elsewhere: Runs that other processes are training.
+    """
+
+    done: int
+    wanted: int
+    trained: int
+    elsewhere: int
+
+
+def work(
+    study: Study,
+    folder: str | os.PathLike[str],
+    minutes: float | None = None,
+    quick: bool = False,
+    say: Callable[[str], None] = lambda text: None,
+    train: Train = train_arm,
+) -> Progress:
+    """Trains the runs of a study that are missing in a folder.
+
+    All settings get a seed before any gets the next, so that what is there can be
+    compared at any time.
+
+    Args:
+        study: The study.
+        folder: The folder, made if it is missing.
+        minutes: After how many minutes no further run begins. Defaults to `None`, when
+            all are finished.
+        quick: Whether the runs take a few steps only. Defaults to `False`.
+        say: Takes a line before each run and after it. Defaults to nothing.
+        train: Trains a run. Defaults to `train_arm`.
+
+    Returns:
+        Where the work stands.
+
+    Raises:
+        ValueError: If a line of the results is damaged, or was trained by other
+            settings.
+    """
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / results.NAME
+    runs = wanted(study)
+    finished(study, folder, quick)
+    began, trained, elsewhere = time.monotonic(), 0, 0
+    for arm, seed in runs:
+        if _is_done(study, folder, quick, arm, seed):
+            continue
+        if minutes is not None and time.monotonic() - began >= 60 * minutes:
+            say(f"The {minutes:g} minutes are used.")
+            break
+        with _reserved(folder, study, arm, seed) as is_ours:
+            if not is_ours:
+                elsewhere += 1
+                continue
+            # Another process may have finished it since.
+            if _is_done(study, folder, quick, arm, seed):
+                continue
+            say(f"{arm.name}, seed {seed} ...")
+            result = train(study, arm, seed, quick)
+            with _locked(folder):
+                results.add(path, result)
+            trained += 1
+            say(_line(result))
+    keys = {run.key for run in finished(study, folder, quick)}
+    return Progress(len(keys), len(runs), trained, elsewhere)
+
+
+def wanted(study: Study) -> list[tuple[Arm, int]]:
+    """Returns the runs of a study, in the order of the work."""
+    return [(arm, seed) for seed in range(study.seeds) for arm in study.arms]
+
+
+def finished(
+    study: Study, folder: str | os.PathLike[str], quick: bool = False
+) -> list[RunResult]:
+    """Returns the finished runs of a study, each once, in the order of the work.
+
+    Args:
+        study: The study.
+        folder: The folder.
+        quick: Whether they are quick runs. Defaults to `False`.
+
+    Raises:
+        ValueError: As for `work`.
+    """
+    path = pathlib.Path(folder, results.NAME)
+    found = results.read(path)
+    fields = {(a.name, seed): study.recipe_fields(a, seed) for a, seed in wanted(study)}
+    results.require_same_recipe(path, found, fields, quick)
+    by_key = {run.key: run for run in found}
+    return [by_key[key] for key in fields if key in by_key]
+
+
+def _is_done(
+    study: Study, folder: pathlib.Path, quick: bool, arm: Arm, seed: int
+) -> bool:
+    keys = {run.key for run in finished(study, folder, quick)}
+    return (arm.name, seed) in keys
+
+
+@contextlib.contextmanager
+def _reserved(
+    folder: pathlib.Path, study: Study, arm: Arm, seed: int
+) -> Iterator[bool]:
+    """Yields whether a run is this process's to train."""
+    from larq_bnnopt.recipes import Run, RunInUseError
+
+    place = folder / _LOCKS / f"{list(study.arms).index(arm)}-{seed}"
+    place.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = Run(place).locked()
+    except RunInUseError:
+        yield False
+        return
+    with lock:
+        yield True
+
+
+@contextlib.contextmanager
+def _locked(folder: pathlib.Path) -> Iterator[None]:
+    """Waits for the lock of the folder."""
+    from larq_bnnopt.recipes import Run, RunInUseError
+
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            lock = Run(folder).locked()
+            break
+        except RunInUseError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+    with lock:
+        yield
+
+
+def _line(result: RunResult) -> str:
+    """Returns a line on a finished run."""
+    accuracy = result.series.get("val_accuracy") or [None]
+    words = "the loss became NaN" if result.diverged else ""
+    if accuracy[-1] is not None:
+        words = words or f"test accuracy {accuracy[-1]:.1%}"
+    return f"{result.arm}, seed {result.seed}: {words}, {result.seconds:.0f} s"
+
+
+def require_data(study: Study, arms: Sequence[Arm] = ()) -> None:
+    """Raises an error, before any run, if a study's data are not on this machine.
+
+    Args:
+        study: The study.
+        arms: Settings to look at. Defaults to all.
+
+    Raises:
+        FileNotFoundError: It says how to get them.
+    """
+    from larq_bnnopt import datasets, recipes
+
+    seen = set()
+    for arm in arms or study.arms:
+        recipe = recipes.RECIPES[arm.kind].of(study.recipe_fields(arm, 0))
+        if (recipe.dataset, recipe.data_dir) in seen:
+            continue
+        seen.add((recipe.dataset, recipe.data_dir))
+        try:
+            recipe.load_data(download=False)
+        except datasets.NotDownloadedError as error:
+            raise FileNotFoundError(
+                f"{study.name} needs {recipe.dataset}, which is not on this machine. "
+                f"Get it by `bnnopt train --dataset {recipe.dataset} --epochs 1`, name "
+                "the folder of tensorflow-datasets that holds it by --data-dir, or "
+                "take other data by --dataset."
+            ) from error
