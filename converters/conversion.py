@@ -116,7 +116,7 @@ def convert(
     Raises:
         NotEquivalentError: If the file does not compute what the model computes, or
             both depend on rounding. It has the report; no file is written.
-        ConversionError: If the model holds nothing binary, has no symbolic inputs, or
+        ConversionError: If the model holds no layer of Larq, has no symbolic inputs, or
             one of unknown size, of a fixed batch or of no numbers, a quantizer that the
             converter takes for another one, or an operator that no interpreter knows,
             if the conversion fails, or if an input or output cannot be int8. No file

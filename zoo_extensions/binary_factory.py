@@ -13,6 +13,9 @@ from zookeeper import Field
 
 from zoo_extensions.initializers import BernoulliSign
 
+PRECISIONS = ("binary", "binary_weights", "binary_activations", "float")
+_PRECISION_NAMES = "'binary', 'binary_weights', 'binary_activations' or 'float'"
+
 
 class BinaryFactory(ModelFactory):
     """Everything of a network but its body.
@@ -34,6 +37,12 @@ class BinaryFactory(ModelFactory):
     # Larq-zoo's annotation excludes the Keras tensors of TensorFlow 2.15 and later.
     input_tensor: Any = Field(None)
     latent_weights: bool = Field(True)
+    precision: str = Field("binary")
+    # What stands in the place of the sign where activations are real, and its name in
+    # the documentation of `precision`. Batch normalization, ReLU and convolution is the
+    # order of the 32-bit networks that paper 002 compares with (section 4.2).
+    real_activation: Optional[str] = "relu"
+    real_activation_text: str = "a ReLU"
     classifier_activation: Optional[str] = Field("softmax")
     pad_values: float = Field(0.0)
     clip_value: float = Field(1.0)
@@ -48,6 +57,16 @@ class BinaryFactory(ModelFactory):
         # A factory that is not configured has no attribute `dataset`.
         dataset = getattr(self, "dataset", None)
         return self.default_num_classes if dataset is None else dataset.num_classes
+
+    @property
+    def has_binary_kernels(self) -> bool:
+        """Whether kernels are binary, latent or not."""
+        return self.precision in ("binary", "binary_weights")
+
+    @property
+    def has_binary_activations(self) -> bool:
+        """Whether the inputs of the convolutions are binary."""
+        return self.precision in ("binary", "binary_activations")
 
     @property
     def input_quantizer(self):
@@ -76,19 +95,27 @@ class BinaryFactory(ModelFactory):
 
     @property
     def kernel_quantizer(self):
-        """Quantizer of binary kernels: none if the kernel itself is in {-1, +1}."""
+        """Quantizer of kernels: a sign, or none if they are real or in {-1, +1}."""
+        if not self.has_binary_kernels:
+            return None
         if self.latent_weights:
             return self.latent_quantizer
         return lq.quantizers.NoOp(precision=1)
 
     @property
     def kernel_constraint(self):
-        """Constraint of binary kernels: none if they are in {-1, +1} themselves."""
-        return self.latent_constraint if self.latent_weights else None
+        """Constraint of latent kernels: none if kernels are real or in {-1, +1}."""
+        latent = self.has_binary_kernels and self.latent_weights
+        return self.latent_constraint if latent else None
 
     @property
     def kernel_initializer(self):
-        """Initializer of binary kernels."""
+        """Initializer of kernels; real ones under binary inputs start as latent ones.
+
+        So does the first of two steps, whose kernels are the latent ones of the second.
+        """
+        if self.precision == "float":
+            return self.float_initializer
         return self.latent_initializer if self.latent_weights else BernoulliSign()
 
     @property
@@ -132,6 +159,12 @@ class BinaryFactory(ModelFactory):
         momentum = self.batch_norm_momentum
         self.require("batch_norm_momentum", 0 <= momentum < 1, "in [0, 1)")
         self.require("batch_norm_epsilon", self.batch_norm_epsilon > 0, "above 0")
+        self.require("precision", self.precision in PRECISIONS, _PRECISION_NAMES)
+        self.require(
+            "latent_weights",
+            self.latent_weights or self.has_binary_kernels,
+            f"True for precision={self.precision!r}, whose kernels are real",
+        )
         if self.weights == "imagenet":
             if self.larq_zoo_factory is None:
                 raise ValueError(
@@ -143,6 +176,7 @@ class BinaryFactory(ModelFactory):
             self.require("input_shape", channels == 3, f"of 3 channels {valid}")
             classes = self.num_classes == 1000 or not self.include_top
             self.require("num_classes", classes, f"1000 {valid}")
+            self.require("precision", self.precision == "binary", f"'binary' {valid}")
         elif self.weights is not None and not os.path.isfile(self.weights):
             raise ValueError(
                 f"weights={self.weights!r} must be None or the path of a file."
@@ -186,15 +220,18 @@ class BinaryFactory(ModelFactory):
     def binary_conv(
         self, x: tf.Tensor, filters: int, kernel_size: int, name: str, strides: int = 1
     ) -> tf.Tensor:
-        """Binary convolution."""
+        """Binary convolution, or a real one by `precision`."""
+        binary = self.has_binary_activations
+        if not binary:
+            x = self.activate(x, self.real_activation, f"{name}_{self.real_activation}")
         return lq.layers.QuantConv2D(
             filters,
             kernel_size,
             strides=strides,
             padding="same",
-            pad_values=float(self.pad_values),
+            pad_values=float(self.pad_values) if binary else 0.0,
             use_bias=False,
-            input_quantizer=self.input_quantizer,
+            input_quantizer=self.input_quantizer if binary else None,
             kernel_quantizer=self.kernel_quantizer,
             kernel_constraint=self.kernel_constraint,
             kernel_initializer=self.kernel_initializer,

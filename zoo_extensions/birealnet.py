@@ -31,9 +31,12 @@ class BiRealNetFactory(ResidualFactory):
         'convolution and batch normalization, or `"pad"`: every other pixel and zeros '
         "as the new channels.",
         "activation": 'What follows each block and the stem, `None` or `"hardtanh"`.',
-        "magnitude_independent": "Whether latent kernels start at zero with random "
-        "signs and train without clipping and scaling: setting (c) of Figure 4 in "
-        "paper 001.",
+        "magnitude_independent": "Whether latent kernels train without clipping and "
+        "scaling, so that only their signs matter, and start at zero with random signs "
+        "(unless `zero_start=False`): setting (c) of Figure 4 in paper 001.",
+        "zero_start": "Whether latent kernels start at zero with random signs: `None` "
+        "for the value of `magnitude_independent`, or `False` for an ordinary start, "
+        "which with `magnitude_independent=True` is setting (b) of that figure.",
     }
     references: Sequence[str] = (
         "[Bi-Real Net](https://arxiv.org/abs/1808.00278)",
@@ -51,6 +54,7 @@ class BiRealNetFactory(ResidualFactory):
     shortcut: str = Field("conv")
     activation: Optional[str] = Field(None)
     magnitude_independent: bool = Field(False)
+    zero_start: Optional[bool] = Field(None)
 
     input_quantizer = "approx_sign"
 
@@ -68,14 +72,32 @@ class BiRealNetFactory(ResidualFactory):
 
     @property
     def latent_initializer(self):
-        """Zero with a random sign, for `magnitude_independent`."""
-        if self.magnitude_independent:
+        """Zero with a random sign, for `zero_start`."""
+        if self.starts_at_zero:
             return BernoulliSign(magnitude=1e-30)
         return super().latent_initializer
+
+    @property
+    def starts_at_zero(self) -> bool:
+        """Whether latent kernels start at zero."""
+        if self.zero_start is None:
+            return self.magnitude_independent
+        return self.zero_start
 
     def check(self) -> None:
         """Raises a ValueError for arguments out of their range."""
         super().check()
+        self.require(
+            "zero_start",
+            not self.zero_start or self.magnitude_independent,
+            "None or False for magnitude_independent=False: the scale of a kernel at "
+            "zero is zero",
+        )
+        self.require(
+            "magnitude_independent",
+            not self.magnitude_independent or self.has_binary_kernels,
+            f"False for precision={self.precision!r}: real kernels have a magnitude",
+        )
         self.require("shortcut", self.shortcut in ("conv", "pad"), "'conv' or 'pad'")
         known = self.activation in (None, "hardtanh")
         self.require("activation", known, "None or 'hardtanh'")

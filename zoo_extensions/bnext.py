@@ -39,6 +39,9 @@ class _BNextFactory(BinaryFactory):
         "[BNext](https://arxiv.org/abs/2211.12933)",
         "Paper 003, section 4.1 and Table 1, trains BNext-18 with Diode.",
     )
+    # A PReLU follows each convolution and its normalization.
+    real_activation: Optional[str] = None
+    real_activation_text: str = "the shift alone (PReLU is the activation)"
     # The temperature below which kernels are signs.
     threshold: float = 1e-7
 

@@ -19,6 +19,8 @@ from zoo_extensions.op_count import LayerCount, OpCount
 _layers = tf.keras.layers
 
 _FLOAT_BITS = 32
+# Of a real number in ACE: PokeBNN counts bfloat16.
+_FLOAT_BITS_OF_ACE = 16
 
 _CONVOLUTIONS = (_layers.Conv1D, _layers.Conv2D, _layers.Conv3D)
 _TRANSPOSED = (
@@ -83,6 +85,11 @@ def count_ops(
     - In an attention layer the dense layers are counted, but not the products of its
       inputs, which have no weights: a warning names it.
     - A transposed convolution multiplies its kernel at each of its input positions.
+    - ACE, the unit of PokeBNN, multiplies each multiplication by the bits of both its
+      factors, of which a real number has 16 there.
+
+    BOPs, FLOPs and OPs are the units of papers 002 and 003, and ACE is that of PokeBNN;
+    "CPU64" of PokeBNN is OPs, with an 8-bit multiplication as an eighth.
 
     Args:
         model: A Keras model with layers of Keras, larq or your own.
@@ -99,13 +106,14 @@ def count_ops(
     Example:
         >>> import zoo_extensions as zx
         >>> count = zx.count_ops(zx.TinyResidualBNN())
-        >>> count.bops, count.flops, count.parameters
-        (9861120, 289152, 309418)
+        >>> count.bops, count.flops, count.ace, count.parameters
+        (9861120, 289152, 83884032, 309418)
         >>> count.layers[2].name, count.layers[2].bits
         ('stage1_1_conv', '1/1')
 
     References:
-        Paper 002 (MeliusNet), table 1, for OPs = BOPs / 64 + FLOPs.
+        - Paper 002 (MeliusNet), table 1, for OPs = BOPs / 64 + FLOPs.
+        - [PokeBNN](https://arxiv.org/abs/2112.00133), section 3, for ACE.
     """
     signature = _signature(model, input_shape)
     if not model.built:
@@ -353,8 +361,11 @@ def _with_kernel(
     kernel_bits = _kernel_bits(layer, kernel, kind)
     size = _size(kernel.shape)
     macs = {True: 0, False: 0}
+    ace = 0
     for call in calls:
-        macs[call.input_bits == kernel_bits == 1] += size * positions(call)
+        products = size * positions(call)
+        macs[call.input_bits == kernel_bits == 1] += products
+        ace += products * _ace_bits(call.input_bits) * _ace_bits(kernel_bits)
     others = sum(_size(w.shape) for w in _own_weights(layer)) - size
     return LayerCount(
         name=layer.name,
@@ -365,6 +376,7 @@ def _with_kernel(
         output_shape=_output(calls),
         binary_macs=macs[True],
         float_macs=macs[False],
+        ace=ace,
         parameters=size + others,
         memory_bits=size * _stored(kernel_bits) + others * _FLOAT_BITS,
     )
@@ -411,6 +423,7 @@ def _without_kernel(layer: tf.keras.layers.Layer, calls: list[_Call]) -> LayerCo
         output_shape=_output(calls),
         binary_macs=0,
         float_macs=0,
+        ace=0,
         parameters=parameters,
         memory_bits=memory,
     )
@@ -432,6 +445,11 @@ def _weight_bits(weight: tf.Variable) -> int | None:
 def _stored(bits: int | None) -> int:
     """Returns the stored bits of a weight: only 1-bit weights are packed."""
     return 1 if bits == 1 else _FLOAT_BITS
+
+
+def _ace_bits(bits: int) -> int:
+    """Returns the bits of a value in ACE."""
+    return _FLOAT_BITS_OF_ACE if bits == _FLOAT_BITS else bits
 
 
 def _pixels(layer: tf.keras.layers.Layer, side: str) -> Callable[[_Call], int]:

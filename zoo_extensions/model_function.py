@@ -24,6 +24,11 @@ _ARGUMENTS = {
     "latent_weights": "`True` trains real-valued kernels through their sign, as "
     "larq-zoo does; with `False` the kernels are {{-1, +1}} themselves, for Diode, the "
     "gradient filter and Bop.",
+    "precision": '`"binary"`; `"float"` for the full-precision twin, which has the '
+    "same layers and shapes, real kernels, and {real_activation} in place of each "
+    'sign; `"binary_weights"` with real activations alone, `"binary_activations"` with '
+    "real kernels alone. Real kernels need `latent_weights=True`; real activations are "
+    "padded with 0.",
     "classifier_activation": "Activation of the last layer, `None` for logits.",
     "pad_values": "Padding value of the binary convolutions: 0, 1 or -1. Larq Compute "
     "Engine keeps layers binary with 0 and 1 only, and computes wrong values with 0 "
@@ -81,6 +86,7 @@ class ModelFunction(Protocol):
         include_top: bool = ...,
         num_classes: int = ...,
         latent_weights: bool = ...,
+        precision: str = ...,
         classifier_activation: str | None = ...,
         pad_values: float = ...,
         clip_value: float = ...,
@@ -97,7 +103,9 @@ def documented_arguments(family: type[BinaryFactory]) -> dict[str, str]:
     shape = tuple(family().default_input_shape)
     common = [key for key in _ARGUMENTS if key not in family.withdrawn]
     return {
-        key: texts[key].format(default_input_shape=shape)
+        key: texts[key].format(
+            default_input_shape=shape, real_activation=family.real_activation_text
+        )
         for key in (*common, *family.options)
     }
 

@@ -28,6 +28,8 @@ class LayerCount:
             did not call the layer.
         binary_macs: Multiplications of 1-bit inputs with 1-bit weights.
         float_macs: All its other multiplications with a kernel.
+        ace: Each multiplication times the bits of its input times those of its kernel,
+            where a real number has 16.
         parameters: Number of its weights, as Keras counts them.
         memory_bits: 1 bit for a 1-bit weight, 32 for each other value.
     """
@@ -40,6 +42,7 @@ class LayerCount:
     output_shape: tuple[int | None, ...] | None
     binary_macs: int
     float_macs: int
+    ace: int
     parameters: int
     memory_bits: int
 
@@ -93,6 +96,19 @@ class OpCount:
         return self.bops / BINARY_SPEEDUP + self.flops
 
     @property
+    def ace(self) -> int:
+        """Arithmetic computation effort: the bit products of all multiplications.
+
+        It is the sum of i * j over the multiplications of i-bit by j-bit values, where
+        a real number has 16 bits, as bfloat16 does. So counted ReActNet-A has the
+        published 7.9e9; with 32 bits it would have 17.0e9.
+
+        References:
+            [PokeBNN](https://arxiv.org/abs/2112.00133), section 3.
+        """
+        return sum(layer.ace for layer in self.layers)
+
+    @property
     def parameters(self) -> int:
         """Number of weights, as Keras counts them."""
         return sum(layer.parameters for layer in self.layers)
@@ -122,8 +138,8 @@ class OpCount:
         """Returns the totals as one line."""
         return (
             f"{self.bops:,} binary MACs / {BINARY_SPEEDUP} + {self.flops:,} others = "
-            f"{self.ops:,.0f} OPs; {self.parameters:,} parameters in "
-            f"{self.mebibytes:.2f} MiB."
+            f"{self.ops:,.0f} OPs; {self.ace:,} bit products (ACE); "
+            f"{self.parameters:,} parameters in {self.mebibytes:.2f} MiB."
         )
 
     def rows(self) -> list[tuple[str, ...]]:
@@ -190,6 +206,7 @@ class OpCount:
             "bops": self.bops,
             "flops": self.flops,
             "ops": self.ops,
+            "ace": self.ace,
             "parameters": self.parameters,
             "memory_bits": self.memory_bits,
             "uncounted": list(self.uncounted),

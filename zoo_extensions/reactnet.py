@@ -9,7 +9,7 @@ from zookeeper import Field, factory
 
 from zoo_extensions.binary_factory import BinaryFactory
 from zoo_extensions.doubling_factory import DoublingFactory
-from zoo_extensions.layers import RPReLU, RSign
+from zoo_extensions.layers import RPReLU, RSign, Shift
 from zoo_extensions.model_function import ModelFunction, model_function
 from zoo_extensions.residual_factory import ResidualFactory
 
@@ -24,6 +24,13 @@ class _ReActFactory(BinaryFactory):
     argument_texts = {  # noqa: RUF012
         "clip_value": "Latent weights are clipped to [-clip_value, clip_value]."
     }
+    # An RPReLU follows each shortcut; another activation would undo its slope.
+    real_activation: Optional[str] = None
+    real_activation_text: str = "its shift alone (RPReLU is the activation)"
+
+    def rsign(self, x: tf.Tensor, name: str) -> tf.Tensor:
+        """Sign with learned thresholds, or these alone where activations are real."""
+        return (RSign if self.has_binary_activations else Shift)(name=name)(x)
 
     @property
     def input_quantizer(self):
@@ -86,7 +93,7 @@ class ReActNetFactory(_ReActFactory, DoublingFactory):
         name = f"block_{index}"
         inputs = x.shape[-1]
         strides = self.strides(inputs, filters)
-        y = RSign(name=f"{name}_3x3_rsign")(x)
+        y = self.rsign(x, f"{name}_3x3_rsign")
         y = self.binary_conv(y, inputs, 3, f"{name}_3x3_binconv", strides)
         y = self.norm(y, f"{name}_3x3_bn")
         if strides == 2:
@@ -96,7 +103,7 @@ class ReActNetFactory(_ReActFactory, DoublingFactory):
         x = tf.keras.layers.Add(name=f"{name}_3x3_add")([y, x])
         x = RPReLU(name=f"{name}_3x3_rprelu")(x)
         real = self.real_groups is not None and filters != inputs
-        y = x if real else RSign(name=f"{name}_1x1_rsign")(x)
+        y = x if real else self.rsign(x, f"{name}_1x1_rsign")
         if filters == inputs:
             x = self.pointwise(y, x, real, f"{name}_1x1")
         else:
@@ -120,7 +127,7 @@ class ReActNetBiRealFactory(_ReActFactory, ResidualFactory):
 
     def before_conv(self, x: tf.Tensor, name: str) -> tf.Tensor:
         """Sign with learned thresholds."""
-        return RSign(name=f"{name}_rsign")(x)
+        return self.rsign(x, f"{name}_rsign")
 
     def after_add(self, x: tf.Tensor, name: str) -> tf.Tensor:
         """PReLU with learned shifts."""

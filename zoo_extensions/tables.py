@@ -29,8 +29,11 @@ _HEADING = (
 _PAGE = """\
 # Networks
 
-Made by `bnnopt models --markdown`. One multiplication and addition is one operation,
-and OPs = BOPs / 64 + FLOPs. `bnnopt models NAME` shows a network layer by layer.
+Made by `bnnopt models --markdown`. One multiplication and addition is one operation.
+BOPs are those of two binary values, FLOPs all others, and OPs = BOPs / 64 + FLOPs: the
+units of papers 002 and 003. ACE, the unit of PokeBNN, is each operation times the bits
+of both its values, of which a real number has 16. `bnnopt models NAME` shows a network
+layer by layer.
 
 ![Accuracy against operations of all published networks](images/models.png)
 
@@ -85,7 +88,7 @@ class ModelTable:
         """Returns the counts of the models as texts, with a heading."""
         heading = (
             "model", "BOPs 1e9", "FLOPs 1e8", "of which last dense", "OPs 1e8",
-            "parameters", "MiB",
+            "ACE 1e9", "parameters", "MiB",
         )  # fmt: skip
         rows = []
         for name, count in self.counts.items():
@@ -97,6 +100,7 @@ class ModelTable:
                     f"{count.flops / 1e8:.4f}",
                     f"{last / 1e8:.4f}",
                     f"{count.ops / 1e8:.4f}",
+                    f"{count.ace / 1e9:.4f}",
                     f"{count.parameters:,}",
                     f"{count.mebibytes:.3f}",
                 )
@@ -106,7 +110,7 @@ class ModelTable:
     def markdown(self) -> str:
         """Returns the table as a page of Markdown."""
         heading, *counts = self.count_rows()
-        counted = markdown_table(heading, counts, "lrrrrrr")
+        counted = markdown_table(heading, counts, "lrrrrrrr")
         heading, *rows = self.rows()
         compared = markdown_table(heading, rows, "lllrrrrrrl")
         return _PAGE.format(counted=counted, compared=compared)

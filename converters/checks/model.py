@@ -34,8 +34,9 @@ def check(model: tf.keras.Model) -> None:
     check_model(model)
     if not quantized_layers(model):
         raise ConversionError(
-            f"{model.name} holds no layer with quantizers, so there is nothing binary "
-            "to convert. For a float model use tf.lite.TFLiteConverter."
+            f"{model.name} holds no layer with quantizers, nor one of Larq that could "
+            "have them, so there is nothing binary to convert. For a float model use "
+            "tf.lite.TFLiteConverter."
         )
     if not model.built or not getattr(model, "inputs", None):
         raise ConversionError(

@@ -41,20 +41,26 @@ class RoundedKernel:
 def quantized_layers(model: tf.keras.Model | None) -> list[tf.keras.layers.Layer]:
     """Returns the layers of a Keras model that have a quantizer, nested ones too.
 
-    There are none in `None`.
+    In a full-precision model of Larq's layers, where none has one, they are the layers
+    that could have one. There are none in `None`.
     """
-    found: dict[int, tf.keras.layers.Layer] = {}
+    able: dict[int, tf.keras.layers.Layer] = {}
 
     def visit(module: tf.Module) -> None:
-        if any(getattr(module, name, None) is not None for name in _QUANTIZERS):
-            found.setdefault(id(module), module)
+        if any(hasattr(module, name) for name in _QUANTIZERS):
+            able.setdefault(id(module), module)
         # A model knows the order of its layers, a wrapper layer only what it holds.
         for inner in getattr(module, "layers", None) or module.submodules:
             visit(inner)
 
     if model is not None:
         visit(model)
-    return list(found.values())
+    quantized = [
+        layer
+        for layer in able.values()
+        if any(getattr(layer, name, None) is not None for name in _QUANTIZERS)
+    ]
+    return quantized or list(able.values())
 
 
 def layer_names(model: tf.keras.Model) -> frozenset[str]:

@@ -11,6 +11,7 @@ import zoo_extensions as zx
 layers = tf.keras.layers
 BINARY = {"input_quantizer": "ste_sign", "kernel_constraint": "weight_clip"}
 BINARY["kernel_quantizer"] = "ste_sign"
+KERNEL = {"kernel_quantizer": "ste_sign", "kernel_constraint": "weight_clip"}
 
 
 def count(*stack, shape=(8, 6, 64)):
@@ -153,9 +154,48 @@ def test_a_layer(case):
     assert (layer.binary_macs, layer.float_macs) == (binary, real)
     assert (layer.parameters, layer.memory_bits) == (parameters, memory)
     assert layer.bits == bits
+    # In ACE a real number has 16 bits.
+    widths = [16 if text == "32" else int(text) for text in bits.split("/") if text]
+    assert counted.ace == layer.ace == (binary + real) * np.prod(widths)
     assert (counted.bops, counted.flops) == (binary, real)
     assert counted.ops == layer.ops == binary / 64 + real
     assert counted.mebibytes == memory / 8 / 1024 / 1024
+
+
+@pytest.mark.parametrize(
+    "inputs, kernel, ace",
+    [
+        ("ste_sign", "ste_sign", 1 * 1),
+        (None, "ste_sign", 16 * 1),
+        ("ste_sign", "ste_tern", 1 * 2),
+        (lq.quantizers.DoReFa(8), lq.quantizers.DoReFa(4, mode="weights"), 8 * 4),
+        (None, None, 16 * 16),
+    ],
+)
+def test_the_bit_products_of_a_layer(inputs, kernel, ace):
+    layer = lq.layers.QuantConv2D(
+        4, 3, padding="same", input_quantizer=inputs, kernel_quantizer=kernel
+    )
+    counted = count(layer, shape=(8, 6, 2))
+    assert counted.ace == (8 * 6) * (9 * 2 * 4) * ace
+    assert f"{counted.ace:,} bit products (ACE)" in counted.summary()
+    assert counted.as_dict()["ace"] == counted.ace
+
+
+def test_the_bit_products_of_a_layer_that_is_called_with_bits_and_with_floats():
+    image = tf.keras.Input((4, 4, 8))
+    conv = lq.layers.QuantConv2D(8, 1, use_bias=False, **KERNEL)
+    signs = lq.quantizers.SteSign()(image)
+    model = tf.keras.Model(image, layers.Add()([conv(image), conv(signs)]))
+    assert zx.count_ops(model).ace == (4 * 4) * (8 * 8) * (16 + 1)
+
+
+@pytest.mark.slow
+def test_the_published_bit_products_of_reactnet():
+    """Abstract of PokeBNN: 7.9e9. Real numbers of 32 bits would give 17.0e9."""
+    counted = zx.count_ops(zx.ReActNetA())
+    assert f"{counted.ace / 1e9:.1f}" == "7.9"
+    assert counted.ace == counted.bops + 256 * counted.flops
 
 
 def test_channels_first():
@@ -187,9 +227,6 @@ def test_separable_is_two_kernels():
         64 * 32 + 32,
         64 * 32 + 32 * 32,
     )
-
-
-KERNEL = {"kernel_quantizer": "ste_sign", "kernel_constraint": "weight_clip"}
 
 
 @pytest.mark.parametrize(
