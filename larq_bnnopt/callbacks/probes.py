@@ -36,7 +36,7 @@ class Probes:
         >>> Probes(weights={"dense": [0, 3]}).chosen({"dense": (2, 2)})
         {'dense': array([0, 3])}
         >>> Probes(weights=2).chosen({"dense": (2, 2), "head": (4,)})
-        {'dense': array([0, 1]), 'head': array([2, 3])}
+        {'dense': array([0, 3]), 'head': array([2, 3])}
     """
 
     weights: Union[int, Mapping[str, Sequence[int]]] = 4
