@@ -209,7 +209,8 @@ class RecipeFields:
     )
     optimizer: str = setting(
         "diode",
-        "what trains the binary weights: {valid}; adam and sgd train latent ones",
+        "what trains the binary weights: {valid}; adam, radam and sgd train latent "
+        "ones",
         label="optimizer of the binary weights",
         choices={
             "diode": "Diode",
@@ -218,6 +219,7 @@ class RecipeFields:
             "bop": "Bop",
             "bop2nd": "second-order Bop",
             "adam": "Adam, on latent weights",
+            "radam": "RAdam, on latent weights",
             "sgd": "SGD with momentum, on latent weights",
         },
     )
@@ -237,10 +239,10 @@ class RecipeFields:
         "what trains the real-valued weights, where the optimizer trains binary ones "
         "alone: {valid}",
         label="optimizer of the others",
-        choices={"adam": "Adam", "sgd": "SGD with momentum"},
+        choices={"adam": "Adam", "radam": "RAdam", "sgd": "SGD with momentum"},
     )
     learning_rate: float = setting(
-        0.01, "of adam or sgd, after the warm-up", range=POSITIVE
+        0.01, "of adam, radam or sgd, after the warm-up", range=POSITIVE
     )
     momentum: float | None = setting(
         None, "of sgd, {valid}", range=BELOW_1, unset="0.9"
@@ -361,8 +363,8 @@ class RecipeFields:
     )
     latent_scale: float = setting(
         1.0,
-        "what latent weights are multiplied by before the training; adam and sgd train "
-        "latent ones",
+        "what latent weights (of adam, radam and sgd) are multiplied by before the "
+        "training",
         label="scale of the first latent weights",
         range=POSITIVE,
     )

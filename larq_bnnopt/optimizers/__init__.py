@@ -10,6 +10,7 @@ from larq_bnnopt.optimizers.diode import Diode
 from larq_bnnopt.optimizers.gradient_filter import GradientFilter
 from larq_bnnopt.optimizers.iir_filter import IIRFilter
 from larq_bnnopt.optimizers.predicates import is_binary_variable
+from larq_bnnopt.optimizers.radam import RAdam
 
 __all__ = [
     "Bop",
@@ -18,6 +19,7 @@ __all__ = [
     "Diode",
     "GradientFilter",
     "IIRFilter",
+    "RAdam",
     "is_binary_variable",
     "legacy",
 ]

@@ -31,6 +31,7 @@ FITTING: dict[str, Callable[[int], dict[str, Any]]] = {
     "bop": lambda steps: {"threshold": 1e-8, "gamma": 1e-4},
     "bop2nd": lambda steps: {"threshold": 1e-6, "gamma": 1e-7, "sigma": 1e-3},
     "adam": lambda steps: {},
+    "radam": lambda steps: {},
     "sgd": lambda steps: {},
 }
 # Optimizer -> the field that decays; the coefficients of a general filter are constant.

@@ -14,7 +14,7 @@ import tensorflow as tf
 from larq_bnnopt import datasets, schedules
 from larq_bnnopt.callbacks import binary_kernels
 from larq_bnnopt.datasets import ImageShape
-from larq_bnnopt.optimizers import CaseOptimizer
+from larq_bnnopt.optimizers import CaseOptimizer, RAdam
 from larq_bnnopt.recipe_fields import RecipeFields, documented
 from larq_bnnopt.recipes.binary_optimizers import DECAYING, FITTING, binary_optimizer
 from larq_bnnopt.recipes.fitting import image_shape_of
@@ -25,6 +25,7 @@ from larq_bnnopt.recipes.temperature import annealing
 
 _REAL: dict[str, Callable[..., Any]] = {
     "adam": tf.keras.optimizers.Adam,
+    "radam": RAdam,
     "sgd": tf.keras.optimizers.SGD,
 }
 _DECAYS: dict[str, Callable[..., Any]] = {
@@ -42,9 +43,9 @@ _MOMENTUM = 0.9
 class Recipe(RecipeFields):
     """A training: data, model, optimizers and their decay, as all recipes have them.
 
-    The real-valued parameters are trained by Adam or SGD. The learning rate, and what
-    decays in the binary optimizer (`binary_optimizer` says what), fall over each stage
-    of the training by their schedules, the former after a warm-up.
+    The real-valued parameters are trained by Adam, RAdam or SGD. The learning rate, and
+    what decays in the binary optimizer (`binary_optimizer` says what), fall over each
+    stage of the training by their schedules, the former after a warm-up.
     """
 
     @classmethod
