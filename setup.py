@@ -181,7 +181,15 @@ setup(
         "train": TRAINING,
         # Intervals of `bnnopt study`.
         "studies": ["scipy"],
-        "test": ["pytest>=8", "pytest-xdist", "scipy", "hypothesis", "coverage>=7.10"],
+        "tune": [f"optuna>=4.2; {ANY_ROW}"],
+        "test": [
+            "pytest>=8",
+            "pytest-xdist",
+            "scipy",
+            "hypothesis",
+            "coverage>=7.10",
+            f"optuna>=4.2; {ANY_ROW}",
+        ],
         "dev": ["ruff", "mypy", "pre-commit"],
         # Ruff formats the signatures on the pages of the API.
         "docs": ["latex2mathml", "mkdocs-material", "mkdocstrings[python]", "ruff"],

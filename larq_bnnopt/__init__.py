@@ -26,6 +26,7 @@ _SUBPACKAGES = (
     "schedules",
     "studies",
     "texts",
+    "tuning",
     "writing",
 )
 

@@ -44,6 +44,13 @@ ALLOWED = {
         "larq_bnnopt.texts",
         "larq_bnnopt.writing",
     },
+    "larq_bnnopt/tuning": {
+        "larq_bnnopt.model_options",
+        "larq_bnnopt.recipe_fields",
+        "larq_bnnopt.recipes",
+        "larq_bnnopt.texts",
+        "larq_bnnopt.writing",
+    },
     "larq_bnnopt/cli": {
         "larq_bnnopt._version",
         "larq_bnnopt.claims",
@@ -55,6 +62,7 @@ ALLOWED = {
         "larq_bnnopt.recipe_fields",
         "larq_bnnopt.run_config",
         "larq_bnnopt.texts",
+        "larq_bnnopt.tuning",
         "larq_bnnopt.writing",
         "converters",
         "zoo_extensions",

@@ -25,6 +25,7 @@ from larq_bnnopt.cli import (
     runs,
     study,
     train,
+    tune,
     verify,
 )
 from larq_bnnopt.cli.console import plain
@@ -34,6 +35,7 @@ from larq_bnnopt.cli.silence import import_tensorflow
 COMMANDS = (
     quickstart,
     train,
+    tune,
     runs,
     report,
     compare,

@@ -26,12 +26,8 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: Parser) -> None:
     """Adds the options of the command."""
+    add_recipe(parser)
     add = parser.add_argument
-    *kinds, last = recipe_fields.KINDS
-    add("--recipe", help=f"{', '.join(kinds)} or {last}; default: {kinds[0]}")
-    add("--preset", help="the settings of a paper, such as gradient_filter_cifar10")
-    for name in names.RECIPE_OPTIONS:
-        add_field(parser, name)
     add("--run", dest="folder", help="folder to make; default: runs/train-<n>")
     add("--resume", metavar="FOLDER", help="resume this run instead")
     add(
@@ -50,6 +46,19 @@ def add_arguments(parser: Parser) -> None:
         action="store_true",
         help="show what would be trained and how long it would take, and write nothing",
     )
+
+
+def add_recipe(parser: Parser) -> None:
+    """Adds the options of a recipe."""
+    *kinds, last = recipe_fields.KINDS
+    parser.add_argument(
+        "--recipe", help=f"{', '.join(kinds)} or {last}; default: {kinds[0]}"
+    )
+    parser.add_argument(
+        "--preset", help="the settings of a paper, such as gradient_filter_cifar10"
+    )
+    for name in names.RECIPE_OPTIONS:
+        add_field(parser, name)
 
 
 def add_field(parser: Parser, name: str) -> None:
@@ -86,10 +95,8 @@ def add_field(parser: Parser, name: str) -> None:
 def check(arguments: argparse.Namespace) -> None:
     """Raises an error for wrong names, and files that are missing or in the way."""
     names.require("strategy", arguments.strategy, names.STRATEGIES)
-    given = [
-        name for name in names.RECIPE_OPTIONS if getattr(arguments, name) is not None
-    ]
     if arguments.resume is not None:
+        given = list(given_fields(arguments))
         others = ("recipe", "preset", "folder", "dry_run")
         given += [name for name in others if getattr(arguments, name)]
         if given:
@@ -101,6 +108,18 @@ def check(arguments: argparse.Namespace) -> None:
             )
         names.require_run(arguments.resume)
         return
+    check_recipe(arguments)
+    if arguments.dry_run and arguments.strategy is not None:
+        raise ValueError("--dry-run uses one device; leave out --strategy.")
+    if arguments.folder is not None and os.path.lexists(arguments.folder):
+        raise FileExistsError(
+            f"{arguments.folder} exists and is not overwritten. Name another folder, "
+            "or resume its training with --resume."
+        )
+
+
+def check_recipe(arguments: argparse.Namespace) -> None:
+    """Raises an error unless the options of a recipe are valid."""
     names.require("preset", arguments.preset, names.PRESETS)
     names.require("recipe", arguments.recipe, recipe_fields.KINDS)
     if arguments.preset is not None and arguments.recipe is not None:
@@ -108,7 +127,7 @@ def check(arguments: argparse.Namespace) -> None:
     if arguments.preset is None:
         kind = arguments.recipe or "one_step"
         fields = recipe_fields.defaults_of(kind)
-        unknown = [name for name in given if name not in fields]
+        unknown = [name for name in given_fields(arguments) if name not in fields]
         if unknown:
             raise ValueError(f"recipe {kind!r} has no {', '.join(unknown)}.")
     for name, known in recipe_fields.settings().items():
@@ -118,13 +137,6 @@ def check(arguments: argparse.Namespace) -> None:
     names.require_model(arguments.model)
     _read_model_options(arguments)
     names.require_dataset(arguments.dataset, arguments.data_dir)
-    if arguments.dry_run and arguments.strategy is not None:
-        raise ValueError("--dry-run uses one device; leave out --strategy.")
-    if arguments.folder is not None and os.path.lexists(arguments.folder):
-        raise FileExistsError(
-            f"{arguments.folder} exists and is not overwritten. Name another folder, "
-            "or resume its training with --resume."
-        )
     for path in (arguments.start, arguments.teacher):
         names.require_file(path)
 
@@ -159,7 +171,7 @@ def _read_model_options(arguments: argparse.Namespace) -> None:
         arguments.model_options = model_options.parsed(model, arguments.model_options)
     if arguments.preset is None:
         # Refuses fields that contradict each other.
-        recipe_fields.KINDS[kind](**_given(arguments))
+        recipe_fields.KINDS[kind](**given_fields(arguments))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -194,8 +206,7 @@ def run(arguments: argparse.Namespace) -> int:
             )
             return 0
     else:
-        given = _with_absolute_paths(_given(arguments))
-        recipe = _recipe(arguments.recipe, arguments.preset, given)
+        recipe = recipe_from(arguments)
         if arguments.dry_run:
             return _dry_run(recipe)
         beginning = training.Beginning(recipe)
@@ -267,7 +278,7 @@ def _callbacks(
     return [tf.keras.callbacks.TensorBoard(folder / "tensorboard", histogram_freq=1)]
 
 
-def _given(arguments: argparse.Namespace) -> dict[str, Any]:
+def given_fields(arguments: argparse.Namespace) -> dict[str, Any]:
     """Returns the fields of a recipe that were given, by name."""
     given = {name: getattr(arguments, name) for name in names.RECIPE_OPTIONS}
     return {name: value for name, value in given.items() if value is not None}
@@ -284,15 +295,15 @@ def _with_absolute_paths(given: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _recipe(
-    kind: str | None, preset: str | None, given: dict[str, Any]
-) -> recipes.Recipe:
+def recipe_from(arguments: argparse.Namespace) -> recipes.Recipe:
     """Returns the recipe of a kind or preset, with the given fields."""
     import dataclasses
 
     from larq_bnnopt import recipes
     from larq_bnnopt.cli.console import console
 
+    given = _with_absolute_paths(given_fields(arguments))
+    preset = arguments.preset
     if preset is not None:
         chosen = recipes.PRESETS[preset]
         console.print(f"{preset}: {chosen.source}")
@@ -302,7 +313,7 @@ def _recipe(
             fields["model_options"] = {}
         options = {**fields["model_options"], **given.get("model_options", {})}
         return type(chosen.recipe).of({**fields, **given, "model_options": options})
-    return recipes.RECIPES[kind or recipes.OneStep.kind].of(given)
+    return recipes.RECIPES[arguments.recipe or recipes.OneStep.kind].of(given)
 
 
 def _dry_run(recipe: recipes.Recipe) -> int:

@@ -1,0 +1,121 @@
+"""One trial of a search: a recipe trained in memory, its accuracy reported by epoch.
+
+The images of the test are halved at random, the same way in each trial. The search sees
+the accuracy on one half; the other half tells how accurate the chosen recipe is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+# Takes an epoch, from 0, and the accuracy after it; may raise to end the training.
+Report = Callable[[int, float], None]
+_HALVES = 17
+
+
+def fit_recipe(
+    kind: str, fields: Mapping[str, Any], report: Report = lambda epoch, value: None
+) -> tuple[float, float]:
+    """Trains a recipe, and returns its accuracy on both halves of the test.
+
+    Args:
+        kind: The kind of the recipe.
+        fields: Its fields.
+        report: Is called after each epoch of the last stage. Defaults to nothing.
+
+    Returns:
+        The accuracy on the half that the search sees, and on the other.
+
+    Raises:
+        TrainingDivergedError: If the loss becomes NaN.
+        ValueError: If the recipe is not valid.
+    """
+    import tensorflow as tf
+
+    from larq_bnnopt import recipes
+    from larq_bnnopt.recipes.divergence import StopAtNaN
+    from larq_bnnopt.recipes.training import trainer_of
+
+    # Kernels and graphs of the trials before would pile up.
+    tf.keras.backend.clear_session()
+    recipe = recipes.RECIPES[kind].of(fields)
+    data, teacher = recipe.load_data(), recipe.load_teacher()
+    seen, unseen = halves(data.test, data.batch_size)
+    model, passed, stages = recipe.build(0, data), 0, recipe.stage_epochs()
+    for stage, epochs in enumerate(stages):
+        if stage:
+            model = recipe.build(stage, data, model)
+        recipe.prepare(model, stage)
+        is_last = stage == len(stages) - 1
+        trainer_of(recipe, model, teacher).fit(
+            data.train_from(passed),
+            steps_per_epoch=data.steps_per_epoch,
+            initial_epoch=passed,
+            epochs=passed + epochs,
+            validation_data=seen,
+            verbose=0,
+            callbacks=[
+                StopAtNaN(),
+                *recipe.annealing(model, stage),
+                *([_reporter(report, passed)] if is_last else []),
+            ],
+        )
+        passed += epochs
+    return _accuracy(model, seen), _accuracy(model, unseen)
+
+
+def _accuracy(model: tf.keras.Model, images: tf.data.Dataset) -> float:
+    return float(model.evaluate(images, verbose=0, return_dict=True)["accuracy"])
+
+
+def halves(
+    test: tf.data.Dataset, batch_size: int
+) -> tuple[tf.data.Dataset, tf.data.Dataset]:
+    """Returns two halves of the test, split by a coin for each image that is fixed.
+
+    Every second image would leave out classes that alternate.
+
+    Args:
+        test: Batches of images and labels, always in the same order.
+        batch_size: Images in a batch of the halves.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> numbers = tf.data.Dataset.range(100).map(lambda n: (n, n)).batch(10)
+        >>> one, other = halves(numbers, 7)
+        >>> sizes = [sum(len(x) for x, _ in half) for half in (one, other)]
+        >>> sum(sizes), min(sizes) > 30
+        (100, True)
+    """
+    import tensorflow as tf
+
+    def half(wanted: int) -> tf.data.Dataset:
+        def is_wanted(index: tf.Tensor, example: Any) -> tf.Tensor:
+            seed = tf.stack([tf.constant(_HALVES, tf.int64), index])
+            coin = tf.random.stateless_uniform([], seed, 0, 2, tf.int32)
+            return tf.equal(coin, wanted)
+
+        images = test.unbatch().enumerate().filter(is_wanted)
+        return images.map(lambda index, example: example).batch(batch_size).cache()
+
+    return half(0), half(1)
+
+
+def _reporter(report: Report, first: int) -> tf.keras.callbacks.Callback:
+    """Returns a callback that reports the accuracy after each epoch."""
+    import tensorflow as tf
+
+    class Reporter(tf.keras.callbacks.Callback):
+        """Reports."""
+
+        def on_epoch_end(
+            self, epoch: int, logs: Mapping[str, Any] | None = None
+        ) -> None:
+            """Reports an epoch."""
+            report(epoch - first, float((logs or {})["val_accuracy"]))
+
+    return Reporter()

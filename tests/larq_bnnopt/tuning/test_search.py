@@ -1,0 +1,348 @@
+"""A search: what it draws, keeps, stops, resumes and reports."""
+
+import csv
+import json
+import multiprocessing
+import os
+import shlex
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import larq_bnnopt.cli
+from larq_bnnopt import datasets, recipe_fields, tuning
+from larq_bnnopt.cli import main, train
+from larq_bnnopt.recipes import TrainingDivergedError
+from larq_bnnopt.tuning import Choices, Search, Span, Trial, journal
+from larq_bnnopt.tuning.objective import halves
+
+pytest.importorskip("optuna")
+SPACE = {"alpha": Span(0.5, 0.999, "log1m"), "learning_rate": Span(1e-4, 1.0, "log")}
+
+
+def hill(kind, fields, report=lambda epoch, value: None):
+    """A peak at alpha = 0.95 and a learning rate of 0.01."""
+    distance = (np.log10(1 - fields["alpha"]) - np.log10(0.05)) ** 2
+    distance += 0.25 * (np.log10(fields["learning_rate"]) + 2) ** 2
+    accuracy = float(np.exp(-distance))
+    for epoch in range(3):
+        report(epoch, accuracy * (epoch + 1) / 3)
+    return accuracy, accuracy / 2
+
+
+def tune(folder, fit=hill, space=SPACE, fields=None, **options):
+    options.setdefault("prune", False)
+    return tuning.tune(fields or {}, folder, space=space, fit=fit, **options)
+
+
+def drawn(search):
+    return [(trial.number, dict(trial.values)) for trial in search.trials]
+
+
+def test_it_finds_the_peak_sooner_than_chance(tmp_path):
+    random = np.random.default_rng(0)
+    best, by_chance = [], []
+    for seed in range(3):
+        fields = {"seed": seed}
+        found = tune(tmp_path / str(seed), fields=fields, trials=30)
+        best.append(found.best.accuracy)
+        gaps, rates = 10 ** random.uniform([[-3], [-4]], [[-0.3], [0]], (2, 30))
+        pairs = zip(1 - gaps, rates)
+        by_chance.append(
+            max(hill("", {"alpha": a, "learning_rate": r})[0] for a, r in pairs)
+        )
+    assert np.mean(best) > np.mean(by_chance) and min(best) > 0.9
+
+
+def test_values_lie_in_their_ranges_and_fill_them(tmp_path):
+    space = {
+        **SPACE,
+        "batch_size": Span(8, 64, is_integer=True),
+        "schedule": Choices(("cosine", "linear")),
+    }
+    found = tune(tmp_path, space=space, trials=40)
+    columns = {name: [t.values[name] for t in found.trials] for name in space}
+    for name, span in SPACE.items():
+        low, high = min(columns[name]), max(columns[name])
+        assert span.low <= low < high <= span.high
+    # Drawn evenly on the scale of the gap, most alphas are near 1.
+    assert np.median(columns["alpha"]) > 0.85
+    assert all(isinstance(size, int) for size in columns["batch_size"])
+    assert set(columns["schedule"]) == {"cosine", "linear"}
+
+
+def test_a_resumed_search_is_the_uninterrupted_one(tmp_path):
+    whole = tune(tmp_path / "whole", trials=12)
+    tune(tmp_path / "parts", trials=5)
+    parts = tune(tmp_path / "parts", trials=12)
+    assert drawn(parts) == drawn(whole) and len(parts.trials) == 12
+    # There are enough: nothing is trained.
+    again = tune(tmp_path / "parts", trials=12, fit=None)
+    assert drawn(again) == drawn(whole)
+
+
+def test_a_bad_trial_is_stopped_at_an_epoch(tmp_path):
+    seen = []
+
+    def fit(kind, fields, report):
+        number = len(seen)
+        seen.append([])
+        accuracy = 0.1 if number == 8 else 0.5 + number / 100
+        for epoch in range(4):
+            seen[-1].append(epoch)
+            report(epoch, accuracy)
+        return accuracy, accuracy
+
+    found = tune(tmp_path, fit=fit, trials=10, prune=True)
+    assert [trial.state for trial in found.trials[:8]] == ["complete"] * 8
+    bad = found.trials[8]
+    assert bad.state == "pruned" and bad.accuracy == 0.1
+    # Not after the first epoch, which says little.
+    assert seen[8] == [0, 1] and seen[9] == [0, 1, 2, 3]
+    assert found.best.number == 9
+
+
+def test_a_failed_training_is_a_failed_trial(tmp_path):
+    numbers = iter(range(9))
+
+    def fit(kind, fields, report):
+        number = next(numbers)
+        if number == 1:
+            raise TrainingDivergedError("The loss became NaN.")
+        if number == 2:
+            return float("nan"), 0.0
+        return 0.5, 0.5
+
+    found = tune(tmp_path, fit=fit, trials=4)
+    states = [trial.state for trial in found.trials]
+    assert states == ["complete", "failed", "failed", "complete"]
+    assert found.trials[1].reason == "The loss became NaN."
+    assert found.trials[2].reason == "the accuracy is nan"
+    assert tuning.best_so_far(found.trials) == [0.5] * 4
+
+
+def test_nothing_but_failures_has_no_best(tmp_path):
+    def fit(kind, fields, report):
+        raise TrainingDivergedError("The loss became NaN.")
+
+    found = tune(tmp_path, fit=fit, trials=2)
+    assert found.best is None and len(found.trials) == 2
+    assert "No trial is complete" in tuning.best_in_words(found)
+    assert len(tuning.write(found)) == 2
+
+
+def test_an_error_ends_the_search_and_loses_no_trial(tmp_path):
+    numbers = iter(range(9))
+
+    def fit(kind, fields, report):
+        if next(numbers) == 3:
+            raise KeyboardInterrupt
+        return hill(kind, fields, report)
+
+    with pytest.raises(KeyboardInterrupt):
+        tune(tmp_path, fit=fit, trials=6)
+    found = tune(tmp_path, trials=6)
+    # The interrupted one is not counted.
+    assert [trial.number for trial in found.trials] == [0, 1, 2, 4, 5, 6]
+
+
+def test_a_killed_process_loses_its_trial_alone(tmp_path):
+    def killed():
+        numbers = iter(range(9))
+
+        def fit(kind, fields, report):
+            if next(numbers) == 2:
+                os._exit(9)
+            return hill(kind, fields, report)
+
+        tune(tmp_path, fit=fit, trials=5)
+
+    process = multiprocessing.get_context("fork").Process(target=killed)
+    process.start()
+    process.join()
+    assert process.exitcode == 9
+    found = tune(tmp_path, trials=5)
+    assert [trial.number for trial in found.trials] == [0, 1, 3, 4, 5]
+    assert {trial.state for trial in found.trials} == {"complete"}
+
+
+def test_processes_share_a_folder(tmp_path):
+    def work():
+        tune(tmp_path, trials=9)
+
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=work) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    found = tune(tmp_path, trials=9, fit=None)
+    assert [trial.number for trial in found.trials] == list(range(9))
+
+
+def test_the_minutes_are_kept(tmp_path):
+    said = []
+    found = tune(tmp_path, trials=9, minutes=1e-9, say=said.append)
+    assert found.trials == [] and said == ["The 1e-09 minutes are used."]
+
+
+def test_seeds_repeat_a_trial(tmp_path):
+    seeds = []
+
+    def fit(kind, fields, report):
+        seeds.append(fields["seed"])
+        report(0, 0.5)
+        return float(fields["seed"]), 0.0
+
+    found = tune(tmp_path, fit=fit, fields={"seed": 4}, trials=2, seeds=3)
+    assert seeds == [4, 5, 6] * 2
+    assert [trial.accuracy for trial in found.trials] == [5.0, 5.0]
+
+
+def test_another_search_is_refused(tmp_path):
+    tune(tmp_path, trials=1)
+    with pytest.raises(ValueError, match=r"another search: epochs is 12 there, and 3"):
+        tune(tmp_path, fields={"epochs": 3}, trials=1)
+    with pytest.raises(ValueError, match=r"alpha is '0.5:0.999:log1m' there, and '0.5"):
+        tune(tmp_path, space={**SPACE, "alpha": Span(0.5, 0.9)}, trials=1)
+    with pytest.raises(ValueError, match="seeds is 1 there, and 2 now"):
+        tune(tmp_path, seeds=2, trials=1)
+    # Where the data lie says nothing.
+    tune(tmp_path, fields={"data_dir": os.fspath(tmp_path)}, trials=1)
+
+
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        (lambda lines: [*lines[:3], b"{half\n", *lines[3:]], "line 4 is no record"),
+        (lambda lines: [*lines[:-1], lines[-1][:9]], "is no record of a trial"),
+        (lambda lines: [b"[]\n"], "line 1 is no record"),
+        (lambda lines: [*lines, lines[-1].rstrip(b"\n")], "has no end"),
+    ],
+)
+def test_a_damaged_file_is_named(damage, message, tmp_path):
+    tune(tmp_path, trials=2)
+    path = tmp_path / journal.NAME
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(damage(lines)))
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=message) as caught:
+        tune(tmp_path, trials=3)
+    assert "\n" not in str(caught.value) and path.read_bytes() == before
+
+
+def test_other_records_are_refused(tmp_path):
+    (tmp_path / journal.NAME).write_text(json.dumps({"op_code": 4}) + "\n")
+    with pytest.raises(ValueError, match="is damaged, or no file of a search"):
+        tune(tmp_path, trials=1)
+
+
+def test_without_optuna_it_says_what_to_install(monkeypatch, capsys):
+    from larq_bnnopt.tuning import search
+
+    monkeypatch.setattr(search.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"pip install 'larq-bnnopt\[tune\]'"):
+        tuning.require_optuna()
+
+
+# Reports.
+
+
+def test_the_command_trains_the_recipe_of_the_trial(tmp_path):
+    fields = {"augment": False, "model_options": {"clip_value": 1.5}, "epochs": 3}
+    found = tune(tmp_path, fields=fields, space={**SPACE}, trials=3)
+    for trial in found.trials:
+        wanted = found.fields_of(trial)
+        words = shlex.split(tuning.train_command(found.kind, wanted))
+        arguments = larq_bnnopt.cli._parser().parse_args(words[1:])
+        train.check_recipe(arguments)
+        whole = {**recipe_fields.defaults_of("one_step")}
+        assert {**whole, **train.given_fields(arguments)} == wanted
+
+
+def test_the_report_has_every_trial_and_the_best_first(tmp_path):
+    found = tune(tmp_path, trials=6)
+    files = tuning.write(found)
+    assert {file.name for file in files} == {
+        "trials.csv", "report.md", "history.png", "slices.png", "epochs.png",
+    }  # fmt: skip
+    with open(tmp_path / "trials.csv", newline="") as file:
+        heading, *rows = csv.reader(file)
+    assert heading == [
+        "trial", "state", "accuracy", "test", "alpha", "learning_rate", "seconds",
+    ]  # fmt: skip
+    assert len(rows) == 6 and rows[0][0] == str(found.best.number)
+    assert float(rows[0][4]) == found.best.values["alpha"]
+    page = (tmp_path / "report.md").read_text()
+    assert tuning.train_command("one_step", found.fields_of(found.best)) in page
+    assert page.count("| complete |") == 6
+    for file in files[2:]:
+        image = tf.io.decode_png(file.read_bytes())
+        assert image.shape[1] > 300 and np.std(image) > 5
+
+
+def test_rows_are_the_best_ones():
+    trials = [Trial(n, "complete", {"eta": n}, n / 100, 0.5) for n in range(30)]
+    trials.append(Trial(30, "failed", {"eta": 1}, reason="x"))
+    search = Search("one_step", {}, {"eta": Span(0, 30)}, 1, trials, "x")
+    _, *rows = tuning.rows(search)
+    assert [row[0] for row in rows] == [str(n) for n in range(29, 19, -1)]
+    assert tuning.rows(search, None)[-1][1] == "failed"
+    assert tuning.summary(search) == "31 trials: 30 complete, 1 failed"
+
+
+# The real objective.
+
+
+def test_halves_are_a_split_that_repeats():
+    data = datasets.load("fashion_mnist_mini", augment=False)
+    both = [np.concatenate([y for _, y in half]) for half in halves(data.test, 100)]
+    again = [np.concatenate([y for _, y in half]) for half in halves(data.test, 100)]
+    for one, other in zip(both, again):
+        np.testing.assert_array_equal(one, other)
+    _, labels = data.test_arrays()
+    assert sorted(np.concatenate(both)) == sorted(labels)
+    # Five standard deviations of a fair coin; each class is in both.
+    assert abs(len(both[0]) - 500) < 80
+    assert min(np.bincount(half, minlength=10).min() for half in both) > 25
+
+
+@pytest.mark.slow
+def test_the_objective_is_the_training_of_the_recipe():
+    from larq_bnnopt import recipes
+
+    fields = {"epochs": 2, "batch_size": 200, "seed": 3}
+    reports = []
+    whole = {**recipe_fields.defaults_of("one_step"), **fields}
+    seen, unseen = tuning.fit_recipe(
+        "one_step", whole, lambda epoch, value: reports.append((epoch, value))
+    )
+    recipe = recipes.OneStep(**fields)
+    data = recipe.load_data()
+    model = recipe.build(0, data)
+    model.fit(
+        data.train_from(0), steps_per_epoch=data.steps_per_epoch, epochs=2, verbose=0
+    )
+    both = model.evaluate(data.test, verbose=0, return_dict=True)["accuracy"]
+    size = sum(len(y) for _, y in halves(data.test, 100)[0])
+    mean = (size * seen + (data.test_size - size) * unseen) / data.test_size
+    assert mean == pytest.approx(both, abs=2 / data.test_size)
+    assert [epoch for epoch, _ in reports] == [0, 1]
+    assert reports[-1][1] == pytest.approx(seen, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_the_command_tunes_and_resumes(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["tune", "--epochs", "1", "--batch-size", "400", "--space", "alpha"]
+    assert main([*words, "--trials", "1"]) == 0
+    assert "1 trial: 1 complete" in capsys.readouterr().out
+    assert main([*words, "--trials", "2"]) == 0
+    shown = capsys.readouterr().out
+    folder = tmp_path / "tunes" / "tiny_residual_bnn-diode-fashion_mnist_mini"
+    assert "2 trials: 2 complete" in shown and (folder / "report.md").exists()
+    assert "bnnopt train --epochs 1 --batch-size 400 --alpha 0." in shown
+    assert main([*words, "--trials", "2", "--learning-rate", "0.1"]) == 2
+    assert "belongs to another search: learning_rate" in capsys.readouterr().err
