@@ -361,6 +361,7 @@ class _BinaryDenseNet28(_Network):
         blocks: Sequence[int] = (6, 6, 6, 5),
         transitions: Sequence[int] = (160, 192, 256),
         growth: int = 64,
+        transition_order: str = "pool_first",
     ) -> tf.keras.Model:
         """BinaryDenseNet28: (6, 6, 6, 5) dense blocks, 23 in all."""
 
@@ -391,6 +392,7 @@ class _BinaryDenseNet37(_Network):
         blocks: Sequence[int] = (6, 8, 12, 6),
         transitions: Sequence[int] = (128, 192, 256),
         growth: int = 64,
+        transition_order: str = "pool_first",
     ) -> tf.keras.Model:
         """BinaryDenseNet37: (6, 8, 12, 6) dense blocks, 32 in all."""
 
@@ -421,6 +423,8 @@ class _MeliusNet22(_Network):
         blocks: Sequence[int] = (4, 5, 4, 4),
         transitions: Sequence[int] = (160, 224, 256),
         growth: int = 64,
+        transition_order: str = "pool_first",
+        improvement: str = "new_channels",
     ) -> tf.keras.Model:
         """MeliusNet-22: (4, 5, 4, 4) pairs of blocks."""
 
@@ -451,6 +455,8 @@ class _MeliusNet29(_Network):
         blocks: Sequence[int] = (4, 6, 8, 6),
         transitions: Sequence[int] = (128, 192, 256),
         growth: int = 64,
+        transition_order: str = "pool_first",
+        improvement: str = "new_channels",
     ) -> tf.keras.Model:
         """MeliusNet-29: (4, 6, 8, 6) pairs of blocks."""
 
@@ -481,6 +487,8 @@ class _MeliusNet42(_Network):
         blocks: Sequence[int] = (5, 8, 14, 10),
         transitions: Sequence[int] = (160, 256, 416),
         growth: int = 64,
+        transition_order: str = "pool_first",
+        improvement: str = "new_channels",
     ) -> tf.keras.Model:
         """MeliusNet-42: (5, 8, 14, 10) pairs of blocks."""
 
@@ -511,6 +519,8 @@ class _MeliusNet59(_Network):
         blocks: Sequence[int] = (6, 12, 24, 12),
         transitions: Sequence[int] = (192, 320, 544),
         growth: int = 64,
+        transition_order: str = "pool_first",
+        improvement: str = "new_channels",
     ) -> tf.keras.Model:
         """MeliusNet-59: (6, 12, 24, 12) pairs of blocks."""
 
@@ -541,6 +551,8 @@ class _MeliusNetA(_Network):
         blocks: Sequence[int] = (4, 5, 5, 6),
         transitions: Sequence[int] = (160, 256, 288),
         growth: int = 64,
+        transition_order: str = "pool_first",
+        improvement: str = "new_channels",
     ) -> tf.keras.Model:
         """MeliusNet-A: (4, 5, 5, 6) pairs of blocks, transitions of 4 groups."""
 
@@ -571,6 +583,8 @@ class _MeliusNetB(_Network):
         blocks: Sequence[int] = (4, 6, 8, 6),
         transitions: Sequence[int] = (160, 224, 320),
         growth: int = 64,
+        transition_order: str = "pool_first",
+        improvement: str = "new_channels",
     ) -> tf.keras.Model:
         """MeliusNet-B: (4, 6, 8, 6) pairs of blocks, transitions of 2 groups."""
 
@@ -601,6 +615,8 @@ class _MeliusNetC(_Network):
         blocks: Sequence[int] = (3, 5, 10, 6),
         transitions: Sequence[int] = (128, 192, 288),
         growth: int = 64,
+        transition_order: str = "pool_first",
+        improvement: str = "new_channels",
     ) -> tf.keras.Model:
         """MeliusNet-C: (3, 5, 10, 6) pairs of blocks, transitions of 4 groups."""
 

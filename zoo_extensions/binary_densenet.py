@@ -41,6 +41,10 @@ class BinaryDenseNetFactory(StemFactory):
         "transitions": "Channels after each transition, one number fewer than "
         "`blocks`.",
         "growth": "Channels that a block appends.",
+        "transition_order": '`"pool_first"`: a transition is batch normalization, max '
+        'pooling, ReLU and 1x1 convolution; `"conv_first"`: ReLU, 1x1 convolution and '
+        "average pooling as in DenseNet, with four times the operations. The 32-bit "
+        "networks of paper 002 (section 4.2) have that and the 7x7 stem.",
     }
 
     blocks: Sequence[int] = Field((6, 6, 6, 5))
@@ -48,6 +52,7 @@ class BinaryDenseNetFactory(StemFactory):
     transition_groups: int = Field(1)
     shuffle_groups: int = Field(16)
     growth: int = Field(64)
+    transition_order: str = Field("pool_first")
     clip_value: float = Field(1.3)
 
     @property
@@ -65,6 +70,12 @@ class BinaryDenseNetFactory(StemFactory):
             f"transitions={tuple(self.transitions)}",
         )
         self.require("growth", self.growth >= 1, "at least 1")
+        known = self.transition_order in ("pool_first", "conv_first")
+        self.require("transition_order", known, "'pool_first' or 'conv_first'")
+        if self.weights == "imagenet":
+            first = self.transition_order == "pool_first"
+            valid = "'pool_first' for weights='imagenet'"
+            self.require("transition_order", first, valid)
         groups = self.transition_groups
         self.require("transition_groups", groups >= 1, "at least 1")
         self.require(
@@ -83,24 +94,33 @@ class BinaryDenseNetFactory(StemFactory):
                 )
             channels = out
 
-    def binary_features(self, x: tf.Tensor, name: str) -> tf.Tensor:
-        """Batch normalization, sign, binary convolution to the new channels."""
+    def binary_features(self, x: tf.Tensor, filters: int, name: str) -> tf.Tensor:
+        """Batch normalization, sign, binary convolution."""
         x = self.norm(x, f"{name}_bn")
-        return self.binary_conv(x, self.growth, 3, f"{name}_binconv")
+        return self.binary_conv(x, filters, 3, f"{name}_binconv")
 
     def block(self, x: tf.Tensor, name: str) -> tf.Tensor:
         """Appends new channels."""
-        y = self.binary_features(x, f"{name}_dense")
+        y = self.binary_features(x, self.growth, f"{name}_dense")
         return tf.keras.layers.Concatenate(name=f"{name}_dense_concat")([x, y])
 
     def transition(self, x: tf.Tensor, filters: int, name: str) -> tf.Tensor:
         """Halves the image and reduces the channels."""
+        pool_first = self.transition_order == "pool_first"
         x = self.norm(x, f"{name}_bn")
-        x = tf.keras.layers.MaxPooling2D(2, padding="same", name=f"{name}_maxpool")(x)
+        if pool_first:
+            x = tf.keras.layers.MaxPooling2D(2, padding="same", name=f"{name}_maxpool")(
+                x
+            )
         x = self.activate(x, "relu", f"{name}_relu")
         if self.transition_groups > 1:
             x = ChannelShuffle(self.shuffle_groups, name=f"{name}_shuffle")(x)
-        return self.conv(x, filters, 1, f"{name}_pw", groups=self.transition_groups)
+        x = self.conv(x, filters, 1, f"{name}_pw", groups=self.transition_groups)
+        if pool_first:
+            return x
+        return tf.keras.layers.AveragePooling2D(
+            2, padding="same", name=f"{name}_avgpool"
+        )(x)
 
     def body(self, x: tf.Tensor) -> tf.Tensor:
         """Stem, sections, transitions, and the last normalization."""

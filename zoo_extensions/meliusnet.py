@@ -35,6 +35,14 @@ class MeliusNetFactory(BinaryDenseNetFactory):
         "`latent_weights=False` their signs are taken."
     }
 
+    options = {  # noqa: RUF012
+        **BinaryDenseNetFactory.options,
+        "improvement": '`"new_channels"`, the improvement block; `"residual"`, the '
+        "alternative of appendix B of paper 002: a binary convolution to all channels, "
+        "which is added to all of them.",
+    }
+
+    improvement: str = Field("new_channels")
     blocks = Field((4, 5, 4, 4))
     transitions = Field((160, 224, 256))
     larq_zoo_stem = "grouped"
@@ -44,11 +52,24 @@ class MeliusNetFactory(BinaryDenseNetFactory):
         """Size of the stem's max pooling, smaller in larq-zoo than in the paper."""
         return 2 if self.weights == "imagenet" else 3
 
+    def check(self) -> None:
+        """Raises a ValueError for arguments out of their range."""
+        super().check()
+        known = self.improvement in ("new_channels", "residual")
+        self.require("improvement", known, "'new_channels' or 'residual'")
+        if self.weights == "imagenet":
+            ours = self.improvement == "new_channels"
+            self.require("improvement", ours, "'new_channels' for weights='imagenet'")
+
     def block(self, x: tf.Tensor, name: str) -> tf.Tensor:
-        """Appends new channels and improves them."""
-        new = self.binary_features(x, f"{name}_dense")
+        """Appends new channels and improves them, or all."""
+        new = self.binary_features(x, self.growth, f"{name}_dense")
         y = tf.keras.layers.Concatenate(name=f"{name}_dense_concat")([x, new])
-        improvement = self.binary_features(y, f"{name}_improve")
+        residual = self.improvement == "residual"
+        improved = y.shape[-1] if residual else self.growth
+        improvement = self.binary_features(y, improved, f"{name}_improve")
+        if residual:
+            return tf.keras.layers.Add(name=f"{name}_improve_add")([y, improvement])
         # The new channels are available as a tensor, so y needs no slice.
         new = tf.keras.layers.Add(name=f"{name}_improve_add")([new, improvement])
         return tf.keras.layers.Concatenate(name=f"{name}_improve_concat")([x, new])

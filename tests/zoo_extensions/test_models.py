@@ -472,12 +472,59 @@ def test_options_reach_the_layers():
             [(3, 3, 16, 4), (3, 3, 20, 4), (3, 3, 8, 4), (3, 3, 12, 4)],
         ),
         (zx.ReActNetA, {"filters": [4, 4]}, [(3, 3, 4, 4), (1, 1, 4, 4)]),
+        (
+            zx.MeliusNet22,
+            {
+                "stem_filters": 16,
+                "growth": 4,
+                "blocks": [1, 1],
+                "transitions": [8],
+                "improvement": "residual",
+            },
+            [(3, 3, 16, 4), (3, 3, 20, 20), (3, 3, 8, 4), (3, 3, 12, 12)],
+        ),
     ],
 )
 def test_widths_and_depths_are_arguments(function, sizes, kernels):
     model = function(input_shape=(32, 32, 3), num_classes=3, **sizes)
     found = [tuple(layer.kernel.shape) for layer in binary_layers(model)]
     assert found == kernels
+
+
+def test_the_naive_alternative_adds_to_all_channels():
+    """Figure 5 (a) of paper 002."""
+    model = narrow("meliusnet22", improvement="residual")
+    make_trained_looking(model)
+    names = ("dense_concat", "improve_binconv", "improve_add")
+    layers = [model.get_layer(f"section_1_block_0_{name}").output for name in names]
+    before, improvement, after = tf.keras.Model(model.input, layers)(images())
+    assert improvement.shape == before.shape
+    np.testing.assert_array_equal(after, before + improvement)
+
+
+def test_the_order_of_a_transition():
+    kinds = {
+        order: [
+            type(model.get_layer(name)).__name__
+            for name in (layer.name for layer in model.layers)
+            if name.startswith("section_0_transition")
+        ]
+        for order in ("pool_first", "conv_first")
+        for model in [narrow("binary_densenet28", transition_order=order)]
+    }
+    assert kinds == {
+        "pool_first": ["BatchNormalization", "MaxPooling2D", "Activation", "Conv2D"],
+        "conv_first": [
+            "BatchNormalization", "Activation", "Conv2D", "AveragePooling2D"
+        ],
+    }  # fmt: skip
+    ops = [
+        zx.count_ops(narrow("binary_densenet28", transition_order=order)).flops
+        for order in kinds
+    ]
+    # The convolutions of the transitions before pooling: four times the operations.
+    convs = sum(size**2 * 64 * 32 for size in (4, 2, 1))
+    assert ops[1] - ops[0] == 3 * convs
 
 
 @pytest.mark.parametrize(
@@ -524,6 +571,19 @@ def test_widths_and_depths_are_arguments(function, sizes, kernels):
             "birealnet18",
             {"weights": "imagenet", "num_classes": 1000, "latent_weights": False},
             "latent_weights=False must be True, and",
+        ),
+        ("meliusnet22", {"improvement": "x"}, "'x' must be 'new_channels' or 'resid"),
+        ("meliusnet22", {"transition_order": "x"}, "'x' must be 'pool_first' or 'conv"),
+        *(
+            (
+                "meliusnet22",
+                {"weights": "imagenet", "num_classes": 1000, **option},
+                "for weights='imagenet'",
+            )
+            for option in (
+                {"improvement": "residual"},
+                {"transition_order": "conv_first"},
+            )
         ),
         ("resnet_e18", {"filters": (16, 32)}, "must be 2 numbers of at least 1"),
         ("reactnet_a", {"filters": (16, 48)}, "equal to the one before it or twice"),
