@@ -94,6 +94,8 @@ class _AudioMLP(_Network):
         batch_norm_momentum: float = 0.9,
         batch_norm_epsilon: float = 1e-05,
         units: int = 1024,
+        scaling: bool = False,
+        clipping: bool = True,
     ) -> tf.keras.Model:
         """A fully connected network with three binary layers for audio features."""
 

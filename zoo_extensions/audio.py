@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Optional
 
+import larq as lq
 import tensorflow as tf
 from zookeeper import Field, factory
 
@@ -15,17 +16,23 @@ class AudioMLPFactory(BinaryFactory):
     """A real-valued dense layer and three binary ones, each with batch normalization.
 
     Paper 001 defines only that it has 4 layers with batch normalization, the first of
-    them not binarized. The number of features, the width, the sign as the activation,
-    its gradient and the binary last layer are chosen here.
+    them not binarized, and that latent weights may be scaled and clipped (table 1). The
+    number of features, the width, the sign as the activation, its gradient and the
+    binary last layer are chosen here.
     Binary dense layers are written as 1x1 convolutions, because Larq Compute Engine has
     no binary dense operator.
     """
 
     options = {  # noqa: RUF012
         "units": "Outputs of every layer but the last.",
+        "scaling": "Whether binary kernels are multiplied by the mean magnitude of the "
+        "latent weights of each output.",
+        "clipping": "Whether latent weights are clipped to [-clip_value, clip_value], "
+        "outside of which their gradient is zero.",
     }
     argument_texts = {  # noqa: RUF012
-        "input_shape": "`(features,)`, or `None` for {default_input_shape}.",
+        "input_shape": "`(features,)`, or a longer shape, which is flattened, or "
+        "`None` for {default_input_shape}.",
         "include_top": "Whether to end in the third binary layer, whose batch "
         "normalization gives the logits. The output is a vector of `units` otherwise.",
     }
@@ -39,17 +46,31 @@ class AudioMLPFactory(BinaryFactory):
     # Larq-zoo's annotation is for images.
     input_shape: Optional[Sequence[Optional[int]]] = Field(None)
     units: int = Field(1024)
+    scaling: bool = Field(False)
+    clipping: bool = Field(True)
     default_input_shape: Sequence[int] = Field((1024,))
     # With ones, Larq Compute Engine passes bits between the layers.
     pad_values: float = Field(1.0)
 
+    @property
+    def latent_quantizer(self):
+        """Sign of latent kernels, scaled or not, whose gradient is clipped or not."""
+        clip_value = self.clip_value if self.clipping else None
+        if self.scaling:
+            return lq.quantizers.MagnitudeAwareSign(clip_value)
+        return lq.quantizers.SteSign(clip_value)
+
+    @property
+    def latent_constraint(self):
+        """None without clipping."""
+        return super().latent_constraint if self.clipping else None
+
     def check_input_shape(self, argument: str, shape: Sequence[Optional[int]]) -> None:
-        """Raises a ValueError unless an input is one vector of known length."""
-        known = len(shape) == 1 and shape[0] is not None and shape[0] >= 1
-        if not known:
+        """Raises a ValueError unless an input has a known number of features."""
+        if not shape or any(size is None or size < 1 for size in shape):
             raise ValueError(
-                f"{argument}: {tuple(shape)} must be (features,), one number of at "
-                "least 1."
+                f"{argument}: {tuple(shape)} must be (features,) or a longer shape, "
+                "numbers of at least 1."
             )
 
     def check(self) -> None:
@@ -68,6 +89,8 @@ class AudioMLPFactory(BinaryFactory):
 
     def body(self, x: tf.Tensor) -> tf.Tensor:
         """The real-valued layer and two binary ones."""
+        if len(x.shape) > 2:
+            x = tf.keras.layers.Flatten(name="flatten")(x)
         x = tf.keras.layers.Dense(
             self.units,
             use_bias=False,

@@ -49,7 +49,7 @@ def work(
     minutes: float | None = None,
     quick: bool = False,
     say: Callable[[str], None] = lambda text: None,
-    train: Train = train_arm,
+    train: Train | None = None,
 ) -> Progress:
     """Trains the runs of a study that are missing in a folder.
 
@@ -63,7 +63,7 @@ def work(
             all are finished.
         quick: Whether the runs take a few steps only. Defaults to `False`.
         say: Takes a line before each run and after it. Defaults to nothing.
-        train: Trains a run. Defaults to `train_arm`.
+        train: Trains a run. Defaults to `None`, the study's own way or `train_arm`.
 
     Returns:
         Where the work stands.
@@ -72,6 +72,7 @@ def work(
         ValueError: If a line of the results is damaged, or was trained by other
             settings.
     """
+    train = train or study.train or train_arm
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / results.NAME

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from larq_bnnopt.datasets import Dataset
+    from larq_bnnopt.studies.results import RunResult
 
 # Logs of an epoch that every study keeps where a training has them.
 KEPT = (
@@ -58,6 +59,8 @@ class Study:
             logs can be kept.
         after: Takes the trained model and its data; returns further numbers, and lists
             of numbers, by name.
+        train: Runs a setting with a seed in another way than `train_arm`, and takes
+            what that takes. `None` for `train_arm`.
         note: A sentence on what limits the result, for the paragraph.
     """
 
@@ -81,6 +84,7 @@ class Study:
         Callable[[tf.keras.Model, Dataset], list[tf.keras.callbacks.Callback]] | None
     ) = None
     after: Callable[[tf.keras.Model, Dataset], Mapping[str, Any]] | None = None
+    train: Callable[[Study, Arm, int, bool], RunResult] | None = None
     note: str = ""
 
     def __post_init__(self) -> None:

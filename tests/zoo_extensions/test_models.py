@@ -591,7 +591,7 @@ def test_the_order_of_a_transition():
         ("audio_mlp", {"units": 0}, "units=0 must be at least 1"),
         ("audio_mlp", {"pad_values": 0.0}, "pad_values=0.0 must be 1: there is no"),
         ("audio_mlp", {"input_shape": (None,)}, r"\(None,\) must be \(features,\)"),
-        ("audio_mlp", {"input_shape": SHAPE}, r"\(32, 32, 3\) must be \(features,\)"),
+        ("audio_mlp", {"input_shape": (0, 3)}, r"\(0, 3\) must be \(features,\)"),
         ("audio_mlp", {"weights": "imagenet"}, "No ImageNet weights are published"),
     ],
 )

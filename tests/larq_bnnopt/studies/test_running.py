@@ -73,6 +73,12 @@ def test_settings_take_turns(tmp_path):
     assert progress == studies.Progress(done=10, wanted=10, trained=10, elsewhere=0)
 
 
+def test_a_study_may_have_a_way_of_its_own(tmp_path):
+    trainer = Trainer()
+    work(study(train=trainer, seeds=1), tmp_path)
+    assert trainer.trained == ALL[:2]
+
+
 def test_an_interrupted_study_loses_no_run_and_repeats_none(tmp_path):
     first, second = Trainer(fails_at=3), Trainer()
     with pytest.raises(KeyboardInterrupt):
