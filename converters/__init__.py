@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from converters.errors import ConversionError as ConversionError
     from converters.exporting import BinaryWeights as BinaryWeights
     from converters.exporting import export_binary_weights as export_binary_weights
+    from converters.packages.array_input import ArrayInput as ArrayInput
     from converters.packages.classifying import Classifier as Classifier
     from converters.packages.classifying import Prediction as Prediction
     from converters.packages.classifying import image_shape as image_shape
@@ -45,6 +46,7 @@ _ANY, _KERAS_2, _MODEL = "any Keras", "Keras 2", "a Keras model"
 
 # Public name -> its module, and what it needs.
 _PUBLIC = {
+    "ArrayInput": ("packages.array_input", _ANY),
     "Audit": ("auditing.audit", _KERAS_2),
     "BinaryWeights": ("exporting", _MODEL),
     "Classifier": ("packages.classifying", _ANY),

@@ -35,6 +35,14 @@ _KEY = "setting"
 _SCHEDULES = {
     name: name for name in ("cosine", "linear", "step", "exponential", "constant")
 }
+# What belongs to a network that is made, and not to one that was trained.
+_OF_NEW_MODELS = (
+    "model_options",
+    "precision",
+    "compute_dtype",
+    "latent_scale",
+    "normalize",
+)
 _Fields = TypeVar("_Fields", bound=type)
 
 
@@ -398,6 +406,39 @@ class RecipeFields:
         "whether to augment the training images",
         label="augmentation of the training images",
     )
+    color_jitter: float | None = setting(
+        None,
+        "share by which brightness, contrast and saturation of training images may "
+        "change, {valid}",
+        range=SHARE,
+        unset="that of augment: 0.4 for images of any size, 0.2 for fewer than 50,000 "
+        "of them, 0 for others",
+    )
+    pca_noise: float = setting(
+        0.0,
+        "standard deviation of noise along the principal components of ImageNet's "
+        "colors (AlexNet's lighting noise), such as 0.1",
+        label="PCA noise of colors",
+        range=AT_LEAST_0,
+    )
+    hsv_jitter: float = setting(
+        0.0,
+        "share of the circle by which hues of training images may turn, and by which "
+        "their saturation and value may change, {valid}",
+        label="HSV jitter",
+        range=SHARE,
+    )
+    normalize: str = setting(
+        "symmetric",
+        "{valid}: pixels are in [-1, 1] and other numbers as they are; or the first "
+        "layer of the model gives each channel mean 0 and standard deviation 1 over "
+        "the training inputs",
+        label="normalization of the inputs",
+        choices={
+            "symmetric": "pixels in [-1, 1]",
+            "per_channel": "mean 0 and standard deviation 1 of each channel",
+        },
+    )
     seed: int = setting(
         0,
         "seed of weights, order and augmentation, {valid}",
@@ -592,7 +633,7 @@ class FineTuneFields(RecipeFields):
             raise ValueError(
                 "image_size of fine_tune is the image size of its model; leave it out."
             )
-        for name in ("model_options", "precision", "compute_dtype", "latent_scale"):
+        for name in _OF_NEW_MODELS:
             if getattr(self, name) != defaults_of(self.kind)[name]:
                 raise ValueError(
                     f"{name} belongs to a new model, and fine_tune starts from a "

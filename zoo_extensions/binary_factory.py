@@ -323,6 +323,10 @@ class BinaryFactory(ModelFactory):
         x = self.body(self.image_input)
         if self.include_top:
             x = self.top(x)
-        model = tf.keras.Model(self.image_input, x, name=self.name)
+        inputs = self.image_input
+        if self.input_tensor is not None:
+            # A layer before the network, such as a normalization, may make it.
+            inputs = tf.keras.utils.get_source_inputs(inputs)
+        model = tf.keras.Model(inputs, x, name=self.name)
         self.load(model)
         return model

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from converters.packages.array_input import ArrayInput
 from converters.packages.layout import LABELS, METADATA, MODEL
 from converters.packages.preprocessing import Decoder, Preprocessing
 from converters.packages.replaying import check_sums, read_metadata
@@ -57,7 +58,7 @@ class Classifier:
         answers: A function from inputs (1, h, w, channels) to scores or logits
             (1, classes).
         class_names: Names of the classes.
-        preprocessing: How a photograph becomes the input.
+        preprocessing: How a photograph becomes the input, or an `ArrayInput`.
         runner: Name of what computes the answers, which is `backend_name` later.
         steps: The quant step that scores are rounded to. Defaults to `0.0`, none.
 
@@ -77,7 +78,7 @@ class Classifier:
         self,
         answers: Callable[[np.ndarray], Any],
         class_names: Sequence[str],
-        preprocessing: Preprocessing,
+        preprocessing: Preprocessing | ArrayInput,
         runner: str,
         steps: float = 0.0,
     ):
@@ -130,14 +131,14 @@ class Classifier:
         cls,
         interpreter: Interpreter,
         class_names: Sequence[str],
-        preprocessing: Preprocessing,
+        preprocessing: Preprocessing | ArrayInput,
     ) -> Classifier:
         """Returns the classifier of a .tflite.
 
         Args:
             interpreter: What runs it.
             class_names: Names of the classes.
-            preprocessing: How a photograph becomes its input.
+            preprocessing: How a photograph becomes its input, or an `ArrayInput`.
         """
         return cls(
             interpreter.predict,

@@ -37,11 +37,12 @@ def convert_run(
         ConversionError: If no file was written; the report says why, where it is known.
     """
     import converters
-    from larq_bnnopt.recipes import evaluate
+    from larq_bnnopt.recipes import Evaluation, evaluate
 
     evaluation = evaluate(model, data)
     write_samples(run, data, evaluation)
-    _try_to_plot(evaluation, run.folder / "confusion.png")
+    if isinstance(evaluation, Evaluation):
+        _try_to_plot(evaluation, run.folder / "confusion.png")
     try:
         report = convert_and_warn(model, run.tflite, data, **options).report
     except converters.NotEquivalentError as error:
@@ -52,17 +53,23 @@ def convert_run(
 
 
 def write_samples(
-    run: recipes.Run, data: datasets.Dataset, evaluation: recipes.Evaluation
+    run: recipes.Run,
+    data: datasets.Dataset,
+    evaluation: recipes.Evaluation | recipes.Regression,
 ) -> None:
     """Writes some test images with their predictions, for the report of a run.
+
+    Other inputs than images are not shown.
 
     Args:
         run: The run.
         data: Its data set.
         evaluation: The predictions of its model on the test images.
     """
-    from larq_bnnopt.recipes import Samples
+    from larq_bnnopt.recipes import Evaluation, Samples
 
+    if data.kind != "images" or not isinstance(evaluation, Evaluation):
+        return
     images, labels = data.test_arrays()
     scores, names = evaluation.scores, evaluation.class_names
     Samples.of(images, labels, scores, names).write(run)
@@ -78,17 +85,15 @@ def _try_to_plot(evaluation: recipes.Evaluation, path: pathlib.Path) -> None:
 
 
 def _write_report(
-    run: recipes.Run, evaluation: recipes.Evaluation, report: converters.Report
+    run: recipes.Run,
+    evaluation: recipes.Evaluation | recipes.Regression,
+    report: converters.Report,
 ) -> None:
     from larq_bnnopt.recipes import try_to_write_page, versions
 
     content = {
         "recipe": run.read_recipe(),
-        "test": {
-            "accuracy": evaluation.accuracy,
-            "class_names": list(evaluation.class_names),
-            "confusion": evaluation.confusion.tolist(),
-        },
+        "test": _facts(evaluation),
         "summary": report.rows(),
         "conversion": report.as_dict(),
     }
@@ -108,6 +113,14 @@ def _write_report(
     try_to_write_page(run)
 
 
+def _facts(evaluation: recipes.Evaluation | recipes.Regression) -> dict[str, Any]:
+    """Returns the main figures of an evaluation as plain data."""
+    facts = evaluation.as_dict()
+    if "confusion" in facts:
+        return {name: facts[name] for name in ("accuracy", "class_names", "confusion")}
+    return facts
+
+
 def convert_and_warn(
     model: tf.keras.Model,
     path: str | os.PathLike[str],
@@ -120,7 +133,7 @@ def convert_and_warn(
     Args:
         model: The model.
         path: Path of the .tflite.
-        data: The data set; model and file are compared on its test images.
+        data: The data set; model and file are compared on its test inputs.
         int8: `"layers"` for real-valued layers in int8, calibrated on training images,
             `"ends"` for inputs and outputs, too; `None` for float32.
         allow_undetermined: As for `converters.convert`.
@@ -140,7 +153,8 @@ def convert_and_warn(
             model,
             path,
             inputs=images,
-            labels=labels,
+            # Numbers to predict are no classes, whose accuracy would be told.
+            labels=labels if data.task == "classification" else None,
             calibration=calibration,
             int8_io=int8 == "ends",
             allow_undetermined=allow_undetermined,

@@ -1,4 +1,4 @@
-"""Evaluates a model on test images: accuracy, each class, most frequent mistakes.
+"""Evaluates a model on test inputs: accuracy, each class, most frequent mistakes.
 
 A run is evaluated on its own test images; its report.html then shows some of them.
 """
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from larq_bnnopt import datasets, recipes
+
+    _Result = recipes.Evaluation | recipes.Regression
 
 
 def add_arguments(parser: Parser) -> None:
@@ -75,9 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _show(
-    folder: pathlib.Path, data: datasets.Dataset, evaluation: recipes.Evaluation
-) -> None:
+def _show(folder: pathlib.Path, data: datasets.Dataset, evaluation: _Result) -> None:
     """Shows some test images in the report of a run."""
     from larq_bnnopt.cli.deploying import write_samples
     from larq_bnnopt.recipes import Run, write_page
@@ -123,52 +123,75 @@ def _loaded(
     return model, data
 
 
-def _of_file(path: pathlib.Path, data: datasets.Dataset) -> recipes.Evaluation:
+def _of_file(path: pathlib.Path, data: datasets.Dataset) -> _Result:
     """Evaluates a .tflite."""
     import converters
     from larq_bnnopt.cli.silence import quiet
-    from larq_bnnopt.recipes import Evaluation
+    from larq_bnnopt.recipes import compared
 
     with quiet():
         interpreter = converters.Interpreter(path)
-        shape = converters.image_shape(interpreter, path)
-        classes = converters.number_of_classes(interpreter, path)
-        if shape != data.input_shape or classes != data.num_classes:
+        ends = [one.shape[1:] for one in (*interpreter.inputs, *interpreter.outputs)]
+        if ends != [data.input_shape, (data.num_classes,)]:
             raise ValueError(
-                f"{path} takes images of {shape} and has {classes} classes; "
-                f"{data.name!r} has {data.input_shape} and {data.num_classes}."
+                f"{path} takes inputs of {ends[0]} and has outputs of {ends[-1]}; "
+                f"{data.name!r} has {data.kind} of {data.input_shape} and "
+                f"{data.num_classes} answers."
             )
         images, labels = data.test_arrays()
         scores: Any = interpreter.predict(images)
-    return Evaluation.of(labels, scores, data.class_names)
+    return compared(labels, scores, data)
 
 
-_MISTAKES = ("images of", "taken for", "how many")
 _NAMES = {"keras": "Keras", "tflite": ".tflite"}
 
 
-def _print(title: str, results: dict[str, recipes.Evaluation]) -> None:
+def _print(title: str, results: dict[str, _Result]) -> None:
     from larq_bnnopt.cli.console import print_rows, print_table
+    from larq_bnnopt.recipes import Evaluation
 
+    classes = {n: r for n, r in results.items() if isinstance(r, Evaluation)}
+    if not classes:
+        _print_errors(title, results)
+        return
     print_table(
         title,
         [
             (
                 f"accuracy, {_NAMES[name]}",
-                f"{result.accuracy:.2%} of {result.images:,} test images",
+                f"{result.accuracy:.2%} of {result.images:,} test {result.kind}",
             )
-            for name, result in results.items()
+            for name, result in classes.items()
         ],
     )
-    print_rows("Classes", _class_rows(results))
-    print_rows("Most frequent mistakes", _mistakes(results))
+    print_rows("Classes", _class_rows(classes))
+    print_rows("Most frequent mistakes", _mistakes(classes))
+
+
+def _print_errors(title: str, results: dict[str, Any]) -> None:
+    """Prints the errors of a regression."""
+    from larq_bnnopt.cli.console import print_rows, print_table
+
+    rows = []
+    for name, result in results.items():
+        rows.append(
+            (
+                f"mean absolute error, {_NAMES[name]}",
+                f"{result.mean_absolute_error:.4g} on {result.inputs:,} test inputs",
+            )
+        )
+        rows.append((f"R2, {_NAMES[name]}", f"{result.r2:.4f}"))
+    print_table(title, rows)
+    if len(next(iter(results.values())).names) > 1:
+        for name, result in results.items():
+            print_rows(f"Numbers, {_NAMES[name]}", result.rows())
 
 
 def _mistakes(results: dict[str, recipes.Evaluation]) -> list[tuple[str, ...]]:
     """Returns the most frequent mistakes of Keras, with the counts of the file."""
     first, *others = results.values()
-    columns = [_NAMES[name] for name in results]
-    heading = ("images of", "taken for", *columns) if others else _MISTAKES
+    columns = [_NAMES[name] for name in results] if others else ["how many"]
+    heading = (f"{first.kind} of", "taken for", *columns)
     places = {name: index for index, name in enumerate(first.class_names)}
     rows = []
     for true, taken, count in first.confusions():
@@ -186,7 +209,7 @@ def _class_rows(results: dict[str, recipes.Evaluation]) -> list[tuple[str, ...]]
         classes = result.per_class()
         if not columns:
             columns.append(["class", *(one.name for one in classes)])
-            columns.append(["images", *(f"{one.count:,}" for one in classes)])
+            columns.append([result.kind, *(f"{one.count:,}" for one in classes)])
         columns.append([f"precision{name}", *(_share(o.precision) for o in classes)])
         columns.append([f"recall{name}", *(_share(one.recall) for one in classes)])
     return list(zip(*columns))

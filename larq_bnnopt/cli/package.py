@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import argparse
 import os
+from typing import TYPE_CHECKING
 
 from larq_bnnopt.cli import names
 from larq_bnnopt.cli.parser import Parser, positive
+
+if TYPE_CHECKING:
+    import converters
+    from larq_bnnopt import datasets
 
 
 def add_arguments(parser: Parser) -> None:
@@ -39,6 +44,17 @@ def check(arguments: argparse.Namespace) -> None:
         )
 
 
+def _preprocessing(data: datasets.Dataset) -> converters.Preprocessing | str:
+    """Returns how a photograph, or another raw input, becomes the input."""
+    import converters
+
+    if data.kind != "images":
+        shape = " x ".join(map(str, data.input_shape))
+        return f"float32, {shape}, the numbers of the {data.kind} as they are"
+    height, width, channels = data.input_shape
+    return converters.Preprocessing((height, width), channels, data.middle)
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Packages."""
     import converters
@@ -53,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     images, _ = data.test_arrays()
     if arguments.samples > len(images):
         raise ValueError(
-            f"{recipe.dataset} has {len(images)} test images. Received: --samples "
+            f"{recipe.dataset} has {len(images)} test {data.kind}. Received: --samples "
             f"{arguments.samples}"
         )
     facts = {
@@ -68,9 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
             inputs=images[: arguments.samples],
             model=model,
             class_names=data.class_names,
-            preprocessing=converters.Preprocessing(
-                data.input_shape[:2], data.input_shape[2], data.middle
-            ),
+            preprocessing=_preprocessing(data),
             metadata={"recipe": facts},
             allow_undetermined=arguments.allow_undetermined,
         )

@@ -36,7 +36,8 @@ def add_arguments(parser: Parser) -> None:
         "images",
         nargs="+",
         metavar="image",
-        help="JPEG, PNG, GIF or BMP files, .npy files of uint8 pixels, or folders",
+        help="JPEG, PNG, GIF or BMP files, .npy files of uint8 pixels, or folders; of "
+        "a run on arrays .npy files of one input each",
     )
     parser.add_argument(
         "--top", type=positive(int), default=1, help="how many classes; default: 1"
@@ -182,7 +183,14 @@ def _with_tensorflow(
     import converters
     from larq_bnnopt import recipes
 
-    path = source
+    path, kind = source, "images"
+    if is_run:
+        kind, task = recipes.inputs_of(recipes.Run(folder))
+        if task != "classification":
+            raise ValueError(
+                f"{folder} predicts numbers (regression), and predict shows classes. "
+                "converters.Interpreter runs its .tflite, bnnopt evaluate measures it."
+            )
     if names.is_run(source):
         previous = recipes.Run(source)
         previous.read_recipe()  # Reports what is missing.
@@ -190,15 +198,25 @@ def _with_tensorflow(
     if path.suffix == ".tflite":
         with quiet():
             interpreter = converters.Interpreter(path)
-        shape = converters.image_shape(interpreter, path)
+        if kind == "images":
+            shape = converters.image_shape(interpreter, path)
+        else:
+            shape = interpreter.inputs[0].shape[1:]
         classes = converters.number_of_classes(interpreter, path)
     else:
         model = recipes.load_model(path)
-        shape, classes = _sizes(model, path)
+        if kind == "images":
+            shape, classes = _sizes(model, path)
+        else:
+            shape, classes = model.input_shape[1:], model.output_shape[-1]
     class_names: Sequence[str]
+    preprocessing: converters.Preprocessing | converters.ArrayInput
     if is_run:
         class_names, middle = recipes.images_of(recipes.Run(folder))
-        preprocessing = converters.Preprocessing(shape[:2], shape[2], middle)
+        if kind == "images":
+            preprocessing = converters.Preprocessing(shape[:2], shape[2], middle)
+        else:
+            preprocessing = converters.ArrayInput(shape)
         if len(class_names) != classes:
             raise ValueError(
                 f"{path} has {classes} classes, and the run of {folder} "

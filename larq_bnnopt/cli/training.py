@@ -37,11 +37,13 @@ class Beginning:
     def __call__(self, data: datasets.Dataset) -> None:
         """Prints data and model."""
         self._data = data
-        shape = "x".join(map(str, data.input_shape))
+        shape, count = "x".join(map(str, data.input_shape)), len(data.class_names)
+        answers = f"{count:,} classes"
+        if data.task != "classification":
+            answers = f"{count:,} {'number' if count == 1 else 'numbers'} to predict"
         console.print(
             f"Data: {data.name}, {data.train_size:,} training and {data.test_size:,} "
-            f"test images of {len(data.class_names):,} classes, {shape}. Model: "
-            f"{self._recipe.network}."
+            f"test {data.kind} of {answers}, {shape}. Model: {self._recipe.network}."
         )
 
     def warn_of_guessing(self, folder: str | os.PathLike[str]) -> None:
@@ -49,7 +51,7 @@ class Beginning:
         from larq_bnnopt.recipes import History, Run, doubt
 
         data, recipe = self._data, self._recipe
-        if data is None:
+        if data is None or data.task != "classification":
             return
         steps = recipe.steps(sum(recipe.stage_epochs()) * data.steps_per_epoch)
         accuracy = History.of(Run(folder)).accuracy

@@ -86,6 +86,8 @@ def run(arguments: argparse.Namespace) -> int:
             recipe, data_dir=arguments.data_dir or recipe.data_dir
         ).load_data(model)
     images, labels = data.test_arrays()
+    if data.task != "classification":
+        labels = None
     with quiet():
         verification = converters.verify(model, tflite, images, labels)
         audit = converters.audit(model, tflite)

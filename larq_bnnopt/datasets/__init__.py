@@ -1,17 +1,36 @@
-"""Image classification data as tf.data pipelines that repeat exactly."""
+"""Data sets as tf.data pipelines that repeat exactly."""
 
+from larq_bnnopt.datasets.array_records import array_record
 from larq_bnnopt.datasets.augmentation import Augmentation
-from larq_bnnopt.datasets.dataset import EMBEDDED, Dataset, ImageShape
+from larq_bnnopt.datasets.dataset import (
+    ARRAYS,
+    CLASSIFICATION,
+    EMBEDDED,
+    IMAGES,
+    REGRESSION,
+    SOUNDS,
+    Dataset,
+    ImageShape,
+)
 from larq_bnnopt.datasets.downloads import NotDownloadedError
-from larq_bnnopt.datasets.loading import load
+from larq_bnnopt.datasets.loading import kind_of, load
 from larq_bnnopt.datasets.records import write_records
+from larq_bnnopt.datasets.statistics import channel_statistics
 
 __all__ = [
+    "ARRAYS",
+    "CLASSIFICATION",
     "EMBEDDED",
+    "IMAGES",
+    "REGRESSION",
+    "SOUNDS",
     "Augmentation",
     "Dataset",
     "ImageShape",
     "NotDownloadedError",
+    "array_record",
+    "channel_statistics",
+    "kind_of",
     "load",
     "write_records",
 ]

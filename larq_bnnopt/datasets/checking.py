@@ -1,4 +1,4 @@
-"""Checks of image files and encoded images before a training.
+"""Checks of files and records before a training.
 
 Errors name each image that cannot be read; files that were good are remembered.
 """
@@ -40,7 +40,11 @@ Entry = tuple[str, Callable[[], "str | None"]]
 
 
 def check(
-    place: str, entries: Iterable[Entry], total: int, progress: Progress | None = None
+    place: str,
+    entries: Iterable[Entry],
+    total: int,
+    progress: Progress | None = None,
+    called: str = "images",
 ) -> None:
     """Checks all entries of a data set, in parallel.
 
@@ -50,6 +54,7 @@ def check(
         total: Number of entries.
         progress: Called with the number of checked entries, and `total`. Defaults to
             `None`.
+        called: What the entries are. Defaults to `"images"`.
 
     Raises:
         ValueError: If some cannot be read: their number, and the first ones by name.
@@ -70,7 +75,7 @@ def check(
     if bad:
         more = f"; and {bad - len(found)} more" if bad > len(found) else ""
         raise ValueError(
-            f"{bad:,} of the {total:,} images of {place} cannot be read: "
+            f"{bad:,} of the {total:,} {called} of {place} cannot be read: "
             f"{'; '.join(found)}{more}. Replace or remove them."
         )
 

@@ -10,6 +10,7 @@ import dataclasses
 import tensorflow as tf
 
 from larq_bnnopt.datasets.checking import decoded
+from larq_bnnopt.datasets.colors import jittered
 
 # The side of the center crop of a test image, as in most papers: 224 of 256 pixels.
 CENTER = 224 / 256
@@ -91,10 +92,4 @@ class Crops:
     def _jittered(self, image: tf.Tensor, seeds: list[tf.Tensor]) -> tf.Tensor:
         low, high = 1 - self.color_jitter, 1 + self.color_jitter
         factors = [tf.random.stateless_uniform((), seed, low, high) for seed in seeds]
-        image *= factors[0]
-        mean = tf.reduce_mean(image)
-        image = mean + factors[1] * (image - mean)
-        if self.channels == 3:
-            grey = tf.image.rgb_to_grayscale(image)
-            image = grey + factors[2] * (image - grey)
-        return tf.clip_by_value(image, 0.0, 255.0)
+        return jittered(image, factors)

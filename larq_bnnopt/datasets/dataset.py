@@ -1,4 +1,4 @@
-"""A data set of images: its batches for training and test, and what is known of it."""
+"""A data set: its batches for training and test, and what is known of it."""
 
 from __future__ import annotations
 
@@ -22,28 +22,35 @@ ImageShape = tuple[int | None, int | None, int]
 """Height, width and channels of an image; a size of `None` may vary."""
 
 EMBEDDED = "fashion_mnist_mini"
+# What the inputs of a data set are, and what a model learns of them.
+IMAGES, ARRAYS, SOUNDS = "images", "arrays", "sounds"
+CLASSIFICATION, REGRESSION = "classification", "regression"
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Images as they are stored, before they are scaled and batched for a model.
+    """Inputs as they are stored, before they are scaled and batched for a model.
 
     Attributes:
-        input_shape: `(height, width, channels)` of the images that it yields.
-        class_names: Names of the classes, in the order of the labels.
-        train_size: Number of training images.
-        test_size: Number of test images.
-        test: The test images with their labels, one by one.
+        input_shape: Shape of an input: of images `(height, width, channels)`.
+        class_names: Names of the classes, in the order of the labels; of a regression
+            the names of the numbers of a label.
+        train_size: Number of training inputs.
+        test_size: Number of test inputs.
+        test: The test inputs with their labels, one by one.
         shuffled: Takes the seed pair of an epoch (see `pipelines.batch_seed`) and the
             batch size; returns the training batches of that epoch.
         fingerprint: Returns a text that changes with the data.
-        is_cropped: Whether the images are crops of images of any size.
-        check: Looks at each image: takes what to report progress to, and whether to
+        is_cropped: Whether the inputs are crops of images of any size.
+        check: Looks at each input: takes what to report progress to, and whether to
             look again in any case.
         samples: Returns a few encoded images.
+        kind: `"images"`, uint8 pixels; `"arrays"` or `"sounds"`, numbers that a model
+            takes as they are.
+        task: `"classification"` or `"regression"`.
     """
 
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
     class_names: tuple[str, ...]
     train_size: int
     test_size: int
@@ -53,32 +60,38 @@ class Source:
     is_cropped: bool = False
     check: Callable[[Progress | None, bool], None] = lambda progress, again: None
     samples: Callable[[], list[bytes]] = list
+    kind: str = IMAGES
+    task: str = CLASSIFICATION
 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Images with labels, split into training and test.
+    """Inputs with labels, split into training and test.
 
-    Images are float32 in [-1, 1] (`pixel / 127.5 - 1`), labels int64. The order of the
-    training images and their augmentation are functions of the seed and the epoch
+    Images are float32 in [-1, 1] (`pixel / 127.5 - 1`), other inputs float32 as they
+    are. Labels are int64 classes, or of a regression float32 vectors. The order of the
+    training inputs and their augmentation are functions of the seed and the epoch
     alone, so that an interrupted training can be resumed exactly.
 
     Attributes:
         name: Name given to `load`.
-        input_shape: `(height, width, channels)`.
-        class_names: Names of the classes, in the order of the labels.
-        train_size: Number of training images.
-        test_size: Number of test images.
-        batch_size: Images in a batch.
+        input_shape: Shape of an input: of images `(height, width, channels)`.
+        class_names: Names of the classes, in the order of the labels; of a regression
+            the names of the numbers of a label.
+        train_size: Number of training inputs.
+        test_size: Number of test inputs.
+        batch_size: Inputs in a batch.
         seed: Seed of order and augmentation.
         augmentation: The augmentation of training batches, or `None`.
-        test: Batches of test images, in the order of the data set.
+        test: Batches of test inputs, in the order of the data set.
         middle: The side of the center crop of a test image, as a share of the largest
             crop with the shape of the input; 1.0 where images are not cropped.
+        kind: What the inputs are: `"images"`, `"arrays"` or `"sounds"`.
+        task: `"classification"` or `"regression"`.
     """
 
     name: str
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
     class_names: tuple[str, ...]
     train_size: int
     test_size: int
@@ -91,6 +104,8 @@ class Dataset:
     _check: Callable[[Progress | None, bool], None] = dataclasses.field(repr=False)
     _samples: Callable[[], list[bytes]] = dataclasses.field(repr=False)
     middle: float = 1.0
+    kind: str = IMAGES
+    task: str = CLASSIFICATION
 
     @property
     def stored_size(self) -> tuple[int, int] | None:
@@ -111,18 +126,18 @@ class Dataset:
         return any(map(has_colors, samples)) if samples else None
 
     def check(self, progress: Progress | None = None, again: bool = False) -> None:
-        """Looks at every image of a folder or of TFRecord files, once.
+        """Looks at every input of a folder or of TFRecord files, once.
 
         Files that were good and have not changed since are not looked at again, in
         later processes either. Other data sets are not checked.
 
         Args:
-            progress: Called with the number of images checked so far, and of all.
+            progress: Called with the number of inputs checked so far, and of all.
                 Defaults to `None`.
             again: Whether to look again in any case. Defaults to `False`.
 
         Raises:
-            ValueError: If an image or a label cannot be used; it names file and
+            ValueError: If an input or a label cannot be used; it names file and
                 record.
         """
         self._check(progress, again)
@@ -137,7 +152,7 @@ class Dataset:
 
     @property
     def num_classes(self) -> int:
-        """Number of classes."""
+        """Number of classes; of a regression the length of a label."""
         return len(self.class_names)
 
     @property
@@ -170,19 +185,19 @@ class Dataset:
         return seeds.flat_map(self._epoch).prefetch(tf.data.AUTOTUNE)
 
     def test_arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """Returns all test images and labels as NumPy arrays."""
+        """Returns all test inputs and labels as NumPy arrays."""
         with self.faults_named():
             images, labels = zip(*self.test.as_numpy_iterator())
         return np.concatenate(images), np.concatenate(labels)
 
     def train_arrays(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns training images and labels as NumPy arrays, as the model sees them.
+        """Returns training inputs and labels as NumPy arrays, as the model sees them.
 
         Args:
-            count: Number of images, the first ones of epoch 0 with their augmentation.
+            count: Number of inputs, the first ones of epoch 0 with their augmentation.
 
         Raises:
-            ValueError: If there are fewer images.
+            ValueError: If there are fewer.
         """
         if not 0 < count <= self.train_size:
             raise ValueError(
@@ -194,7 +209,7 @@ class Dataset:
 
     @contextlib.contextmanager
     def faults_named(self) -> Iterator[None]:
-        """Names the image or record that caused an error of TensorFlow.
+        """Names the file or record that caused an error of TensorFlow.
 
         TensorFlow's own message does not name it.
         """

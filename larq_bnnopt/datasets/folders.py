@@ -123,16 +123,22 @@ def image_files(folder: pathlib.Path) -> ImageFiles:
     return ImageFiles(shown, *_listed(names, train), *_listed(names, held))
 
 
-def from_folder(name: str, image_shape: ImageShape | None, augment: bool) -> Source:
+def from_folder(
+    name: str,
+    image_shape: ImageShape | None,
+    augment: bool,
+    color_jitter: float | None = None,
+) -> Source:
     """Returns the source of a folder of images.
 
     Args:
         name: The folder, as for `image_files`.
         image_shape: What the images become, as for `load`.
         augment: Whether to crop training images at random.
+        color_jitter: As for `load`. Defaults to `None`.
     """
     files = image_files(pathlib.Path(name))
-    crops = crops_for(image_shape, len(files.train_paths))
+    crops = crops_for(image_shape, len(files.train_paths), color_jitter)
     labels = tf.constant(files.train_labels)
     read = reader(files.train_paths)
 

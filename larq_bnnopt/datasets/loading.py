@@ -1,4 +1,4 @@
-"""Loads an image classification data set by its name."""
+"""Loads a data set by its name."""
 
 from __future__ import annotations
 
@@ -7,12 +7,22 @@ import pathlib
 
 import tensorflow as tf
 
+from larq_bnnopt.datasets.array_records import from_array_records, holds_array_records
+from larq_bnnopt.datasets.arrays import from_arrays, holds_arrays
 from larq_bnnopt.datasets.augmentation import Augmentation
+from larq_bnnopt.datasets.colors import Colors
 from larq_bnnopt.datasets.crops import CENTER
-from larq_bnnopt.datasets.dataset import EMBEDDED, Dataset, ImageShape
+from larq_bnnopt.datasets.dataset import (
+    ARRAYS,
+    EMBEDDED,
+    IMAGES,
+    Dataset,
+    ImageShape,
+    Source,
+)
 from larq_bnnopt.datasets.embedded import embedded
 from larq_bnnopt.datasets.folders import from_folder
-from larq_bnnopt.datasets.pipelines import augmented, scaled
+from larq_bnnopt.datasets.pipelines import as_numbers, augmented, scaled
 from larq_bnnopt.datasets.records import from_records, holds_records
 from larq_bnnopt.datasets.tfds import from_tfds
 
@@ -33,13 +43,18 @@ def load(
     data_dir: str | os.PathLike[str] | None = None,
     image_shape: ImageShape | None = None,
     download: bool = True,
+    color_jitter: float | None = None,
+    pca_noise: float = 0.0,
+    hsv_jitter: float = 0.0,
 ) -> Dataset:
-    """Loads a data set for image classification.
+    """Loads a data set.
 
     `"fashion_mnist_mini"` comes with the package: 6,000 training and 1,000 test images,
     the first of each class of Fashion-MNIST. A folder holds your own images, in a
     folder for each class: see `larq_bnnopt.datasets.folders.image_files`; or TFRecord
-    files, see `larq_bnnopt.datasets.records.record_files`. Every other name is passed
+    files, see `larq_bnnopt.datasets.records.record_files`; or arrays of any shape for
+    classification or regression, see `larq_bnnopt.datasets.arrays.array_files` and
+    `larq_bnnopt.datasets.array_records.from_array_records`. Every other name is passed
     to tensorflow-datasets, which downloads the data on first use.
 
     Images of any size, in folders and in sets such as `"imagenet2012"`, are cropped and
@@ -49,7 +64,7 @@ def load(
     Args:
         name: `"fashion_mnist_mini"`, a folder, or a name of tensorflow-datasets with
             images and labels, such as `"fashion_mnist"`, `"mnist"`, `"cifar10"`.
-        batch_size: Images in a batch. Defaults to `64`.
+        batch_size: Inputs in a batch. Defaults to `64`.
         seed: Seed of order and augmentation. Defaults to `0`.
         augment: Whether to augment training images where that suits the data: mirror
             images for Fashion-MNIST; mirror images and crops for CIFAR; mirror images,
@@ -59,14 +74,24 @@ def load(
         image_shape: `(height, width, channels)` that images of any size are resized to.
             Defaults to `None`, `(224, 224, 3)`, also in the place of a single number.
         download: Whether to download the data if they are missing. Defaults to `True`.
+        color_jitter: How far brightness, contrast and saturation of training images
+            may change, as a share, also without `augment`. Defaults to `None`: with
+            `augment` 0.4 for images of any size, of which there are 50,000 or more,
+            0.2 for fewer; nothing for others.
+        pca_noise: Standard deviation of noise along the principal components of
+            ImageNet's colors, see `larq_bnnopt.datasets.colors.with_pca_noise`.
+            Defaults to `0.0`.
+        hsv_jitter: How far hue, saturation and value may change, see
+            `larq_bnnopt.datasets.colors.Colors`. Defaults to `0.0`.
 
     Returns:
         The data set.
 
     Raises:
         ValueError: If there is no such data set (it names the nearest ones), if it has
-            no images with labels, or fewer than fill a batch, or if `image_shape` is
-            given for images that have a size.
+            no inputs with labels, or fewer than fill a batch, or if `image_shape` is
+            given for images that have a size, or for arrays; or if colors are to
+            change that the inputs do not have.
         OSError: If it cannot be downloaded, or a folder cannot be read.
         NotDownloadedError: If it is missing, and not to be downloaded.
 
@@ -88,11 +113,15 @@ def load(
     if name == EMBEDDED:
         source = embedded()
     elif os.path.isdir(name):
-        records = holds_records(pathlib.Path(name))
-        read = from_records if records else from_folder
-        source = read(name, image_shape, augment)
+        source = _in_folder(name, image_shape, augment, color_jitter)
     else:
-        source = from_tfds(name, data_dir, image_shape, augment, download)
+        source = from_tfds(name, data_dir, image_shape, augment, download, color_jitter)
+    colors = Colors(color_jitter or 0.0, hsv_jitter, pca_noise)
+    _require_colors(name, source, colors)
+    if source.kind != IMAGES and image_shape is not None:
+        raise ValueError(
+            f"{name!r} holds {source.kind}, which have no image_size. Leave it out."
+        )
     if any(n not in (None, m) for n, m in zip(image_shape or (), source.input_shape)):
         raise ValueError(
             f"The images of {name!r} are {source.input_shape}. Received as "
@@ -101,12 +130,13 @@ def load(
     if batch_size > source.train_size:
         raise ValueError(
             f"batch_size {batch_size} is larger than the {source.train_size} training "
-            f"images of {name!r}."
+            f"{source.kind} of {name!r}."
         )
     # "cifar10:3.0.2" names the same images.
     bare = name.partition(":")[0].partition("/")[0]
     known = Augmentation(mirror=True) if source.is_cropped else _AUGMENTATIONS.get(bare)
     augmentation = known if augment else None
+    cast = scaled if source.kind == IMAGES else as_numbers
     return Dataset(
         name=name,
         input_shape=source.input_shape,
@@ -116,12 +146,68 @@ def load(
         batch_size=batch_size,
         seed=seed,
         augmentation=augmentation,
-        test=source.test.batch(batch_size).map(scaled).prefetch(tf.data.AUTOTUNE),
+        test=source.test.batch(batch_size).map(cast).prefetch(tf.data.AUTOTUNE),
         _epoch=lambda seeds: augmented(
-            source.shuffled(seeds, batch_size), seeds, augmentation
+            source.shuffled(seeds, batch_size), seeds, augmentation, colors, cast
         ),
         _fingerprint=source.fingerprint,
         _check=source.check,
         _samples=source.samples,
         middle=CENTER if source.is_cropped else 1.0,
+        kind=source.kind,
+        task=source.task,
     )
+
+
+def kind_of(name: str) -> str:
+    """Returns what the inputs of a data set are, without reading them.
+
+    Args:
+        name: As for `load`.
+
+    Returns:
+        `"images"` or `"arrays"`.
+
+    Example:
+        >>> kind_of("fashion_mnist_mini")
+        'images'
+    """
+    if name == EMBEDDED or not os.path.isdir(name):
+        return IMAGES
+    folder = pathlib.Path(name)
+    if holds_arrays(folder) or holds_array_records(folder):
+        return ARRAYS
+    return IMAGES
+
+
+def _require_colors(name: str, source: Source, colors: Colors) -> None:
+    """Raises a ValueError if colors are to change that the inputs do not have."""
+    given = {"color_jitter": colors.jitter, "hsv_jitter": colors.hsv}
+    given["pca_noise"] = colors.pca
+    wanted = [option for option, value in given.items() if value]
+    if wanted and source.kind != IMAGES:
+        raise ValueError(
+            f"{name!r} holds {source.kind}, which have no colors. Leave out "
+            f"{', '.join(wanted)}."
+        )
+    if colors.needs_colors and source.input_shape[-1] != 3:
+        raise ValueError(
+            f"The images of {name!r} are grey. Leave out "
+            f"{', '.join(set(wanted) - {'color_jitter'})}, which change colors."
+        )
+
+
+def _in_folder(
+    name: str,
+    image_shape: ImageShape | None,
+    augment: bool,
+    color_jitter: float | None,
+) -> Source:
+    """Returns the source of a folder, by what lies in it."""
+    folder = pathlib.Path(name)
+    if holds_arrays(folder):
+        return from_arrays(name)
+    if holds_array_records(folder):
+        return from_array_records(name)
+    read = from_records if holds_records(folder) else from_folder
+    return read(name, image_shape, augment, color_jitter)

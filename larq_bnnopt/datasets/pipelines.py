@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from larq_bnnopt.datasets.augmentation import Augmentation
+from larq_bnnopt.datasets.colors import Colors
 from larq_bnnopt.datasets.crops import Crops
 from larq_bnnopt.datasets.dataset import Batch, ImageShape, Source
 
@@ -59,15 +60,27 @@ def crop_seed(seeds: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
 
 
 def augmented(
-    batches: tf.data.Dataset, seeds: tf.Tensor, augmentation: Augmentation | None
+    batches: tf.data.Dataset,
+    seeds: tf.Tensor,
+    augmentation: Augmentation | None,
+    colors: Colors,
+    cast: Callable[[tf.Tensor, tf.Tensor], Batch],
 ) -> tf.data.Dataset:
-    """Scales the training batches of an epoch, and augments them if there is how."""
+    """Casts the training batches of an epoch, and augments them if there is how.
+
+    Args:
+        batches: Stored inputs and labels.
+        seeds: The seed pair of the epoch.
+        augmentation: The augmentation, or `None`.
+        colors: Random colors.
+        cast: Returns what a model takes of a stored batch: `scaled` or `as_numbers`.
+    """
 
     def process(index: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]) -> Batch:
-        images, labels = scaled(*batch)
+        images, labels = cast(*batch)
         if augmentation is not None:
             images = augmentation(images, batch_seed(seeds, index))
-        return images, labels
+        return colors(images, batch_seed(seeds, index)), labels
 
     return batches.enumerate().map(process, num_parallel_calls=tf.data.AUTOTUNE)
 
@@ -77,22 +90,27 @@ def scaled(images: tf.Tensor, labels: tf.Tensor) -> Batch:
     return tf.cast(images, tf.float32) / 127.5 - 1.0, tf.cast(labels, tf.int64)
 
 
+def as_numbers(inputs: tf.Tensor, labels: tf.Tensor) -> Batch:
+    """Returns inputs as they are, with classes or the numbers of a regression."""
+    kind = tf.float32 if labels.dtype.is_floating else tf.int64
+    return tf.cast(inputs, tf.float32), tf.cast(labels, kind)
+
+
 def in_memory(
     train: tuple[np.ndarray, np.ndarray],
     test: tuple[np.ndarray, np.ndarray],
     class_names: tuple[str, ...],
     name: str,
 ) -> Source:
-    """Returns the source of images of one size that are held in memory.
+    """Returns the source of inputs of one shape that are held in memory.
 
     Args:
-        train: Training images and labels.
-        test: Test images and labels.
+        train: Training inputs and labels.
+        test: Test inputs and labels.
         class_names: Names of the classes.
         name: The fingerprint of the data.
     """
     images, labels = (tf.constant(array) for array in train)
-    height, width, channels = train[0].shape[1:]
 
     def shuffled(seeds: tf.Tensor, batch_size: int) -> tf.data.Dataset:
         order = tf.random.experimental.stateless_shuffle(
@@ -105,7 +123,7 @@ def in_memory(
         )
 
     return Source(
-        input_shape=(height, width, channels),
+        input_shape=train[0].shape[1:],
         class_names=class_names,
         train_size=len(train[1]),
         test_size=len(test[1]),
@@ -148,19 +166,24 @@ def center_cropped(
     return images.cache() if needed <= LARGEST_IN_MEMORY else images
 
 
-def crops_for(image_shape: ImageShape | None, train_size: int) -> Crops:
+def crops_for(
+    image_shape: ImageShape | None, train_size: int, color_jitter: float | None
+) -> Crops:
     """Returns what crops images of any size to one shape.
 
     Args:
         image_shape: `(height, width, channels)`; `None` for `(224, 224, 3)`, also in
             the place of a single number.
         train_size: Number of training images; small data sets get milder crops.
+        color_jitter: As for `load`. A number is applied to batches, after the crops.
     """
     height, width, channels = (
         default if given is None else given
         for given, default in zip(image_shape or _IMAGE_SHAPE, _IMAGE_SHAPE)
     )
     changes = LARGE_SET if train_size >= _LARGE else SMALL_SET
+    if color_jitter is not None:
+        changes = {**changes, "color_jitter": 0.0}
     return Crops((height, width), channels, **changes)
 
 

@@ -10,7 +10,7 @@ import re
 import shutil
 import stat
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -77,16 +77,7 @@ def record_files(folder: pathlib.Path) -> RecordFiles:
     Raises:
         ValueError: If files, names or features are missing, or a file is damaged.
     """
-    named: dict[str, list[pathlib.Path]] = {"train": [], "test": [], "val": []}
-    for path in sorted(folder.iterdir()):
-        match = _NAME.fullmatch(path.name)
-        if match is not None:
-            (word,) = (word for word in named if match[1].startswith(word))
-            named[word].append(path)
-    found = {True: named["train"], False: named["test"] or named["val"]}
-    for is_training, word in ((True, "train"), (False, "test")):
-        if not found[is_training]:
-            raise ValueError(f"{folder} has no files {word}*.tfrecord.")
+    train, test = named_files(folder)
     labels = folder / _LABELS
     if not labels.exists():
         raise ValueError(
@@ -96,28 +87,55 @@ def record_files(folder: pathlib.Path) -> RecordFiles:
     names = tuple(labels.read_text(encoding="utf-8").rstrip().split("\n"))
     if not all(name.strip() for name in names):
         raise ValueError(f"{labels} has an empty line. Give each class a name.")
-    sizes = {key: sum(map(count_records, paths)) for key, paths in found.items()}
-    for paths in found.values():
+    sizes = [sum(map(count_records, paths)) for paths in (train, test)]
+    for paths in (train, test):
         _check(paths[0], len(names))
     return RecordFiles(
         names,
-        tuple(map(str, found[True])),
-        sizes[True],
-        tuple(map(str, found[False])),
-        sizes[False],
+        tuple(map(str, train)),
+        sizes[0],
+        tuple(map(str, test)),
+        sizes[1],
     )
 
 
-def from_records(name: str, image_shape: ImageShape | None, augment: bool) -> Source:
+def named_files(
+    folder: pathlib.Path,
+) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
+    """Returns the TFRecord files of training and test of a folder, by their names.
+
+    Raises:
+        ValueError: If there are none of either.
+    """
+    named: dict[str, list[pathlib.Path]] = {"train": [], "test": [], "val": []}
+    for path in sorted(folder.iterdir()):
+        match = _NAME.fullmatch(path.name)
+        if match is not None:
+            (word,) = (word for word in named if match[1].startswith(word))
+            named[word].append(path)
+    train, test = named["train"], named["test"] or named["val"]
+    for paths, word in ((train, "train"), (test, "test")):
+        if not paths:
+            raise ValueError(f"{folder} has no files {word}*.tfrecord.")
+    return train, test
+
+
+def from_records(
+    name: str,
+    image_shape: ImageShape | None,
+    augment: bool,
+    color_jitter: float | None = None,
+) -> Source:
     """Returns the source of a folder of TFRecord files.
 
     Args:
         name: The folder, as for `record_files`.
         image_shape: What the images become, as for `load`.
         augment: Whether to crop training images at random.
+        color_jitter: As for `load`. Defaults to `None`.
     """
     files = record_files(pathlib.Path(name))
-    crops = crops_for(image_shape, files.train_size)
+    crops = crops_for(image_shape, files.train_size, color_jitter)
     classes = len(files.class_names)
 
     def shuffled(seeds: tf.Tensor, batch_size: int) -> tf.data.Dataset:
@@ -200,6 +218,19 @@ def entries_of(files: Sequence[str], classes: int, channels: int) -> Iterator[En
         classes: Number of classes.
         channels: Number of channels to decode.
     """
+    return records_of(files, lambda content: _problem(content, classes, channels))
+
+
+def records_of(
+    files: Sequence[str], problem: Callable[[bytes], str | None]
+) -> Iterator[Entry]:
+    """Yields the records of files with a function that looks for their problem.
+
+    Args:
+        files: Paths of the files.
+        problem: Returns the problem of the content of a record, `None` if there is
+            none.
+    """
     for file in files:
         number = 0
         records = iter(tf.data.TFRecordDataset(os.fsencode(file)))
@@ -214,7 +245,7 @@ def entries_of(files: Sequence[str], classes: int, channels: int) -> Iterator[En
             if record is None:
                 break
             content = record.numpy()
-            yield name, functools.partial(_problem, content, classes, channels)
+            yield name, functools.partial(problem, content)
             number += 1
 
 
@@ -277,6 +308,16 @@ def examples_of(
         with tf.control_dependencies([known]):
             return example[IMAGE], tf.identity(label)
 
+    return interleaved(files, order).map(parsed, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def interleaved(files: tuple[str, ...], order: tf.Tensor) -> tf.data.Dataset:
+    """Returns the records of files, interleaved in a fixed order.
+
+    Args:
+        files: Paths of the files.
+        order: Indices of the files, in the order to read them.
+    """
     names = tf.constant([*map(os.fsencode, files)])
     return (
         tf.data.Dataset.from_tensor_slices(order)
@@ -287,7 +328,6 @@ def examples_of(
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
-        .map(parsed, num_parallel_calls=tf.data.AUTOTUNE)
     )
 
 

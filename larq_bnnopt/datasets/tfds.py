@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
+from larq_bnnopt.datasets.crops import Crops
 from larq_bnnopt.datasets.dataset import EMBEDDED, ImageShape, Source
 from larq_bnnopt.datasets.downloads import prepare
 from larq_bnnopt.datasets.pipelines import (
@@ -33,6 +34,7 @@ def from_tfds(
     image_shape: ImageShape | None,
     augment: bool,
     download: bool,
+    color_jitter: float | None = None,
 ) -> Source:
     """Returns the source of a data set of tensorflow-datasets.
 
@@ -42,6 +44,7 @@ def from_tfds(
         image_shape: What images of any size become, as for `load`.
         augment: Whether to crop training images of any size at random.
         download: Whether to download it where it is missing.
+        color_jitter: As for `load`. Defaults to `None`.
     """
     import tensorflow_datasets as tfds
 
@@ -80,7 +83,8 @@ def from_tfds(
     }
     class_names = tuple(features["label"].names)
     if None in shape:
-        return _any_size(builder, class_names, sizes, image_shape, augment)
+        crops = crops_for(image_shape, sizes["train"], color_jitter)
+        return _any_size(builder, class_names, sizes, crops, augment)
     if sum(sizes.values()) * int(np.prod(shape)) <= LARGEST_IN_MEMORY:
         train, test = (
             tfds.as_numpy(
@@ -109,14 +113,13 @@ def _any_size(
     builder: tfds.core.DatasetBuilder,
     class_names: tuple[str, ...],
     sizes: dict[str, int],
-    image_shape: ImageShape | None,
+    crops: Crops,
     augment: bool,
 ) -> Source:
     """Returns the source of a data set with images of any size, such as ImageNet."""
     import tensorflow_datasets as tfds
 
     _, test_split = sizes
-    crops = crops_for(image_shape, sizes["train"])
 
     def encoded(split: str) -> tf.data.Dataset:
         # Decoded after the shuffling, when the crop is known.

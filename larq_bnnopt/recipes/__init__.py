@@ -3,7 +3,7 @@
 from larq_bnnopt.recipes.checkpoints import trained_epochs
 from larq_bnnopt.recipes.distillation import Distiller
 from larq_bnnopt.recipes.divergence import TrainingDivergedError
-from larq_bnnopt.recipes.evaluation import Evaluation, evaluate
+from larq_bnnopt.recipes.evaluation import Evaluation, compared, evaluate
 from larq_bnnopt.recipes.fine_tune import FineTune
 from larq_bnnopt.recipes.fitting import load_data_for
 from larq_bnnopt.recipes.guessing import doubt
@@ -13,7 +13,13 @@ from larq_bnnopt.recipes.histories import (
     find_runs,
     plot_histories,
 )
-from larq_bnnopt.recipes.kinds import RECIPES, field_names, images_of, recipe_of
+from larq_bnnopt.recipes.kinds import (
+    RECIPES,
+    field_names,
+    images_of,
+    inputs_of,
+    recipe_of,
+)
 from larq_bnnopt.recipes.locking import RunInUseError
 from larq_bnnopt.recipes.models import load_model, trusted_models
 from larq_bnnopt.recipes.one_step import OneStep
@@ -22,6 +28,7 @@ from larq_bnnopt.recipes.planning import Plan, plan, settings_of
 from larq_bnnopt.recipes.presets import PRESETS, Preset
 from larq_bnnopt.recipes.recalibration import Recalibration, recalibrate
 from larq_bnnopt.recipes.recipe import Recipe
+from larq_bnnopt.recipes.regression import Regression
 from larq_bnnopt.recipes.runs import Run, next_folder, versions
 from larq_bnnopt.recipes.samples import Samples
 from larq_bnnopt.recipes.strategies import STRATEGIES, is_chief, strategy_of
@@ -43,16 +50,19 @@ __all__ = [
     "Preset",
     "Recalibration",
     "Recipe",
+    "Regression",
     "Run",
     "RunInUseError",
     "Samples",
     "TrainingDivergedError",
     "TwoStep",
+    "compared",
     "doubt",
     "evaluate",
     "field_names",
     "find_runs",
     "images_of",
+    "inputs_of",
     "is_chief",
     "load_data_for",
     "load_model",

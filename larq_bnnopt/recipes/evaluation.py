@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from larq_bnnopt.datasets import Dataset
+from larq_bnnopt.datasets import CLASSIFICATION, IMAGES, REGRESSION, Dataset
+from larq_bnnopt.recipes.regression import Regression
 from larq_bnnopt.texts import drawable
 
 _SHOWN_CONFUSIONS = 10
+_CALLED = {CLASSIFICATION: "classifier", REGRESSION: "regression"}
 # Of a picture: names of classes, and shares in the cells.
 _MOST_NAMES = 40
 _MOST_CELLS = 20
@@ -62,12 +64,14 @@ class Evaluation:
         confusion: Counts, (true class, predicted class).
         class_names: Names of the classes.
         scores: A score for each class, (images, classes).
+        kind: What the test inputs are. Defaults to `"images"`.
     """
 
     accuracy: float
     confusion: np.ndarray
     class_names: tuple[str, ...]
     scores: np.ndarray = dataclasses.field(repr=False)
+    kind: str = IMAGES
 
     @classmethod
     def of(
@@ -149,9 +153,9 @@ class Evaluation:
         percent = 100 * self.confusion / np.maximum(totals, 1)
         drawn = axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
         bar = figure.colorbar(drawn, shrink=0.8, format="%d %%")
-        bar.set_label("of the images of the true class")
+        bar.set_label(f"of the {self.kind} of the true class")
         axes.set_title(
-            f"Accuracy {self.accuracy:.1%} of {self.images:,} test images\n"
+            f"Accuracy {self.accuracy:.1%} of {self.images:,} test {self.kind}\n"
             "in the cells: % of the true class",
             fontsize="medium",
         )
@@ -171,15 +175,15 @@ class Evaluation:
         figure.savefig(path, dpi=120)
 
 
-def evaluate(model: tf.keras.Model, data: Dataset) -> Evaluation:
-    """Compares the predictions of a model with the labels of the test images.
+def evaluate(model: tf.keras.Model, data: Dataset) -> Evaluation | Regression:
+    """Compares the predictions of a model with the labels of the test inputs.
 
     Args:
-        model: A classifier for the images of the data set.
+        model: A model for the inputs of the data set.
         data: The data set.
 
     Returns:
-        Accuracy and confusion matrix.
+        Accuracy and confusion matrix; of a regression the errors.
 
     Raises:
         ValueError: If the model does not fit the data set.
@@ -187,11 +191,30 @@ def evaluate(model: tf.keras.Model, data: Dataset) -> Evaluation:
     require_fit(model, data)
     images, labels = data.test_arrays()
     scores = model.predict(images, data.batch_size, verbose=0)
-    return Evaluation.of(labels, scores, data.class_names)
+    return compared(labels, scores, data)
+
+
+def compared(
+    labels: np.ndarray, scores: np.ndarray, data: Dataset
+) -> Evaluation | Regression:
+    """Compares the outputs of a model with the labels of a data set, by its task.
+
+    Args:
+        labels: The labels of the test inputs.
+        scores: The outputs for them.
+        data: The data set.
+
+    Raises:
+        ValueError: If the outputs do not fit, or are not finite.
+    """
+    if data.task == CLASSIFICATION:
+        result = Evaluation.of(labels, scores, data.class_names)
+        return dataclasses.replace(result, kind=data.kind)
+    return Regression.of(labels, scores, data.class_names)
 
 
 def require_fit(model: tf.keras.Model, data: Dataset) -> None:
-    """Raises a ValueError unless a model classifies the images of a data set.
+    """Raises a ValueError unless a model fits inputs and labels of a data set.
 
     Args:
         model: The model.
@@ -208,6 +231,6 @@ def require_fit(model: tf.keras.Model, data: Dataset) -> None:
         fits = isinstance(shape, tuple) and len(shape) == len(expected)
         if not fits or any(a not in (None, b) for a, b in zip(shape, expected) if b):
             raise ValueError(
-                f"{model.name} is no classifier for {data.name!r}: its {kind} is "
-                f"{shape} and not {expected}."
+                f"{model.name} is no {_CALLED[data.task]} for {data.name!r}: its "
+                f"{kind} is {shape} and not {expected}."
             )

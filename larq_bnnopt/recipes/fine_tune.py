@@ -42,7 +42,7 @@ class FineTune(FineTuneFields, Recipe):
 
     def image_shape(self) -> ImageShape | None:
         """Returns the shape of the images that the trained model takes."""
-        return image_shape_of(load_model(self.start))
+        return image_shape_of(load_model(self.start), self.dataset)
 
     @property
     def takes_default_size(self) -> bool:
@@ -73,7 +73,7 @@ class FineTune(FineTuneFields, Recipe):
         for layer in model.layers:
             layer.trainable = last or layer.name.startswith(_CLASSIFIER)
         optimizer = self.build_optimizer(total, steps, None if last else "adam")
-        return self.compile(model, optimizer)
+        return self.compile(model, optimizer, data.task)
 
     def annealing(
         self, model: tf.keras.Model, stage: int

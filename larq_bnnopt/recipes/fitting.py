@@ -1,4 +1,4 @@
-"""Data sets that fit a trained model: its image size, channels and classes."""
+"""Data sets that fit a trained model: its inputs and its classes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def load_data_for(
     batch_size: int = 64,
     data_dir: str | os.PathLike[str] | None = None,
 ) -> datasets.Dataset:
-    """Loads a data set with images in the shape that a model takes.
+    """Loads a data set with inputs in the shape that a model takes.
 
     For a run, `recipe.load_data(model)` loads the data that it was trained on.
 
     Args:
-        model: A classifier of images.
+        model: A classifier, or a regression.
         name: As for `larq_bnnopt.datasets.load`.
-        batch_size: Images in a batch. Defaults to `64`.
+        batch_size: Inputs in a batch. Defaults to `64`.
         data_dir: Folder of tensorflow-datasets. Defaults to `None`, its own default.
 
     Returns:
@@ -31,8 +31,8 @@ def load_data_for(
         model.
 
     Raises:
-        ValueError: If there is no such data set, or the model takes no images, images
-            of another size, or has other classes.
+        ValueError: If there is no such data set, or the model takes other inputs, or
+            has other classes.
 
     Example:
         >>> import zoo_extensions as zx
@@ -44,21 +44,31 @@ def load_data_for(
         name,
         batch_size=batch_size,
         data_dir=data_dir,
-        image_shape=image_shape_of(model),
+        image_shape=image_shape_of(model, name),
     )
     require_classes(model, data)
     return data
 
 
-def image_shape_of(model: tf.keras.Model) -> tuple[int | None, int | None, int]:
-    """Returns the shape of the images that a model takes, `None` for any size.
+def image_shape_of(
+    model: tf.keras.Model, name: str
+) -> tuple[int | None, int | None, int] | None:
+    """Returns the shape that the images of a data set get for a model.
 
     Args:
         model: A model of one input.
+        name: The data set, as for `larq_bnnopt.datasets.load`.
+
+    Returns:
+        Height, width and channels, `None` in the place of a size that may vary; `None`
+        if the data set has no images, whose inputs keep their shape.
 
     Raises:
-        ValueError: If it does not take one grey or colour image.
+        ValueError: If the data set has images, and the model does not take one grey or
+            colour image.
     """
+    if datasets.kind_of(name) != datasets.IMAGES:
+        return None
     shape = getattr(model, "input_shape", None)
     if not isinstance(shape, tuple) or len(shape) != 4 or shape[3] not in (1, 3):
         raise ValueError(
@@ -68,12 +78,26 @@ def image_shape_of(model: tf.keras.Model) -> tuple[int | None, int | None, int]:
 
 
 def require_classes(model: tf.keras.Model, data: datasets.Dataset) -> None:
-    """Raises a ValueError unless a model has exactly one output for each class."""
+    """Raises a ValueError unless a model fits the inputs and classes of a data set.
+
+    It must have exactly one output for each class, or for each number of a label.
+    """
+    taken = getattr(model, "input_shape", None)
+    if isinstance(taken, tuple) and data.kind != datasets.IMAGES:
+        same = len(taken) == 1 + len(data.input_shape)
+        if not same or any(
+            n not in (None, m) for n, m in zip(taken[1:], data.input_shape)
+        ):
+            raise ValueError(
+                f"The model {model.name} takes inputs of {taken[1:]}, and {data.name} "
+                f"has {data.kind} of {data.input_shape}. They must be equal."
+            )
     shape = getattr(model, "output_shape", None)
     outputs = shape[-1] if isinstance(shape, tuple) and shape else None
     if outputs is not None and outputs != data.num_classes:
+        called = "classes" if data.task == datasets.CLASSIFICATION else "numbers"
         raise ValueError(
             f"The model {model.name} has {outputs} outputs, and {data.name} "
-            f"{data.num_classes} classes ({', '.join(data.class_names[:3])}, ...). "
+            f"{data.num_classes} {called} ({', '.join(data.class_names[:3])}, ...). "
             "They must be as many."
         )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # Whose curves are drawn together, the test's first.
 _CURVES = {
     "accuracy": ("val_accuracy", "accuracy"),
+    "mean absolute error": ("val_mean_absolute_error", "mean_absolute_error"),
     "loss": ("val_loss", "loss"),
     "binary weights that flip in a step": ("flip_ratio",),
 }
@@ -236,7 +237,7 @@ def draw_curve(axes: Axes, histories: Sequence[History], title: str) -> None:
     if "flip_ratio" in names and any(drawn):
         axes.set_yscale("log", nonpositive="mask")
         percent_axis(axes)
-    elif "loss" not in names:
+    elif "accuracy" in names:
         axes.yaxis.set_major_formatter(lambda value, _: percent(value))
     axes.set_title(title, fontsize="medium")
     axes.set_xlabel("epoch")

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
+from larq_bnnopt.datasets import CLASSIFICATION, IMAGES
 from larq_bnnopt.recipes.fine_tune import FineTune
 from larq_bnnopt.recipes.models import load_model
 from larq_bnnopt.recipes.one_step import OneStep
@@ -57,6 +58,19 @@ def _upgraded(content: Mapping[str, Any]) -> dict[str, Any]:
     if "model_options" not in content and has_none:
         return {k: v for k, v in content.items() if k != "initial_inertia"}
     return dict(content)
+
+
+def inputs_of(run: Run) -> tuple[str, str]:
+    """Returns what the inputs of a run are, and its task.
+
+    Args:
+        run: The run; its data need not exist any more.
+
+    Returns:
+        The attributes `kind` and `task` of its data set.
+    """
+    facts = run.read_facts()
+    return str(facts.get("inputs", IMAGES)), str(facts.get("task", CLASSIFICATION))
 
 
 def images_of(run: Run) -> tuple[tuple[str, ...], float]:

@@ -33,4 +33,5 @@ class OneStep(OneStepFields, Recipe):
         """Builds the model with the weights that the seed gives, compiled."""
         model = self.create_model(data, latent_weights=self.is_latent)
         steps = data.steps_per_epoch
-        return self.compile(model, self.build_optimizer(self.epochs * steps, steps))
+        optimizer = self.build_optimizer(self.epochs * steps, steps)
+        return self.compile(model, optimizer, data.task)

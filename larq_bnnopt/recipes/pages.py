@@ -159,6 +159,8 @@ def _figures(history: History) -> Iterator[tuple[str, str]]:
     for name, text in (
         ("loss", "loss in training"),
         ("val_loss", "loss on the test images"),
+        ("val_mean_absolute_error", "mean absolute error of the test"),
+        ("val_r2", "R2 of the test"),
     ):
         value = history.last(name)
         if value is not None:

@@ -7,6 +7,7 @@ import math
 import statistics
 import time
 
+from larq_bnnopt import datasets
 from larq_bnnopt.recipes.recipe import Recipe
 from larq_bnnopt.recipes.training import trainer_of
 from larq_bnnopt.recipes.words import value_in_words
@@ -29,10 +30,11 @@ class Plan:
         ops: OPs of one image by the papers' rule, binary operations / 64 + the others.
         steps_per_epoch: Batches of an epoch.
         seconds_per_step: Median time of a few measured batches, with their data.
-        image_shape: `(height, width, channels)` of the inputs.
+        image_shape: Shape of an input, of images `(height, width, channels)`.
         stored_size: Median height and width of stored images, `None` if they are not
             resized.
         notes: Choices that were made for the user and may not be wanted.
+        kind: What the inputs are, such as `"images"`.
     """
 
     recipe: Recipe
@@ -43,9 +45,10 @@ class Plan:
     ops: float
     steps_per_epoch: int
     seconds_per_step: float
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, ...]
     stored_size: tuple[int, int] | None = None
     notes: tuple[str, ...] = ()
+    kind: str = datasets.IMAGES
 
     @property
     def steps(self) -> int:
@@ -57,14 +60,17 @@ class Plan:
         hours, rest = divmod(self.steps * self.seconds_per_step, 3600)
         return [
             *settings_of(self.recipe, "image_size"),
-            ("images", self._images()),
-            ("training images", f"{self.images:,}"),
-            ("test images", f"{self.test_images:,}"),
+            (self.kind, self._inputs()),
+            (f"training {self.kind}", f"{self.images:,}"),
+            (f"test {self.kind}", f"{self.test_images:,}"),
             (
                 "parameters",
                 f"{self.parameters:,}, of which {self.binary_parameters:,} binary",
             ),
-            ("OPs of an image", f"{self.ops:.3g}"),
+            (
+                f"OPs of an {'image' if self.kind == datasets.IMAGES else 'input'}",
+                f"{self.ops:.3g}",
+            ),
             (
                 "batches",
                 f"{self.steps:,}, {self.steps_per_epoch:,} an epoch",
@@ -74,8 +80,10 @@ class Plan:
             *(("note", note) for note in self.notes),
         ]
 
-    def _images(self) -> str:
+    def _inputs(self) -> str:
         """Returns the size of the inputs, and whether it is the default."""
+        if self.kind != datasets.IMAGES:
+            return f"{' x '.join(map(str, self.image_shape))}, as they are"
         height, width, channels = self.image_shape
         text = f"{width} x {height} x {channels}"
         if self.stored_size is None:
@@ -156,4 +164,5 @@ def plan(recipe: Recipe) -> Plan:
         image_shape=data.input_shape,
         stored_size=data.stored_size,
         notes=tuple(recipe.notes(data)),
+        kind=data.kind,
     )

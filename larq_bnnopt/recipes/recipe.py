@@ -20,6 +20,7 @@ from larq_bnnopt.recipes.binary_optimizers import DECAYING, FITTING, binary_opti
 from larq_bnnopt.recipes.fitting import image_shape_of
 from larq_bnnopt.recipes.losses import Crossentropy
 from larq_bnnopt.recipes.models import load_model
+from larq_bnnopt.recipes.normalization import normalized_input
 from larq_bnnopt.recipes.runs import model_file
 from larq_bnnopt.recipes.temperature import annealing
 
@@ -156,8 +157,11 @@ class Recipe(RecipeFields):
             download: Whether to download the data if they are missing. Defaults to
                 `True`.
         """
-        shape = self.image_shape() if model is None else image_shape_of(model)
-        return datasets.load(
+        if model is None:
+            shape = self.image_shape()
+        else:
+            shape = image_shape_of(model, self.dataset)
+        data = datasets.load(
             self.dataset,
             batch_size=self.batch_size,
             seed=self.seed,
@@ -165,7 +169,30 @@ class Recipe(RecipeFields):
             data_dir=self.data_dir,
             image_shape=shape,
             download=download,
+            color_jitter=self.color_jitter,
+            pca_noise=self.pca_noise,
+            hsv_jitter=self.hsv_jitter,
         )
+        self._require_task(data)
+        return data
+
+    def _require_task(self, data: datasets.Dataset) -> None:
+        """Raises a ValueError for fields that have no meaning for the data."""
+        if data.task == datasets.CLASSIFICATION:
+            return
+        problem = None
+        if self.kind == "fine_tune":
+            problem = "recipe 'fine_tune' learns other classes; take one_step"
+        elif self.teacher is not None:
+            problem = "a teacher gives classes; leave it out"
+        elif self.label_smoothing:
+            problem = "label_smoothing needs classes; leave it out"
+        elif self.recalibrate:
+            problem = "recalibrate compares accuracies of classes; leave it out"
+        if problem:
+            raise ValueError(
+                f"{self.dataset} holds numbers to be predicted (regression): {problem}."
+            )
 
     def image_shape(self) -> ImageShape | None:
         """Returns the shape that images of any size get, `None` for the default."""
@@ -183,8 +210,10 @@ class Recipe(RecipeFields):
         Args:
             data: The data set, as loaded for the training.
         """
+        notes: list[str] = []
+        if data.kind != datasets.IMAGES:
+            return notes
         stored, (height, width, channels) = data.stored_size, data.input_shape
-        notes = []
         if self.takes_default_size and stored and max(stored) < min(height, width):
             size = max(stored)
             notes.append(
@@ -218,6 +247,10 @@ class Recipe(RecipeFields):
         options = dict(self.model_options)
         if self.precision != "binary":
             options["precision"] = self.precision
+        if data.task == datasets.REGRESSION:
+            options["classifier_activation"] = None
+        if self.normalize != "symmetric":
+            options["input_tensor"] = self._normalized_input()
         with _computing_in(self.compute_dtype):
             model = zx.create_model(
                 self.model,
@@ -234,12 +267,35 @@ class Recipe(RecipeFields):
             self.annealing(model, len(self.stage_epochs()) - 1)
         return model
 
+    def _normalized_input(self) -> tf.Tensor:
+        """Returns an input that has mean 0 and standard deviation 1 by channel."""
+        plain = dataclasses.replace(
+            self,
+            augment=False,
+            color_jitter=None,
+            pca_noise=0.0,
+            hsv_jitter=0.0,
+            seed=0,
+        )
+        return normalized_input(plain.load_data())
+
     def compile(
         self,
         model: tf.keras.Model,
         optimizer: tf.keras.optimizers.Optimizer,
+        task: str = datasets.CLASSIFICATION,
     ) -> tf.keras.Model:
-        """Compiles a classifier of the zoo."""
+        """Compiles a network of the zoo.
+
+        Args:
+            model: The network.
+            optimizer: Its optimizer.
+            task: The task of the data set.
+        """
+        if task == datasets.REGRESSION:
+            metrics = ["mean_absolute_error", tf.keras.metrics.R2Score(name="r2")]
+            model.compile(optimizer, loss="mean_squared_error", metrics=metrics)
+            return model
         # Keras's own loss if possible: it can be loaded without this package.
         loss: Any = "sparse_categorical_crossentropy"
         if self.label_smoothing:

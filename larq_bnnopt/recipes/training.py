@@ -252,6 +252,8 @@ def _facts(recipe: Recipe, data: datasets.Dataset) -> dict[str, Any]:
         "classes": list(data.class_names),
         "middle": data.middle,
         "data": data.fingerprint,
+        **({} if data.kind == datasets.IMAGES else {"inputs": data.kind}),
+        **({} if data.task == datasets.CLASSIFICATION else {"task": data.task}),
         **{name: digest_of_file(path) for name, path in recipe.files().items()},
     }
 
@@ -370,7 +372,8 @@ class _Training:
             if not is_memory or "No space" in str(error):
                 raise
             raise MemoryError(
-                f"The memory does not hold a batch of {self.recipe.batch_size} images. "
+                f"The memory does not hold a batch of {self.recipe.batch_size} "
+                f"{self.data.kind}. "
                 "Give a smaller batch_size, and as many more accumulate_steps for the "
                 "same steps."
             ) from error

@@ -57,12 +57,13 @@ class TwoStep(TwoStepFields, Recipe):
         if stage == 0:
             model = with_real_kernels(latent)
             optimizer = self.optimizer if self.is_latent else self.real_optimizer
-            return self.compile(model, self.build_optimizer(total, steps, optimizer))
+            optimizer = self.build_optimizer(total, steps, optimizer)
+            return self.compile(model, optimizer, data.task)
         if previous is None:
             raise ValueError("Stage 2 starts from the model of stage 1.")
         copy_weights(previous, latent)
         model = latent if self.is_latent else zx.to_latent_free(binarized(latent))
-        return self.compile(model, self.build_optimizer(total, steps))
+        return self.compile(model, self.build_optimizer(total, steps), data.task)
 
     def decayed(self, model: tf.keras.Model, stage: int) -> list[tf.Variable]:
         """Returns the variables that AdamBNN's code decays, in stage 1 alone."""
