@@ -157,14 +157,15 @@ def _bare_file(path: pathlib.Path) -> _Chosen:
 
 
 def _unknown(
-    path: pathlib.Path, shape: tuple[int, int, int], classes: int
+    path: pathlib.Path, shape: tuple[int, ...], classes: int
 ) -> tuple[list[str], converters.Preprocessing]:
     """Returns numbers as class names, and the preprocessing of this package."""
     import warnings
 
     import converters
 
-    preprocessing = converters.Preprocessing(shape[:2], shape[2])
+    height, width, channels = shape
+    preprocessing = converters.Preprocessing((height, width), channels)
     warnings.warn(
         f"{path} names neither its classes, which are numbers here, nor its "
         f"preprocessing, for which this is used: {preprocessing.words()}. Its run or "
@@ -183,6 +184,7 @@ def _with_tensorflow(
     import converters
     from larq_bnnopt import recipes
 
+    shape: tuple[int, ...]
     path, kind = source, "images"
     if is_run:
         kind, task = recipes.inputs_of(recipes.Run(folder))
@@ -214,7 +216,8 @@ def _with_tensorflow(
     if is_run:
         class_names, middle = recipes.images_of(recipes.Run(folder))
         if kind == "images":
-            preprocessing = converters.Preprocessing(shape[:2], shape[2], middle)
+            height, width, channels = shape
+            preprocessing = converters.Preprocessing((height, width), channels, middle)
         else:
             preprocessing = converters.ArrayInput(shape)
         if len(class_names) != classes:

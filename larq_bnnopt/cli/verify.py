@@ -85,9 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
         data = dataclasses.replace(
             recipe, data_dir=arguments.data_dir or recipe.data_dir
         ).load_data(model)
-    images, labels = data.test_arrays()
-    if data.task != "classification":
-        labels = None
+    images, answers = data.test_arrays()
+    labels = answers if data.task == "classification" else None
     with quiet():
         verification = converters.verify(model, tflite, images, labels)
         audit = converters.audit(model, tflite)

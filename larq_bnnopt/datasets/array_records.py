@@ -210,8 +210,9 @@ def array_record(inputs: np.ndarray, label: int | Sequence[float]) -> bytes:
     Example:
         >>> import numpy as np
         >>> record = array_record(np.zeros(3, np.float32), 1)
-        >>> tf.train.Example.FromString(record).features.feature["label"].int64_list
-        value: 1
+        >>> features = tf.train.Example.FromString(record).features.feature
+        >>> list(features["label"].int64_list.value)
+        [1]
     """
     inputs = np.ascontiguousarray(inputs)
     little = inputs.astype(inputs.dtype.newbyteorder("<"), copy=False)

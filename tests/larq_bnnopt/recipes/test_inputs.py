@@ -112,7 +112,7 @@ def test_commands_take_a_run_on_arrays(copy, tmp_path, capsys):
     assert "float32, 16, the numbers of the arrays as they are" in str(metadata)
     words = ("predict", tmp_path / "device", tmp_path / "one.npy")
     error = bnnopt(capsys, *words, code=2).err
-    assert "does not say how a photograph" in error and error.count("\n") == 1
+    assert "is no classifier of images" in error and error.count("\n") == 1
 
 
 def test_a_regression_is_trained_and_measured(tmp_path, capsys):
