@@ -175,3 +175,56 @@ def _difference(measure: Measure, arm: str, other: str) -> Contrast:
         return None if one is None or two is None else one - two
 
     return contrast
+
+
+def higher_mean(
+    measure: Measure, arms: Sequence[str], than: Sequence[str], of: tuple[str, str]
+) -> Comparison:
+    """Some settings have more of a measure than others, in the mean.
+
+    Args:
+        measure: The measure.
+        arms: The settings that have more.
+        than: The settings that have less.
+        of: What the two groups are called.
+    """
+
+    def contrast(runs: Mapping[str, RunResult]) -> float | None:
+        means = [_mean(measure, names, runs) for names in (arms, than)]
+        if means[0] is None or means[1] is None:
+            return None
+        return means[0] - means[1]
+
+    words = f"mean {measure.label} of {of[0]} minus that of {of[1]}"
+    return Comparison(words, measure, (*arms, *than), contrast)
+
+
+def larger_gap(
+    measure: Measure, large: tuple[str, str], small: tuple[str, str]
+) -> Comparison:
+    """A setting leads another by more of a measure than in a second pair.
+
+    Args:
+        measure: The measure.
+        large: The setting that leads, and the other one.
+        small: The same of the second pair.
+    """
+    lead, second = _difference(measure, *large), _difference(measure, *small)
+
+    def contrast(runs: Mapping[str, RunResult]) -> float | None:
+        one, two = lead(runs), second(runs)
+        return None if one is None or two is None else one - two
+
+    words = (
+        f"lead in {measure.label} of '{large[0]}' over '{large[1]}' minus that of "
+        f"'{small[0]}' over '{small[1]}'"
+    )
+    return Comparison(words, measure, (*large, *small), contrast)
+
+
+def _mean(
+    measure: Measure, arms: Sequence[str], runs: Mapping[str, RunResult]
+) -> float | None:
+    values = [measure.value(runs[name]) for name in arms]
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if len(known) == len(values) else None

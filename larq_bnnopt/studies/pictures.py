@@ -56,8 +56,8 @@ class Curves:
     ) -> None:
         """Draws a line for each setting."""
         shown = [arm for arm in arms if not self.arms or arm.name in self.arms]
-        for arm, color in zip(shown, _colors(shown)):
-            lines = _lines(results, arm.name, self.name)
+        for arm, color in zip(shown, colors(shown)):
+            lines = series_of(results, arm.name, self.name)
             if not lines.size:
                 continue
             lines = lines * (100 if self.is_share else 1)
@@ -197,7 +197,7 @@ def draw(
         figure.savefig(temporary, dpi=120)
 
 
-def _colors(arms: Sequence[Arm]) -> list[Any]:
+def colors(arms: Sequence[Arm]) -> list[Any]:
     """Returns a color a setting: in order where a sweep turns one number."""
     import matplotlib
 
@@ -207,7 +207,7 @@ def _colors(arms: Sequence[Arm]) -> list[Any]:
     return [f"C{index % 10}" for index in range(len(arms))]
 
 
-def _lines(results: Sequence[RunResult], arm: str, name: str) -> np.ndarray:
+def series_of(results: Sequence[RunResult], arm: str, name: str) -> np.ndarray:
     """Returns a series of a setting, a row a run, NaN where there is no number."""
     rows = [
         run.series[name] for run in results if run.arm == arm and name in run.series
