@@ -55,7 +55,8 @@ def points() -> list[PublishedFigures]:
     """Returns the rows to draw: one for each place in the picture."""
     rows: dict[tuple[str, tuple, float], PublishedFigures] = {}
     for row in PUBLISHED:
-        if row.right_ops is not None and row.data == "ImageNet":
+        drawn = row.right_ops is not None and row.top1 is not None
+        if drawn and row.data == "ImageNet":
             # The authors' wiki repeats the tables.
             if row.source != "BMXNet-v2 wiki":
                 rows.setdefault((row.model, row.arguments, row.top1 or 0), row)

@@ -12,8 +12,11 @@ import tensorflow as tf
 from zoo_extensions.counting import count_ops
 from zoo_extensions.figures import (
     COUNTED,
+    GLUE,
     PUBLISHED,
+    TASKS,
     Comparison,
+    GlueRow,
     PublishedFigures,
 )
 from zoo_extensions.markdown import markdown_table
@@ -53,6 +56,15 @@ figures that were not compared: the network is not in this zoo, the figure is on
 several networks, or the size is one of 4-bit and 8-bit weights.
 
 {compared}
+
+## BERT on GLUE
+
+Table 2 of paper 003: scores in percent of quantized BERT networks, none of which is in
+this zoo. Its FLOPs count a multiplication and addition as two. ‡ is without multi-stage
+distillation, † starts from released weights. The rows of BiT average eight tasks, for
+which the two sets of MNLI are one; the others average all nine columns.
+
+{glue}
 """
 
 
@@ -113,7 +125,10 @@ class ModelTable:
         counted = markdown_table(heading, counts, "lrrrrrrr")
         heading, *rows = self.rows()
         compared = markdown_table(heading, rows, "lllrrrrrrl")
-        return _PAGE.format(counted=counted, compared=compared)
+        heading = ("method", "bits", "MB", "FLOPs 1e9", *TASKS, "average", "remark")
+        alignment = "ll" + "r" * (len(TASKS) + 3) + "l"
+        glue = markdown_table(heading, map(_glue_row, GLUE), alignment)
+        return _PAGE.format(counted=counted, compared=compared, glue=glue)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the table as plain data for JSON."""
@@ -175,7 +190,7 @@ def model_table(
     lines = []
     for row in PUBLISHED:
         compared: tuple[Comparison, ...] = ()
-        name = by_plain.get(plain(row.model))
+        name = by_plain.get(plain(row.counted_model))
         if name is not None and any(getattr(row, figure) for figure in COUNTED):
             compared = row.compare(count(name, row.arguments))
         lines.append((row, compared))
@@ -196,6 +211,18 @@ def _row(row: PublishedFigures, compared: tuple[Comparison, ...]) -> tuple[str, 
         _cell(row, "size", found),
         *("" if value is None else f"{value:.1f}" for value in accuracy),
         _remark(row),
+    )
+
+
+def _glue_row(row: GlueRow) -> tuple[str, ...]:
+    return (
+        row.method + (", augmented" if row.augmented else ""),
+        row.bits,
+        row.size.text,
+        row.flops.text,
+        *("" if score is None else f"{score:g}" for score in row.scores),
+        "" if row.average is None else row.average.text,
+        row.note,
     )
 
 
@@ -222,7 +249,7 @@ def _cell(row: PublishedFigures, figure: str, found: dict[str, Comparison]) -> s
     unit = ""
     if figure == "size":
         unit = " MiB" if printed.unit == 2**20 else " MB"
-    elif figure == "ops" and printed.unit == 1e9:
+    elif figure in ("flops", "ops") and printed.unit == 1e9:
         unit = "e9"
     if figure not in found:
         return f"{text}{unit} ?"

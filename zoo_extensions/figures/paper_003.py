@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from zoo_extensions.figures.rows import Correction, PublishedFigures
 from zoo_extensions.figures.units import (
+    ReportedValue,
     mebibytes,
     megabytes,
     times_1e8,
@@ -28,27 +29,36 @@ def table_of_paper_003() -> Iterator[PublishedFigures]:
         Correction("flops", "1.38", unknown, misprint=False),
         Correction("ops", "1.64", unknown, misprint=False),
     )
+    baseline = Correction(
+        "flops", "18.1", "paper 002 prints 18.1 for the same network", misprint=False
+    )
     # Paper 002 prints 46.8 MB for it, which are 44.6 times 2^20 bytes.
     yield PublishedFigures(
         "resnet18",
         "ResNet-18",
         source,
+        (("precision", "float"),),
         bits="32/32",
         flops=times_1e8("18.0"),
         size=mebibytes("44.6"),
         top1=69.6,
+        corrections=(baseline,),
+        counted_as="birealnet18",
     )
-    for name, label, bops, flops, ops, size, top1, corrections in (
-        ("bnn18", "BNN", "1.70", "1.20", "1.47", "4.2", 42.2, ()),
-        ("xnornet18", "XNOR-Net", "1.70", "1.20", "1.47", "4.2", 51.2, ()),
-        ("xnornet_plus18", "XNOR-Net ++", "1.70", "1.20", "1.47", "4.2", 57.1, ()),
-        ("birealnet18", "Bi-RealNet-18", "1.68", "1.39", "1.65", "4.2", 56.4, near),
-        ("bop18", "BOP", "1.68", "1.63", "1.89", "4.2", 56.4, twice),
-        ("real_to_binary18", "Real2Binary-Net", "1.67", "1.56", "1.82", "5.1", 65.4,
+    for name, label, bops, flops, ops, size, ratio, top1, corrections in (
+        ("bnn18", "BNN", "1.70", "1.20", "1.47", "4.2", "18.1", 42.2, ()),
+        ("xnornet18", "XNOR-Net", "1.70", "1.20", "1.47", "4.2", "18.1", 51.2, ()),
+        ("xnornet_plus18", "XNOR-Net ++", "1.70", "1.20", "1.47", "4.2", "18.1", 57.1,
          ()),
-        ("reactnet_bireal18", "ReActNet-BiR18", "1.68", "1.63", "1.89", "4.2", 65.9,
+        ("birealnet18", "Bi-RealNet-18", "1.68", "1.39", "1.65", "4.2", "15.9", 56.4,
+         near),
+        ("bop18", "BOP", "1.68", "1.63", "1.89", "4.2", "13.8", 56.4, twice),
+        ("real_to_binary18", "Real2Binary-Net", "1.67", "1.56", "1.82", "5.1", "14.3",
+         65.4, ()),
+        ("reactnet_bireal18", "ReActNet-BiR18", "1.68", "1.63", "1.89", "4.2", "13.8",
+         65.9, twice),
+        ("reactnet_bireal18", "ReCU", "1.68", "1.63", "1.89", "4.2", "13.8", 66.4,
          twice),
-        ("reactnet_bireal18", "ReCU", "1.68", "1.63", "1.89", "4.2", 66.4, twice),
     ):  # fmt: skip
         yield PublishedFigures(
             name,
@@ -57,6 +67,7 @@ def table_of_paper_003() -> Iterator[PublishedFigures]:
             bops=times_1e9(bops),
             flops=times_1e8(flops),
             ops=times_1e8(ops),
+            binary_ratio=ReportedValue(ratio),
             size=megabytes(size),
             top1=top1,
             corrections=corrections,
@@ -68,11 +79,13 @@ def table_of_paper_003() -> Iterator[PublishedFigures]:
     )
     dagger = (Correction("qops", "1.38", stem), Correction("ops", "0.43", stem))
     rest = (Correction("qops", "1.38", unknown, misprint=False),)
-    for label, arguments, qops, ops, size, top1, wrong in (
-        ("BNext-18", (), "1.35", "0.43", "2.2", 67.9, rest),
-        ("BNext-18† (Adam)", _NO_SQUEEZE_EXCITE, "0.24", "0.27", "2.0", 67.5, dagger),
-        ("BNext-18† (Diode)", _NO_SQUEEZE_EXCITE, "0.24", "0.27", "2.0", 68.2, dagger),
-    ):
+    for label, arguments, qops, ops, size, ratio, top1, wrong in (
+        ("BNext-18", (), "1.35", "0.43", "2.2", "61.0", 67.9, rest),
+        ("BNext-18† (Adam)", _NO_SQUEEZE_EXCITE, "0.24", "0.27", "2.0", "97.2", 67.5,
+         dagger),
+        ("BNext-18† (Diode)", _NO_SQUEEZE_EXCITE, "0.24", "0.27", "2.0", "97.2", 68.2,
+         dagger),
+    ):  # fmt: skip
         yield PublishedFigures(
             "bnext18",
             label,
@@ -81,6 +94,7 @@ def table_of_paper_003() -> Iterator[PublishedFigures]:
             bops=times_1e9("1.68"),
             qops=times_1e8(qops),
             ops=times_1e8(ops),
+            binary_ratio=ReportedValue(ratio),
             size=megabytes(size),
             top1=top1,
             rest_speedup=8,
@@ -100,6 +114,7 @@ def table_of_paper_003() -> Iterator[PublishedFigures]:
             bops=times_1e9("4.82"),
             flops=times_1e8("0.12"),
             ops=times_1e8("0.87"),
+            binary_ratio=ReportedValue("86.5"),
             size=mebibytes("7.4"),
             top1=top1,
             normalization_in_size=False,

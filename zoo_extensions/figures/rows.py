@@ -37,12 +37,15 @@ class PublishedFigures:
         label: Its name in the table.
         source: Paper and table.
         arguments: Arguments for `create_model`, as pairs.
+        counted_as: The network of `list_models()` that has its counts, where it is
+            none itself.
         bits: Bits of weights and of activations.
         data: The data set.
         bops: Binary multiplications.
         flops: Float multiplications.
         qops: Multiplications in 4 or 8 bits.
         ops: Operations: all multiplications, in units of a float one.
+        binary_ratio: Share of binary operations in `ops`, in percent.
         size: Size of the weights in bytes. MB of a table are 2^20 bytes where counting
             confirms it, and 10^6 otherwise.
         top1: Top-1 accuracy in percent.
@@ -68,6 +71,7 @@ class PublishedFigures:
     flops: ReportedValue | None = None
     qops: ReportedValue | None = None
     ops: ReportedValue | None = None
+    binary_ratio: ReportedValue | None = None
     size: ReportedValue | None = None
     top1: float | None = None
     top5: float | None = None
@@ -76,6 +80,7 @@ class PublishedFigures:
     normalization_in_size: bool = True
     size_is_counted: bool = True
     corrections: tuple[Correction, ...] = ()
+    counted_as: str = ""
     note: str = ""
 
     @property
@@ -87,6 +92,18 @@ class PublishedFigures:
         if right is not None and right.misprint:
             return ReportedValue(right.right, self.ops.unit).value
         return self.ops.value
+
+    @property
+    def counted_model(self) -> str:
+        """Name of the network to count."""
+        return self.counted_as or self.model
+
+    @property
+    def derived_ratio(self) -> float | None:
+        """Share of binary operations in percent, from the printed BOPs and OPs."""
+        if self.bops is None or self.ops is None:
+            return None
+        return 100 * self.bops.value / BINARY_SPEEDUP / self.ops.value
 
     def compare(self, count: OpCount) -> tuple[Comparison, ...]:
         """Compares the row with a count of its network, by the row's own rule.
