@@ -20,6 +20,7 @@ _SUBPACKAGES = (
     "field_types",
     "model_options",
     "optimizers",
+    "preset_fields",
     "recipe_fields",
     "recipes",
     "run_config",

@@ -103,11 +103,11 @@ def in_words(options: object) -> str:
 
     Example:
         >>> in_words({"squeeze_excite": False, "stem": "cifar"})
-        'squeeze_excite=false, stem=cifar'
+        'squeeze_excite=false stem=cifar'
     """
     if not isinstance(options, Mapping):
         return str(options)
-    return ", ".join(f"{name}={_text(value)}" for name, value in options.items())
+    return " ".join(f"{name}={_text(value)}" for name, value in options.items())
 
 
 def _text(value: object) -> str:

@@ -277,13 +277,14 @@ class RecipeFields:
         choices=_SCHEDULES,
         unset="as the learning rate",
     )
-    final_factor: float = setting(
-        0.01,
+    final_factor: float | None = setting(
+        None,
         "share of the first value that is left at the end of an exponential schedule, "
         "{valid}: the factor of each epoch (gamma of PyTorch's ExponentialLR) to the "
         "power of the epochs",
         label="what an exponential decay leaves",
         range=INSIDE_0_1,
+        unset="0.01",
     )
     warmup_epochs: float = setting(
         0,
@@ -369,12 +370,13 @@ class RecipeFields:
         ranges={"iir": FINITE},
         unset="those of gradient_filter",
     )
-    latent_scale: float = setting(
-        1.0,
+    latent_scale: float | None = setting(
+        None,
         "what latent weights (of adam, radam and sgd) are multiplied by before the "
         "training",
         label="scale of the first latent weights",
         range=POSITIVE,
+        unset="1",
     )
     teacher: str | None = setting(
         None, ".keras file, or folder of a run, whose outputs the model learns"
@@ -505,7 +507,7 @@ class RecipeFields:
                 f"binary_schedule has no effect: nothing decays in optimizer "
                 f"{self.optimizer!r}. It does in {', '.join(DECAYING)}."
             )
-        if self.latent_scale != 1 and (not self.is_latent or self.has_real_weights):
+        if self.latent_scale not in (None, 1) and (not self.is_latent or self.has_real_weights):
             raise ValueError(
                 "latent_scale has no effect without latent weights, which optimizer "
                 f"{', '.join(LATENT_OPTIMIZERS)} train in precision 'binary'."
@@ -514,7 +516,7 @@ class RecipeFields:
     def _require_effects(self) -> None:
         """Raises a ValueError for fields that have no effect beside others."""
         schedules = (self.schedule, self.binary_schedule)
-        if self.final_factor != 0.01 and "exponential" not in schedules:
+        if self.final_factor is not None and "exponential" not in schedules:
             raise ValueError("final_factor has no effect without schedule exponential.")
         if self.teacher is None:
             for name, unused in (("temperature", 1.0), ("hard_labels", 0.0)):
@@ -590,6 +592,14 @@ class TwoStepFields(RecipeFields):
         None, "number of epochs of stage 1", range=COUNT, unset="as many as of stage 2"
     )
     weight_decay: float = 5e-6
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.precision != "binary":
+            raise ValueError(
+                "two_step makes weights binary in stage 2, so its precision is "
+                f"'binary'. Received: {self.precision!r}. Give recipe one_step."
+            )
 
     def stage_epochs(self) -> tuple[int, ...]:
         """Returns the numbers of epochs of both stages."""

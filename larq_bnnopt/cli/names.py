@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from larq_bnnopt import recipe_fields, run_config
+from larq_bnnopt import preset_fields, recipe_fields, run_config
 from larq_bnnopt.texts import nearest, plain, require_known
 
 EMBEDDED = "fashion_mnist_mini"
@@ -45,13 +45,7 @@ MODELS = (
     "resnet_e34",
     "tiny_residual_bnn",
 )
-PRESETS = (
-    "gradient_filter_cifar10",
-    "gradient_filter_imagenet",
-    "diode_imagenet",
-    "adambnn_imagenet",
-    "meliusnet_imagenet",
-)
+PRESETS = tuple(preset_fields.PRESET_FIELDS)
 FIELDS: dict[str, dataclasses.Field[Any]] = {
     field.name: field
     for kind in recipe_fields.KINDS.values()
@@ -59,22 +53,13 @@ FIELDS: dict[str, dataclasses.Field[Any]] = {
 }
 # The fields of recipes, which are options of `bnnopt train`.
 RECIPE_OPTIONS = tuple(recipe_fields.settings())
-# Recipe or preset -> the values by which numbers are checked.
+# Recipe or preset -> the values of its fields.
 DEFAULTS: dict[str, dict[str, Any]] = {
     **{kind: recipe_fields.defaults_of(kind) for kind in recipe_fields.KINDS},
-    "gradient_filter_cifar10": {
-        "model": "birealnet20",
-        "optimizer": "gradient_filter",
-        "epochs": 400,
+    **{
+        name: {**recipe_fields.defaults_of(preset.kind), **preset.fields}
+        for name, preset in preset_fields.PRESET_FIELDS.items()
     },
-    "gradient_filter_imagenet": {
-        "model": "reactnet_a",
-        "optimizer": "gradient_filter",
-        "epochs": 239,
-    },
-    "diode_imagenet": {"model": "reactnet_a", "optimizer": "diode", "epochs": 256},
-    "adambnn_imagenet": {"model": "reactnet_a", "optimizer": "adam", "epochs": 256},
-    "meliusnet_imagenet": {"model": "meliusnet22", "optimizer": "adam", "epochs": 120},
 }
 # The fields that count the epochs of stages, of all recipes.
 STAGES = tuple(

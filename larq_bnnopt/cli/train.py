@@ -13,7 +13,7 @@ import shlex
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from larq_bnnopt import model_options, recipe_fields
+from larq_bnnopt import model_options, preset_fields, recipe_fields
 from larq_bnnopt.cli import names
 from larq_bnnopt.cli.parser import Parser, numbers, within
 
@@ -169,9 +169,12 @@ def _read_model_options(arguments: argparse.Namespace) -> None:
     model = arguments.model or names.DEFAULTS[kind]["model"]
     if arguments.model_options is not None:
         arguments.model_options = model_options.parsed(model, arguments.model_options)
-    if arguments.preset is None:
-        # Refuses fields that contradict each other.
-        recipe_fields.KINDS[kind](**given_fields(arguments))
+    given = given_fields(arguments)
+    if arguments.preset is not None:
+        given = preset_fields.changed(arguments.preset, given)
+        kind = preset_fields.PRESET_FIELDS[arguments.preset].kind
+    # Refuses fields that contradict each other.
+    recipe_fields.KINDS[kind](**given)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -297,8 +300,6 @@ def _with_absolute_paths(given: dict[str, Any]) -> dict[str, Any]:
 
 def recipe_from(arguments: argparse.Namespace) -> recipes.Recipe:
     """Returns the recipe of a kind or preset, with the given fields."""
-    import dataclasses
-
     from larq_bnnopt import recipes
     from larq_bnnopt.cli.console import console
 
@@ -307,12 +308,7 @@ def recipe_from(arguments: argparse.Namespace) -> recipes.Recipe:
     if preset is not None:
         chosen = recipes.PRESETS[preset]
         console.print(f"{preset}: {chosen.source}")
-        fields = dataclasses.asdict(chosen.recipe)
-        if given.get("model", fields["model"]) != fields["model"]:
-            # They are another network's.
-            fields["model_options"] = {}
-        options = {**fields["model_options"], **given.get("model_options", {})}
-        return type(chosen.recipe).of({**fields, **given, "model_options": options})
+        return type(chosen.recipe).of(preset_fields.changed(preset, given))
     return recipes.RECIPES[arguments.recipe or recipes.OneStep.kind].of(given)
 
 

@@ -37,6 +37,7 @@ _DECAYS: dict[str, Callable[..., Any]] = {
     "constant": schedules.constant,
 }
 _MOMENTUM = 0.9
+_FINAL_FACTOR = 0.01
 
 
 @documented
@@ -259,7 +260,7 @@ class Recipe(RecipeFields):
                 latent_weights=latent_weights,
                 **options,
             )
-        if self.latent_scale != 1:
+        if self.latent_scale is not None:
             for kernel in latent_kernels(model):
                 kernel.assign(kernel * self.latent_scale)
         if self.is_latent:
@@ -348,7 +349,10 @@ class Recipe(RecipeFields):
         self, shape: str, start: float, steps: int, warmup: int = 0
     ) -> schedules.Schedule:
         """Returns a schedule by the name of its shape."""
-        more = {"end": self.final_factor * start} if shape == "exponential" else {}
+        more = {}
+        if shape == "exponential":
+            factor = _FINAL_FACTOR if self.final_factor is None else self.final_factor
+            more["end"] = factor * start
         return _DECAYS[shape](start, steps, warmup=warmup, **more)
 
     def _plain_optimizer(

@@ -116,6 +116,14 @@ def test_a_number_out_of_range_is_reported_with_its_option(
         ("--model bnext18 --model-option stem", "An option of a model is NAME=VALUE"),
         ("--model bnext18 --model-option num_classes=3", "the data set sets it"),
         ("--preset diode_imagenet --model-option units=3", "reactnet_a has no option"),
+        ("--preset diode_cifar100 --model-option stem=3x3 --gamma 0.1", "has no gamma"),
+        ("--preset diode_cifar100 --binary-schedule slow", "No binary_schedule 'slow'"),
+        ("--recipe two_step --precision float", "two_step makes weights binary"),
+        (
+            "--preset adambnn_imagenet --precision float",
+            "two_step makes weights binary",
+        ),
+        ("--precision float", "precision 'float' has no binary weights for optimizer"),
         (
             "--optimizer adam --binary-schedule step",
             "nothing decays in optimizer 'adam'",

@@ -1,0 +1,208 @@
+"""The published settings of the papers by name, as fields of recipes.
+
+Nothing here needs TensorFlow; `larq_bnnopt.recipes.PRESETS` makes recipes of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from larq_bnnopt.recipe_fields import settings
+
+IMAGENET_IMAGES = 1_281_167
+# Fields that belong to the optimizer of the binary weights, beside those with ranges.
+_OF_OPTIMIZER = ("real_optimizer", "momentum", "binary_schedule")
+
+
+@dataclasses.dataclass(frozen=True)
+class PresetFields:
+    """The published settings of a paper as fields of a recipe.
+
+    Attributes:
+        fields: The fields that differ from the defaults.
+        source: Where they are published, and what the source does not state.
+        kind: The kind of recipe.
+    """
+
+    fields: Mapping[str, Any]
+    source: str
+    kind: str = "one_step"
+
+
+_IMAGENET = {"dataset": "imagenet2012"}
+# BNext-18 without the 4-bit layers of its squeeze-excite: the dagger of paper 003.
+_BNEXT18_DAGGER = {"model": "bnext18", "model_options": {"squeeze_excite": False}}
+_DIODE = {"optimizer": "diode", "alpha": 0.99, "beta": 0.9999, "schedule": "cosine"}
+# Paper 002, section 4.2, figure 3.
+_FULL_PRECISION = {
+    **_IMAGENET,
+    "precision": "float",
+    "optimizer": "sgd",
+    "momentum": 0.9,
+    "learning_rate": 0.1,
+    "weight_decay": 1e-4,
+    "schedule": "cosine",
+    "warmup_epochs": 5,
+    "epochs": 90,
+    "batch_size": 256,
+}
+_NOT_STATED = (
+    "Batch size, momentum and weight decay are not stated: here those that are common "
+    "for ResNets on ImageNet. Nor are the widths of the transitions: "
+)
+
+PRESET_FIELDS: dict[str, PresetFields] = {
+    "gradient_filter_cifar10": PresetFields(
+        {
+            "model": "birealnet20",
+            "dataset": "cifar10",
+            "optimizer": "gradient_filter",
+            "alpha": 1e-3,
+            "gamma": 0.1,
+            "real_optimizer": "sgd",
+            "learning_rate": 0.1,
+            "weight_decay": 1e-4,
+            "schedule": "cosine",
+            "epochs": 400,
+            "batch_size": 256,
+        },
+        "Paper 001 (gradient filtering), section 4 and table 2.",
+    ),
+    "gradient_filter_imagenet": PresetFields(
+        {
+            **_IMAGENET,
+            "model": "reactnet_a",
+            "optimizer": "gradient_filter",
+            "alpha": 1e-5,
+            "gamma": 0.1,
+            "learning_rate": 2.5e-3,
+            "schedule": "linear",
+            # 600,000 steps.
+            "epochs": -(-600_000 * 510 // IMAGENET_IMAGES),
+            "batch_size": 510,
+        },
+        "Paper 001 (gradient filtering), section 4 and table 3. Its code learns from a "
+        "teacher (ResNet-34): give one as --teacher.",
+    ),
+    "diode_imagenet": PresetFields(
+        {
+            **_IMAGENET,
+            **_DIODE,
+            "model": "reactnet_a",
+            "learning_rate": 1.25e-3,
+            "epochs": 256,
+            "batch_size": 256,
+        },
+        "Paper 003 (Diode), section 4.1 and table 1: alpha, beta, eta = 1 and the "
+        "cosine. It keeps the rest as its predecessors have it: rate, epochs and batch "
+        "are AdamBNN's. They learn from a teacher: give one as --teacher.",
+    ),
+    "diode_imagenet_bnext18": PresetFields(
+        {
+            **_IMAGENET,
+            **_DIODE,
+            **_BNEXT18_DAGGER,
+            "learning_rate": 1e-3,
+            "warmup_epochs": 5,
+            "epochs": 512,
+            "batch_size": 512,
+        },
+        "Paper 003 (Diode), section 4.1 and table 1: BNext-18 without 4-bit layers, "
+        "its 68.2 %. The epochs are four times the 128 of figure 1, which it calls a "
+        "quarter of BNext's. It keeps the rest as BNext has it and states neither rate "
+        "nor warm-up nor batch: 1e-3, 5 epochs and 512 are a choice. BNext learns from "
+        "several teachers: give one as --teacher.",
+    ),
+    "diode_cifar100": PresetFields(
+        {
+            **_DIODE,
+            **_BNEXT18_DAGGER,
+            "dataset": "cifar100",
+            "learning_rate": 1e-3,
+            "epochs": 200,
+            "batch_size": 128,
+        },
+        "Paper 003 (Diode), section 4.4, table 3 and figures 2 to 4: BNext-18 without "
+        "4-bit layers, alpha, beta, eta = 1 and the cosine. It states neither stem nor "
+        "epochs, batch size and rate: the stem of ImageNet, 200, 128 and 1e-3 are a "
+        "choice.",
+    ),
+    "adambnn_imagenet": PresetFields(
+        {
+            **_IMAGENET,
+            "model": "reactnet_a",
+            "optimizer": "adam",
+            "weight_decay": 5e-6,
+            "learning_rate": 1.25e-3,
+            "schedule": "linear",
+            "epochs": 256,
+            "batch_size": 256,
+        },
+        "Paper 000 (AdamBNN): the scripts of both steps in its code. They learn from a "
+        "teacher (ResNet-34) alone: give one as --teacher.",
+        kind="two_step",
+    ),
+    "meliusnet_imagenet": PresetFields(
+        {
+            **_IMAGENET,
+            "model": "meliusnet22",
+            "optimizer": "radam",
+            "learning_rate": 2e-3,
+            "schedule": "cosine",
+            "epochs": 120,
+            "batch_size": 256,
+        },
+        "Paper 002 (MeliusNet), section 4.1: RAdam without a warm-up. There Adam is "
+        "only slightly worse with one: --optimizer adam --warmup-epochs 5. The batch "
+        "size is not stated.",
+    ),
+    "meliusnet_float_imagenet": PresetFields(
+        {
+            **_FULL_PRECISION,
+            "model": "meliusnet22",
+            "model_options": {"blocks": [4, 4, 4, 3]},
+        },
+        "Paper 002 (MeliusNet), section 4.2 and figure 3: MeliusNet in 32 bits, which "
+        f"reaches 62.4 %. {_NOT_STATED}here MeliusNet22's, with 4.3e9 operations "
+        "and 23.3 MB instead of 4.5e9 and 20.87 MB.",
+    ),
+    "densenet_float_imagenet": PresetFields(
+        {**_FULL_PRECISION, "model": "binary_densenet28"},
+        "Paper 002 (MeliusNet), section 4.2 and figure 3: DenseNet in 32 bits, which "
+        f"reaches 62.4 %. {_NOT_STATED}here BinaryDenseNet28's, with 3.7e9 "
+        "operations and 20.6 MB instead of 4.0e9 and 19.58 MB.",
+    ),
+}
+
+
+def changed(preset: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields of a preset with some of them given otherwise.
+
+    Another network takes none of the preset's options, and another optimizer none of
+    its hyperparameters.
+
+    Args:
+        preset: The name of the preset.
+        given: The given values by field; options of the network are added to those of
+            the preset.
+
+    Example:
+        >>> fields = changed("diode_cifar100", {"optimizer": "bop", "epochs": 3})
+        >>> "alpha" in fields, fields["epochs"], fields["model_options"]
+        (False, 3, {'squeeze_excite': False})
+    """
+    fields = dict(PRESET_FIELDS[preset].fields)
+    options = dict(fields.pop("model_options", {}))
+    if given.get("model", fields["model"]) != fields["model"]:
+        options = {}
+    if given.get("optimizer", fields["optimizer"]) != fields["optimizer"]:
+        own = {name for name, known in settings().items() if known.ranges}
+        for name in own.union(_OF_OPTIMIZER):
+            fields.pop(name, None)
+    return {
+        **fields,
+        **given,
+        "model_options": {**options, **given.get("model_options", {})},
+    }

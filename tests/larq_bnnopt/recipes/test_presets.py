@@ -1,0 +1,63 @@
+"""The papers' settings: fields that recipes take, and what changes them."""
+
+import pytest
+
+import zoo_extensions as zx
+from larq_bnnopt import preset_fields
+from larq_bnnopt.preset_fields import PRESET_FIELDS, changed
+from larq_bnnopt.recipes import PRESETS, RECIPES
+
+
+def test_the_settings_are_those_of_the_papers():
+    """Places in the papers: `Preset.source`."""
+    headline = PRESETS["diode_imagenet_bnext18"].recipe
+    assert (headline.alpha, headline.beta) == (0.99, 0.9999)
+    assert headline.resolved(1000).eta == 1.0 and headline.schedule == "cosine"
+    assert headline.model_options == {"squeeze_excite": False}
+    assert headline.epochs == 4 * 128
+    melius = PRESETS["meliusnet_imagenet"].recipe
+    assert (melius.optimizer, melius.learning_rate) == ("radam", 0.002)
+    assert (melius.epochs, melius.warmup_epochs) == (120, 0)
+    for name in ("meliusnet_float_imagenet", "densenet_float_imagenet"):
+        float_one = PRESETS[name].recipe
+        assert (float_one.optimizer, float_one.learning_rate) == ("sgd", 0.1)
+        assert (float_one.epochs, float_one.warmup_epochs) == (90, 5)
+        assert float_one.precision == "float"
+
+
+@pytest.mark.parametrize(
+    "name, operations, size",
+    [
+        ("meliusnet_float_imagenet", 4.5e9, 20.87e6),
+        ("densenet_float_imagenet", 4.0e9, 19.58e6),
+    ],
+)
+def test_the_networks_in_32_bits_are_about_as_large_as_printed(name, operations, size):
+    """Figure 3 of paper 002; it does not state the widths of the transitions."""
+    recipe = PRESETS[name].recipe
+    model = zx.create_model(
+        recipe.model, precision=recipe.precision, **recipe.model_options
+    )
+    counts = zx.count_ops(model)
+    assert counts.ops == pytest.approx(operations, rel=0.1)
+    assert 4 * counts.parameters == pytest.approx(size, rel=0.15)
+
+
+@pytest.mark.parametrize("name", PRESET_FIELDS)
+def test_another_network_or_optimizer_takes_nothing_that_is_not_its_own(name):
+    cls = RECIPES[PRESET_FIELDS[name].kind]
+    plain = cls.of(changed(name, {}))
+    assert plain == PRESETS[name].recipe
+    for optimizer in ("diode", "gradient_filter", "bop", "adam"):
+        if plain.precision == "binary" or optimizer == "adam":
+            cls.of(changed(name, {"optimizer": optimizer}))
+    other = cls.of(changed(name, {"model": "resnet_e18"}))
+    assert other.model_options == {} and other.epochs == plain.epochs
+
+
+def test_options_are_added_to_those_of_the_preset():
+    given = {"model_options": {"stem": "cifar"}, "alpha": 0.9}
+    fields = preset_fields.changed("diode_cifar100", given)
+    assert fields["model_options"] == {"squeeze_excite": False, "stem": "cifar"}
+    assert fields["alpha"] == 0.9 and fields["beta"] == 0.9999
+    assert "stem" not in PRESET_FIELDS["diode_cifar100"].fields["model_options"]
