@@ -507,7 +507,9 @@ class RecipeFields:
                 f"binary_schedule has no effect: nothing decays in optimizer "
                 f"{self.optimizer!r}. It does in {', '.join(DECAYING)}."
             )
-        if self.latent_scale not in (None, 1) and (not self.is_latent or self.has_real_weights):
+        if self.latent_scale not in (None, 1) and (
+            not self.is_latent or self.has_real_weights
+        ):
             raise ValueError(
                 "latent_scale has no effect without latent weights, which optimizer "
                 f"{', '.join(LATENT_OPTIMIZERS)} train in precision 'binary'."

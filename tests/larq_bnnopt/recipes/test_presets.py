@@ -26,21 +26,21 @@ def test_the_settings_are_those_of_the_papers():
 
 
 @pytest.mark.parametrize(
-    "name, operations, size",
+    "name, operations, megabytes",
     [
-        ("meliusnet_float_imagenet", 4.5e9, 20.87e6),
-        ("densenet_float_imagenet", 4.0e9, 19.58e6),
+        ("meliusnet_float_imagenet", 4.5e9, 20.87),
+        ("densenet_float_imagenet", 4.0e9, 19.58),
     ],
 )
-def test_the_networks_in_32_bits_are_about_as_large_as_printed(name, operations, size):
-    """Figure 3 of paper 002; it does not state the widths of the transitions."""
+def test_the_networks_in_32_bits_are_as_large_as_printed(name, operations, megabytes):
+    """Figure 3 of paper 002, whose MB are of 2**20 bytes."""
     recipe = PRESETS[name].recipe
     model = zx.create_model(
         recipe.model, precision=recipe.precision, **recipe.model_options
     )
     counts = zx.count_ops(model)
-    assert counts.ops == pytest.approx(operations, rel=0.1)
-    assert 4 * counts.parameters == pytest.approx(size, rel=0.15)
+    assert counts.ops == pytest.approx(operations, rel=0.01)
+    assert 4 * counts.parameters / 2**20 == pytest.approx(megabytes, rel=0.01)
 
 
 @pytest.mark.parametrize("name", PRESET_FIELDS)
