@@ -10,6 +10,10 @@ from larq_bnnopt.claims.commands import printed, tested
 _RULES = "larq_bnnopt/optimizers/rules.py"
 _RECIPE = "larq_bnnopt/recipes/recipe.py"
 _FIGURES = "zoo_extensions/figures/paper_001.py"
+_SETTINGS = (
+    "tests/zoo_extensions/test_precision.py",
+    "test_the_three_settings_of_figure_4",
+)
 _SIGNS = ("test_theorem.py", "test_the_filter_has_the_signs_of_sgd_on_latent_weights")
 _BITS = ("test_rules.py", "test_gradient_filter_is_sgd_with_weight_decay_bit_for_bit")
 _SCIPY = ("test_rules.py", "test_gradient_filter_is_the_filter_of_scipy")
@@ -89,7 +93,7 @@ def _figures() -> Iterator[Claim]:
             "does.", "no", "a recipe cannot scale the start yet", ""),
         (4, "From zero and independent of magnitudes, accuracy does not depend on the "
             "learning rate; otherwise it does.", "part",
-         "settings (a) and (c) are models; no study yet",
+         "all three settings are models; no study yet",
          "zoo_extensions/birealnet.py"),
         (5, "Too large an alpha flips too much, too small a one too little.", "no",
          _NO_STUDY, ""),
@@ -100,7 +104,7 @@ def _figures() -> Iterator[Claim]:
         (8, "Two hyperparameters are tuned in fewer trials than six.", "no",
          "no tuning yet", ""),
     ):  # fmt: skip
-        command = tested(*_BITS) if number == 7 else ""
+        command = {4: tested(*_SETTINGS), 7: tested(*_BITS)}.get(number, "")
         yield Claim(
             f"001-fig-{number}", f"fig. {number}", claim, state, command, reason, where
         )
@@ -126,11 +130,13 @@ def _tables() -> Iterator[Claim]:
 
 def _table_2() -> Iterator[Claim]:
     train = "bnnopt train --preset gradient_filter_cifar10"
+    other = "another method's result"
     for row, label, top1, state, command, reason in (
-        (1, "FP", "91.7", "no", "", "no full-precision twin yet"),
-        (2, "DoReFa-Net", "79.3", "no", "", "not yet among the printed figures"),
-        (3, "DSQ", "84.1", "no", "", "not yet among the printed figures"),
-        (4, "IR-Net", "86.5", "no", "", "not yet among the printed figures"),
+        (1, "FP", "91.7", "part",
+         f"{train} --precision float --optimizer sgd", _LONG),
+        (2, "DoReFa-Net", "79.3", "printed", printed("dorefa_net20"), other),
+        (3, "DSQ", "84.1", "printed", printed("dsq20"), other),
+        (4, "IR-Net", "86.5", "printed", printed("ir_net20"), other),
         (5, "Bi-Real, one step", "85.0", "part",
          f"{train} --optimizer sgd", _LONG),
         (6, "Bi-Real with the filter", "86.5", "part", train, _LONG),
@@ -151,13 +157,13 @@ def _table_2() -> Iterator[Claim]:
 
 
 def _table_3() -> Iterator[Claim]:
-    missing = "not yet among the printed figures"
     other = "another method's result"
     for row, label, accuracy, state, command, reason in (
-        (1, "CI-BCNN", "59.9 / 84.2", "no", "", missing),
-        (2, "Binary MobileNet", "60.9 / 82.6", "no", "", missing),
-        (3, "MoBiNet", "54.4 / 77.5", "no", "", missing),
-        (4, "EL", "56.4 / -", "no", "", missing),
+        (1, "CI-BCNN", "59.9 / 84.2", "printed", printed("ci_bcnn"), other),
+        (2, "Binary MobileNet", "60.9 / 82.6", "printed",
+         printed("binary_mobilenet"), other),
+        (3, "MoBiNet", "54.4 / 77.5", "printed", printed("mobinet"), other),
+        (4, "EL", "56.4 / -", "printed", printed("el"), other),
         (5, "MeliusNet29", "65.8 / -", "part",
          "bnnopt train --preset meliusnet_imagenet --model meliusnet29",
          f"{_IMAGENET} for the accuracy"),

@@ -500,6 +500,12 @@ def test_the_naive_alternative_adds_to_all_channels():
     before, improvement, after = tf.keras.Model(model.input, layers)(images())
     assert improvement.shape == before.shape
     np.testing.assert_array_equal(after, before + improvement)
+    # Its operations beside those of the dense block, which makes 32 of 64 channels.
+    macs = {layer.name: layer.macs for layer in zx.count_ops(model).layers}
+    dense, residual = (
+        macs[f"section_1_block_0_{kind}_binconv"] for kind in ("dense", "improve")
+    )
+    assert residual / dense == (64 / 32) * (64 / 32)
 
 
 def test_the_order_of_a_transition():
