@@ -12,6 +12,7 @@ from larq_bnnopt.studies.comparing import (
     higher,
     higher_mean,
     larger_gap,
+    more,
     narrow,
     rising,
     same_curve,
@@ -20,7 +21,7 @@ from larq_bnnopt.studies.comparing import (
 )
 from larq_bnnopt.studies.measures import Measure
 from larq_bnnopt.studies.paragraph import paragraph
-from larq_bnnopt.studies.pictures import Curves, Dots, Panel, Sweep, draw
+from larq_bnnopt.studies.pictures import Curves, Dots, Panel, Sweep, Traces, draw
 from larq_bnnopt.studies.registry import get, names, published
 from larq_bnnopt.studies.reports import last_verdict, page, write
 from larq_bnnopt.studies.results import RunResult
@@ -42,6 +43,7 @@ __all__ = [
     "RunResult",
     "Study",
     "Sweep",
+    "Traces",
     "Verdict",
     "draw",
     "equal",
@@ -54,6 +56,7 @@ __all__ = [
     "judge",
     "larger_gap",
     "last_verdict",
+    "more",
     "names",
     "narrow",
     "page",

@@ -17,6 +17,7 @@ class Arm:
         kind: The kind of its recipe.
         x: The number that a sweep turns, for pictures.
         group: The sweep that it belongs to, where a study has several.
+        more: What the study's own functions take of it, by name: plain data.
     """
 
     name: str
@@ -24,3 +25,4 @@ class Arm:
     kind: str = "one_step"
     x: float | None = None
     group: str = ""
+    more: Mapping[str, Any] = dataclasses.field(default_factory=dict)

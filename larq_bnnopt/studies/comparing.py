@@ -104,6 +104,17 @@ def higher(measure: Measure, arm: str, than: str) -> Comparison:
     return Comparison(words, measure, (arm, than), _difference(measure, arm, than))
 
 
+def more(measure: Measure, than: Measure, arm: str) -> Comparison:
+    """In the runs of one setting one measure is larger than another."""
+
+    def contrast(runs: Mapping[str, RunResult]) -> float | None:
+        one, two = measure.value(runs[arm]), than.value(runs[arm])
+        return None if one is None or two is None else one - two
+
+    words = f"{measure.label} minus {than.label} of '{arm}'"
+    return Comparison(words, measure, (arm,), contrast)
+
+
 def equal(measure: Measure, arm: str, other: str, margin: float) -> Comparison:
     """Two settings have as much of a measure, up to a margin."""
     words = f"{measure.label} of '{arm}' minus that of '{other}'"

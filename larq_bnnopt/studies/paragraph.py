@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from larq_bnnopt.studies.comparing import Finding, findings, verdict
 from larq_bnnopt.studies.results import RunResult
@@ -50,7 +51,7 @@ def _setting(results: Sequence[RunResult]) -> str:
     if not results:
         return "Nothing has been trained yet."
     fields = [run.fields for run in results]
-    networks = _listed(one["model"] or one.get("start", "") for one in fields)
+    networks = _listed(_network(one) for one in fields)
     sizes = {one.facts.get("training images"): None for one in results}
     images = _listed(f"{size:,}" for size in sizes if size)
     epochs = _listed(str(one["epochs"]) for one in fields)
@@ -64,6 +65,14 @@ def _setting(results: Sequence[RunResult]) -> str:
         f"batches of {_listed(str(one['batch_size']) for one in fields)}, "
         f"{_count(len(arms), 'setting')}, {_count(len(seeds), 'seed')}."
     )
+
+
+def _network(fields: Mapping[str, Any]) -> str:
+    """Returns the name of a network with its options."""
+    name = fields["model"] or fields.get("start", "")
+    options = fields.get("model_options") or {}
+    words = ", ".join(f"{option}={value}" for option, value in options.items())
+    return f"{name}({words})" if words else name
 
 
 def _comparisons(found: Sequence[Finding]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -79,6 +79,44 @@ class Curves:
             axes.set_yscale("log")
         axes.set_xlabel(self.x_label)
         axes.set_ylabel(self.label + (" (%)" if self.is_share else ""))
+        axes.legend(fontsize="small", frameon=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Traces:
+    """Several series of the first run of a setting, each scaled to the same range.
+
+    Attributes:
+        names: The series, with what they are called.
+        arm: The setting.
+        x_label: The label of the horizontal axis.
+        label: The label of the vertical one.
+    """
+
+    names: Mapping[str, str]
+    arm: str
+    x_label: str = "step"
+    label: str = "scaled to one range"
+
+    def draw(
+        self, axes: Axes, arms: Sequence[Arm], results: Sequence[RunResult]
+    ) -> None:
+        """Draws a line for each series."""
+        run = next((one for one in results if one.arm == self.arm), None)
+        if run is None:
+            return
+        for index, (name, label) in enumerate(self.names.items()):
+            values = np.array(run.series.get(name, ()), dtype=float)
+            if not values.size or not np.nanmax(np.abs(values)):
+                continue
+            values = values / np.nanmax(np.abs(values))
+            steps = np.arange(1, len(values) + 1)
+            axes.plot(
+                steps, values, color=f"C{index}", lw=0.6 + 0.5 * index, label=label
+            )
+        axes.axhline(0, color="0.5", lw=0.6)
+        axes.set_xlabel(self.x_label)
+        axes.set_ylabel(self.label)
         axes.legend(fontsize="small", frameon=False)
 
 

@@ -122,7 +122,7 @@ def finished(
     """
     path = pathlib.Path(folder, results.NAME)
     found = results.read(path)
-    fields = {(a.name, seed): study.recipe_fields(a, seed) for a, seed in wanted(study)}
+    fields = {(a.name, seed): study.run_fields(a, seed) for a, seed in wanted(study)}
     results.require_same_recipe(path, found, fields, quick)
     by_key = {run.key: run for run in found}
     return [by_key[key] for key in fields if key in by_key]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from larq_bnnopt.datasets import Dataset
+    from larq_bnnopt.recipes import Recipe
     from larq_bnnopt.studies.results import RunResult
 
 # Logs of an epoch that every study keeps where a training has them.
@@ -55,6 +57,12 @@ class Study:
         keep: Further logs of an epoch to keep; `*` stands for any letters.
         per_weight: Whether `FlipMonitor` counts the flips of each weight.
         each_step: Whether to keep the flips of each step, as the series `step_flips`.
+        probes: Arguments of `Probes`, for single weights in the files of `FlipMonitor`;
+            `None` for none.
+        of_flips: Takes the path of the `csv_path` of `FlipMonitor`, beside which its
+            other files lie; returns further numbers, and lists of numbers, by name.
+        adapt: Takes the compiled model of a stage, its data, recipe and setting;
+            changes the model before it is trained, such as its optimizer.
         callbacks: Takes the model and its data; returns further Keras callbacks, whose
             logs can be kept.
         after: Takes the trained model and its data; returns further numbers, and lists
@@ -80,6 +88,9 @@ class Study:
     keep: Sequence[str] = ()
     per_weight: bool = False
     each_step: bool = False
+    probes: Mapping[str, Any] | None = None
+    of_flips: Callable[[pathlib.Path], Mapping[str, Any]] | None = None
+    adapt: Callable[[tf.keras.Model, Dataset, Recipe, Arm], None] | None = None
     callbacks: (
         Callable[[tf.keras.Model, Dataset], list[tf.keras.callbacks.Callback]] | None
     ) = None
@@ -108,6 +119,10 @@ class Study:
         fields = {**self.fields, **arm.fields, "seed": seed}
         require_known("recipe", arm.kind, recipe_fields.KINDS)
         return dataclasses.asdict(recipe_fields.KINDS[arm.kind](**fields))
+
+    def run_fields(self, arm: Arm, seed: int) -> dict[str, Any]:
+        """Returns all that decides a run: the fields of its recipe, and `Arm.more`."""
+        return {**self.recipe_fields(arm, seed), **arm.more}
 
     def with_data(self, dataset: str | None, data_dir: str | None) -> Study:
         """Returns the study on other data, the same where both are `None`."""

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fnmatch
 import pathlib
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from larq_bnnopt.studies import machine
 from larq_bnnopt.studies.arm import Arm
 from larq_bnnopt.studies.results import RunResult
 from larq_bnnopt.studies.study import KEPT, Study
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from larq_bnnopt.datasets import Dataset
+    from larq_bnnopt.recipes import Recipe
 
 _QUICK_STEPS = 2
 
@@ -41,29 +48,25 @@ def train_arm(study: Study, arm: Arm, seed: int, quick: bool = False) -> RunResu
     recipe = recipes.RECIPES[arm.kind].of(study.recipe_fields(arm, seed))
     data = recipe.load_data(download=False)
     start = time.perf_counter()
-    series, model, diverged = _fitted(study, recipe, data, quick)
-    numbers: dict[str, float] = {}
+    outcome = _Outcome()
+    model = _fitted(study, arm, recipe, data, quick, outcome)
     if study.after is not None:
-        for name, value in study.after(model, data).items():
-            if isinstance(value, (list, tuple)):
-                series[name] = list(value)
-            else:
-                numbers[name] = float(value)
+        outcome.add(study.after(model, data))
     return RunResult(
         study=study.name,
         arm=arm.name,
         seed=seed,
         kind=arm.kind,
-        fields=study.recipe_fields(arm, seed),
-        series={name: [_finite(v) for v in values] for name, values in series.items()},
-        numbers={n: v for n, v in numbers.items() if _finite(v) is not None},
+        fields=study.run_fields(arm, seed),
+        series={n: [_finite(v) for v in one] for n, one in outcome.series.items()},
+        numbers={n: v for n, v in outcome.numbers.items() if _finite(v) is not None},
         facts={
             "training images": data.train_size,
             "test images": data.test_size,
             "parameters": int(model.count_params()),
         },
         quick=quick,
-        diverged=diverged,
+        diverged=outcome.diverged,
         seconds=time.perf_counter() - start,
         commit=machine.commit(),
         processor=machine.processor(),
@@ -71,43 +74,66 @@ def train_arm(study: Study, arm: Arm, seed: int, quick: bool = False) -> RunResu
     )
 
 
+@dataclasses.dataclass
+class _Outcome:
+    """What is recorded while a run is trained."""
+
+    series: dict[str, list[Any]] = dataclasses.field(default_factory=dict)
+    numbers: dict[str, float] = dataclasses.field(default_factory=dict)
+    diverged: bool = False
+
+    def add(self, found: Mapping[str, Any]) -> None:
+        """Adds numbers, and lists of numbers, by name."""
+        for name, value in found.items():
+            if isinstance(value, (list, tuple)):
+                self.series[name] = [float(one) for one in value]
+            else:
+                self.numbers[name] = float(value)
+
+    def add_epochs(self, logs: list[dict[str, float]], passed: int) -> None:
+        """Adds the logs of a stage, after so many epochs."""
+        for name in dict.fromkeys(name for one in logs for name in one):
+            values = self.series.setdefault(name, [])
+            values += [None] * (passed - len(values))
+            values += [one.get(name) for one in logs]
+
+
 def _fitted(
-    study: Study, recipe: Any, data: Any, quick: bool
-) -> tuple[dict[str, list[Any]], Any, bool]:
-    """Trains all stages; returns the series, the model, and whether it diverged."""
+    study: Study, arm: Arm, recipe: Recipe, data: Dataset, quick: bool, out: _Outcome
+) -> tf.keras.Model:
+    """Trains all stages, and returns the model."""
     from larq_bnnopt.recipes import TrainingDivergedError
 
-    series: dict[str, list[Any]] = {}
     model, passed, teacher = None, 0, recipe.load_teacher()
     for stage, epochs in enumerate(recipe.stage_epochs()):
         model = recipe.build(stage, data, model)
         recipe.prepare(model, stage)
-        end = passed + epochs
+        if study.adapt is not None:
+            study.adapt(model, data, recipe, arm)
+        span = passed, passed + epochs
         recorder = _recorder([*KEPT, *study.keep])
-        with _monitor(study, model, series) as flips:
-            more = study.callbacks(model, data) if study.callbacks else []
-            try:
-                _fit(
-                    recipe, model, teacher, data, stage, (passed, end), quick,
-                    [*flips, *more, recorder],
-                )  # fmt: skip
-            except TrainingDivergedError:
-                _extend(series, recorder.logs, passed)
-                left = sum(recipe.stage_epochs()) - _length(series, "val_accuracy")
-                series.setdefault("val_accuracy", []).extend(
-                    [1 / data.num_classes] * left
-                )
-                return series, model, True
-        _extend(series, recorder.logs, passed)
-        passed = end
-    return series, model, False
+        try:
+            with _monitor(study, model, out) as flips:
+                more = study.callbacks(model, data) if study.callbacks else []
+                callbacks = [*flips, *more, recorder]
+                _fit(recipe, model, teacher, data, stage, span, quick, callbacks)
+        except TrainingDivergedError:
+            out.diverged = True
+            out.add_epochs(recorder.logs, passed)
+            accuracies = out.series.setdefault("val_accuracy", [])
+            left = sum(recipe.stage_epochs()) - len(accuracies)
+            accuracies += [1 / data.num_classes] * left
+            return model
+        out.add_epochs(recorder.logs, passed)
+        passed += epochs
+    return model
 
 
 def _fit(
-    recipe: Any,
-    model: Any,
-    teacher: Any,
-    data: Any,
+    recipe: Recipe,
+    model: tf.keras.Model,
+    teacher: tf.keras.Model | None,
+    data: Dataset,
     stage: int,
     span: tuple[int, int],
     quick: bool,
@@ -130,22 +156,25 @@ def _fit(
 
 
 @contextlib.contextmanager
-def _monitor(study: Study, model: Any, series: dict[str, list[Any]]) -> Any:
+def _monitor(study: Study, model: tf.keras.Model, out: _Outcome) -> Iterator[list[Any]]:
     """Yields the FlipMonitor of a stage; none where no kernel is binary."""
-    from larq_bnnopt.callbacks import FlipMonitor, binary_kernels
+    from larq_bnnopt.callbacks import FlipMonitor, Probes, binary_kernels
     from larq_bnnopt.callbacks.summaries import read_columns
 
     if not binary_kernels(model):
         yield []
         return
-    if not study.each_step:
+    if not study.each_step and study.of_flips is None:
         yield [FlipMonitor(per_weight=study.per_weight)]
         return
+    probes = None if study.probes is None else Probes(**study.probes)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "flips.csv")
-        yield [FlipMonitor(path, per_weight=study.per_weight)]
-        if path.exists():
-            series["step_flips"] = read_columns(path)["flip_ratio"]
+        yield [FlipMonitor(path, per_weight=study.per_weight, probes=probes)]
+        if study.each_step:
+            out.series["step_flips"] = list(read_columns(path)["flip_ratio"])
+        if study.of_flips is not None:
+            out.add(study.of_flips(path))
 
 
 def _recorder(names: Iterable[str]) -> Any:
@@ -171,20 +200,6 @@ def _recorder(names: Iterable[str]) -> Any:
             self.logs.append(found)
 
     return Recorder()
-
-
-def _extend(
-    series: dict[str, list[Any]], logs: list[dict[str, float]], passed: int
-) -> None:
-    """Adds the logs of a stage to the series, after so many epochs."""
-    for name in dict.fromkeys(name for one in logs for name in one):
-        values = series.setdefault(name, [])
-        values += [None] * (passed - len(values))
-        values += [one.get(name) for one in logs]
-
-
-def _length(series: Mapping[str, list[Any]], name: str) -> int:
-    return len(series.get(name, ()))
 
 
 def _finite(value: float | None) -> float | None:
