@@ -38,6 +38,7 @@ ALLOWED = {
     "larq_bnnopt/claims": {"larq_bnnopt.texts"},
     "larq_bnnopt/studies": {
         "larq_bnnopt._version",
+        "larq_bnnopt.optimizers",
         "larq_bnnopt.recipes",
         "larq_bnnopt.callbacks",
         "larq_bnnopt.datasets",

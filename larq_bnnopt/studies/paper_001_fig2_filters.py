@@ -117,7 +117,7 @@ STUDY = Study(
     minutes=3,
     seeds=10,
     note=(
-        "Both filters are applied to the same recorded gradients, of 64 weights of each "
-        "binary layer; sign changes and roughness are their means."
+        "Both filters are applied to the same recorded gradients, of 64 weights of "
+        "each binary layer; sign changes and roughness are their means."
     ),
 )

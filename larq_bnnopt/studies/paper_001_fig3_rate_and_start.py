@@ -68,7 +68,7 @@ STUDY = Study(
             log=True,
             arms=[_start(s) for s in _SCALES],
         ),
-    ],  # fmt: skip
+    ],
     measures=[MEAN_FLIPS, TEST_ACCURACY],
     minutes=20,
     note=(

@@ -39,7 +39,7 @@ STUDY = Study(
         Arm(
             f"{setting}, rate {RATES['learning_rate'] * factor:g}",
             fields,
-            x=SGD["learning_rate"] * factor,
+            x=RATES["learning_rate"] * factor,
             group=setting,
             more=rates(factor, _ALPHA),
         )

@@ -35,7 +35,7 @@ STUDY = Study(
     measures=[TEST_ACCURACY, MEAN_FLIPS],
     minutes=25,
     note=(
-        "Here the average of alpha 0.01 covers about an eighth of the steps, as that of "
-        "alpha 1e-3 would in a training ten times as long."
+        "Here the average of alpha 0.01 covers about an eighth of the steps, as that "
+        "of alpha 1e-3 would in a training ten times as long."
     ),
 )

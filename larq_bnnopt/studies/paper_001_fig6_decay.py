@@ -13,8 +13,8 @@ STUDY = Study(
     paper="001",
     place="figure 6",
     claim=(
-        "With a decay of alpha the FF ratio goes to zero and the accuracy at the end is "
-        "higher; without it weights keep flipping."
+        "With a decay of alpha the FF ratio goes to zero and the accuracy at the end "
+        "is higher; without it weights keep flipping."
     ),
     paper_setup=PAPER_001,
     fields={**SMALL_BIREAL, **FILTER, "alpha": 0.01, "gamma": 0.1, "epochs": 12},

@@ -1,7 +1,7 @@
-"""Paper 001, figure 7: SGD on latent weights (eq. 3) is a second-order filter (eq. 17).
+"""Paper 001, figure 7: latent weights (eq. 3) are a second-order filter (eq. 17).
 
-Keras's SGD keeps the decay inside the momentum. With a constant learning rate e, decay l
-and momentum m its latent weights follow
+Keras's SGD keeps the decay inside the momentum. With a constant learning rate e, decay
+l and momentum m its latent weights follow
 
     w_i = (1 + m - e l) w_{i-1} - m w_{i-2} - e grad_i,
 
@@ -18,7 +18,7 @@ from larq_bnnopt.studies.pictures import Curves, Dots
 from larq_bnnopt.studies.setups import PAPER_001, SMALL_BIREAL, bireal
 from larq_bnnopt.studies.study import Study
 
-_RATE, _MOMENTUM, _DECAY = 0.05, 0.8, 0.02
+_RATE, _MOMENTUM, _DECAY = 0.1, 0.8, 0.01
 
 
 def matching(rate: float, momentum: float, decay: float) -> tuple[float, float]:
@@ -79,9 +79,7 @@ STUDY = Study(
                 "real_optimizer": "sgd",
                 "alpha": _ALPHA,
                 "gamma": _GAMMA,
-                "model_options": {
-                    **bireal(magnitude_independent=True)["model_options"]
-                },
+                **bireal(magnitude_independent=True),
             },
         ),
     ],

@@ -44,7 +44,7 @@ STUDY = Study(
     measures=[TEST_ACCURACY, TRAIN_LOSS],
     minutes=30,
     note=(
-        "Two steps take twice the epochs, as many in each. DoReFa, DSQ and IR-Net of the "
-        "table are not here. Alpha is the one that fits the number of steps."
+        "Two steps take twice the epochs, as many in each. DoReFa, DSQ and IR-Net of "
+        "the table are not here. Alpha is the one that fits the number of steps."
     ),
 )

@@ -12,7 +12,8 @@ SMALL_BIREAL: dict[str, Any] = {
     "augment": False,
 }
 # SGD as paper 001 trains real-valued weights in its section 4.
-SGD: dict[str, Any] = {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 1e-4}
+RATES: dict[str, Any] = {"learning_rate": 0.1, "momentum": 0.9}
+SGD: dict[str, Any] = {**RATES, "weight_decay": 1e-4}
 FILTER: dict[str, Any] = {
     "optimizer": "gradient_filter",
     "real_optimizer": "sgd",
