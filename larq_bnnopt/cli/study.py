@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import logging
 import os
 import pathlib
 import shlex
@@ -72,6 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
     words = f"bnnopt study {study.name}"
     print_line(f"{study.title} (paper {study.paper}, {study.place}), in {folder}")
     start_xla()
+    # Studies train without clipping where a paper does, which larq warns of.
+    logging.getLogger("larq.layers_base").setLevel(logging.ERROR)
     try:
         with warnings_as_lines():
             progress = studies.work(

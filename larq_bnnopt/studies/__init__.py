@@ -21,7 +21,7 @@ from larq_bnnopt.studies.comparing import (
 )
 from larq_bnnopt.studies.measures import Measure
 from larq_bnnopt.studies.paragraph import paragraph
-from larq_bnnopt.studies.pictures import Curves, Dots, Panel, Sweep, Traces, draw
+from larq_bnnopt.studies.pictures import Curves, Dots, Panel, Rows, Sweep, Traces, draw
 from larq_bnnopt.studies.registry import get, names, published
 from larq_bnnopt.studies.reports import last_verdict, page, write
 from larq_bnnopt.studies.results import RunResult
@@ -40,6 +40,7 @@ __all__ = [
     "Measure",
     "Panel",
     "Progress",
+    "Rows",
     "RunResult",
     "Study",
     "Sweep",

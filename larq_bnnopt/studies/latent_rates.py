@@ -41,29 +41,29 @@ def with_own_rate(
     """Gives the latent weights of a model their own learning rate and decay."""
     import tensorflow as tf
 
-    from larq_bnnopt.callbacks import binary_kernels
     from larq_bnnopt.optimizers import CaseOptimizer
 
     factor = arm.more["latent_rate_factor"]
     decay = arm.more["latent_alpha"] / (factor * recipe.learning_rate)
-    kernels = list(binary_kernels(model).values())
-    latent_ids = {id(kernel) for kernel in kernels}
     for variable in recipe.decayed(model, 0):
-        own = decay if id(variable) in latent_ids else arm.more["real_decay"]
+        own = decay if is_latent(variable) else arm.more["real_decay"]
         model.add_loss(functools.partial(_half_square, variable, own))
     steps = recipe.steps(recipe.epochs * data.steps_per_epoch)
     latent = tf.keras.optimizers.SGD(
         tf.keras.optimizers.schedules.CosineDecay(factor * recipe.learning_rate, steps),
         momentum=recipe.momentum or 0.0,
     )
+    predicate = tf.keras.saving.register_keras_serializable("larq_bnnopt")(is_latent)
     model.compile(
-        CaseOptimizer(
-            (lambda variable: id(variable) in latent_ids, latent),
-            default_optimizer=model.optimizer,
-        ),
+        CaseOptimizer((predicate, latent), default_optimizer=model.optimizer),
         loss=model.loss,
         metrics=["accuracy"],
     )
+
+
+def is_latent(variable: tf.Variable) -> bool:
+    """Returns whether a variable holds latent weights of one bit."""
+    return getattr(variable, "precision", None) == 1
 
 
 def _half_square(variable: tf.Variable, rate: float) -> tf.Tensor:

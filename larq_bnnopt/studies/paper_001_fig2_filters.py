@@ -10,7 +10,7 @@ import numpy as np
 from larq_bnnopt.studies.arm import Arm
 from larq_bnnopt.studies.comparing import more
 from larq_bnnopt.studies.measures import Measure
-from larq_bnnopt.studies.pictures import Dots, Traces
+from larq_bnnopt.studies.pictures import Rows, Traces
 from larq_bnnopt.studies.setups import FILTER, SMALL_BIREAL
 from larq_bnnopt.studies.study import Study
 
@@ -110,8 +110,11 @@ STUDY = Study(
         Traces(
             {"raw": "gradient", "order_1": "order 1", "order_2": "order 2"}, "filter"
         ),
-        Dots(_FIRST),
-        Dots(_SECOND),
+        Rows(
+            {"gradient": _RAW, "order 1": _FIRST, "order 2": _SECOND},
+            "filter",
+            "sign changes in 100 steps",
+        ),
     ],
     measures=[_RAW, _FIRST, _SECOND, *_ROUGH],
     minutes=3,

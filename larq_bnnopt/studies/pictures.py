@@ -186,20 +186,42 @@ class Dots:
         self, axes: Axes, arms: Sequence[Arm], results: Sequence[RunResult]
     ) -> None:
         """Draws a row for each setting, the first one at the top."""
-        scale = 100 if self.measure.is_share else 1
         names = [arm.name for arm in arms if not self.arms or arm.name in self.arms]
         for row, name in enumerate(names):
-            values = [scale * v for v in _values(results, name, self.measure)]
-            if not values:
-                continue
-            axes.plot(values, [row] * len(values), "o", color="C0", ms=4, alpha=0.5)
-            found = interval(values)
-            axes.plot(found.mean, row + 0.25, "D", color="black", ms=4)
-            if len(values) > 1:
-                axes.hlines(row + 0.25, found.low, found.high, color="black", lw=1.2)
+            values = _values(results, name, self.measure)
+            _draw_row(axes, row, self.measure, values)
         axes.set_yticks(range(len(names)), [drawable(name) for name in names])
         axes.set_ylim(len(names) - 0.4, -0.6)
         axes.set_xlabel(_labelled(self.measure))
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Several measures of every run of a setting, a row a measure, with mean.
+
+    Attributes:
+        measures: The measures, with what they are called.
+        arm: The setting.
+        x_label: The label of the horizontal axis.
+        log: Whether that axis is logarithmic.
+    """
+
+    measures: Mapping[str, Measure]
+    arm: str
+    x_label: str
+    log: bool = False
+
+    def draw(
+        self, axes: Axes, arms: Sequence[Arm], results: Sequence[RunResult]
+    ) -> None:
+        """Draws a row for each measure, the first one at the top."""
+        for row, measure in enumerate(self.measures.values()):
+            _draw_row(axes, row, measure, _values(results, self.arm, measure))
+        if self.log:
+            axes.set_xscale("log")
+        axes.set_yticks(range(len(self.measures)), list(map(drawable, self.measures)))
+        axes.set_ylim(len(self.measures) - 0.4, -0.6)
+        axes.set_xlabel(self.x_label)
 
 
 def draw(
@@ -258,6 +280,18 @@ def series_of(results: Sequence[RunResult], arm: str, name: str) -> np.ndarray:
 def _values(results: Sequence[RunResult], arm: str, measure: Measure) -> list[float]:
     values = (measure.value(run) for run in results if run.arm == arm)
     return [value for value in values if value is not None]
+
+
+def _draw_row(axes: Axes, row: int, measure: Measure, values: Sequence[float]) -> None:
+    """Draws values as dots, with their mean and its 95 % interval below them."""
+    if not values:
+        return
+    values = [(100 if measure.is_share else 1) * value for value in values]
+    axes.plot(values, [row] * len(values), "o", color="C0", ms=4, alpha=0.5)
+    found = interval(values)
+    axes.plot(found.mean, row + 0.25, "D", color="black", ms=4)
+    if len(values) > 1:
+        axes.hlines(row + 0.25, found.low, found.high, color="black", lw=1.2)
 
 
 def _labelled(measure: Measure) -> str:
