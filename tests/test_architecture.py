@@ -39,6 +39,7 @@ ALLOWED = {
     "larq_bnnopt/studies": {
         "larq_bnnopt._version",
         "larq_bnnopt.optimizers",
+        "larq_bnnopt.tuning",
         "larq_bnnopt.recipes",
         "larq_bnnopt.callbacks",
         "larq_bnnopt.datasets",

@@ -174,10 +174,12 @@ def _locked(folder: pathlib.Path) -> Iterator[None]:
 def _line(result: RunResult) -> str:
     """Returns a line on a finished run."""
     accuracy = result.series.get("val_accuracy") or [None]
-    words = "the loss became NaN" if result.diverged else ""
-    if accuracy[-1] is not None:
-        words = words or f"test accuracy {accuracy[-1]:.1%}"
-    return f"{result.arm}, seed {result.seed}: {words}, {result.seconds:.0f} s"
+    words = ""
+    if result.diverged:
+        words = "the loss became NaN, "
+    elif accuracy[-1] is not None:
+        words = f"test accuracy {accuracy[-1]:.1%}, "
+    return f"{result.arm}, seed {result.seed}: {words}{result.seconds:.0f} s"
 
 
 def require_data(study: Study, arms: Sequence[Arm] = ()) -> None:

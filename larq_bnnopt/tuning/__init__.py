@@ -7,7 +7,14 @@ nor TensorFlow.
 from larq_bnnopt.tuning.commands import train_command
 from larq_bnnopt.tuning.objective import fit_recipe
 from larq_bnnopt.tuning.reports import best_in_words, draw, page, rows, summary, write
-from larq_bnnopt.tuning.search import Search, Trial, best_so_far, require_optuna, tune
+from larq_bnnopt.tuning.search import (
+    Fit,
+    Search,
+    Trial,
+    best_so_far,
+    require_optuna,
+    tune,
+)
 from larq_bnnopt.tuning.spaces import (
     SCALES,
     SPACES,
@@ -23,6 +30,7 @@ __all__ = [
     "SCALES",
     "SPACES",
     "Choices",
+    "Fit",
     "Search",
     "Space",
     "Span",
