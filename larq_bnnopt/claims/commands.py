@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# A remark on claims that studies run.
+AT_SMALL_SCALE = "a study runs it with a small network on Fashion-MNIST"
 _OPTIMIZERS = "tests/larq_bnnopt/optimizers"
 _FIGURES = "tests/zoo_extensions/test_figures.py"
 
@@ -19,6 +21,15 @@ def tested(file: str, name: str, slow: bool = False) -> str:
     if "[" in name:
         node = f'"{node}"'
     return f"pytest -n 0 {'-m slow ' if slow else ''}{node}"
+
+
+def studied(name: str) -> str:
+    """Returns the command that runs a study of a claim.
+
+    Args:
+        name: The study.
+    """
+    return f"bnnopt study {name}"
 
 
 def counted(case: str) -> str:

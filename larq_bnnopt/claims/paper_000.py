@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from larq_bnnopt.claims.claim import Claim
-from larq_bnnopt.claims.commands import tested
-
-_NO_STUDY = "both optimizers train, but no study compares them yet"
+from larq_bnnopt.claims.commands import AT_SMALL_SCALE, studied, tested
 
 
 def claims_of_paper_000() -> tuple[Claim, ...]:
@@ -16,36 +14,39 @@ def claims_of_paper_000() -> tuple[Claim, ...]:
             "abstract",
             "Adam reaches a better optimum than SGD; the trajectories of gradients and "
             "weights show why.",
-            "part",
-            reason=_NO_STUDY,
-            where="larq_bnnopt/recipes/recipe.py",
+            "yes",
+            studied("paper_000_adam_against_sgd"),
+            AT_SMALL_SCALE,
+            "larq_bnnopt/studies/paper_000_adam_against_sgd.py",
         ),
         Claim(
             "000-dead-weights",
             "abstract",
             "Adam's second moment revives weights that are dead because activations "
             "are saturated.",
-            "part",
-            reason="dead weights are counted (dead_ratio), but no study shows that "
-            "they are revived",
-            where="larq_bnnopt/callbacks/flips.py",
+            "yes",
+            studied("paper_000_dead_weights"),
+            AT_SMALL_SCALE,
+            "larq_bnnopt/studies/paper_000_dead_weights.py",
         ),
         Claim(
             "000-loss-surface",
             "abstract",
             "The loss surface of binary networks is rugged.",
-            "no",
-            reason="no tool draws a loss landscape yet",
+            "yes",
+            studied("paper_000_loss_landscape"),
+            AT_SMALL_SCALE,
+            "larq_bnnopt/studies/paper_000_loss_landscape.py",
         ),
         Claim(
             "000-weight-decay",
             "abstract",
             "Weight decay on the latent weights trades the stability of training "
             "against its sluggishness.",
-            "part",
-            reason="flips per step and weights that never flip are measured, but no "
-            "study varies the decay",
-            where="larq_bnnopt/callbacks/flip_monitor.py",
+            "yes",
+            studied("paper_000_weight_decay"),
+            AT_SMALL_SCALE,
+            "larq_bnnopt/studies/paper_000_weight_decay.py",
         ),
         Claim(
             "000-two-step",
@@ -57,6 +58,7 @@ def claims_of_paper_000() -> tuple[Claim, ...]:
                 "tests/larq_bnnopt/recipes/test_two_step.py",
                 "test_the_same_variables_decay_as_in_adambnns_code",
             ),
+            "`bnnopt study paper_000_two_step` compares it with one step",
             where="larq_bnnopt/recipes/two_step.py",
         ),
         Claim(

@@ -6,7 +6,14 @@ import dataclasses
 from collections.abc import Iterator
 
 from larq_bnnopt.claims.claim import Claim
-from larq_bnnopt.claims.commands import counted, counted_elsewhere, printed, tested
+from larq_bnnopt.claims.commands import (
+    AT_SMALL_SCALE,
+    counted,
+    counted_elsewhere,
+    printed,
+    studied,
+    tested,
+)
 
 _MELIUS = "zoo_extensions/meliusnet.py"
 _FIGURES = "zoo_extensions/figures/paper_002.py"
@@ -93,8 +100,10 @@ def _figures() -> Iterator[Claim]:
         "002-fig-3",
         "fig. 3, section 4.2",
         "In 32 bits, MeliusNet trains as DenseNet does.",
-        "no",
-        reason="no full-precision twins yet",
+        "yes",
+        studied("paper_002_fig3_float"),
+        AT_SMALL_SCALE,
+        "larq_bnnopt/studies/paper_002_fig3_float.py",
     )
     yield Claim(
         "002-fig-5",
@@ -108,20 +117,19 @@ def _figures() -> Iterator[Claim]:
         "002-fig-6",
         "fig. 6, appendix B",
         "The naive network is 3 % worse at equal operations.",
-        "no",
-        reason="no naive block yet",
+        "yes",
+        studied("paper_002_appendix_b_naive"),
+        AT_SMALL_SCALE,
+        "larq_bnnopt/studies/paper_002_appendix_b_naive.py",
     )
     yield Claim(
         "002-fig-7",
         "fig. 7, appendix C",
         "Under Adam and RAdam weights become stable; under SGD early layers do not.",
-        "part",
-        tested(
-            "tests/larq_bnnopt/callbacks/test_flip_monitor.py",
-            "test_shares_and_percentiles_equal_those_of_full_copies",
-        ),
-        "percentiles of the flips of a weight are recorded; no RAdam and no study yet",
-        "larq_bnnopt/callbacks/flip_monitor.py",
+        "yes",
+        studied("paper_002_fig7_flips"),
+        AT_SMALL_SCALE,
+        "larq_bnnopt/studies/paper_002_fig7_flips.py",
     )
 
 
@@ -272,8 +280,8 @@ def _set_ups() -> Iterator[Claim]:
         "is nearly as good, SGD worst.",
         "part",
         "bnnopt train --preset meliusnet_imagenet --dry-run",
-        "the preset has Adam with a warm-up; no RAdam and no normalization by channel "
-        "yet; the comparison needs ImageNet",
+        "ImageNet and days on GPUs are needed; "
+        "`bnnopt study paper_002_section41_optimizers` compares them at small scale",
         "larq_bnnopt/recipes/presets.py",
     )
     yield Claim(

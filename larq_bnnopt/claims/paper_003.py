@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from larq_bnnopt.claims.claim import Claim
-from larq_bnnopt.claims.commands import counted, printed, tested
+from larq_bnnopt.claims.commands import (
+    AT_SMALL_SCALE,
+    counted,
+    printed,
+    studied,
+    tested,
+)
 
 _RULES = "larq_bnnopt/optimizers/rules.py"
 _FIGURES = "zoo_extensions/figures/paper_003.py"
@@ -63,19 +69,26 @@ def _equations() -> Iterator[Claim]:
 
 
 def _figures() -> Iterator[Claim]:
-    for name, claim, state, reason in (
-        ("1", "Diode gains more from large batches than Adam does.", "no",
-         "no study yet"),
-        ("2", "The start of eta has nearly no effect.", "no",
-         "a recipe always starts eta at 1"),
-        ("3a", "A cosine of eta gives the best accuracy.", "no",
-         "a recipe has no constant and no exponential schedule yet"),
-        ("3b", "A fast decay of eta flips too little, none flips on.", "no",
-         "a recipe has no constant and no exponential schedule yet"),
+    for name, claim, study in (
+        ("1", "Diode gains more from large batches than Adam does.",
+         "paper_003_fig1_batch_size"),
+        ("2", "The start of eta has nearly no effect.", "paper_003_fig2_initial_eta"),
+        ("3a", "A cosine of eta gives the best accuracy.",
+         "paper_003_fig3_eta_schedules"),
+        ("3b", "A fast decay of eta flips too little, none flips on.",
+         "paper_003_fig3_eta_schedules"),
         ("4", "The right alpha and beta settle flips and loss; u and m are smoother "
-              "than gradients.", "no", "u and m are not recorded yet"),
+              "than gradients.", "paper_003_fig4_moments"),
     ):  # fmt: skip
-        yield Claim(f"003-fig-{name}", f"fig. {name}", claim, state, reason=reason)
+        yield Claim(
+            f"003-fig-{name}",
+            f"fig. {name}",
+            claim,
+            "yes",
+            studied(study),
+            AT_SMALL_SCALE,
+            f"larq_bnnopt/studies/{study}.py",
+        )
 
 
 def _tables() -> Iterator[Claim]:
@@ -176,8 +189,10 @@ def _table_3() -> Iterator[Claim]:
             f"003-table-3-cell-{cell}",
             f"table 3, cell {cell}",
             f"BNext-18† on CIFAR-100 with alpha {alpha} and beta {beta}: {top1} %.",
-            "no",
-            reason="not yet among the printed figures, and no study yet",
+            "part",
+            studied("paper_003_table3_averages"),
+            f"{AT_SMALL_SCALE}; --dataset cifar100 takes the data of the paper",
+            "larq_bnnopt/studies/paper_003_table3_averages.py",
         )
 
 

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 import larq_bnnopt.cli
-from larq_bnnopt import claims
+from larq_bnnopt import claims, studies
 from larq_bnnopt.claims import CLAIMS
 from larq_bnnopt.cli import main, names
 
@@ -104,6 +104,8 @@ def check_bnnopt(words):
         names.require("preset", arguments.preset, names.PRESETS)
         names.require_model(arguments.model)
         names.require_dataset(arguments.dataset)
+    if words[0] == "study":
+        names.require("study", arguments.name, studies.names())
     if words[0] == "models":
         names.require_model(arguments.name)
 

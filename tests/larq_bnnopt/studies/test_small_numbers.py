@@ -104,6 +104,18 @@ def test_percentiles_of_layers(tmp_path):
     assert found["flips_p95/first"] == [2, 1] and len(found) == 5
 
 
+def test_the_rise_of_flips_is_that_of_the_first_layer():
+    study = studies.get("paper_002_fig7_flips")
+    name = study.comparisons[0].measure.name
+    flips = [9.0, 9.0, 0.2, 0.4, 9.0, 9.0, 0.6, 0.8]
+    runs = [
+        studies.RunResult.of_numbers(arm.name, 0, series={name: flips})
+        for arm in study.arms
+    ]
+    changes = [one.differences(runs)[0] for one in study.comparisons]
+    assert changes == pytest.approx([0.4, -0.4, -0.4])
+
+
 def test_a_landscape_of_test_images():
     model = tf.keras.Sequential([tf.keras.layers.Dense(2, "softmax")])
     model.build((None, 3))
