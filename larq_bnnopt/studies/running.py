@@ -12,6 +12,7 @@ import os
 import pathlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from larq_bnnopt.studies import results
 from larq_bnnopt.studies.arm import Arm
@@ -76,11 +77,10 @@ def work(
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / results.NAME
-    runs = wanted(study)
-    finished(study, folder, quick)
+    runs, fields = wanted(study), _fields(study)
     began, trained, elsewhere = time.monotonic(), 0, 0
     for arm, seed in runs:
-        if _is_done(study, folder, quick, arm, seed):
+        if (arm.name, seed) in _known(path, fields, quick):
             continue
         if minutes is not None and time.monotonic() - began >= 60 * minutes:
             say(f"The {minutes:g} minutes are used.")
@@ -90,7 +90,7 @@ def work(
                 elsewhere += 1
                 continue
             # Another process may have finished it since.
-            if _is_done(study, folder, quick, arm, seed):
+            if (arm.name, seed) in _known(path, fields, quick):
                 continue
             say(f"{arm.name}, seed {seed} ...")
             result = train(study, arm, seed, quick)
@@ -98,8 +98,8 @@ def work(
                 results.add(path, result)
             trained += 1
             say(_line(result))
-    keys = {run.key for run in finished(study, folder, quick)}
-    return Progress(len(keys), len(runs), trained, elsewhere)
+    done = _known(path, fields, quick)
+    return Progress(len(done), len(runs), trained, elsewhere)
 
 
 def wanted(study: Study) -> list[tuple[Arm, int]]:
@@ -121,18 +121,26 @@ def finished(
         ValueError: As for `work`.
     """
     path = pathlib.Path(folder, results.NAME)
+    return list(_known(path, _fields(study), quick).values())
+
+
+def _fields(study: Study) -> dict[tuple[str, int], dict[str, Any]]:
+    """Returns the fields of each run, by setting and seed, in the order of the work."""
+    first = {arm.name: study.run_fields(arm, 0) for arm in study.arms}
+    return {
+        (arm.name, seed): {**first[arm.name], "seed": seed}
+        for arm, seed in wanted(study)
+    }
+
+
+def _known(
+    path: pathlib.Path, fields: dict[tuple[str, int], dict[str, Any]], quick: bool
+) -> dict[tuple[str, int], RunResult]:
+    """Returns the finished runs of a file, in the order of the work."""
     found = results.read(path)
-    fields = {(a.name, seed): study.run_fields(a, seed) for a, seed in wanted(study)}
     results.require_same_recipe(path, found, fields, quick)
     by_key = {run.key: run for run in found}
-    return [by_key[key] for key in fields if key in by_key]
-
-
-def _is_done(
-    study: Study, folder: pathlib.Path, quick: bool, arm: Arm, seed: int
-) -> bool:
-    keys = {run.key for run in finished(study, folder, quick)}
-    return (arm.name, seed) in keys
+    return {key: by_key[key] for key in fields if key in by_key}
 
 
 @contextlib.contextmanager

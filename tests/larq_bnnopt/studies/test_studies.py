@@ -12,6 +12,8 @@ from larq_bnnopt.cli import names as known_names
 from larq_bnnopt.studies.running import wanted
 
 NAMES = studies.names()
+# What is in the package, and what tensorflow-datasets and the pages name.
+DATA = {"fashion_mnist_mini", "fashion_mnist", "cifar10", "cifar100"}
 CHEAPEST = "paper_001_fig5_alpha"
 
 
@@ -20,10 +22,10 @@ def test_every_run_has_a_valid_recipe(name):
     study = studies.get(name)
     assert study.name == name and study.seeds >= 5 and 0 < study.minutes <= 30
     for one in (study, study.made_quick()):
-        for arm, seed in wanted(one):
-            fields = one.recipe_fields(arm, seed)
+        for arm in one.arms:
+            fields = one.recipe_fields(arm, 0)
             known_names.require_model(fields["model"])
-            known_names.require_dataset(fields["dataset"])
+            assert fields["dataset"] in DATA
     assert study.panels and study.comparisons and study.measures
     assert study.claim.endswith(".") and not study.paper_setup.endswith(".")
 
