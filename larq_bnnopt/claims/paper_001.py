@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from larq_bnnopt.claims.claim import Claim
-from larq_bnnopt.claims.commands import printed, tested
+from larq_bnnopt.claims.commands import AT_SMALL_SCALE, printed, studied, tested
 
 _RULES = "larq_bnnopt/optimizers/rules.py"
 _RECIPE = "larq_bnnopt/recipes/recipe.py"
 _FIGURES = "zoo_extensions/figures/paper_001.py"
-_SETTINGS = (
-    "tests/zoo_extensions/test_precision.py",
-    "test_the_three_settings_of_figure_4",
-)
 _SIGNS = ("test_theorem.py", "test_the_filter_has_the_signs_of_sgd_on_latent_weights")
 _BITS = ("test_rules.py", "test_gradient_filter_is_sgd_with_weight_decay_bit_for_bit")
 _SCIPY = ("test_rules.py", "test_gradient_filter_is_the_filter_of_scipy")
@@ -23,7 +19,6 @@ _DECAYED = (
     "test_rules.py",
     "test_gradient_filter_under_decay_is_the_corrected_recursion",
 )
-_NO_STUDY = "no study yet"
 _LONG = (
     "the recipe is here; 400 epochs of Bi-RealNet-20 are a day on a GPU, and there is "
     "none here"
@@ -85,28 +80,35 @@ def _equations() -> Iterator[Claim]:
 
 
 def _figures() -> Iterator[Claim]:
-    for number, claim, state, reason, where in (
-        (1, "Magnitude has no meaning for a binary weight.", "no", _NO_STUDY, ""),
+    for number, claim, study, reason in (
+        (1, "Magnitude has no meaning for a binary weight.",
+         "paper_001_fig3_rate_and_start",
+         "an illustration; the study of figure 3 scales latent weights, and every flip "
+         "stays"),
         (2, "An order-2 filter is smoother than an order-1 filter, and both than the "
-            "gradients of a weight.", "no", "no probe of single weights yet", ""),
+            "gradients of a weight.", "paper_001_fig2_filters", AT_SMALL_SCALE),
         (3, "A larger learning rate does what a smaller start of the latent weights "
-            "does.", "no", "a recipe cannot scale the start yet", ""),
+            "does.", "paper_001_fig3_rate_and_start", AT_SMALL_SCALE),
         (4, "From zero and independent of magnitudes, accuracy does not depend on the "
-            "learning rate; otherwise it does.", "part",
-         "all three settings are models; no study yet",
-         "zoo_extensions/birealnet.py"),
-        (5, "Too large an alpha flips too much, too small a one too little.", "no",
-         _NO_STUDY, ""),
-        (6, "Without a decay of alpha flips go on and accuracy is lower.", "no",
-         "a recipe cannot keep alpha constant yet", ""),
-        (7, "Latent weights and the filter train alike.", "part",
-         "equal to the bit for given gradients; no study trains both yet", _RULES),
-        (8, "Two hyperparameters are tuned in fewer trials than six.", "no",
-         "no tuning yet", ""),
+            "learning rate; otherwise it does.", "paper_001_fig4_rates",
+         AT_SMALL_SCALE),
+        (5, "Too large an alpha flips too much, too small a one too little.",
+         "paper_001_fig5_alpha", AT_SMALL_SCALE),
+        (6, "Without a decay of alpha flips go on and accuracy is lower.",
+         "paper_001_fig6_decay", AT_SMALL_SCALE),
+        (7, "Latent weights and the filter train alike.",
+         "paper_001_fig7_equivalence", AT_SMALL_SCALE),
+        (8, "Two hyperparameters are tuned in fewer trials than six.",
+         "paper_001_fig8_tuning", AT_SMALL_SCALE),
     ):  # fmt: skip
-        command = {4: tested(*_SETTINGS), 7: tested(*_BITS)}.get(number, "")
         yield Claim(
-            f"001-fig-{number}", f"fig. {number}", claim, state, command, reason, where
+            f"001-fig-{number}",
+            f"fig. {number}",
+            claim,
+            "yes",
+            studied(study),
+            reason,
+            f"larq_bnnopt/studies/{study}.py",
         )
 
 
