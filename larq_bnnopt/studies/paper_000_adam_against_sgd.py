@@ -33,11 +33,11 @@ STUDY = Study(
         Arm("Adam 0.01", {"optimizer": "adam", "learning_rate": 0.01}),
         Arm("Adam 0.002", {"optimizer": "adam", "learning_rate": 0.002}),
         Arm("SGD 0.1", {"optimizer": "sgd", "learning_rate": 0.1}),
-        Arm("SGD 0.01", {"optimizer": "sgd", "learning_rate": 0.01}),
+        Arm("SGD 0.5", {"optimizer": "sgd", "learning_rate": 0.5}),
     ],
     comparisons=[
         higher(TEST_ACCURACY, "Adam 0.01", "SGD 0.1"),
-        higher(TEST_ACCURACY, "Adam 0.01", "SGD 0.01"),
+        higher(TEST_ACCURACY, "Adam 0.01", "SGD 0.5"),
         higher(_DISTANCE, "Adam 0.01", "SGD 0.1"),
     ],
     panels=[
@@ -52,5 +52,8 @@ STUDY = Study(
     minutes=20,
     keep=["latent_*"],
     callbacks=watch,
-    note="SGD has a momentum of 0.9; both rates fall along a cosine.",
+    note=(
+        "SGD has a momentum of 0.9; all rates fall along a cosine. Among 0.01, 0.1 and "
+        "0.5 the last two were best for SGD on the sample of Fashion-MNIST."
+    ),
 )

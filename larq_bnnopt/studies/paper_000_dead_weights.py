@@ -30,17 +30,17 @@ STUDY = Study(
     arms=[
         Arm("Adam", {"optimizer": "adam", "learning_rate": 0.002}),
         Arm("SGD 0.1", {"optimizer": "sgd", "learning_rate": 0.1}),
-        Arm("SGD 0.01", {"optimizer": "sgd", "learning_rate": 0.01}),
+        Arm("SGD 0.5", {"optimizer": "sgd", "learning_rate": 0.5}),
     ],
     comparisons=[
         higher(_STILL, "SGD 0.1", "Adam"),
-        higher(_STILL, "SGD 0.01", "Adam"),
+        higher(_STILL, "SGD 0.5", "Adam"),
         higher(_NEVER, "SGD 0.1", "Adam"),
+        higher(_NEVER, "SGD 0.5", "Adam"),
     ],
     panels=[
         Curves("latent_still", "weights that have hardly moved"),
         Curves("never_flipped_ratio", "weights that never flipped"),
-        Curves("dead_ratio", "weights without any gradient in an epoch"),
         Dots(TEST_ACCURACY),
     ],
     measures=[_STILL, _NEVER, DEAD, TEST_ACCURACY],
@@ -49,7 +49,7 @@ STUDY = Study(
     callbacks=watch,
     note=(
         "A weight has hardly moved if it is nearer to its start than a tenth of the "
-        "mean weight of its layer. Weights without any gradient in a whole epoch are "
-        "the narrower count."
+        "mean weight of its layer. Dead weights are those without any gradient in a "
+        "whole epoch. This shows what moves, and not that saturation is the cause."
     ),
 )

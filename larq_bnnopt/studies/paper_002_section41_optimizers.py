@@ -34,8 +34,8 @@ STUDY = Study(
             {"optimizer": "sgd", "learning_rate": 0.1, "warmup_epochs": 0.125},
         ),
         Arm(
-            "SGD 0.01, warm-up",
-            {"optimizer": "sgd", "learning_rate": 0.01, "warmup_epochs": 0.125},
+            "SGD 0.5, warm-up",
+            {"optimizer": "sgd", "learning_rate": 0.5, "warmup_epochs": 0.125},
         ),
         Arm("Adam, warm-up", {"optimizer": "adam", "warmup_epochs": 0.125}),
         Arm("Adam, no warm-up", {"optimizer": "adam"}),
@@ -43,7 +43,7 @@ STUDY = Study(
     ],
     comparisons=[
         higher(TEST_ACCURACY, "RAdam", "SGD 0.1, warm-up"),
-        higher(TEST_ACCURACY, "RAdam", "SGD 0.01, warm-up"),
+        higher(TEST_ACCURACY, "RAdam", "SGD 0.5, warm-up"),
         equal(TEST_ACCURACY, "RAdam", "Adam, warm-up", 0.005),
     ],
     panels=[
