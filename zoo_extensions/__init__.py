@@ -35,6 +35,14 @@ from zoo_extensions.meliusnet import (  # noqa: E402
     MeliusNetC,
 )
 from zoo_extensions.op_count import OpCount  # noqa: E402
+from zoo_extensions.pokebnn import (  # noqa: E402
+    PokeBNN050,
+    PokeBNN075,
+    PokeBNN100,
+    PokeBNN125,
+    PokeBNN140,
+    PokeBNN200,
+)
 from zoo_extensions.quantizers import (  # noqa: E402
     TemperatureDecay,
     TemperatureSign,
@@ -73,6 +81,12 @@ __all__ = [
     "MeliusNetC",
     "ModelTable",
     "OpCount",
+    "PokeBNN050",
+    "PokeBNN075",
+    "PokeBNN100",
+    "PokeBNN125",
+    "PokeBNN140",
+    "PokeBNN200",
     "PublishedFigures",
     "ReActNetA",
     "ReActNetB",

@@ -17,6 +17,7 @@ from zoo_extensions.figures import PublishedFigures, published
 from zoo_extensions.latent import to_latent_free
 from zoo_extensions.meliusnet import MeliusNetFactory
 from zoo_extensions.op_count import OpCount
+from zoo_extensions.pokebnn import PokeBNNFactory
 from zoo_extensions.quantizers import TemperatureDecay, TemperatureSign, force_sign
 from zoo_extensions.reactnet import ReActNetBiRealFactory, ReActNetFactory
 from zoo_extensions.registry import create_model, list_models
@@ -45,6 +46,12 @@ __all__ = [
     "MeliusNetC",
     "ModelTable",
     "OpCount",
+    "PokeBNN050",
+    "PokeBNN075",
+    "PokeBNN100",
+    "PokeBNN125",
+    "PokeBNN140",
+    "PokeBNN200",
     "PublishedFigures",
     "ReActNetA",
     "ReActNetB",
@@ -623,6 +630,174 @@ class _MeliusNetC(_Network):
         """MeliusNet-C: (3, 5, 10, 6) pairs of blocks, transitions of 4 groups."""
 
 MeliusNetC: _MeliusNetC
+
+class _PokeBNN050(_Network):
+    """PokeBNN-0.5x: 16 blocks of three convolutions, of width 0.5."""
+
+    factory: type[PokeBNNFactory]
+
+    def __call__(
+        self,
+        *,
+        input_shape: Sequence[int | None] | None = None,
+        input_tensor: Any = None,
+        weights: str | None = None,
+        include_top: bool = True,
+        num_classes: int = 1000,
+        latent_weights: bool = True,
+        precision: str = "binary",
+        classifier_activation: str | None = "softmax",
+        pad_values: float = 0.0,
+        clip_value: float = 3.0,
+        batch_norm_momentum: float = 0.9,
+        batch_norm_epsilon: float = 1e-05,
+        stem: str = "poke",
+        blocks: Sequence[int] = (3, 4, 6, 3),
+        filters: Sequence[int] = (32, 64, 128, 256),
+    ) -> tf.keras.Model:
+        """PokeBNN-0.5x: 16 blocks of three convolutions, of width 0.5."""
+
+PokeBNN050: _PokeBNN050
+
+class _PokeBNN075(_Network):
+    """PokeBNN-0.75x: 16 blocks of three convolutions, of width 0.75."""
+
+    factory: type[PokeBNNFactory]
+
+    def __call__(
+        self,
+        *,
+        input_shape: Sequence[int | None] | None = None,
+        input_tensor: Any = None,
+        weights: str | None = None,
+        include_top: bool = True,
+        num_classes: int = 1000,
+        latent_weights: bool = True,
+        precision: str = "binary",
+        classifier_activation: str | None = "softmax",
+        pad_values: float = 0.0,
+        clip_value: float = 3.0,
+        batch_norm_momentum: float = 0.9,
+        batch_norm_epsilon: float = 1e-05,
+        stem: str = "poke",
+        blocks: Sequence[int] = (3, 4, 6, 3),
+        filters: Sequence[int] = (48, 96, 192, 384),
+    ) -> tf.keras.Model:
+        """PokeBNN-0.75x: 16 blocks of three convolutions, of width 0.75."""
+
+PokeBNN075: _PokeBNN075
+
+class _PokeBNN100(_Network):
+    """PokeBNN-1x: 16 blocks of three convolutions, of width 1."""
+
+    factory: type[PokeBNNFactory]
+
+    def __call__(
+        self,
+        *,
+        input_shape: Sequence[int | None] | None = None,
+        input_tensor: Any = None,
+        weights: str | None = None,
+        include_top: bool = True,
+        num_classes: int = 1000,
+        latent_weights: bool = True,
+        precision: str = "binary",
+        classifier_activation: str | None = "softmax",
+        pad_values: float = 0.0,
+        clip_value: float = 3.0,
+        batch_norm_momentum: float = 0.9,
+        batch_norm_epsilon: float = 1e-05,
+        stem: str = "poke",
+        blocks: Sequence[int] = (3, 4, 6, 3),
+        filters: Sequence[int] = (64, 128, 256, 512),
+    ) -> tf.keras.Model:
+        """PokeBNN-1x: 16 blocks of three convolutions, of width 1."""
+
+PokeBNN100: _PokeBNN100
+
+class _PokeBNN125(_Network):
+    """PokeBNN-1.25x: 16 blocks of three convolutions, of width 1.25."""
+
+    factory: type[PokeBNNFactory]
+
+    def __call__(
+        self,
+        *,
+        input_shape: Sequence[int | None] | None = None,
+        input_tensor: Any = None,
+        weights: str | None = None,
+        include_top: bool = True,
+        num_classes: int = 1000,
+        latent_weights: bool = True,
+        precision: str = "binary",
+        classifier_activation: str | None = "softmax",
+        pad_values: float = 0.0,
+        clip_value: float = 3.0,
+        batch_norm_momentum: float = 0.9,
+        batch_norm_epsilon: float = 1e-05,
+        stem: str = "poke",
+        blocks: Sequence[int] = (3, 4, 6, 3),
+        filters: Sequence[int] = (80, 160, 320, 640),
+    ) -> tf.keras.Model:
+        """PokeBNN-1.25x: 16 blocks of three convolutions, of width 1.25."""
+
+PokeBNN125: _PokeBNN125
+
+class _PokeBNN140(_Network):
+    """PokeBNN-1.4x: 16 blocks of three convolutions, of width 1.4."""
+
+    factory: type[PokeBNNFactory]
+
+    def __call__(
+        self,
+        *,
+        input_shape: Sequence[int | None] | None = None,
+        input_tensor: Any = None,
+        weights: str | None = None,
+        include_top: bool = True,
+        num_classes: int = 1000,
+        latent_weights: bool = True,
+        precision: str = "binary",
+        classifier_activation: str | None = "softmax",
+        pad_values: float = 0.0,
+        clip_value: float = 3.0,
+        batch_norm_momentum: float = 0.9,
+        batch_norm_epsilon: float = 1e-05,
+        stem: str = "poke",
+        blocks: Sequence[int] = (3, 4, 6, 3),
+        filters: Sequence[int] = (89, 179, 358, 716),
+    ) -> tf.keras.Model:
+        """PokeBNN-1.4x: 16 blocks of three convolutions, of width 1.4."""
+
+PokeBNN140: _PokeBNN140
+
+class _PokeBNN200(_Network):
+    """PokeBNN-2x: 16 blocks of three convolutions, of width 2."""
+
+    factory: type[PokeBNNFactory]
+
+    def __call__(
+        self,
+        *,
+        input_shape: Sequence[int | None] | None = None,
+        input_tensor: Any = None,
+        weights: str | None = None,
+        include_top: bool = True,
+        num_classes: int = 1000,
+        latent_weights: bool = True,
+        precision: str = "binary",
+        classifier_activation: str | None = "softmax",
+        pad_values: float = 0.0,
+        clip_value: float = 3.0,
+        batch_norm_momentum: float = 0.9,
+        batch_norm_epsilon: float = 1e-05,
+        stem: str = "poke",
+        blocks: Sequence[int] = (3, 4, 6, 3),
+        filters: Sequence[int] = (128, 256, 512, 1024),
+    ) -> tf.keras.Model:
+        """PokeBNN-2x: 16 blocks of three convolutions, of width 2."""
+
+PokeBNN200: _PokeBNN200
 
 class _ReActNetA(_Network):
     """ReActNet-A: 13 blocks, all binary."""

@@ -160,6 +160,153 @@ class RPReLU(tf.keras.layers.PReLU):
 
 
 @register
+class DPReLU(tf.keras.layers.Layer):
+    """PReLU with learned slopes on both sides and learned shifts, for each channel.
+
+    y = p max(x - a, 0) + n min(x - a, 0) - b, where p starts at 1, n at 0.25, a and b
+    at 0.
+
+    Args:
+        **kwargs: Arguments of `tf.keras.layers.Layer`.
+
+    Example:
+        >>> DPReLU()(tf.constant([[-2.0, 0.0, 2.0]])).numpy()
+        array([[-0.5,  0. ,  2. ]], dtype=float32)
+
+    References:
+        [PokeBNN](https://arxiv.org/abs/2112.00133), section 4.1.
+    """
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        """Creates a, b and the slopes."""
+        for name, start in (
+            ("shift_in", 0.0),
+            ("shift_out", 0.0),
+            ("negative_slope", 0.25),
+            ("positive_slope", 1.0),
+        ):
+            weight = self.add_weight(
+                name=name,
+                shape=(input_shape[-1],),
+                initializer=tf.keras.initializers.Constant(start),
+            )
+            setattr(self, name, weight)
+        super().build(input_shape)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Returns the activation."""
+        x = inputs - self.shift_in
+        zero = tf.zeros((), x.dtype)
+        above, below = tf.maximum(x, zero), tf.minimum(x, zero)
+        y = above * self.positive_slope + below * self.negative_slope
+        return y - self.shift_out
+
+
+@register
+class HardSigmoid(tf.keras.layers.Layer):
+    """Piecewise linear sigmoid: y = min(max(x + 3, 0), 6) / 6.
+
+    Keras 2's `"hard_sigmoid"` has another slope.
+
+    Args:
+        **kwargs: Arguments of `tf.keras.layers.Layer`.
+
+    Example:
+        >>> HardSigmoid()(tf.constant([-4.0, 0.0, 1.5, 4.0])).numpy()
+        array([0.  , 0.5 , 0.75, 1.  ], dtype=float32)
+
+    References:
+        [MobileNetV3](https://arxiv.org/abs/1905.02244), section 5.2.
+    """
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Returns values in [0, 1]."""
+        return tf.nn.relu6(inputs + 3.0) * (1.0 / 6.0)
+
+
+@register
+class ReshapeAdd(tf.keras.layers.Layer):
+    """Adds a shortcut without parameters, whatever its channels and its stride.
+
+    A shortcut with more channels becomes the means of neighbouring ones, one with fewer
+    gets more; where the image is halved, its 3x3 neighbourhoods are averaged.
+
+    Args:
+        expand: Where channels are missing, `"zeros"` appends zeros and `"repeat"`
+            repeats the channels from the first one.
+        strides: 1, or 2 where the image is halved. Defaults to `1`.
+        **kwargs: Arguments of `tf.keras.layers.Layer`.
+
+    Raises:
+        ValueError: If `expand` is another word, or the inputs are not two tensors.
+
+    Example:
+        >>> y, r = tf.zeros((1, 1, 1, 4)), tf.constant([[[[1.0, 2.0]]]])
+        >>> ReshapeAdd("zeros")([y, r]).numpy().ravel()
+        array([1., 2., 0., 0.], dtype=float32)
+        >>> ReshapeAdd("repeat")([y, r]).numpy().ravel()
+        array([1., 2., 1., 2.], dtype=float32)
+        >>> ReshapeAdd("zeros")([r, y + 3.0]).numpy().ravel()
+        array([4., 5.], dtype=float32)
+
+    References:
+        [PokeBNN](https://arxiv.org/abs/2112.00133), section 4.1.
+    """
+
+    def __init__(self, expand: str, strides: int = 1, **kwargs: Any):
+        if expand not in ("zeros", "repeat"):
+            raise ValueError(f"expand={expand!r} must be 'zeros' or 'repeat'.")
+        super().__init__(**kwargs)
+        self.expand = expand
+        self.strides = strides
+
+    def build(self, input_shape: list[tf.TensorShape]) -> None:
+        """Checks the inputs."""
+        if not isinstance(input_shape, (list, tuple)) or len(input_shape) != 2:
+            raise ValueError(f"The inputs must be two tensors. Received: {input_shape}")
+        super().build(input_shape)
+
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
+        """Returns the sum."""
+        y, shortcut = inputs
+        shortcut = self._with_channels(shortcut, y.shape[-1])
+        if self.strides > 1:
+            shortcut = tf.nn.avg_pool2d(shortcut, 3, self.strides, "SAME")
+        return y + shortcut
+
+    def _with_channels(self, x: tf.Tensor, wanted: int) -> tf.Tensor:
+        channels = x.shape[-1]
+        if channels > wanted:
+            return _means_of_neighbours(x, wanted)
+        if channels == wanted:
+            return x
+        if self.expand == "zeros":
+            return tf.pad(x, ((0, 0), (0, 0), (0, 0), (0, wanted - channels)))
+        repeated = tf.tile(x, (1, 1, 1, -(-wanted // channels)))
+        return repeated[..., :wanted] if wanted % channels else repeated
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor."""
+        config = {"expand": self.expand, "strides": self.strides}
+        return {**super().get_config(), **config}
+
+
+def _means_of_neighbours(x: tf.Tensor, wanted: int) -> tf.Tensor:
+    """Returns the means of as many neighbours each; channels that are left are not."""
+    group = x.shape[-1] // wanted
+    known = (*x.shape[1:-1], wanted)
+    shape = (
+        (-1, *known) if None not in known else (*tf.unstack(tf.shape(x)[:-1]), wanted)
+    )
+    if x.shape[-1] % wanted:
+        x = x[..., : group * wanted]
+    groups = tf.reshape(x, (-1, wanted, group))
+    return tf.ensure_shape(
+        tf.reshape(tf.reduce_mean(groups, axis=2), shape), (x.shape[0], *known)
+    )
+
+
+@register
 class PadShortcut(tf.keras.layers.Layer):
     """Parameter-free shortcut: every other pixel, with zeros as the new channels.
 

@@ -13,6 +13,7 @@ from zoo_extensions import (
     birealnet,
     bnext,
     meliusnet,
+    pokebnn,
     reactnet,
     resnet_e,
     tiny_residual,
@@ -29,6 +30,7 @@ _FAMILIES = (
     reactnet,
     audio,
     bnext,
+    pokebnn,
 )
 
 _MODELS: dict[str, ModelFunction] = {

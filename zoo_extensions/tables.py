@@ -50,10 +50,11 @@ For the default input, the last dense layer included.
 
 A figure stands alone where counting gives its digits, rounded or truncated, by the
 rule of its table: with or without the last dense layer, the other operations of BNext
-as 8-bit ones (an eighth of an operation), sizes in 2^20 or 10^6 bytes. Where counting
-gives other digits, they follow in brackets, and the remark says why. A `?` marks
-figures that were not compared: the network is not in this zoo, the figure is one for
-several networks, or the size is one of 4-bit and 8-bit weights.
+as 8-bit ones (an eighth of an operation), the ACE of PokeBNN with 8 bits in its stem
+and dense layer and 4 in squeeze-and-excitation, sizes in 2^20 or 10^6 bytes. Where
+counting gives other digits, they follow in brackets, and the remark says why. A `?`
+marks figures that were not compared: the network is not in this zoo, the figure is one
+for several networks, or the size is one of 4-bit and 8-bit weights.
 
 {compared}
 
@@ -200,6 +201,7 @@ def model_table(
 def _row(row: PublishedFigures, compared: tuple[Comparison, ...]) -> tuple[str, ...]:
     found = {c.figure: c for c in compared}
     rest = "flops" if row.qops is None else "qops"
+    whole = "ops" if row.ace is None else "ace"
     accuracy = (row.top1, row.top5)
     return (
         row.label if row.data == "ImageNet" else f"{row.label} ({row.data})",
@@ -207,7 +209,7 @@ def _row(row: PublishedFigures, compared: tuple[Comparison, ...]) -> tuple[str, 
         row.bits,
         _cell(row, "bops", found),
         _cell(row, rest, found) + (" (4/8 bits)" if rest == "qops" else ""),
-        _cell(row, "ops", found),
+        _cell(row, whole, found),
         _cell(row, "size", found),
         *("" if value is None else f"{value:.1f}" for value in accuracy),
         _remark(row),
@@ -251,6 +253,8 @@ def _cell(row: PublishedFigures, figure: str, found: dict[str, Comparison]) -> s
         unit = " MiB" if printed.unit == 2**20 else " MB"
     elif figure in ("flops", "ops") and printed.unit == 1e9:
         unit = "e9"
+    elif figure == "ace":
+        unit = "e9 ACE"
     if figure not in found:
         return f"{text}{unit} ?"
     if found[figure].reproduced:

@@ -57,6 +57,13 @@ FULL = [
     ("bnext_small", None, 68_646_773, 31, "10.8", None, True, None),
     ("bnext_middle", None, 134_591_589, 47, "20.1", None, True, None),
     ("bnext_large", None, 326_719_375, 63, "52.2", None, True, None),
+    # Their ACE: test_pokebnn.py.
+    ("pokebnn_050", None, 7_255_288, 48, None, None, True, None),
+    ("pokebnn_075", None, 15_437_756, 48, None, None, True, None),
+    ("pokebnn_100", None, 26_658_240, 48, None, None, True, None),
+    ("pokebnn_125", None, 40_916_740, 48, None, None, True, None),
+    ("pokebnn_140", None, 50_791_015, 48, None, None, True, None),
+    ("pokebnn_200", None, 101_920_336, 48, None, None, True, None),
     ("tiny_residual_bnn", None, 309_418, 6, None, None, True, None),
     ("audio_mlp", None, 3_168_296, 3, None, None, True, None),
 ]
@@ -81,6 +88,7 @@ NARROW = {
     "reactnet_bireal18": _RESIDUAL,
     "bnext18": {"blocks": (1, 1), "filters": (32, 64)},
     "bnext_tiny": {"filters": (16, 32, 64)},
+    "pokebnn_075": {"blocks": (1, 1), "filters": (16, 32)},
     "tiny_residual_bnn": {},
     "audio_mlp": {"units": 64},
 }
@@ -192,6 +200,8 @@ def test_latent_kernels_are_not(case):
         assert layer.kernel_quantizer.precision == 1
         assert layer.kernel_constraint is not None
         assert layer.kernel.shape == other.kernel.shape and layer.name == other.name
+    # Some scales start at zero, under which no kernel has a gradient.
+    make_trained_looking(latent)
     check_gradients(latent)
 
 
@@ -374,7 +384,7 @@ def test_functions_are_documented():
 
 def test_list_models():
     names = zx.list_models()
-    assert len(names) == 26 and names == sorted(names)
+    assert len(names) == 32 and names == sorted(names)
     assert zx.list_models("melius*") == zx.list_models("Melius*")
     assert zx.list_models("melius*") == [
         name for name in names if name.startswith("melius")
@@ -780,6 +790,12 @@ FEATURES = {
     "bnext_small": 1536,
     "bnext_middle": 1536,
     "bnext_large": 2048,
+    "pokebnn_050": 1024,
+    "pokebnn_075": 1536,
+    "pokebnn_100": 2048,
+    "pokebnn_125": 2560,
+    "pokebnn_140": 2864,
+    "pokebnn_200": 4096,
     "tiny_residual_bnn": 128,
 }
 

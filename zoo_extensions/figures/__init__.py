@@ -12,6 +12,8 @@ Sources, as named in `PublishedFigures.source`:
 - BMXNet-v2 wiki: the authors of paper 002 on their own runs,
   github.com/hpi-xnor/BMXNet-v2-wiki, page CurrentBestResults.
 - BNext README: github.com/hpi-xnor/BNext.
+- PokeBNN: "PokeBNN: a binary pursuit of lightweight accuracy" (Zhang et al., CVPR
+  2022), whose abstract prints two networks with their ACE.
 
 Accuracies of 32-bit and other networks are as these papers quote them. `GAINS` are the
 differences that tables 2 and 4 of paper 002 print. No figures of

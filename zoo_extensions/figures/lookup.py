@@ -6,6 +6,7 @@ from zoo_extensions.figures.bnext import table_of_bnext
 from zoo_extensions.figures.paper_001 import tables_of_paper_001
 from zoo_extensions.figures.paper_002 import tables_of_paper_002
 from zoo_extensions.figures.paper_003 import table_of_paper_003
+from zoo_extensions.figures.pokebnn import figures_of_pokebnn
 from zoo_extensions.figures.rows import PublishedFigures
 from zoo_extensions.names import nearest, plain
 
@@ -14,6 +15,7 @@ PUBLISHED: tuple[PublishedFigures, ...] = (
     *tables_of_paper_002(),
     *table_of_paper_003(),
     *table_of_bnext(),
+    *figures_of_pokebnn(),
 )
 
 

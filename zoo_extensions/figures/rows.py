@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 from typing import Any
 
 from zoo_extensions.figures.units import ReportedValue
 from zoo_extensions.op_count import BINARY_SPEEDUP, OpCount
 
-COUNTED = ("bops", "flops", "qops", "ops", "size")
+COUNTED = ("bops", "flops", "qops", "ops", "ace", "size")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +47,7 @@ class PublishedFigures:
         qops: Multiplications in 4 or 8 bits.
         ops: Operations: all multiplications, in units of a float one.
         binary_ratio: Share of binary operations in `ops`, in percent.
+        ace: Each multiplication times the bits of both its factors.
         size: Size of the weights in bytes. MB of a table are 2^20 bytes where counting
             confirms it, and 10^6 otherwise.
         top1: Top-1 accuracy in percent.
@@ -53,6 +55,8 @@ class PublishedFigures:
         last_dense: Whether the dense layer in which the network ends is counted.
         rest_speedup: Number of multiplications that are not binary in one of `ops`: 1
             in float, 8 in 8 bits.
+        bit_products: Of the multiplications that are not binary, the bits of both
+            factors in `ace`, by a pattern of the layer's name; the first one counts.
         normalization_in_size: Whether `size` holds two values for each normalized
             channel.
         size_is_counted: `False` where the size stands for a group of networks, or
@@ -72,11 +76,13 @@ class PublishedFigures:
     qops: ReportedValue | None = None
     ops: ReportedValue | None = None
     binary_ratio: ReportedValue | None = None
+    ace: ReportedValue | None = None
     size: ReportedValue | None = None
     top1: float | None = None
     top5: float | None = None
     last_dense: bool = True
     rest_speedup: int = 1
+    bit_products: tuple[tuple[str, int], ...] = ()
     normalization_in_size: bool = True
     size_is_counted: bool = True
     corrections: tuple[Correction, ...] = ()
@@ -150,9 +156,21 @@ class PublishedFigures:
             "qops": rest,
             "ops": count.bops / BINARY_SPEEDUP + rest / self.rest_speedup,
         }
+        if self.bit_products:
+            counted["ace"] = count.bops + sum(
+                layer.float_macs * self._bit_product(layer.name)
+                for layer in count.layers
+            )
         if self.size_is_counted:
             counted["size"] = bits / 8
         return counted
+
+    def _bit_product(self, layer: str) -> int:
+        return next(
+            bits
+            for pattern, bits in self.bit_products
+            if fnmatch.fnmatchcase(layer, pattern)
+        )
 
     def _correction(self, figure: str) -> Correction | None:
         return next((c for c in self.corrections if c.figure == figure), None)
