@@ -41,5 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     with replacing(output) as picture:
         recipes.plot_histories(histories, picture)
     print_rows("Runs", [recipes.HEADING, *(one.row() for one in histories)])
+    if settings := recipes.differing_settings(histories):
+        print_rows("What differs", settings)
     console.print(f"Their curves are in {output}.")
     return 0

@@ -10,6 +10,7 @@ from larq_bnnopt.recipes.guessing import doubt
 from larq_bnnopt.recipes.histories import (
     HEADING,
     History,
+    differing_settings,
     find_runs,
     plot_histories,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "TrainingDivergedError",
     "TwoStep",
     "compared",
+    "differing_settings",
     "doubt",
     "evaluate",
     "field_names",

@@ -138,6 +138,24 @@ class History:
         )
 
 
+def differing_settings(histories: Sequence[History]) -> list[tuple[str, ...]]:
+    """Returns the settings in which runs differ, a row each after a heading.
+
+    Args:
+        histories: The histories of the runs.
+
+    Returns:
+        The name of the setting and its value in each run, empty where it has none. An
+        empty list if the runs do not differ.
+    """
+    settings = [dict(in_words(history.recipe)) for history in histories]
+    names = dict.fromkeys(name for one in settings for name in one)
+    rows = [(name, *(one.get(name, "") for one in settings)) for name in names]
+    differing = [row for row in rows if len(set(row[1:])) > 1]
+    heading = ("setting", *(history.folder.name for history in histories))
+    return [heading, *differing] if differing else []
+
+
 class HistoryWriter(tf.keras.callbacks.Callback):
     """Writes `history.csv`: losses and metrics, one row an epoch, of all stages."""
 

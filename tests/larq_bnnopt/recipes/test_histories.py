@@ -214,8 +214,38 @@ def test_the_report_fits_a_phone(runs):
         ({"kind": "two_step"}, ("recipe", "two steps")),
         ({"kind": "of later"}, ("recipe", "of later")),
         ({"something_new": 3}, ("something new", "3")),
+        ({"model_options": {"squeeze_excite": False, "blocks": [2, 2]}},
+         ("options of the network", "squeeze_excite=false blocks=2,2")),
+        ({"model_options": "hostile"}, ("options of the network", "hostile")),
+        ({"precision": "float"}, ("precision", "real-valued weights and activations")),
+        ({"compute_dtype": "mixed_bfloat16"}, ("computed in", "bfloat16 and float32")),
+        ({"binary_schedule": "constant"}, ("decay in the binary optimizer",
+                                           "constant")),
+        ({"b": [0.001]}, ("coefficients of the gradients", "0.001")),
+        ({"optimizer": "bop2nd"}, ("optimizer of the binary weights",
+                                   "second-order Bop")),
     ],
 )  # fmt: skip
 def test_settings_in_words(recipe, expected):
     assert list(in_words(recipe)) == [expected]
     assert list(in_words({**dict.fromkeys(recipe), "model": ""})) == []
+
+
+def test_what_differs_between_runs_is_shown(tmp_path):
+    recipes_of = {
+        "one": recipes.OneStep(eta=1.0),
+        "two": recipes.OneStep(binary_schedule="constant", eta=1.0),
+        "three": recipes.OneStep(optimizer="bop"),
+    }
+    histories = []
+    for name, recipe in recipes_of.items():
+        run = Run.create(tmp_path / name)
+        run.write_config(recipe.as_dict())
+        histories.append(History.of(run))
+    assert recipes.differing_settings(histories) == [
+        ("setting", "one", "two", "three"),
+        ("optimizer of the binary weights", "Diode", "Diode", "Bop"),
+        ("eta", "1", "1", ""),
+        ("decay in the binary optimizer", "", "constant", ""),
+    ]
+    assert recipes.differing_settings(histories[:1] * 2) == []

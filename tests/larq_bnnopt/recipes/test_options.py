@@ -208,3 +208,61 @@ def test_a_model_that_computes_in_16_bits_keeps_what_needs_32(data):
     x = tf.random.normal((2, 28, 28, layer.input_shape[-1]))
     sums = layer(x).numpy().astype("float32")
     assert layer(x).dtype == tf.bfloat16 and np.abs(sums % 1).max() == 0
+
+
+@pytest.mark.parametrize(
+    "fields, kernels, signs",
+    [
+        ({"precision": "binary_weights"}, 6, 0),
+        ({"precision": "binary_weights", "optimizer": "radam"}, 6, 0),
+        ({"precision": "binary_activations", "optimizer": "radam"}, 0, 6),
+        ({"precision": "float", "optimizer": "sgd"}, 0, 0),
+    ],
+)
+def test_precision_says_what_has_1_bit(fields, kernels, signs, data):
+    model = OneStep(**fields).build_model(data)
+    assert len(binary_kernels(model)) == kernels
+    quantized = [
+        layer
+        for layer in model.submodules
+        if getattr(layer, "input_quantizer", None) is not None
+    ]
+    assert len(quantized) == signs
+    images, labels = data.train_arrays(32)
+    assert np.isfinite(model.train_on_batch(images, labels)[0])
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"optimizer": "iir", "compute_dtype": "mixed_bfloat16"},
+        {"optimizer": "bop2nd", "threshold": 1e-9, "binary_schedule": "exponential"},
+        {"optimizer": "radam", "latent_scale": 0.5, "schedule": "constant"},
+    ],
+)
+def test_a_resumed_run_equals_an_uninterrupted_one(fields, tmp_path):
+    """In every bit, with options of the network that resuming has to know."""
+    options = {"filters": [8, 16, 32], "clip_value": 1.2}
+    recipe = OneStep(**fields, model_options=options, epochs=2, batch_size=750)
+    whole = recipes.train(recipe, tmp_path / "whole")
+    folder = tmp_path / "stopped"
+    with pytest.raises(KeyboardInterrupt):
+        recipes.train(recipe, folder, [_StopAfter(1)])
+    resumed = recipes.resume(Run(folder))
+    for one, other in zip(whole.variables, resumed.variables, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+    assert {layer.compute_dtype for layer in resumed.layers[1:4]} == {
+        "bfloat16" if "compute_dtype" in fields else "float32"
+    }
+
+
+class _StopAfter(tf.keras.callbacks.Callback):
+    """Ctrl-C in the epoch after some complete ones."""
+
+    def __init__(self, epochs):
+        super().__init__()
+        self.epochs = epochs
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.epochs:
+            raise KeyboardInterrupt
