@@ -38,6 +38,10 @@ _DIODE = {"optimizer": "diode", "alpha": 0.99, "beta": 0.9999, "schedule": "cosi
 # Paper 002, section 4.2, figure 3.
 _FULL_PRECISION = {
     **_IMAGENET,
+    "normalize": "per_channel",
+    "color_jitter": 0.0,
+    "hsv_jitter": 0.1,
+    "pca_noise": 0.1,
     "precision": "float",
     "optimizer": "sgd",
     "momentum": 0.9,
@@ -50,9 +54,9 @@ _FULL_PRECISION = {
 }
 _NOT_STATED = (
     "It states neither batch size, momentum and weight decay (here those that are "
-    "common for ResNets on ImageNet) nor the widths of the transitions, with which the "
-    "network has the printed operations and size within 1 %. Its augmentation by HSV "
-    "and PCA noise are options."
+    "common for ResNets on ImageNet), nor how strong HSV jitter and PCA noise are (0.1 "
+    "each is a choice), nor the widths of the transitions, with which the network has "
+    "the printed operations and size within 1 %."
 )
 
 PRESET_FIELDS: dict[str, PresetFields] = {
@@ -150,6 +154,9 @@ PRESET_FIELDS: dict[str, PresetFields] = {
         {
             **_IMAGENET,
             "model": "meliusnet22",
+            "normalize": "per_channel",
+            # Mirrored and cropped, and no more.
+            "color_jitter": 0.0,
             "optimizer": "radam",
             "learning_rate": 2e-3,
             "schedule": "cosine",

@@ -18,11 +18,13 @@ def test_the_settings_are_those_of_the_papers():
     melius = PRESETS["meliusnet_imagenet"].recipe
     assert (melius.optimizer, melius.learning_rate) == ("radam", 0.002)
     assert (melius.epochs, melius.warmup_epochs) == (120, 0)
+    assert (melius.normalize, melius.color_jitter) == ("per_channel", 0.0)
     for name in ("meliusnet_float_imagenet", "densenet_float_imagenet"):
         float_one = PRESETS[name].recipe
         assert (float_one.optimizer, float_one.learning_rate) == ("sgd", 0.1)
         assert (float_one.epochs, float_one.warmup_epochs) == (90, 5)
         assert float_one.precision == "float"
+        assert float_one.hsv_jitter > 0 and float_one.pca_noise > 0
 
 
 @pytest.mark.parametrize(
