@@ -103,7 +103,9 @@ def check_bnnopt(words):
     if words[0] == "train":
         names.require("preset", arguments.preset, names.PRESETS)
         names.require_model(arguments.model)
-        names.require_dataset(arguments.dataset)
+        # Data of the user are in capitals.
+        if arguments.dataset != "DIGITS":
+            names.require_dataset(arguments.dataset)
     if words[0] == "study":
         names.require("study", arguments.name, studies.names())
     if words[0] == "models":
