@@ -48,6 +48,7 @@ ALLOWED = {
         "larq_bnnopt.writing",
     },
     "larq_bnnopt/tuning": {
+        "larq_bnnopt.datasets",
         "larq_bnnopt.model_options",
         "larq_bnnopt.recipe_fields",
         "larq_bnnopt.recipes",

@@ -11,8 +11,8 @@ import dataclasses
 import pathlib
 from typing import Any
 
-from larq_bnnopt import recipe_fields, tuning
-from larq_bnnopt.cli import names, train
+from larq_bnnopt import preset_fields, recipe_fields, tuning
+from larq_bnnopt.cli import train
 from larq_bnnopt.cli.parser import Parser, positive
 
 _TRIALS = 25
@@ -50,9 +50,14 @@ def add_arguments(parser: Parser) -> None:
 def check(arguments: argparse.Namespace) -> None:
     """Raises an error for a wrong recipe or space, before TensorFlow is loaded."""
     train.check_recipe(arguments)
-    kind = arguments.preset or arguments.recipe or recipe_fields.OneStepFields.kind
-    given = train.given_fields(arguments)
-    _space(arguments, kind, {**names.DEFAULTS[kind], **given})
+    given, preset = train.given_fields(arguments), arguments.preset
+    if preset is None:
+        kind = arguments.recipe or recipe_fields.OneStepFields.kind
+        _space(arguments, kind, {**recipe_fields.defaults_of(kind), **given})
+    else:
+        kind = preset_fields.PRESET_FIELDS[preset].kind
+        fields = preset_fields.changed(preset, given)
+        _space(arguments, kind, {**recipe_fields.defaults_of(kind), **fields})
     folder = pathlib.Path(arguments.folder or ".")
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"{folder} is a file. Name a folder by --folder.")
@@ -66,11 +71,10 @@ def _space(
 
     Args:
         arguments: The words of the command.
-        kind: A recipe or a preset.
+        kind: The kind of the recipe.
         fields: The fields of the recipe.
     """
     given = train.given_fields(arguments)
-    kind = kind if kind in recipe_fields.KINDS else recipe_fields.OneStepFields.kind
     if arguments.space is not None:
         space = tuning.read_space(arguments.space, kind, fields)
         for name in space:

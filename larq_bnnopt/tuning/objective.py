@@ -22,6 +22,8 @@ def fit_recipe(
 ) -> tuple[float, float]:
     """Trains a recipe, and returns its accuracy on both halves of the test.
 
+    Of a regression it is R^2, the coefficient of determination.
+
     Args:
         kind: The kind of the recipe.
         fields: Its fields.
@@ -36,7 +38,7 @@ def fit_recipe(
     """
     import tensorflow as tf
 
-    from larq_bnnopt import recipes
+    from larq_bnnopt import datasets, recipes
     from larq_bnnopt.recipes.divergence import StopAtNaN
     from larq_bnnopt.recipes.training import trainer_of
 
@@ -45,6 +47,7 @@ def fit_recipe(
     recipe = recipes.RECIPES[kind].of(fields)
     data, teacher = recipe.load_data(), recipe.load_teacher()
     seen, unseen = halves(data.test, data.batch_size)
+    score = "accuracy" if data.task == datasets.CLASSIFICATION else "r2"
     model, passed, stages = recipe.build(0, data), 0, recipe.stage_epochs()
     for stage, epochs in enumerate(stages):
         if stage:
@@ -61,15 +64,15 @@ def fit_recipe(
             callbacks=[
                 StopAtNaN(),
                 *recipe.annealing(model, stage),
-                *([_reporter(report, passed)] if is_last else []),
+                *([_reporter(report, passed, score)] if is_last else []),
             ],
         )
         passed += epochs
-    return _accuracy(model, seen), _accuracy(model, unseen)
+    return _score(model, seen, score), _score(model, unseen, score)
 
 
-def _accuracy(model: tf.keras.Model, images: tf.data.Dataset) -> float:
-    return float(model.evaluate(images, verbose=0, return_dict=True)["accuracy"])
+def _score(model: tf.keras.Model, examples: tf.data.Dataset, name: str) -> float:
+    return float(model.evaluate(examples, verbose=0, return_dict=True)[name])
 
 
 def halves(
@@ -105,7 +108,7 @@ def halves(
     return half(0), half(1)
 
 
-def _reporter(report: Report, first: int) -> tf.keras.callbacks.Callback:
+def _reporter(report: Report, first: int, name: str) -> tf.keras.callbacks.Callback:
     """Returns a callback that reports the accuracy after each epoch."""
     import tensorflow as tf
 
@@ -116,6 +119,6 @@ def _reporter(report: Report, first: int) -> tf.keras.callbacks.Callback:
             self, epoch: int, logs: Mapping[str, Any] | None = None
         ) -> None:
             """Reports an epoch."""
-            report(epoch - first, float((logs or {})["val_accuracy"]))
+            report(epoch - first, float((logs or {})[f"val_{name}"]))
 
     return Reporter()

@@ -333,6 +333,28 @@ def test_the_objective_is_the_training_of_the_recipe():
     assert reports[-1][1] == pytest.approx(seen, abs=1e-6)
 
 
+def test_a_regression_is_tuned_by_r2(tmp_path):
+    random = np.random.default_rng(5)
+    for name, count in (("train", 256), ("test", 64)):
+        inputs = random.normal(size=(count, 6)).astype(np.float32)
+        labels = inputs[:, :2].sum(axis=1)
+        np.savez(tmp_path / f"{name}.npz", inputs=inputs, labels=labels)
+    reports = []
+    whole = {
+        **recipe_fields.defaults_of("one_step"),
+        "model": "audio_mlp",
+        "model_options": {"units": 32},
+        "dataset": os.fspath(tmp_path),
+        "epochs": 2,
+        "batch_size": 32,
+    }
+    seen, unseen = tuning.fit_recipe(
+        "one_step", whole, lambda epoch, value: reports.append(value)
+    )
+    assert seen <= 1 and unseen <= 1 and seen != unseen
+    assert reports[-1] == pytest.approx(seen, abs=1e-5)
+
+
 @pytest.mark.slow
 def test_the_command_tunes_and_resumes(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
