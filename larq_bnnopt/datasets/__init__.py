@@ -15,6 +15,7 @@ from larq_bnnopt.datasets.dataset import (
 from larq_bnnopt.datasets.downloads import NotDownloadedError
 from larq_bnnopt.datasets.loading import kind_of, load
 from larq_bnnopt.datasets.records import write_records
+from larq_bnnopt.datasets.sound_features import SoundSettings, sound_windows
 from larq_bnnopt.datasets.statistics import channel_statistics
 
 __all__ = [
@@ -28,9 +29,11 @@ __all__ = [
     "Dataset",
     "ImageShape",
     "NotDownloadedError",
+    "SoundSettings",
     "array_record",
     "channel_statistics",
     "kind_of",
     "load",
+    "sound_windows",
     "write_records",
 ]

@@ -16,6 +16,7 @@ from larq_bnnopt.datasets.dataset import (
     ARRAYS,
     EMBEDDED,
     IMAGES,
+    SOUNDS,
     Dataset,
     ImageShape,
     Source,
@@ -24,6 +25,7 @@ from larq_bnnopt.datasets.embedded import embedded
 from larq_bnnopt.datasets.folders import from_folder
 from larq_bnnopt.datasets.pipelines import as_numbers, augmented, scaled
 from larq_bnnopt.datasets.records import from_records, holds_records
+from larq_bnnopt.datasets.sounds import from_sounds, holds_sounds
 from larq_bnnopt.datasets.tfds import from_tfds
 
 _AUGMENTATIONS = {
@@ -54,8 +56,9 @@ def load(
     folder for each class: see `larq_bnnopt.datasets.folders.image_files`; or TFRecord
     files, see `larq_bnnopt.datasets.records.record_files`; or arrays of any shape for
     classification or regression, see `larq_bnnopt.datasets.arrays.array_files` and
-    `larq_bnnopt.datasets.array_records.from_array_records`. Every other name is passed
-    to tensorflow-datasets, which downloads the data on first use.
+    `larq_bnnopt.datasets.array_records.from_array_records`; or sound files, in a folder
+    for each class, see `larq_bnnopt.datasets.sounds.sound_files`. Every other name is
+    passed to tensorflow-datasets, which downloads the data on first use.
 
     Images of any size, in folders and in sets such as `"imagenet2012"`, are cropped and
     resized: random crops for training, center crops for the test. What fits into 1 GiB
@@ -166,7 +169,7 @@ def kind_of(name: str) -> str:
         name: As for `load`.
 
     Returns:
-        `"images"` or `"arrays"`.
+        `"images"`, `"arrays"` or `"sounds"`.
 
     Example:
         >>> kind_of("fashion_mnist_mini")
@@ -177,7 +180,7 @@ def kind_of(name: str) -> str:
     folder = pathlib.Path(name)
     if holds_arrays(folder) or holds_array_records(folder):
         return ARRAYS
-    return IMAGES
+    return SOUNDS if holds_sounds(folder) else IMAGES
 
 
 def _require_colors(name: str, source: Source, colors: Colors) -> None:
@@ -209,5 +212,7 @@ def _in_folder(
         return from_arrays(name)
     if holds_array_records(folder):
         return from_array_records(name)
+    if holds_sounds(folder):
+        return from_sounds(name)
     read = from_records if holds_records(folder) else from_folder
     return read(name, image_shape, augment, color_jitter)
