@@ -182,12 +182,15 @@ setup(
         # Intervals of `bnnopt study`.
         "studies": ["scipy"],
         "tune": [f"optuna>=4.2; {ANY_ROW}"],
+        # Folders of sound files as data; SciPy resamples.
+        "sound": ["soundfile", "scipy"],
         "test": [
             "pytest>=8",
             "pytest-xdist",
             "scipy",
             "hypothesis",
             "coverage>=7.10",
+            "soundfile",
             f"optuna>=4.2; {ANY_ROW}",
         ],
         "dev": ["ruff", "mypy", "pre-commit"],

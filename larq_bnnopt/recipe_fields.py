@@ -179,8 +179,8 @@ class RecipeFields:
     )
     dataset: str = setting(
         "fashion_mnist_mini",
-        "fashion_mnist_mini (in the package), a folder with a folder of images for "
-        "each class, or any name of tensorflow-datasets",
+        "fashion_mnist_mini (in the package), a folder with a folder of images or of "
+        "sounds for each class, a folder of arrays, or any name of tensorflow-datasets",
         label="data",
     )
     model_options: Mapping[str, Any] = setting(

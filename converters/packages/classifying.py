@@ -7,16 +7,34 @@ import os
 import pathlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from converters.packages.array_input import ArrayInput
 from converters.packages.layout import LABELS, METADATA, MODEL
 from converters.packages.preprocessing import Decoder, Preprocessing
 from converters.packages.replaying import check_sums, read_metadata
 from converters.renamed import with_old_names
 from converters.runtime import Interpreter
+
+
+class RawInput(Protocol):
+    """What makes inputs of files, such as a `Preprocessing` or an `ArrayInput`."""
+
+    def __call__(self, pixels: np.ndarray, /) -> np.ndarray:
+        """Returns the input that an array becomes."""
+
+    def of_file(
+        self, path: str | os.PathLike[str], decode: Decoder | None = None
+    ) -> np.ndarray:
+        """Returns the input that a file becomes."""
+
+    def words(self) -> str:
+        """Returns what is done, as one line."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns it as plain data for JSON."""
+
 
 # How far the sum of scores may be from one, beside rounding to quant steps.
 _SUM = 0.01
@@ -78,7 +96,7 @@ class Classifier:
         self,
         answers: Callable[[np.ndarray], Any],
         class_names: Sequence[str],
-        preprocessing: Preprocessing | ArrayInput,
+        preprocessing: RawInput,
         runner: str,
         steps: float = 0.0,
     ):
@@ -131,7 +149,7 @@ class Classifier:
         cls,
         interpreter: Interpreter,
         class_names: Sequence[str],
-        preprocessing: Preprocessing | ArrayInput,
+        preprocessing: RawInput,
     ) -> Classifier:
         """Returns the classifier of a .tflite.
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from larq_bnnopt import run_config
 from larq_bnnopt.cli import names
 from larq_bnnopt.cli.image_files import image_error
 from larq_bnnopt.cli.parser import Parser, positive
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     import converters
+    from larq_bnnopt import datasets, recipes
 
     _Answer = converters.Prediction | Exception
 
@@ -37,7 +40,7 @@ def add_arguments(parser: Parser) -> None:
         nargs="+",
         metavar="image",
         help="JPEG, PNG, GIF or BMP files, .npy files of uint8 pixels, or folders; of "
-        "a run on arrays .npy files of one input each",
+        "a run on arrays .npy files of one input each, on sounds WAV, FLAC or OGG",
     )
     parser.add_argument(
         "--top", type=positive(int), default=1, help="how many classes; default: 1"
@@ -53,8 +56,9 @@ def check(arguments: argparse.Namespace) -> None:
     names.require_file(arguments.model)
     if source.is_dir() and not converters.is_package(source):
         names.require_source(source, arguments.trust)
-    paths = _paths(arguments.images)
-    errors = [error for path in paths if (error := image_error(path))]
+    kind = _kind(source)
+    paths = _paths(arguments.images, kind)
+    errors = [error for path in paths if (error := _file_error(path, kind))]
     # A wrong file does not hide the others.
     if len(errors) == len(paths):
         raise errors[0] if len(errors) == 1 else ValueError(" ".join(map(str, errors)))
@@ -66,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     from larq_bnnopt.cli.silence import quiet
 
     source = pathlib.Path(arguments.model)
-    paths = _paths(arguments.images)
+    paths = _paths(arguments.images, _kind(source))
     with warnings_as_lines(error=True):
         chosen = _chosen(source)
     answers: list[tuple[pathlib.Path, _Answer]] = []
@@ -96,6 +100,46 @@ _HEADING = ("image", "class", "score", "milliseconds")
 
 
 @dataclasses.dataclass(frozen=True)
+class _SoundInput:
+    """The windows of a sound file, whose scores are averaged."""
+
+    settings: datasets.SoundSettings
+
+    @classmethod
+    def of(cls, recipe: recipes.Recipe) -> _SoundInput:
+        """Returns what the folder of a run's data says of its windows."""
+        from larq_bnnopt import datasets
+
+        folder = pathlib.Path(recipe.dataset)
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f"{folder} does not exist any more, which says how a sound becomes an "
+                "input. Restore it."
+            )
+        return cls(datasets.SoundSettings.of(folder))
+
+    def __call__(self, array: np.ndarray) -> np.ndarray:
+        """Returns windows as they are."""
+        return array
+
+    def of_file(
+        self, path: str | os.PathLike[str], decode: object = None
+    ) -> np.ndarray:
+        """Returns the windows of a file."""
+        from larq_bnnopt import datasets
+
+        return datasets.sound_windows(path, self.settings)
+
+    def words(self) -> str:
+        """Returns the settings in words."""
+        return ", ".join(f"{n} {value}" for n, value in self.as_dict().items())
+
+    def as_dict(self) -> dict[str, object]:
+        """Returns the settings as plain data for JSON."""
+        return dataclasses.asdict(self.settings)
+
+
+@dataclasses.dataclass(frozen=True)
 class _Chosen:
     """A classifier with its name and the decoder of its data set."""
 
@@ -104,10 +148,37 @@ class _Chosen:
     decode: Callable[[bytes, int], np.ndarray] | None = None
 
 
-def _paths(words: list[str]) -> list[pathlib.Path]:
-    """Returns the given images, and the images in given folders."""
+def _kind(source: pathlib.Path) -> str:
+    """Returns what a run takes: images, arrays or sounds; images without a run."""
+    folder = source if source.is_dir() else source.parent
+    if not names.is_run(folder):
+        return "images"
+    return str(run_config.part_of(folder, "began_with").get("inputs", "images"))
+
+
+def _suffixes(kind: str) -> tuple[str, ...]:
+    """Returns the suffixes of the files that a run takes."""
     import converters
 
+    of_kind = {"arrays": (".npy",), "sounds": (".wav", ".flac", ".ogg")}
+    return of_kind.get(kind, converters.IMAGE_SUFFIXES)
+
+
+def _file_error(path: pathlib.Path, kind: str) -> ValueError | OSError | None:
+    """Returns the error of a file that cannot be an input, `None` if it may be one."""
+    if kind == "images" or path.suffix.lower() == ".npy":
+        return image_error(path)
+    if not path.exists():
+        return FileNotFoundError(f"{path} does not exist.")
+    if path.suffix.lower() in _suffixes(kind):
+        return None
+    known = ", ".join(_suffixes(kind))
+    return ValueError(f"{path} is not what the run takes: {kind} ({known}).")
+
+
+def _paths(words: list[str], kind: str) -> list[pathlib.Path]:
+    """Returns the given files, and the files of a kind in given folders."""
+    known = _suffixes(kind)
     paths: list[pathlib.Path] = []
     for word in words:
         path = pathlib.Path(word)
@@ -117,11 +188,11 @@ def _paths(words: list[str]) -> list[pathlib.Path]:
         found = [
             inner
             for inner in sorted(path.rglob("*"))
-            if inner.suffix.lower() in converters.IMAGE_SUFFIXES and inner.is_file()
+            if inner.suffix.lower() in known and inner.is_file()
         ]
         if not found:
-            suffixes = ", ".join(converters.IMAGE_SUFFIXES)
-            raise ValueError(f"{path} holds no image ({suffixes}).")
+            called = "image" if kind == "images" else "file that the run takes"
+            raise ValueError(f"{path} holds no {called} ({', '.join(known)}).")
         paths += found
     return paths
 
@@ -181,6 +252,8 @@ def _with_tensorflow(
     from larq_bnnopt.cli.silence import import_tensorflow, quiet
 
     import_tensorflow()
+    import numpy as np
+
     import converters
     from larq_bnnopt import recipes
 
@@ -212,12 +285,14 @@ def _with_tensorflow(
         else:
             shape, classes = model.input_shape[1:], model.output_shape[-1]
     class_names: Sequence[str]
-    preprocessing: converters.Preprocessing | converters.ArrayInput
+    preprocessing: converters.Preprocessing | converters.ArrayInput | _SoundInput
     if is_run:
         class_names, middle = recipes.images_of(recipes.Run(folder))
         if kind == "images":
             height, width, channels = shape
             preprocessing = converters.Preprocessing((height, width), channels, middle)
+        elif kind == "sounds":
+            preprocessing = _SoundInput.of(recipes.recipe_of(recipes.Run(folder)))
         else:
             preprocessing = converters.ArrayInput(shape)
         if len(class_names) != classes:
@@ -227,7 +302,16 @@ def _with_tensorflow(
             )
     else:
         class_names, preprocessing = _unknown(path, shape, classes)
-    if path.suffix == ".tflite":
+    if isinstance(preprocessing, _SoundInput):
+        is_file = path.suffix == ".tflite"
+        answers: Any = interpreter.predict if is_file else model.predict_on_batch
+        made = converters.Classifier(
+            lambda batch: np.mean(answers(batch[0]), axis=0),
+            class_names,
+            preprocessing,
+            interpreter.backend_name if is_file else "Keras",
+        )
+    elif path.suffix == ".tflite":
         made = converters.Classifier.of_file(interpreter, class_names, preprocessing)
     else:
         made = converters.Classifier(

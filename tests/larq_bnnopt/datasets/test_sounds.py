@@ -256,3 +256,35 @@ def test_the_tool_leaves_out_what_is_no_speech(tmp_path):
     assert [p.parts[0] for p in found] == ["english"] * 2 + ["spanish"] * 2
     assert {p.name for p in found} == {"yes.wav", "1.wav"}
     assert SoundSettings.of(tmp_path / "made") == SoundSettings()
+
+
+def test_a_run_on_sounds_classifies_files(folder, tmp_path_factory, capsys):
+    from larq_bnnopt import recipes
+    from larq_bnnopt.cli import main
+
+    recipe = recipes.OneStep(
+        dataset=os.fspath(folder),
+        model="audio_mlp",
+        model_options={"units": 32},
+        normalize="per_channel",
+        batch_size=4,
+        epochs=1,
+    )
+    run = tmp_path_factory.mktemp("runs") / "run"
+    recipes.train(recipe, run)
+    sound = os.fspath(folder / "low" / "speaker0" / "0.wav")
+    answers = []
+    for command in ("predict", "convert", "predict"):
+        words = [sound, "--json", "--top", "2"] if command == "predict" else []
+        assert main([command, os.fspath(run), *words]) == 0
+        out = capsys.readouterr().out
+        answers += [json.loads(out)["images"][0]["top"]] if words else []
+    model = recipes.load_model(run)
+    scores = model.predict(sound_windows(sound, SMALL), verbose=0).mean(axis=0)
+    for answer in answers:  # By Keras, and by the file.
+        got = {one["class"]: one["score"] for one in answer}
+        np.testing.assert_allclose([got["high"], got["low"]], scores, atol=1e-5)
+    assert main(["predict", os.fspath(run), os.fspath(folder / "sound.json")]) == 2
+    error = capsys.readouterr().err
+    assert "is not what the run takes: sounds (.wav, .flac, .ogg)" in error
+    assert error.count("\n") == 1
