@@ -133,19 +133,20 @@ def _tables() -> Iterator[Claim]:
 def _table_2() -> Iterator[Claim]:
     train = "bnnopt train --preset gradient_filter_cifar10"
     other = "another method's result"
+    long = f"{_LONG}; at small scale: `bnnopt study paper_001_table2_methods`"
     for row, label, top1, state, command, reason in (
         (1, "FP", "91.7", "part",
-         f"{train} --precision float --optimizer sgd", _LONG),
+         f"{train} --precision float --optimizer sgd", long),
         (2, "DoReFa-Net", "79.3", "printed", printed("dorefa_net20"), other),
         (3, "DSQ", "84.1", "printed", printed("dsq20"), other),
         (4, "IR-Net", "86.5", "printed", printed("ir_net20"), other),
         (5, "Bi-Real, one step", "85.0", "part",
-         f"{train} --optimizer sgd", _LONG),
-        (6, "Bi-Real with the filter", "86.5", "part", train, _LONG),
+         f"{train} --optimizer sgd", long),
+        (6, "Bi-Real with the filter", "86.5", "part", train, long),
         (7, "Bi-Real, two steps", "86.7", "part",
          "bnnopt train --recipe two_step --model birealnet20 --dataset cifar10 "
          "--optimizer sgd --learning-rate 0.1 --weight-decay 1e-4 --schedule cosine "
-         "--epochs 400 --batch-size 256", _LONG),
+         "--epochs 400 --batch-size 256", long),
     ):  # fmt: skip
         yield Claim(
             f"001-table-2-row-{row}",

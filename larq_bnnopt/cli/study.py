@@ -20,6 +20,8 @@ from larq_bnnopt.cli.parser import Parser, positive
 from larq_bnnopt.cli.silence import import_tensorflow, start_xla
 
 _FOLDER = "studies"
+# In a copy of the repository, also where the package is installed elsewhere.
+_PUBLISHED = pathlib.Path("docs", "results")
 
 
 def add_arguments(parser: Parser) -> None:
@@ -144,7 +146,9 @@ def _list(folder: pathlib.Path) -> int:
                 name,
                 f"paper {study.paper}, {study.place}",
                 str(study.minutes),
-                studies.last_verdict([folder / name, studies.published(name)]),
+                studies.last_verdict(
+                    [folder / name, _PUBLISHED / name, studies.published(name)]
+                ),
                 study.claim,
             )
         )
