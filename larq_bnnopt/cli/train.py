@@ -64,7 +64,7 @@ def add_recipe(parser: Parser) -> None:
 def add_field(parser: Parser, name: str) -> None:
     """Adds the option of a field of a recipe."""
     field, known = names.FIELDS[name], recipe_fields.settings()[name]
-    option = f"--{known.option or name.replace('_', '-')}"
+    option = _option(name)
     if field.type == "bool":
         parser.add_argument(
             f"--no-{name.replace('_', '-')}",
@@ -100,8 +100,7 @@ def check(arguments: argparse.Namespace) -> None:
         others = ("recipe", "preset", "folder", "dry_run")
         given += [name for name in others if getattr(arguments, name)]
         if given:
-            words = ["run" if name == "folder" else name for name in given]
-            options = ", ".join(f"--{word.replace('_', '-')}" for word in words)
+            options = ", ".join(map(_option, given))
             raise ValueError(
                 f"--resume continues the recipe of {arguments.resume}; leave out "
                 f"{options}."
@@ -116,6 +115,13 @@ def check(arguments: argparse.Namespace) -> None:
             f"{arguments.folder} exists and is not overwritten. Name another folder, "
             "or resume its training with --resume."
         )
+
+
+def _option(name: str) -> str:
+    """Returns the option for a field of a recipe or another value of the command."""
+    known = recipe_fields.settings().get(name)
+    word = (known and known.option) or ("run" if name == "folder" else name)
+    return f"--{word.replace('_', '-')}"
 
 
 def check_recipe(arguments: argparse.Namespace) -> None:
@@ -293,6 +299,10 @@ def _with_absolute_paths(given: dict[str, Any]) -> dict[str, Any]:
     for name in ("teacher", "start"):
         if name in given:
             given[name] = os.path.abspath(given[name])
+    options = given.get("model_options", {})
+    if os.path.isfile(options.get("weights") or ""):
+        weights = os.path.abspath(options["weights"])
+        given["model_options"] = {**options, "weights": weights}
     if os.path.isdir(given.get("dataset", "")):
         given["dataset"] = os.path.abspath(given["dataset"])
     return given

@@ -156,6 +156,7 @@ def test_a_network_is_known_in_any_spelling(name):
         (["train", "--run", "."], ". exists and is not overwritten"),
         (["train", "--resume", "nowhere"], "nowhere is no run"),
         (["train", "--resume", "x", "--dry-run"], "leave out --dry-run"),
+        (["train", "--resume", "x", "--model-option", "a=1"], "out --model-option."),
         (["train", "--dry-run", "--strategy", "mirrored"], "leave out --strategy"),
         (["models", "bnext"], "Nearest: bnext18, bnext_large"),
         (["report", "nowhere"], "nowhere is no run"),

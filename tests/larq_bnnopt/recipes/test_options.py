@@ -232,6 +232,7 @@ def test_precision_says_what_has_1_bit(fields, kernels, signs, data):
     assert np.isfinite(model.train_on_batch(images, labels)[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fields",
     [
