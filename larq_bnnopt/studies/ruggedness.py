@@ -97,4 +97,7 @@ class Contours:
             steps, steps, losses.reshape(points, points).T, levels=25, cmap="viridis"
         )
         axes.plot(0, 0, "+", color="white", ms=12, mew=2)
+        ticks = np.linspace(-_SPAN, _SPAN, 5)
+        axes.set_xticks(ticks)
+        axes.set_yticks(ticks)
         axes.figure.colorbar(drawn, ax=axes, label="loss")

@@ -126,3 +126,21 @@ def test_a_landscape_of_test_images():
     assert len(found["landscape"]) == 21 * 21
     # A linear model has a smooth loss.
     assert found["ruggedness"] < 0.2
+
+
+def test_panels_draw_what_runs_hold(tmp_path):
+    figure_module = pytest.importorskip("matplotlib.figure")
+    losses = np.add.outer(np.arange(21.0), np.zeros(21))
+    series = {"landscape": losses.ravel().tolist(), "histogram_m": [1.0] + 59 * [0.0]}
+    run = studies.RunResult.of_numbers("a", 0, series=series)
+    arms = [studies.Arm("a"), studies.Arm("never run")]
+    figure = figure_module.Figure()
+    one, two, three = figure.subplots(1, 3)
+    ruggedness.Contours("a").draw(one, arms, [run])
+    ruggedness.Contours("never run").draw(two, arms, [run])
+    distributions.Distribution("m").draw(three, arms, [run])
+    assert one.get_title() == "a" and not two.collections
+    (line,) = three.get_lines()
+    assert line.get_xdata()[0] == pytest.approx(-59 / 60)
+    assert line.get_ydata().tolist() == [100.0] + 59 * [0.0]
+    figure.savefig(tmp_path / "panels.png")
