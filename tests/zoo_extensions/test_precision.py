@@ -25,7 +25,16 @@ NAMES = [
     pytest.param(name, marks=[pytest.mark.slow] if name in RARE else [])
     for name in NARROW
 ]
-ACTIVATIONS = (tf.keras.layers.PReLU, tf.keras.layers.Activation)
+ACTIVATIONS = (
+    tf.keras.layers.PReLU,
+    tf.keras.layers.Activation,
+    zx.layers.DPReLU,
+)
+JOINTS = (
+    tf.keras.layers.Add,
+    tf.keras.layers.Concatenate,
+    zx.layers.ReshapeAdd,
+)
 
 
 def twin(name, precision="float", **fields):
@@ -61,7 +70,7 @@ def has_activation_beside(model, layer):
     (norm,) = consumers(model, layer)
     assert isinstance(norm, tf.keras.layers.BatchNormalization)
     after = consumers(model, norm)
-    while isinstance(after[0], (tf.keras.layers.Add, tf.keras.layers.Concatenate)):
+    while isinstance(after[0], JOINTS):
         after = consumers(model, after[0])
     return isinstance(after[0], ACTIVATIONS)
 
@@ -85,6 +94,8 @@ def test_a_twin_is_its_network_with_real_kernels_and_activations(name):
         assert layer.kernel.numpy().std() == pytest.approx(spread, rel=8 / size**0.5)
         assert has_activation_beside(real, layer), layer.name
     assert not any(isinstance(layer, zx.layers.RSign) for layer in real.layers)
+    # Some normalizations start at a scale of zero.
+    make_trained_looking(real)
     check_gradients(real)
     counted, expected = zx.count_ops(real), zx.count_ops(binary)
     assert counted.bops == 0
