@@ -5,7 +5,7 @@ from larq_bnnopt.studies.comparing import higher
 from larq_bnnopt.studies.latent_weights import watch
 from larq_bnnopt.studies.measures import MEAN_FLIPS, TEST_ACCURACY, TRAIN_LOSS, Measure
 from larq_bnnopt.studies.pictures import Curves, Dots
-from larq_bnnopt.studies.small_networks import RESNET_E
+from larq_bnnopt.studies.setups import RESNET_E
 from larq_bnnopt.studies.study import Study
 
 _DISTANCE = Measure(

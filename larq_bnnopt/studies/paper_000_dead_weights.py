@@ -5,7 +5,7 @@ from larq_bnnopt.studies.comparing import higher
 from larq_bnnopt.studies.latent_weights import watch
 from larq_bnnopt.studies.measures import DEAD, TEST_ACCURACY, Measure
 from larq_bnnopt.studies.pictures import Curves, Dots
-from larq_bnnopt.studies.small_networks import RESNET_E
+from larq_bnnopt.studies.setups import RESNET_E
 from larq_bnnopt.studies.study import Study
 
 _STILL = Measure("latent_still", "share of weights that have hardly moved")

@@ -5,7 +5,7 @@ from larq_bnnopt.studies.comparing import higher
 from larq_bnnopt.studies.measures import TEST_ACCURACY, Measure
 from larq_bnnopt.studies.pictures import Dots
 from larq_bnnopt.studies.ruggedness import Contours, around
-from larq_bnnopt.studies.small_networks import RESNET_E
+from larq_bnnopt.studies.setups import RESNET_E
 from larq_bnnopt.studies.study import Study
 
 _RUGGEDNESS = Measure("ruggedness", "ruggedness of the loss", is_share=False)

@@ -4,7 +4,7 @@ from larq_bnnopt.studies.arm import Arm
 from larq_bnnopt.studies.comparing import higher
 from larq_bnnopt.studies.measures import C2I, LAST_FLIPS, MEAN_FLIPS, TEST_ACCURACY
 from larq_bnnopt.studies.pictures import Curves, Sweep
-from larq_bnnopt.studies.small_networks import RESNET_E
+from larq_bnnopt.studies.setups import RESNET_E
 from larq_bnnopt.studies.study import Study
 
 _DECAYS = (0.0, 1e-5, 1e-4, 1e-3)

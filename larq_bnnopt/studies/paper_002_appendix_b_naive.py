@@ -6,7 +6,7 @@ from larq_bnnopt.studies.arm import Arm
 from larq_bnnopt.studies.comparing import higher
 from larq_bnnopt.studies.measures import TEST_ACCURACY, TRAIN_LOSS
 from larq_bnnopt.studies.pictures import Curves, Dots
-from larq_bnnopt.studies.small_networks import MELIUS
+from larq_bnnopt.studies.setups import MELIUS
 from larq_bnnopt.studies.study import Study
 
 _OPTIONS = MELIUS["model_options"]

@@ -8,7 +8,7 @@ from larq_bnnopt.studies.layer_flips import percentiles_of
 from larq_bnnopt.studies.measures import Measure
 from larq_bnnopt.studies.pictures import Curves, Dots
 from larq_bnnopt.studies.results import RunResult
-from larq_bnnopt.studies.small_networks import (
+from larq_bnnopt.studies.setups import (
     RESNET_E,
     RESNET_E_FIRST,
     RESNET_E_LAST,

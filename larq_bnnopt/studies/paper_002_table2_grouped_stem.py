@@ -6,7 +6,7 @@ from larq_bnnopt.studies.arm import Arm
 from larq_bnnopt.studies.comparing import higher
 from larq_bnnopt.studies.measures import TEST_ACCURACY, TRAIN_LOSS
 from larq_bnnopt.studies.pictures import Curves, Dots
-from larq_bnnopt.studies.small_networks import DENSE, MELIUS, RESNET_E
+from larq_bnnopt.studies.setups import DENSE, MELIUS, RESNET_E
 from larq_bnnopt.studies.study import Study
 
 _NETWORKS = {"ResNetE": RESNET_E, "BinaryDenseNet": DENSE, "MeliusNet": MELIUS}

@@ -4,7 +4,7 @@ from larq_bnnopt.studies.arm import Arm
 from larq_bnnopt.studies.comparing import rising
 from larq_bnnopt.studies.measures import LAST_FLIPS, MEAN_FLIPS, TEST_ACCURACY
 from larq_bnnopt.studies.pictures import Curves, Dots
-from larq_bnnopt.studies.small_networks import BNEXT_DAGGER
+from larq_bnnopt.studies.setups import BNEXT_DAGGER
 from larq_bnnopt.studies.study import Study
 
 # What fits 1,404 steps: averages over 7 and over 468 of them.

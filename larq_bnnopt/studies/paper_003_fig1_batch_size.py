@@ -4,7 +4,7 @@ from larq_bnnopt.studies.arm import Arm
 from larq_bnnopt.studies.comparing import higher, larger_gap
 from larq_bnnopt.studies.measures import MEAN_FLIPS, TEST_ACCURACY
 from larq_bnnopt.studies.pictures import Dots, Sweep
-from larq_bnnopt.studies.small_networks import TINY
+from larq_bnnopt.studies.setups import TINY
 from larq_bnnopt.studies.study import Study
 
 _SIZES = (64, 256, 1024)

@@ -4,7 +4,7 @@ from larq_bnnopt.studies.arm import Arm
 from larq_bnnopt.studies.comparing import equal
 from larq_bnnopt.studies.measures import MEAN_FLIPS, TEST_ACCURACY, TRAIN_LOSS
 from larq_bnnopt.studies.pictures import Curves, Sweep
-from larq_bnnopt.studies.small_networks import BNEXT_DAGGER
+from larq_bnnopt.studies.setups import BNEXT_DAGGER
 from larq_bnnopt.studies.study import Study
 
 _ETAS = (1.0, 0.1, 0.01, 1e-3, 1e-4)

@@ -5,7 +5,7 @@ from larq_bnnopt.studies.comparing import higher_mean
 from larq_bnnopt.studies.distributions import Distribution, averages
 from larq_bnnopt.studies.measures import MEAN_FLIPS, TEST_ACCURACY, TRAIN_LOSS
 from larq_bnnopt.studies.pictures import Curves
-from larq_bnnopt.studies.small_networks import BNEXT_DAGGER
+from larq_bnnopt.studies.setups import BNEXT_DAGGER
 from larq_bnnopt.studies.study import Study
 
 # As in table 3.

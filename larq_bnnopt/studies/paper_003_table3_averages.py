@@ -4,7 +4,7 @@ from larq_bnnopt.studies.arm import Arm
 from larq_bnnopt.studies.comparing import higher_mean
 from larq_bnnopt.studies.measures import MEAN_FLIPS, TEST_ACCURACY
 from larq_bnnopt.studies.pictures import Dots, Sweep
-from larq_bnnopt.studies.small_networks import BNEXT_DAGGER
+from larq_bnnopt.studies.setups import BNEXT_DAGGER
 from larq_bnnopt.studies.study import Study
 
 # A thirtieth and a third of the 938 steps, as 0.999 and 0.9999 are of 30,000.
