@@ -25,8 +25,9 @@ PAPER_001 = (
 )
 
 # Narrow networks of the families. Images of 28x28 pixels become maps of 7x7 in the
-# stem, or of 14x14 in that of TINY and BNEXT_DAGGER. ResNetE and the dense networks have the
-# 7x7 convolution there: the grouped stem of paper 002 trains ten times as long on CPUs.
+# stem, or of 14x14 in that of TINY and BNEXT_DAGGER. ResNetE and the dense networks
+# have the 7x7 convolution there: the grouped stem of paper 002 trains ten times as long
+# on CPUs.
 TINY: dict[str, Any] = {
     "model": "tiny_residual_bnn",
     "model_options": {"filters": [16, 32, 64]},
