@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import importlib.util
 import subprocess
 import sys
 
@@ -63,6 +64,21 @@ def test_data_that_are_missing(tmp_path, monkeypatch, capsys):
     error = capsys.readouterr().err
     assert "needs cifar10, which is not on this machine" in error
     assert "--dataset cifar10 --epochs 1" in error and error.count("\n") == 1
+
+
+def test_scipy_is_missing(monkeypatch, capsys):
+    find = importlib.util.find_spec
+    hidden = lambda name: None if name == "scipy" else find(name)  # noqa: E731
+    monkeypatch.setattr(importlib.util, "find_spec", hidden)
+    assert cli.main(["study", CHEAPEST]) == 1
+    error = capsys.readouterr().err
+    assert "larq-bnnopt[studies]" in error and error.count("\n") == 1
+
+
+def test_a_damaged_line_is_named_before_the_long_work(tmp_path, capsys):
+    (tmp_path / "results.jsonl").write_text('{"arm"')
+    assert cli.main(["study", CHEAPEST, "--folder", str(tmp_path)]) == 2
+    assert "results.jsonl, line 1, is damaged" in capsys.readouterr().err
 
 
 def quick(name, folder, capsys, *more):
