@@ -12,10 +12,11 @@ import logging
 import os
 import pathlib
 import shlex
+import textwrap
 
 from larq_bnnopt import studies
 from larq_bnnopt.cli import names
-from larq_bnnopt.cli.console import print_line, print_rows, warnings_as_lines
+from larq_bnnopt.cli.console import print_line, warnings_as_lines
 from larq_bnnopt.cli.parser import Parser, positive
 from larq_bnnopt.cli.silence import import_tensorflow, start_xla
 
@@ -137,20 +138,15 @@ def _command(arguments: argparse.Namespace) -> str:
 
 
 def _list(folder: pathlib.Path) -> int:
-    """Lists all studies with their last result."""
-    rows: list[tuple[str, ...]] = [("study", "paper", "minutes", "result", "claim")]
+    """Lists all studies: place, time, last result, claim."""
     for name in studies.names():
         study = studies.get(name)
-        rows.append(
-            (
-                name,
-                f"paper {study.paper}, {study.place}",
-                str(study.minutes),
-                studies.last_verdict(
-                    [folder / name, _PUBLISHED / name, studies.published(name)]
-                ),
-                study.claim,
-            )
+        places = (folder / name, _PUBLISHED / name, studies.published(name))
+        facts = (
+            f"paper {study.paper}, {study.place}",
+            f"{study.minutes} minutes",
+            studies.last_verdict(places),
         )
-    print_rows("Studies", rows)
+        print_line(f"{name}: {'; '.join(facts)}")
+        print_line(textwrap.indent(textwrap.fill(study.claim, 84), "    "))
     return 0
