@@ -15,6 +15,7 @@ from larq_bnnopt.cli import main
 from larq_bnnopt.datasets import channel_statistics
 from larq_bnnopt.recipes import OneStep, Run
 from larq_bnnopt.recipes.normalization import normalized_input
+from larq_bnnopt.recipes.two_step import with_real_kernels
 
 
 def fill(folder, labels_of):
@@ -187,7 +188,7 @@ def test_a_channel_of_one_value_stays_finite(tmp_path):
     np.testing.assert_allclose(deviation, expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["tiny_residual_bnn", "bnext_tiny"])
+@pytest.mark.parametrize("name", ["tiny_residual_bnn", "audio_mlp"])
 @pytest.mark.parametrize("latent", [True, False])
 def test_a_normalized_network_is_the_network_on_normalized_images(name, latent):
     data = datasets.load("fashion_mnist_mini", augment=False)
@@ -206,6 +207,15 @@ def test_a_normalized_network_is_the_network_on_normalized_images(name, latent):
         layer.name for layer in model.layers[2:]
     ]
     assert zx.count_ops(model).ops == zx.count_ops(plain).ops
+
+
+def test_stage_1_of_two_steps_keeps_the_normalization():
+    data = datasets.load("fashion_mnist_mini", augment=False)
+    model = zx.TinyResidualBNN(input_tensor=normalized_input(data))
+    real = with_real_kernels(model)
+    layers = [one.get_layer("normalization") for one in (model, real)]
+    images = data.test_arrays()[0][:2]
+    np.testing.assert_array_equal(*(layer(images) for layer in layers))
 
 
 def test_fine_tuning_keeps_the_normalization_of_its_model():
