@@ -1,5 +1,7 @@
 """Paper 001, figure 3: a learning rate times s acts as first weights divided by s."""
 
+import fractions
+
 from larq_bnnopt.studies.arm import Arm
 from larq_bnnopt.studies.comparing import higher, same_curve
 from larq_bnnopt.studies.latent_rates import rates, with_own_rate
@@ -15,11 +17,11 @@ _STEPS = Measure("step_flips", "FF ratio of each step")
 
 
 def _rate(scale: float) -> str:
-    return f"rate times {scale:g}"
+    return f"rate times {fractions.Fraction(scale)}"
 
 
 def _start(scale: float) -> str:
-    return f"start divided by {scale:g}"
+    return f"start divided by {fractions.Fraction(scale)}"
 
 
 _RATES = [

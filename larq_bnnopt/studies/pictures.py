@@ -79,7 +79,7 @@ class Curves:
             axes.set_yscale("log")
         axes.set_xlabel(self.x_label)
         axes.set_ylabel(self.label + (" (%)" if self.is_share else ""))
-        axes.legend(fontsize="small", frameon=False)
+        axes.legend(fontsize="small", edgecolor="none", framealpha=0.8)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Traces:
         axes.axhline(0, color="0.5", lw=0.6)
         axes.set_xlabel(self.x_label)
         axes.set_ylabel(self.label)
-        axes.legend(fontsize="small", frameon=False)
+        axes.legend(fontsize="small", edgecolor="none", framealpha=0.8)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,7 +167,7 @@ class Sweep:
         axes.set_xlabel(self.x_label)
         axes.set_ylabel(_labelled(self.measure))
         if any(groups):
-            axes.legend(fontsize="small", frameon=False)
+            axes.legend(fontsize="small", edgecolor="none", framealpha=0.8)
 
 
 @dataclasses.dataclass(frozen=True)
