@@ -13,7 +13,6 @@ from zoo_extensions.binary_factory import PRECISIONS
 
 from .test_models import (
     NARROW,
-    RARE,
     binary_layers,
     check_gradients,
     images_for,
@@ -21,8 +20,10 @@ from .test_models import (
     narrow,
 )
 
+# One for each kind of graph in the ordinary suite.
+QUICK = {"meliusnet22", "birealnet20", "reactnet_a", "bnext18", "audio_mlp"}
 NAMES = [
-    pytest.param(name, marks=[pytest.mark.slow] if name in RARE else [])
+    pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow])
     for name in NARROW
 ]
 ACTIVATIONS = (
