@@ -211,6 +211,8 @@ def _searched(
             with journal.locked(search.folder):
                 elsewhere = _free_stopped(study, search.folder)
                 if len(_ended(study)) + elsewhere >= trials:
+                    if elsewhere:
+                        say(f"Other processes train the last trials: {elsewhere}.")
                     break
                 study.sampler = _sampler(search, len(study.trials))
                 trial = study.ask()
