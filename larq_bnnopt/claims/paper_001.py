@@ -219,7 +219,7 @@ def _set_ups() -> Iterator[Claim]:
         "binary.",
         "part",
         "bnnopt train --model audio_mlp --dataset DIGITS --optimizer gradient_filter",
-        "the network trains on any folder of arrays or images; these recordings "
+        "the network trains on any folder of WAV files, arrays or images; these digits "
         "(AudioMNIST) are not here",
         "zoo_extensions/audio.py",
     )
