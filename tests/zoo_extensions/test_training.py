@@ -29,7 +29,7 @@ NARROW = {
     "binary_densenet28": _DENSE | {"blocks": (2, 2, 3)},
     "reactnet_a": {"stem": "cifar", "filters": (8, 16, 32, 64)},
     "bnext18": _RESIDUAL,
-    "pokebnn_050": _RESIDUAL,
+    "pokebnn_050": {"blocks": (1, 1), "filters": (16, 32)},
 }
 
 
