@@ -356,19 +356,23 @@ class Outputs:
         return {name: self.arrays[name].shape[1:] for name in self.alone}
 
 
-def keras_outputs(model: tf.keras.Model, arrays: Mapping[str, np.ndarray]) -> Outputs:
+def keras_outputs(
+    model: tf.keras.Model, arrays: Mapping[str, np.ndarray], alone: bool = False
+) -> Outputs:
     """Runs a Keras model for the outputs that its file should have.
 
     Args:
         model: The model.
         arrays: Its inputs, as of `checked_inputs`.
+        alone: Whether samples are computed one by one in any case, which is slower.
+            Defaults to `False`.
 
     Returns:
         The outputs. Computed one by one where samples share outputs.
     """
     names = output_names(model)
     batchless, mixing = _shared_outputs(model, arrays, names)
-    if not batchless and mixing is None:
+    if not batchless and mixing is None and not alone:
         found = _flat(model.predict(structured(model, arrays), _BATCH, verbose=0))
         outputs = dict(zip(names, found))
         batchless = {n for n, a in outputs.items() if len(a) != len(_first(arrays))}

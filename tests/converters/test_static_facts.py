@@ -424,6 +424,43 @@ def test_samples_that_mix_are_said():
     assert conversion.report.verification.passed
 
 
+def test_a_model_that_is_wrong_in_batches_alone_is_compared_without_them():
+    """As TensorFlow 2.19 is in convolutions with unequal strides."""
+    i = image()
+    x = pooled(binary(i))
+    first = layers.Lambda(lambda x: tf.cast(tf.range(tf.shape(x)[0]) < 1, x.dtype))(x)
+    model = built(i, x * first[:, None] + 3 * x)
+    with pytest.warns(UserWarning, match="other outputs for inputs in a batch"):
+        conversion = converters.convert(model, inputs=noise())
+    assert conversion.report.verification.passed
+    assert not conversion.report.verification.first_mismatch
+
+
+def test_unequal_strides_on_a_narrow_map():
+    """The file is right where TensorFlow 2.19 is not for more than one input."""
+    i = tf.keras.Input((2, 1, 4))
+    x = layers.Conv2D(4, 2, strides=(1, 2), padding="same", name="narrow")(i)
+    model = built(i, binary(x, padding="same"))
+    kernel, bias = model.get_layer("narrow").get_weights()
+    inputs = np.random.default_rng(5).normal(size=(8, 2, 1, 4)).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".* inputs in a batch")
+        conversion = converters.convert(model, inputs=inputs)
+    assert conversion.report.verification.passed
+    # One pixel is added below and one to the right.
+    padded = np.pad(inputs.astype(np.float64), ((0, 0), (0, 1), (0, 1), (0, 0)))
+    expected = [
+        np.einsum("nhwc,hwcd->nd", padded[:, h : h + 2], kernel) + bias for h in (0, 1)
+    ]
+    early = tf.keras.Model(i, x)
+    for index in range(8):
+        np.testing.assert_allclose(
+            early(inputs[index : index + 1])[0, :, 0],
+            np.stack(expected, 1)[index],
+            atol=1e-5,
+        )
+
+
 # What cannot be converted, by the name of the layer.
 
 
