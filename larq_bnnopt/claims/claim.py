@@ -6,7 +6,7 @@ import dataclasses
 
 # State of a claim -> what it means.
 STATES = {
-    "yes": "in the code and tested, or run by a study",
+    "yes": "in the code and tested, or run by a study whose result is in docs/results",
     "part": "some of it; the reason says what is missing",
     "no": "not here, for the reason given",
     "printed": "another method's result, whose printed figures are data here",

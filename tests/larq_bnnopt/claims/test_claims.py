@@ -12,7 +12,7 @@ import pytest
 
 import larq_bnnopt.cli
 from larq_bnnopt import claims, studies
-from larq_bnnopt.claims import CLAIMS
+from larq_bnnopt.claims import CLAIMS, table
 from larq_bnnopt.cli import main, names
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -53,6 +53,14 @@ def test_every_claim_of_the_papers_has_a_row():
             gaps = {"002-fig": {4}, "003-fig": {3}}.get(prefix, set())
             expected = [n for n in range(1, max(last) + 1) if n not in gaps]
             assert sorted(last) == expected, prefix
+
+
+def test_studies_show_a_claim_once_they_have_a_result():
+    folders = {path.parent.name for path in ROOT.glob("docs/results/*/result.md")}
+    assert folders == table.RESULTS
+    for claim in claims.select(state="yes"):
+        if claim.command.startswith("bnnopt study "):
+            assert claim.command.split()[-1] in folders
 
 
 def test_ids_are_unique_and_readable():
