@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # A remark on claims that studies run.
-AT_SMALL_SCALE = "a study runs it with a small network on Fashion-MNIST"
+AT_SMALL_SCALE = "a study tests it with a small network on Fashion-MNIST"
 _OPTIMIZERS = "tests/larq_bnnopt/optimizers"
 _FIGURES = "tests/zoo_extensions/test_figures.py"
 

@@ -210,10 +210,11 @@ def _set_ups() -> Iterator[Claim]:
         "Weights start as fair signs; alpha 0.99, beta 0.9999, eta from 1.",
         "yes",
         tested(
-            "tests/zoo_extensions/test_tiny_residual.py",
-            "test_bernoulli_sign_is_fair_and_seeded",
+            "tests/larq_bnnopt/recipes/test_presets.py",
+            "test_the_settings_are_those_of_the_papers",
         ),
-        where="zoo_extensions/initializers.py",
+        "Another test has the fair signs",
+        "larq_bnnopt/preset_fields.py",
     )
     yield Claim(
         "003-memory",

@@ -19,23 +19,28 @@ PAPERS = {
     "002": "MeliusNet",
     "003": "Diode",
 }
-# Studies that were run at their full budget, with their results in docs/results.
-RESULTS = frozenset({"paper_000_loss_landscape", "paper_001_fig2_filters"})
+# Studies that were run at their full budget, with the verdicts of docs/results.
+RESULTS = {
+    "paper_000_loss_landscape": "holds",
+    "paper_001_fig2_filters": "holds",
+}
 
 
-def _without_result(claim: Claim) -> Claim:
-    """Returns a claim, in part where its study has no result yet."""
+def _with_result(claim: Claim) -> Claim:
+    """Returns a claim with its study's verdict, in part where there is none yet."""
     study = claim.command.removeprefix(studied(""))
-    if claim.state != "yes" or study == claim.command or study in RESULTS:
+    if study == claim.command:
         return claim
-    remark = "its study was not run at its full budget yet"
+    verdict = RESULTS.get(study)
+    remark = f"it {verdict} there" if verdict else "that was not run in full yet"
     reason = f"{claim.reason}; {remark}" if claim.reason else remark
-    return dataclasses.replace(claim, state="part", reason=reason)
+    state = claim.state if verdict else claim.state.replace("yes", "part")
+    return dataclasses.replace(claim, state=state, reason=reason)
 
 
 CLAIMS: tuple[Claim, ...] = tuple(
     map(
-        _without_result,
+        _with_result,
         (
             *claims_of_paper_000(),
             *claims_of_paper_001(),
