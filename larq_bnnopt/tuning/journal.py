@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from larq_bnnopt import recipe_fields
+
 if TYPE_CHECKING:
     import optuna
 
@@ -108,7 +110,11 @@ def _problem(line: bytes, number: int) -> str:
 def _require_same(
     path: pathlib.Path, there: Mapping[str, Any], now: Mapping[str, Any]
 ) -> None:
-    """Raises a ValueError if the file belongs to another search."""
+    """Raises a ValueError if the file belongs to another search.
+
+    A field that the release before did not have had what is its default now.
+    """
+    there = {**there, "fields": _with_defaults(there.get("fields"), now)}
     for part in now:
         before = there.get(part)
         if not isinstance(before, dict) or not isinstance(now[part], dict):
@@ -122,6 +128,17 @@ def _require_same(
                     f"{path} belongs to another search: {name} is {one!r} there, and "
                     f"{other!r} now. Give the same options, or another --folder."
                 )
+
+
+def _with_defaults(before: Any, now: Mapping[str, Any]) -> Any:
+    """Returns stored fields with the defaults of those that came later."""
+    if not isinstance(before, dict):
+        return before
+    defaults = json.loads(json.dumps(recipe_fields.defaults_of(now["recipe"])))
+    return {
+        **{name: value for name, value in defaults.items() if name in now["fields"]},
+        **before,
+    }
 
 
 @contextlib.contextmanager

@@ -34,8 +34,26 @@ def fit_recipe(
 
     Raises:
         TrainingDivergedError: If the loss becomes NaN.
+        MemoryError: If the memory does not hold the training.
         ValueError: If the recipe is not valid.
     """
+    import tensorflow as tf
+
+    try:
+        return _trained(kind, fields, report)
+    except tf.errors.ResourceExhaustedError as error:
+        # TensorFlow also raises it for a full disk.
+        if "No space" in str(error):
+            raise
+        raise MemoryError(
+            f"The memory does not hold a batch of {fields['batch_size']}."
+        ) from error
+
+
+def _trained(
+    kind: str, fields: Mapping[str, Any], report: Report
+) -> tuple[float, float]:
+    """Trains a recipe; returns what `fit_recipe` does."""
     import tensorflow as tf
 
     from larq_bnnopt import datasets, recipes

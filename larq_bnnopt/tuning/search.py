@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib.util
+import itertools
 import math
 import os
 import pathlib
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import optuna
 
 Fit = Callable[[str, Mapping[str, Any], Report], tuple[float, float]]
-_FAILED, _TEST, _SECONDS = "failed", "test", "seconds"
+_FAILED, _TEST, _SECONDS, _DRAW = "failed", "test", "seconds", "draw"
 # What a picture calls 1 minus a field.
 _GAP = "1 - "
 _DIGITS = 4
@@ -139,8 +140,8 @@ def tune(
     stopped. A training whose loss becomes NaN is a failed trial.
 
     Trials are kept in the folder. The same call goes on with them; a trial that was
-    interrupted is not counted. Several processes may share the folder, on a disk of
-    several machines too, which then search together.
+    interrupted is not counted, and its values are drawn again. Several processes may
+    share the folder, on a disk of several machines too, which then search together.
 
     Args:
         fields: Fields of the recipe; the others have their defaults.
@@ -210,18 +211,20 @@ def _searched(
         with contextlib.ExitStack() as stack:
             with journal.locked(search.folder):
                 elsewhere = _free_stopped(study, search.folder)
-                if len(_ended(study)) + elsewhere >= trials:
+                if len(_ended(study, search.space)) + elsewhere >= trials:
                     if elsewhere:
                         say(f"Other processes train the last trials: {elsewhere}.")
                     break
-                study.sampler = _sampler(search, len(study.trials))
+                draw = _free_draw(study)
+                study.sampler = _sampler(search, draw)
                 trial = study.ask()
+                trial.set_user_attr(_DRAW, draw)
                 stack.enter_context(journal.running(search.folder, trial.number))
             _run(study, trial, search, fit)
-        found = dataclasses.replace(search, trials=_ended(study))
+        found = dataclasses.replace(search, trials=_ended(study, search.space))
         if found.trials and any(t.number == trial.number for t in found.trials):
             say(_line(found, trial.number))
-    return dataclasses.replace(search, trials=_ended(study))
+    return dataclasses.replace(search, trials=_ended(study, search.space))
 
 
 def _content(search: Search) -> dict[str, Any]:
@@ -234,14 +237,33 @@ def _content(search: Search) -> dict[str, Any]:
     }
 
 
-def _sampler(search: Search, number: int) -> optuna.samplers.BaseSampler:
-    """Returns the sampler of a trial, which a resumed search draws from alike."""
+def _free_draw(study: optuna.study.Study) -> int:
+    """Returns the least number of a draw that no trial has, interrupted ones aside.
+
+    Of one process it is the number of the trials that count, so that the draw of an
+    interrupted trial is repeated.
+    """
+    taken = {
+        one.user_attrs.get(_DRAW, one.number)
+        for one in study.get_trials(deepcopy=False)
+        if not _is_interrupted(one)
+    }
+    return next(draw for draw in itertools.count() if draw not in taken)
+
+
+def _is_interrupted(one: optuna.trial.FrozenTrial) -> bool:
+    """Returns whether a trial was stopped from outside, which leaves no reason."""
+    return one.state.name == "FAIL" and _FAILED not in one.user_attrs
+
+
+def _sampler(search: Search, draw: int) -> optuna.samplers.BaseSampler:
+    """Returns the sampler of a draw, which a resumed search draws from alike."""
     import optuna
 
     return optuna.samplers.TPESampler(
         n_startup_trials=_RANDOM,
         multivariate=True,
-        seed=(int(search.fields["seed"]) * 1_000_003 + number) % 2**32,
+        seed=(int(search.fields["seed"]) * 1_000_003 + draw) % 2**32,
     )
 
 
@@ -308,16 +330,27 @@ def _drawn(trial: optuna.trial.Trial, name: str, span: Span | Choices) -> Any:
     if span.scale == "log1m":
         low, high = 1 - span.high, 1 - span.low
         drawn = trial.suggest_float(_GAP + name, low, high, log=True)
-        return _value(_GAP + name, drawn)
-    return _value(name, trial.suggest_float(name, span.low, span.high, log=is_log))
+        return _value(_GAP + name, drawn, span)
+    drawn = trial.suggest_float(name, span.low, span.high, log=is_log)
+    return _value(name, drawn, span)
 
 
-def _value(parameter: str, drawn: Any) -> Any:
-    """Returns the value of a field, which a command can write without loss."""
-    if not isinstance(drawn, float):
+def _value(parameter: str, drawn: Any, span: Span | Choices) -> Any:
+    """Returns the value of a field: few digits, which a command writes without loss.
+
+    Example:
+        >>> _value("beta", 0.98764, Span(0.9, 0.99999))
+        0.9876
+        >>> _value("beta", 0.99996, Span(0.9, 0.99999))
+        0.99999
+    """
+    if isinstance(span, Choices) or span.is_integer:
         return drawn
-    few = float(f"{drawn:.{_DIGITS}g}")
-    return round(1 - few, 12) if parameter.startswith(_GAP) else few
+    value = float(f"{drawn:.{_DIGITS}g}")
+    if parameter.startswith(_GAP):
+        value = round(1 - value, 12)
+    # Rounding may leave the range at its ends.
+    return float(min(max(value, span.low), span.high))
 
 
 def _free_stopped(study: optuna.study.Study, folder: pathlib.Path) -> int:
@@ -334,7 +367,7 @@ def _free_stopped(study: optuna.study.Study, folder: pathlib.Path) -> int:
     return others
 
 
-def _ended(study: optuna.study.Study) -> list[Trial]:
+def _ended(study: optuna.study.Study, space: Space) -> list[Trial]:
     """Returns the trials that have ended by themselves, in order."""
     from optuna.trial import TrialState
 
@@ -345,8 +378,7 @@ def _ended(study: optuna.study.Study) -> list[Trial]:
     }
     found = []
     for one in study.get_trials(deepcopy=False, states=tuple(names)):
-        # A process that was stopped leaves no reason.
-        if one.state is TrialState.FAIL and _FAILED not in one.user_attrs:
+        if _is_interrupted(one):
             continue
         accuracy = one.value
         if one.state is TrialState.PRUNED and one.intermediate_values:
@@ -355,10 +387,7 @@ def _ended(study: optuna.study.Study) -> list[Trial]:
             Trial(
                 one.number,
                 names[one.state],
-                {
-                    name.removeprefix(_GAP): _value(name, drawn)
-                    for name, drawn in one.params.items()
-                },
+                _values(one.params, space),
                 accuracy,
                 one.user_attrs.get(_TEST),
                 one.user_attrs.get(_SECONDS, 0.0),
@@ -366,6 +395,15 @@ def _ended(study: optuna.study.Study) -> list[Trial]:
             )
         )
     return found
+
+
+def _values(parameters: Mapping[str, Any], space: Space) -> dict[str, Any]:
+    """Returns the values of the fields that a trial has drawn."""
+    fields = {name: name.removeprefix(_GAP) for name in parameters}
+    return {
+        field: _value(name, parameters[name], space[field])
+        for name, field in fields.items()
+    }
 
 
 def _line(search: Search, number: int) -> str:

@@ -14,7 +14,7 @@ import larq_bnnopt.cli
 from larq_bnnopt import datasets, recipe_fields, tuning
 from larq_bnnopt.cli import main, train
 from larq_bnnopt.recipes import TrainingDivergedError
-from larq_bnnopt.tuning import Choices, Search, Span, Trial, journal
+from larq_bnnopt.tuning import Choices, Search, Span, Trial, journal, objective
 from larq_bnnopt.tuning.objective import halves
 
 pytest.importorskip("optuna")
@@ -147,6 +147,81 @@ def test_an_error_ends_the_search_and_loses_no_trial(tmp_path):
     assert [trial.number for trial in found.trials] == [0, 1, 2, 4, 5, 6]
 
 
+@pytest.mark.parametrize("at", [0, 3, 8])
+def test_a_trial_that_was_stopped_inside_is_drawn_again(at, tmp_path):
+    numbers = iter(range(12))
+
+    def fit(kind, fields, report):
+        report(0, 0.1)
+        if next(numbers) == at:
+            raise KeyboardInterrupt
+        return hill(kind, fields)
+
+    whole = tune(tmp_path / "whole", trials=10)
+    with pytest.raises(KeyboardInterrupt):
+        tune(tmp_path / "parts", fit=fit, trials=10)
+    parts = tune(tmp_path / "parts", trials=10)
+    assert len(parts.trials) == 10
+    assert [t.values for t in parts.trials] == [t.values for t in whole.trials]
+
+
+def test_processes_at_once_draw_other_values(tmp_path):
+    seen = []
+
+    def fit(kind, fields, report):
+        seen.append(fields["alpha"])
+        if len(seen) == 1:
+            # Another process works while this trial runs; it takes four more draws.
+            tune(tmp_path, fit=fit, trials=5)
+        return hill(kind, fields)
+
+    found = tune(tmp_path, fit=fit, trials=5)
+    assert len(found.trials) == 5 and len(set(seen)) == 5
+    # Together they draw what one would have drawn at random.
+    alone = tune(tmp_path / "alone", trials=5)
+    assert sorted(t.values["alpha"] for t in alone.trials) == sorted(seen)
+
+
+def test_a_trial_that_needs_too_much_memory_is_a_failed_one(tmp_path, monkeypatch):
+    def out_of_memory(kind, fields, report):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating\nmore")
+
+    monkeypatch.setattr(objective, "_trained", out_of_memory)
+    found = tune(tmp_path, fit=tuning.fit_recipe, trials=2)
+    assert [trial.state for trial in found.trials] == ["failed"] * 2
+    assert found.trials[0].reason == "The memory does not hold a batch of 64."
+
+
+def test_a_full_disk_is_no_failed_trial(tmp_path, monkeypatch):
+    def full(kind, fields, report):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    monkeypatch.setattr(objective, "_trained", full)
+    with pytest.raises(tf.errors.ResourceExhaustedError):
+        tune(tmp_path, fit=tuning.fit_recipe, trials=2)
+
+
+@pytest.mark.parametrize("span", [Span(0.99994, 0.99999), Span(1.00004, 1.00009)])
+def test_rounded_values_stay_in_their_range(span, tmp_path):
+    name = "beta" if span.high < 1 else "learning_rate"
+    trained = []
+
+    def fit(kind, fields, report):
+        trained.append(fields[name])
+        return hill(kind, {"alpha": 0.9, "learning_rate": 0.01})
+
+    found = tune(tmp_path, fit=fit, space={name: span}, trials=8)
+    assert all(span.low <= value <= span.high for value in trained)
+    assert [trial.values[name] for trial in found.trials] == trained
+
+
+def test_choices_are_reported_as_they_were_trained(tmp_path):
+    space = {"learning_rate": Choices((0.0123456, 0.0234567))}
+    found = tune(tmp_path, fit=lambda *_: (0.5, 0.5), space=space, trials=2)
+    values = {trial.values["learning_rate"] for trial in found.trials}
+    assert values <= {0.0123456, 0.0234567}
+
+
 def test_a_killed_process_loses_its_trial_alone(tmp_path):
     def killed():
         numbers = iter(range(9))
@@ -209,8 +284,28 @@ def test_another_search_is_refused(tmp_path):
         tune(tmp_path, space={**SPACE, "alpha": Span(0.5, 0.9)}, trials=1)
     with pytest.raises(ValueError, match="seeds is 1 there, and 2 now"):
         tune(tmp_path, seeds=2, trials=1)
+    with pytest.raises(ValueError, match="another search: recipe is 'one_step' there"):
+        tune(tmp_path, kind="two_step", space={"learning_rate": Span(0.1, 1)}, trials=1)
     # Where the data lie says nothing.
     tune(tmp_path, fields={"data_dir": os.fspath(tmp_path)}, trials=1)
+
+
+def test_a_search_of_a_release_with_fewer_fields_goes_on(tmp_path, monkeypatch):
+    known = recipe_fields.defaults_of
+
+    def fewer(kind):
+        return {
+            name: value
+            for name, value in known(kind).items()
+            if name not in ("label_smoothing", "color_jitter")
+        }
+
+    with monkeypatch.context() as before:
+        before.setattr(recipe_fields, "defaults_of", fewer)
+        tune(tmp_path, trials=2)
+    assert len(tune(tmp_path, trials=3).trials) == 3
+    with pytest.raises(ValueError, match=r"label_smoothing is 0\.0 there, and 0"):
+        tune(tmp_path, fields={"label_smoothing": 0.5}, trials=3)
 
 
 @pytest.mark.parametrize(
