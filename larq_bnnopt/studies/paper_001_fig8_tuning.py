@@ -72,7 +72,9 @@ def search(
         seed=seed,
         kind=arm.kind,
         fields=fields,
-        series={"best_accuracy": tuning.best_so_far(found.trials)},
+        series={
+            "best_accuracy": [one or 0.0 for one in tuning.best_so_far(found.trials)]
+        },
         numbers=numbers,
         quick=quick,
         seconds=time.perf_counter() - start,

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from larq_bnnopt.tuning import scores
+
 if TYPE_CHECKING:
     import tensorflow as tf
 
@@ -19,10 +21,10 @@ _HALVES = 17
 
 def fit_recipe(
     kind: str, fields: Mapping[str, Any], report: Report = lambda epoch, value: None
-) -> tuple[float, float]:
+) -> tuple[float, float, str]:
     """Trains a recipe, and returns its accuracy on both halves of the test.
 
-    Of a regression it is R^2, the coefficient of determination.
+    Of a regression it is R2, the coefficient of determination.
 
     Args:
         kind: The kind of the recipe.
@@ -30,7 +32,8 @@ def fit_recipe(
         report: Is called after each epoch of the last stage. Defaults to nothing.
 
     Returns:
-        The accuracy on the half that the search sees, and on the other.
+        The accuracy on the half that the search sees and on the other, and the name
+        of the score, `"accuracy"` or `"R2"`.
 
     Raises:
         TrainingDivergedError: If the loss becomes NaN.
@@ -52,7 +55,7 @@ def fit_recipe(
 
 def _trained(
     kind: str, fields: Mapping[str, Any], report: Report
-) -> tuple[float, float]:
+) -> tuple[float, float, str]:
     """Trains a recipe; returns what `fit_recipe` does."""
     import tensorflow as tf
 
@@ -65,7 +68,7 @@ def _trained(
     recipe = recipes.RECIPES[kind].of(fields)
     data, teacher = recipe.load_data(), recipe.load_teacher()
     seen, unseen = halves(data.test, data.batch_size)
-    score = "accuracy" if data.task == datasets.CLASSIFICATION else "r2"
+    score = scores.ACCURACY if data.task == datasets.CLASSIFICATION else scores.R2
     model, passed, stages = recipe.build(0, data), 0, recipe.stage_epochs()
     for stage, epochs in enumerate(stages):
         if stage:
@@ -82,15 +85,16 @@ def _trained(
             callbacks=[
                 StopAtNaN(),
                 *recipe.annealing(model, stage),
-                *([_reporter(report, passed, score)] if is_last else []),
+                *([_reporter(report, passed, score.lower())] if is_last else []),
             ],
         )
         passed += epochs
-    return _score(model, seen, score), _score(model, unseen, score)
+    return _score(model, seen, score), _score(model, unseen, score), score
 
 
-def _score(model: tf.keras.Model, examples: tf.data.Dataset, name: str) -> float:
-    return float(model.evaluate(examples, verbose=0, return_dict=True)[name])
+def _score(model: tf.keras.Model, examples: tf.data.Dataset, score: str) -> float:
+    found = model.evaluate(examples, verbose=0, return_dict=True)
+    return float(found[score.lower()])
 
 
 def halves(

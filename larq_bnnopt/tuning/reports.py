@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from larq_bnnopt.texts import markdown_table
-from larq_bnnopt.tuning import journal
+from larq_bnnopt.tuning import journal, scores
 from larq_bnnopt.tuning.commands import train_command
 from larq_bnnopt.tuning.search import Search, Trial
 from larq_bnnopt.writing import replacing, write_text
@@ -33,8 +33,8 @@ _PAGE = """\
 
 {space}
 {table}
-The search sees the accuracy on one half of the test images. The best of many trials is
-lucky there; the other half, "test", was not looked at.
+The search sees the {score} on one half of the test. The best of many trials is lucky
+there; the other half, "test", was not looked at.
 """
 
 
@@ -57,9 +57,10 @@ def best_in_words(search: Search) -> str:
     if best is None:
         return "No trial is complete, so none is the best."
     command = train_command(search.kind, search.fields_of(best))
+    seen, unseen = _scores(search, best)
     return (
-        f"Best: trial {best.number}, accuracy {best.accuracy:.2%}, on the other half "
-        f"of the test {best.test_accuracy:.2%}. Train it:\n\n    {command}"
+        f"Best: trial {best.number}, {search.score} {seen}, on the other half of the "
+        f"test {unseen}. Train it:\n\n    {command}"
     )
 
 
@@ -70,7 +71,7 @@ def rows(search: Search, most: int | None = _SHOWN) -> list[tuple[str, ...]]:
         search: The search.
         most: Number of trials. Defaults to 10; `None` for all.
     """
-    heading = ("trial", "state", "accuracy", "test", *search.space, "seconds")
+    heading = ("trial", "state", search.score, "test", *search.space, "seconds")
     order = sorted(search.trials, key=_rank)
     return [heading, *(_row(search, trial) for trial in order[:most])]
 
@@ -84,6 +85,7 @@ def page(search: Search) -> str:
         best=best_in_words(search),
         space=markdown_table(("field", "range"), space),
         table=markdown_table(heading, body),
+        score=search.score,
     )
 
 
@@ -151,16 +153,25 @@ def _figure_of(axes: Any) -> Any:
     return axes.figure
 
 
-def _rank(trial: Trial) -> tuple[bool, float]:
-    return trial.state != "complete", -(trial.accuracy or 0.0)
+def _rank(trial: Trial) -> tuple[bool, bool, float]:
+    accuracy = trial.accuracy
+    return trial.state != "complete", accuracy is None, -(accuracy or 0.0)
+
+
+def _scores(search: Search, trial: Trial) -> tuple[str, str]:
+    """Returns the scores of a trial on both halves, empty where it has none."""
+    seen, unseen = (
+        "" if value is None else scores.in_words(search.score, value)
+        for value in (trial.accuracy, trial.test_accuracy)
+    )
+    return seen, unseen
 
 
 def _row(search: Search, trial: Trial) -> tuple[str, ...]:
-    shown = (trial.accuracy, trial.test_accuracy)
     return (
         str(trial.number),
         trial.state,
-        *("" if value is None else f"{value:.2%}" for value in shown),
+        *_scores(search, trial),
         *(str(trial.values.get(name, "")) for name in search.space),
         f"{trial.seconds:.0f}",
     )

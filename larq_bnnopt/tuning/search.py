@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from larq_bnnopt import recipe_fields
-from larq_bnnopt.tuning import journal
+from larq_bnnopt.tuning import journal, scores
 from larq_bnnopt.tuning.objective import Report, fit_recipe
 from larq_bnnopt.tuning.spaces import (
     Choices,
@@ -28,8 +28,11 @@ from larq_bnnopt.tuning.spaces import (
 if TYPE_CHECKING:
     import optuna
 
-Fit = Callable[[str, Mapping[str, Any], Report], tuple[float, float]]
+Fit = Callable[
+    [str, Mapping[str, Any], Report], "tuple[float, float] | tuple[float, float, str]"
+]
 _FAILED, _TEST, _SECONDS, _DRAW = "failed", "test", "seconds", "draw"
+_SCORE = "score"
 # What a picture calls 1 minus a field.
 _GAP = "1 - "
 _DIGITS = 4
@@ -46,11 +49,12 @@ class Trial:
         number: Its number, from 0.
         state: `"complete"`, `"pruned"` or `"failed"`.
         values: What the search chose, by field.
-        accuracy: Accuracy on the half of the test that the search sees: at the end, or
-            where the trial was stopped; `None` if it failed.
-        test_accuracy: Accuracy on the other half; `None` unless it is complete.
+        accuracy: Accuracy (of a regression R2) on the half of the test that the search
+            sees: at the end, or where the trial was stopped; `None` if it failed.
+        test_accuracy: That on the other half; `None` unless it is complete.
         seconds: Time of the training.
         reason: Why it failed.
+        score: What `accuracy` is, `"accuracy"` or `"R2"`; empty unless it is complete.
     """
 
     number: int
@@ -60,6 +64,7 @@ class Trial:
     test_accuracy: float | None = None
     seconds: float = 0.0
     reason: str = ""
+    score: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +95,12 @@ class Search:
             return None
         return max(complete, key=lambda trial: trial.accuracy or 0.0)
 
+    @property
+    def score(self) -> str:
+        """What the search maximizes: `"accuracy"`, or `"R2"` of a regression."""
+        known = [trial.score for trial in self.trials if trial.score]
+        return known[-1] if known else scores.ACCURACY
+
     def fields_of(self, trial: Trial) -> dict[str, Any]:
         """Returns the fields of the recipe of a trial."""
         return with_values(self.fields, trial.values)
@@ -103,19 +114,20 @@ def require_optuna() -> None:
         )
 
 
-def best_so_far(trials: Sequence[Trial]) -> list[float]:
-    """Returns the best accuracy up to each trial; 0 before the first complete one.
+def best_so_far(trials: Sequence[Trial]) -> list[float | None]:
+    """Returns the best accuracy up to each trial; `None` before a complete one.
 
     Example:
-        >>> accuracies = [None, 0.5, 0.4, 0.6]
+        >>> accuracies = [None, -0.5, -0.6, 0.6]
         >>> best_so_far([Trial(n, "complete" if a else "failed", {}, a)
         ...              for n, a in enumerate(accuracies)])
-        [0.0, 0.5, 0.5, 0.6]
+        [None, -0.5, -0.5, 0.6]
     """
-    best, found = 0.0, []
+    best: float | None = None
+    found = []
     for trial in trials:
         if trial.state == "complete" and trial.accuracy is not None:
-            best = max(best, trial.accuracy)
+            best = trial.accuracy if best is None else max(best, trial.accuracy)
         found.append(best)
     return found
 
@@ -155,7 +167,8 @@ def tune(
         seeds: Number of seeds of each trial, whose mean accuracy counts. Defaults to 1.
         prune: Whether to stop bad trials, by the accuracy of the first seed. Defaults
             to `True`.
-        fit: Trains a recipe, as `fit_recipe` does. Defaults to `None`, `fit_recipe`.
+        fit: Trains a recipe, as `fit_recipe` does; the name of the score may be left
+            out, accuracy. Defaults to `None`, `fit_recipe`.
         say: Takes a line after each trial. Defaults to nothing.
 
     Returns:
@@ -279,12 +292,13 @@ def _run(
     state, value = optuna.trial.TrialState.FAIL, None
     try:
         values = {name: _drawn(trial, name, s) for name, s in search.space.items()}
-        accuracy, test = _fitted(trial, search, values, fit)
+        accuracy, test, score = _fitted(trial, search, values, fit)
         if math.isfinite(accuracy):
             trial.set_user_attr(_TEST, test)
+            trial.set_user_attr(_SCORE, score)
             state, value = optuna.trial.TrialState.COMPLETE, accuracy
         else:
-            trial.set_user_attr(_FAILED, f"the accuracy is {accuracy}")
+            trial.set_user_attr(_FAILED, f"the {score} is {accuracy}")
     except optuna.TrialPruned:
         state = optuna.trial.TrialState.PRUNED
     except (TrainingDivergedError, MemoryError) as error:
@@ -298,8 +312,8 @@ def _run(
 
 def _fitted(
     trial: optuna.trial.Trial, search: Search, values: Mapping[str, Any], fit: Fit
-) -> tuple[float, float]:
-    """Trains a trial with each of its seeds; returns the mean accuracies."""
+) -> tuple[float, float, str]:
+    """Trains a trial with each of its seeds; returns mean scores, and their name."""
     import optuna
 
     def report(epoch: int, accuracy: float) -> None:
@@ -312,8 +326,9 @@ def _fitted(
         seeded = {**fields, "seed": fields["seed"] + repetition}
         say = report if repetition == 0 else _say_nothing
         found.append(fit(search.kind, seeded, say))
-    ours, others = zip(*found)
-    return sum(ours) / len(ours), sum(others) / len(others)
+    ours, others = [one[0] for one in found], [one[1] for one in found]
+    score = found[0][2] if len(found[0]) == 3 else scores.ACCURACY
+    return sum(ours) / len(ours), sum(others) / len(others), score
 
 
 def _say_nothing(epoch: int, accuracy: float) -> None:
@@ -392,6 +407,7 @@ def _ended(study: optuna.study.Study, space: Space) -> list[Trial]:
                 one.user_attrs.get(_TEST),
                 one.user_attrs.get(_SECONDS, 0.0),
                 one.user_attrs.get(_FAILED, ""),
+                one.user_attrs.get(_SCORE, ""),
             )
         )
     return found
@@ -412,8 +428,9 @@ def _line(search: Search, number: int) -> str:
     words = {"complete": "", "pruned": "stopped early, ", "failed": "failed: "}
     result = words[trial.state] + trial.reason
     if trial.accuracy is not None:
-        result += f"accuracy {trial.accuracy:.2%}"
-    if search.best is not None:
-        result += f" (best {search.best.accuracy:.2%})"
+        value = scores.in_words(search.score, trial.accuracy)
+        result += f"{search.score} {value}"
+    if search.best is not None and search.best.accuracy is not None:
+        result += f" (best {scores.in_words(search.score, search.best.accuracy)})"
     values = ", ".join(f"{name}={value}" for name, value in trial.values.items())
     return f"trial {number}: {result}; {values}; {trial.seconds:.0f} s"

@@ -388,6 +388,37 @@ def test_rows_are_the_best_ones():
     assert tuning.summary(search) == "31 trials: 30 complete, 1 failed"
 
 
+def test_r2_is_no_accuracy(tmp_path):
+    values = iter([-0.5, float("nan"), -12.0, -0.25])
+    said = []
+
+    def fit(kind, fields, report):
+        value = next(values)
+        return value, value - 1, "R2"
+
+    found = tune(tmp_path, fit=fit, trials=4, say=said.append)
+    assert found.score == "R2" and found.best.number == 3
+    assert tuning.best_so_far(found.trials) == [-0.5, -0.5, -0.5, -0.25]
+    assert said[0].startswith("trial 0: R2 -0.5000 (best -0.5000); alpha=")
+    assert said[1].startswith("trial 1: failed: the R2 is nan (best -0.5000); ")
+    assert said[2].startswith("trial 2: R2 -12.0000 (best -0.5000); ")
+    heading, *rows = tuning.rows(found)
+    assert heading[2:4] == ("R2", "test")
+    assert [row[0] for row in rows] == ["3", "0", "2", "1"]
+    assert rows[0][2:4] == ("-0.2500", "-1.2500") and rows[3][2:4] == ("", "")
+    best = tuning.best_in_words(found)
+    assert best.startswith("Best: trial 3, R2 -0.2500, on the other half of the test ")
+    assert "accuracy" not in tuning.page(found) and "sees the R2" in tuning.page(found)
+    # Before a complete trial there is no best one.
+    assert tuning.best_so_far([Trial(0, "failed", {})]) == [None]
+
+
+def test_stopped_trials_stand_before_failed_ones_also_below_zero():
+    trials = [Trial(0, "failed", {}), Trial(1, "pruned", {}, -0.5)]
+    search = Search("one_step", {}, {"eta": Span(0, 1)}, 1, trials, "x")
+    assert [row[0] for row in tuning.rows(search)[1:]] == ["1", "0"]
+
+
 # The real objective.
 
 
@@ -411,9 +442,10 @@ def test_the_objective_is_the_training_of_the_recipe():
     fields = {"epochs": 2, "batch_size": 200, "seed": 3}
     reports = []
     whole = {**recipe_fields.defaults_of("one_step"), **fields}
-    seen, unseen = tuning.fit_recipe(
+    seen, unseen, score = tuning.fit_recipe(
         "one_step", whole, lambda epoch, value: reports.append((epoch, value))
     )
+    assert score == "accuracy"
     recipe = recipes.OneStep(**fields)
     data = recipe.load_data()
     model = recipe.build(0, data)
@@ -443,10 +475,10 @@ def test_a_regression_is_tuned_by_r2(tmp_path):
         "epochs": 2,
         "batch_size": 32,
     }
-    seen, unseen = tuning.fit_recipe(
+    seen, unseen, score = tuning.fit_recipe(
         "one_step", whole, lambda epoch, value: reports.append(value)
     )
-    assert seen <= 1 and unseen <= 1 and seen != unseen
+    assert score == "R2" and seen <= 1 and unseen <= 1 and seen != unseen
     assert reports[-1] == pytest.approx(seen, abs=1e-5)
 
 
