@@ -19,10 +19,11 @@ from larq_bnnopt.datasets.dataset import (
     Batch,
     Source,
 )
-from larq_bnnopt.datasets.facts import FACTS, Facts, facts_of
+from larq_bnnopt.datasets.facts import FACTS, Facts, facts_of, states_shape
 from larq_bnnopt.datasets.pipelines import digest_of, shuffled_in_windows
 from larq_bnnopt.datasets.records import (
     count_records,
+    holds_records,
     interleaved,
     named_files,
     records_of,
@@ -35,8 +36,11 @@ _MOST_IN_WINDOW = 10_000
 
 
 def holds_array_records(folder: pathlib.Path) -> bool:
-    """Whether there is a `data.json` that states the shape of records."""
-    return (folder / FACTS).exists() and facts_of(folder).shape is not None
+    """Whether there are TFRecord files, and a `data.json` that states their shape.
+
+    A `data.json` of something else, such as COCO's, makes no data set of arrays.
+    """
+    return holds_records(folder) and states_shape(folder)
 
 
 def from_array_records(name: str) -> Source:

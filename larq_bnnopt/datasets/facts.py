@@ -75,6 +75,18 @@ def facts_of(folder: pathlib.Path) -> Facts:
     return Facts(_shape(path, content), dtype, task, _names(path, content))
 
 
+def states_shape(folder: pathlib.Path) -> bool:
+    """Whether a folder has a `data.json` that is an object with `shape`."""
+    path = folder / FACTS
+    if not path.is_file():
+        return False
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and "shape" in content
+
+
 def named(names: Iterable[object], place: object) -> tuple[str, ...]:
     """Returns names of classes as texts that can be printed.
 

@@ -15,7 +15,9 @@ import numpy as np
 
 from larq_bnnopt.datasets.dataset import SOUNDS, Source
 from larq_bnnopt.datasets.facts import named
+from larq_bnnopt.datasets.folders import SUFFIXES as IMAGE_SUFFIXES
 from larq_bnnopt.datasets.pipelines import LARGEST_IN_MEMORY, digest_of, in_memory
+from larq_bnnopt.datasets.records import holds_records
 from larq_bnnopt.datasets.sound_features import (
     SETTINGS,
     SoundSettings,
@@ -33,14 +35,34 @@ _ByClass = dict[str, list[pathlib.Path]]
 
 
 def holds_sounds(folder: pathlib.Path) -> bool:
-    """Whether there is a `sound.json`, or a sound file in a folder of a class."""
-    if (folder / SETTINGS).exists():
+    """Whether a folder is one of sounds.
+
+    There is a sound file in a folder of a class, and no image in any and no TFRecord
+    file: a sound file beside images is a stray one. A `sound.json` says that a folder
+    is one of sounds, whatever else lies there, unless all that lies there are images.
+    """
+    says_so = (folder / SETTINGS).is_file()
+    if says_so and any(_is_sound(path) for path in folder.rglob("*")):
         return True
+    if not says_so and not _sounds_of_classes(folder):
+        return False
+    return not holds_records(folder) and not _holds_images(folder)
+
+
+def _sounds_of_classes(folder: pathlib.Path) -> bool:
     for part in _folders(folder):
         inner = [part, *(_folders(part) if part.name in (*_TRAINING, *_TEST) else ())]
         if any(_is_sound(path) for one in inner for path in one.iterdir()):
             return True
     return False
+
+
+def _holds_images(folder: pathlib.Path) -> bool:
+    return any(
+        path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+        for part in _folders(folder)
+        for path in part.rglob("*")
+    )
 
 
 def sound_files(

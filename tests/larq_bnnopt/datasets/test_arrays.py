@@ -251,6 +251,14 @@ def test_bad_records_are_named(tmp_path, bad, message):
         data.test_arrays()
 
 
+@pytest.mark.parametrize("content", ['{"images": []}', "[]", "{"])
+def test_records_of_images_may_have_another_data_json(tmp_path, content):
+    write(tmp_path)
+    assert datasets.kind_of(os.fspath(tmp_path)) == "arrays"
+    (tmp_path / "data.json").write_text(content)
+    assert datasets.kind_of(os.fspath(tmp_path)) == "images"
+
+
 @pytest.mark.parametrize(
     "facts, message",
     [

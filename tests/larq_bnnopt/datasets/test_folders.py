@@ -46,11 +46,39 @@ def test_a_fifth_is_kept_for_the_test_and_stays_there(photographs, tmp_path):
     assert set(files.train_paths) <= set(again.train_paths)
 
 
-def test_folders_for_training_and_test_are_taken(tmp_path):
+@pytest.mark.parametrize("content", ['{"images": [], "shape": [4]}', "[]", "{", "7"])
+def test_a_data_json_beside_images_is_none_of_arrays(content, tmp_path):
+    folders_of_images(tmp_path)
+    before = datasets.load(
+        str(tmp_path), batch_size=2, image_shape=(4, 4, 3)
+    ).fingerprint
+    (tmp_path / "data.json").write_text(content)
+    data = datasets.load(str(tmp_path), batch_size=2, image_shape=(4, 4, 3))
+    assert (data.kind, data.train_size, data.fingerprint) == ("images", 6, before)
+    assert datasets.kind_of(str(tmp_path)) == "images"
+
+
+@pytest.mark.parametrize("settings", [False, True])
+def test_images_win_over_stray_sounds(settings, tmp_path):
+    folders_of_images(tmp_path)
+    if settings:  # Without any sound they say nothing.
+        (tmp_path / "sound.json").write_text("{}")
+    else:
+        (tmp_path / "train" / "a" / "shutter.wav").write_bytes(b"RIFF")
+    assert datasets.kind_of(str(tmp_path)) == "images"
+    data = datasets.load(str(tmp_path), batch_size=2, image_shape=(4, 4, 3))
+    assert (data.kind, data.train_size) == ("images", 6)
+
+
+def folders_of_images(folder):
     for part, count in (("train", 3), ("val", 2)):
         for name in ("a", "b"):
             for index in range(count):
-                write(tmp_path / part / name / f"{index}.png", np.zeros((4, 4, 3)))
+                write(folder / part / name / f"{index}.png", np.zeros((4, 4, 3)))
+
+
+def test_folders_for_training_and_test_are_taken(tmp_path):
+    folders_of_images(tmp_path)
     files = image_files(tmp_path)
     assert (len(files.train_paths), len(files.test_paths)) == (6, 4)
     assert files.test_labels.tolist() == [0, 0, 1, 1]

@@ -69,6 +69,11 @@ def test_a_folder_of_sounds_is_a_data_set_that_repeats(folder):
     assert load(folder).fingerprint != before
 
 
+def test_settings_make_a_folder_with_pictures_one_of_sounds(folder):
+    (folder / "low" / "spectrogram.png").write_bytes(b"no picture is read here")
+    assert datasets.kind_of(os.fspath(folder)) == load(folder).kind == "sounds"
+
+
 def test_windows_of_a_file_stay_in_one_split_and_equal_names_too(folder):
     names, train, held = sound_files(folder, SMALL)
     assert names == ("high", "low")
