@@ -21,6 +21,7 @@ from larq_bnnopt.recipes.fitting import image_shape_of
 from larq_bnnopt.recipes.losses import Crossentropy
 from larq_bnnopt.recipes.models import load_model
 from larq_bnnopt.recipes.normalization import normalized_input
+from larq_bnnopt.recipes.r2 import R2
 from larq_bnnopt.recipes.runs import model_file
 from larq_bnnopt.recipes.temperature import annealing
 
@@ -294,7 +295,7 @@ class Recipe(RecipeFields):
             task: The task of the data set.
         """
         if task == datasets.REGRESSION:
-            metrics = ["mean_absolute_error", tf.keras.metrics.R2Score(name="r2")]
+            metrics = ["mean_absolute_error", R2()]
             model.compile(optimizer, loss="mean_squared_error", metrics=metrics)
             return model
         # Keras's own loss if possible: it can be loaded without this package.
