@@ -91,12 +91,11 @@ def array_files(folder: pathlib.Path) -> ArrayFiles:
             )
     else:
         labels = [a[_LABELS].astype(np.int64) for a in read]
+        outputs = None if names is None else len(names)
         for path, array in zip(_paths(folder), labels):
-            _check_classes(path, array, None if names is None else len(names))
-        outputs = int(max(array.max() for array in labels)) + 1
-        if names is None and outputs < 2:
-            raise ValueError(f"All labels of {folder} are 0. Give two classes or more.")
-        outputs = outputs if names is None else len(names)
+            _check_classes(path, array, outputs)
+            # Without names, the classes are those of the training.
+            outputs = outputs or _number_of_classes(path, array)
     if names is None:
         names = tuple(map(str, range(outputs)))
     if len(names) != outputs:
@@ -236,6 +235,22 @@ def _check_classes(path: pathlib.Path, labels: np.ndarray, classes: int | None) 
             f"{path}: labels[{place}] is {labels[place]}, and classes are {valid} "
             f"({int(bad.sum()):,} such labels)."
         )
+
+
+def _number_of_classes(path: pathlib.Path, labels: np.ndarray) -> int:
+    """Returns the number of classes of training labels, each of which must occur."""
+    found = np.unique(labels)
+    if len(found) < 2:
+        raise ValueError(
+            f"{path}: all labels are {found[0]}. Give two classes or more."
+        )
+    if found[-1] != len(found) - 1:
+        missing = int(np.flatnonzero(found != np.arange(len(found)))[0])
+        raise ValueError(
+            f"{path}: a label is {found[-1]}, and no label is {missing}. Number the "
+            f"classes from 0 without gaps, or give their {_NAMES}."
+        )
+    return len(found)
 
 
 def _class_names(

@@ -106,6 +106,9 @@ def with_nan(place):
         ({"inputs": np.zeros(12)}, r"inputs are \(inputs, ...\).*shape \(12,\)"),
         ({"labels": np.arange(11)}, r"has 12 inputs and labels of the shape \(11,\)"),
         ({"labels": np.arange(12) - 1}, r"labels\[0\] is -1, and classes are from 0"),
+        ({"labels": np.arange(12) % 2 * 2}, "a label is 2, and no label is 1. Number"),
+        ({"labels": np.arange(12) % 2 * 10**6}, "label is 1000000, and no label is 1"),
+        ({"labels": np.zeros(12, int)}, "all labels are 0. Give two classes"),
         ({"labels": np.zeros((12, 2), int)}, r"are classes.*the shape \(12, 2\)"),
         ({"labels": np.ones(12)}, "labels of .*train.npz are float64, those of"),
         ({"class_names": np.array(["a", "a"])}, "class_names holds a name twice"),
@@ -128,6 +131,19 @@ def test_labels_beyond_the_names_are_named(folder):
     save(folder, "train", inputs=inputs, labels=labels, class_names=names)
     with pytest.raises(
         ValueError, match=r"labels\[4\] is 3, and classes are from 0 to"
+    ):
+        load(folder)
+
+
+def test_a_class_that_was_not_trained_is_no_class_of_the_test(folder):
+    save(
+        folder,
+        "test",
+        inputs=numbers(6, (2, 3, 5)),
+        labels=np.array([0, 1] * 2 + [9, 1]),
+    )
+    with pytest.raises(
+        ValueError, match=r"test.npz: labels\[4\] is 9, and classes are from 0 to 1"
     ):
         load(folder)
 
