@@ -144,7 +144,7 @@ def _list(folder: pathlib.Path) -> int:
         places = (folder / name, _PUBLISHED / name, studies.published(name))
         facts = (
             f"paper {study.paper}, {study.place}",
-            f"{study.minutes} minutes",
+            f"about {study.minutes} minutes",
             studies.last_verdict(places),
         )
         print_line(f"{name}: {'; '.join(facts)}")

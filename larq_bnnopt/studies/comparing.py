@@ -127,8 +127,27 @@ def rising(measure: Measure, arms: Sequence[str]) -> list[Comparison]:
     return [higher(measure, more, less) for less, more in itertools.pairwise(arms)]
 
 
-def same_curve(measure: Measure, arm: str, other: str, margin: float) -> Comparison:
-    """Two settings have the same series, up to a margin at every point."""
+def not_higher(measure: Measure, arm: str, than: str, margin: float) -> Comparison:
+    """One setting has no more of a measure than another, up to a margin."""
+    lead = _difference(measure, arm, than)
+
+    def contrast(runs: Mapping[str, RunResult]) -> float | None:
+        found = lead(runs)
+        return None if found is None else margin - found
+
+    words = (
+        f"margin of {measure.difference_text(margin)[1:]}{measure.unit} minus the lead "
+        f"in {measure.label} of '{arm}' over '{than}'"
+    )
+    return Comparison(words, measure, (arm, than), contrast)
+
+
+def same_series(measure: Measure, arm: str, other: str, margin: float) -> Comparison:
+    """Two settings have the same series, number by number, up to rounding.
+
+    The largest distance has no sign, so noise alone makes it large: this is for series
+    that are equal in exact arithmetic. `same_curve` is for others.
+    """
 
     def contrast(runs: Mapping[str, RunResult]) -> float | None:
         one, two = (runs[name].series.get(measure.name, ()) for name in (arm, other))
@@ -163,12 +182,54 @@ def wider(
     return Comparison(words, measure, (*wide, *narrow), contrast)
 
 
-def narrow(measure: Measure, arms: Sequence[str], margin: float, of: str) -> Comparison:
-    """A measure hardly varies among settings."""
-    words = f"range of the {measure.label} among {of}"
-    return Comparison(
-        words, measure, tuple(arms), lambda runs: spread(measure, arms, runs), margin
+def narrow(measure: Measure, arms: Sequence[str], margin: float) -> list[Comparison]:
+    """A measure hardly varies among settings: each pair is equal up to a margin.
+
+    A range would be above zero by the noise of its runs alone.
+    """
+    pairs = itertools.combinations(arms, 2)
+    return [equal(measure, arm, other, margin) for arm, other in pairs]
+
+
+def same_curve(
+    measure: Measure, arm: str, other: str, margin: float, parts: int
+) -> list[Comparison]:
+    """Two settings have the same curve: each part of it has the same mean.
+
+    Args:
+        measure: A measure whose series is the curve.
+        arm: A setting.
+        other: Another one.
+        margin: The margin within which each mean difference lies.
+        parts: Number of parts of equal length.
+    """
+    return [
+        _same_part(measure, arm, other, margin, (part, parts)) for part in range(parts)
+    ]
+
+
+def _same_part(
+    measure: Measure, arm: str, other: str, margin: float, part: tuple[int, int]
+) -> Comparison:
+    number, parts = part
+
+    def contrast(runs: Mapping[str, RunResult]) -> float | None:
+        one, two = (runs[name].series.get(measure.name, ()) for name in (arm, other))
+        if len(one) != len(two):
+            return None
+        ends = [len(one) * edge // parts for edge in (number, number + 1)]
+        steps = [
+            a - b
+            for a, b in zip(one[slice(*ends)], two[slice(*ends)])
+            if a is not None and b is not None
+        ]
+        return sum(steps) / len(steps) if steps else None
+
+    words = (
+        f"{measure.label} of '{arm}' minus that of '{other}', mean of part "
+        f"{number + 1} of {parts} of the epochs"
     )
+    return Comparison(words, measure, (arm, other), contrast, margin)
 
 
 def spread(
@@ -208,6 +269,36 @@ def higher_mean(
 
     words = f"mean {measure.label} of {of[0]} minus that of {of[1]}"
     return Comparison(words, measure, (*arms, *than), contrast)
+
+
+def higher_best(
+    measure: Measure, arms: Sequence[str], than: Sequence[str], of: tuple[str, str]
+) -> Comparison:
+    """The best of some settings has more of a measure than the best of others.
+
+    Args:
+        measure: The measure.
+        arms: The settings whose best has more.
+        than: As many other settings, so that both have the same search.
+        of: What the two groups are called.
+    """
+
+    def contrast(runs: Mapping[str, RunResult]) -> float | None:
+        best = [_best(measure, names, runs) for names in (arms, than)]
+        if best[0] is None or best[1] is None:
+            return None
+        return best[0] - best[1]
+
+    words = f"best {measure.label} of {of[0]} minus that of {of[1]}"
+    return Comparison(words, measure, (*arms, *than), contrast)
+
+
+def _best(
+    measure: Measure, arms: Sequence[str], runs: Mapping[str, RunResult]
+) -> float | None:
+    values = [measure.value(runs[name]) for name in arms]
+    known = [value for value in values if value is not None]
+    return max(known) if len(known) == len(values) else None
 
 
 def larger_gap(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -179,24 +178,3 @@ def filter_normalized(
         target = np.sqrt(np.sum(values.astype(float) ** 2, axis=own, keepdims=True))
         directions.append(direction / length * target)
     return directions
-
-
-def plot_landscape(landscape: Landscape, path: str | os.PathLike[str]) -> None:
-    """Draws a landscape as contours, the trained model in the middle.
-
-    Args:
-        landscape: The landscape.
-        path: File of the picture; its suffix selects the format.
-    """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.2, 4.2), layout="constrained")
-    axes = figure.add_subplot()
-    steps, losses = landscape.steps, landscape.losses
-    drawn = axes.contourf(steps, steps, losses.T, levels=25, cmap="viridis")
-    axes.plot(0, 0, "+", color="white", ms=12, mew=2)
-    axes.set_xlabel("step along direction 1")
-    axes.set_ylabel("step along direction 2")
-    axes.set_aspect("equal")
-    figure.colorbar(drawn, label="loss")
-    figure.savefig(path, dpi=120)

@@ -23,16 +23,48 @@ def rates(factor: float, alpha: float, real_decay: float = 1e-4) -> dict[str, fl
 
     Args:
         factor: What the learning rate \(\epsilon\) is multiplied by for latent weights.
-        alpha: The product \(\alpha = \epsilon \lambda\) of that learning rate and the
-            weight decay of latent weights, at the start.
+        alpha: The alpha of the filter (paper 001, equation 17) that latent weights
+            with that learning rate are, at the start; `decay_of` has their decay.
         real_decay: Weight decay of the real-valued weights. Defaults to `1e-4`. The
             recipe's own must be 0.
     """
     return {
         "latent_rate_factor": factor,
-        "latent_alpha": alpha,
+        "filter_alpha": alpha,
         "real_decay": real_decay,
     }
+
+
+def decay_of(alpha: float, rate: float, momentum: float) -> float:
+    r"""Returns the weight decay with which SGD on latent weights has a filter's alpha.
+
+    Keras's SGD keeps the decay \(\lambda\) inside the momentum m, so that
+
+    \[ w_i = (1 + m - \epsilon\lambda) w_{i-1} - m w_{i-2} - \epsilon g_i, \]
+
+    whose slow pole is \(1 - \alpha\) for
+
+    \[ \lambda = \frac{\alpha}{\epsilon} \left(1 - \frac{m}{1 - \alpha}\right)
+       \approx \alpha (1 - m) / \epsilon. \]
+
+    Args:
+        alpha: Alpha.
+        rate: The learning rate \(\epsilon\).
+        momentum: The momentum m.
+
+    Raises:
+        ValueError: If the momentum is the slower average of the two.
+
+    Example:
+        >>> round(decay_of(0.005, rate=0.1, momentum=0.9), 5)
+        0.00477
+    """
+    if (1 - alpha) ** 2 < momentum:
+        raise ValueError(
+            f"alpha must be at most 1 - sqrt(momentum). Received: alpha={alpha}, "
+            f"momentum={momentum}"
+        )
+    return alpha / rate * (1 - momentum / (1 - alpha))
 
 
 def with_own_rate(
@@ -43,15 +75,15 @@ def with_own_rate(
 
     from larq_bnnopt.optimizers import CaseOptimizer
 
-    factor = arm.more["latent_rate_factor"]
-    decay = arm.more["latent_alpha"] / (factor * recipe.learning_rate)
+    rate = arm.more["latent_rate_factor"] * recipe.learning_rate
+    momentum = recipe.momentum or 0.0
+    decay = decay_of(arm.more["filter_alpha"], rate, momentum)
     for variable in recipe.decayed(model, 0):
         own = decay if is_latent(variable) else arm.more["real_decay"]
         model.add_loss(functools.partial(_half_square, variable, own))
     steps = recipe.steps(recipe.epochs * data.steps_per_epoch)
     latent = tf.keras.optimizers.SGD(
-        tf.keras.optimizers.schedules.CosineDecay(factor * recipe.learning_rate, steps),
-        momentum=recipe.momentum or 0.0,
+        tf.keras.optimizers.schedules.CosineDecay(rate, steps), momentum=momentum
     )
     predicate = tf.keras.saving.register_keras_serializable("larq_bnnopt")(is_latent)
     model.compile(

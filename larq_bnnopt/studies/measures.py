@@ -83,9 +83,7 @@ class Measure:
 
 
 TEST_ACCURACY = Measure("val_accuracy", "test accuracy")
-BEST_ACCURACY = Measure("val_accuracy", "best test accuracy", "highest")
 TRAIN_LOSS = Measure("loss", "training loss", is_share=False)
 MEAN_FLIPS = Measure("flip_ratio", "mean FF ratio", "mean")
 LAST_FLIPS = Measure("flip_ratio", "FF ratio of the last epoch")
 C2I = Measure("c2i_ratio", "C2I ratio")
-DEAD = Measure("dead_ratio", "share of dead weights")

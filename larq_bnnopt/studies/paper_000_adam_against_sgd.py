@@ -1,7 +1,7 @@
-"""Paper 000: Adam trains binary networks better than SGD; how their weights move."""
+"""Paper 000: Adam trains binary networks to a higher accuracy than SGD."""
 
 from larq_bnnopt.studies.arm import Arm
-from larq_bnnopt.studies.comparing import higher
+from larq_bnnopt.studies.comparing import higher_best
 from larq_bnnopt.studies.latent_weights import watch
 from larq_bnnopt.studies.measures import MEAN_FLIPS, TEST_ACCURACY, TRAIN_LOSS, Measure
 from larq_bnnopt.studies.pictures import Curves, Dots
@@ -18,8 +18,8 @@ STUDY = Study(
     paper="000",
     place="abstract",
     claim=(
-        "Adam handles the rugged loss of binary networks better than SGD and reaches a "
-        "better optimum: weights move further, and the accuracy is higher."
+        "Adam reaches a better optimum of binary networks than SGD: the accuracy is "
+        "higher."
     ),
     paper_setup="ReActNet and Bi-Real Net on ImageNet",
     fields={
@@ -36,9 +36,12 @@ STUDY = Study(
         Arm("SGD 0.5", {"optimizer": "sgd", "learning_rate": 0.5}),
     ],
     comparisons=[
-        higher(TEST_ACCURACY, "Adam 0.01", "SGD 0.1"),
-        higher(TEST_ACCURACY, "Adam 0.01", "SGD 0.5"),
-        higher(_DISTANCE, "Adam 0.01", "SGD 0.1"),
+        higher_best(
+            TEST_ACCURACY,
+            ("Adam 0.01", "Adam 0.002"),
+            ("SGD 0.1", "SGD 0.5"),
+            ("Adam", "SGD"),
+        ),
     ],
     panels=[
         Dots(TEST_ACCURACY),
@@ -53,7 +56,7 @@ STUDY = Study(
     keep=["latent_*"],
     callbacks=watch,
     note=(
-        "SGD has a momentum of 0.9; all rates fall along a cosine. Among 0.01, 0.1 and "
-        "0.5 the last two were best for SGD on the sample of Fashion-MNIST."
+        "Each optimizer has the better of two learning rates with each seed. SGD has a "
+        "momentum of 0.9; all rates fall along a cosine."
     ),
 )

@@ -3,7 +3,7 @@
 from larq_bnnopt.studies.arm import Arm
 from larq_bnnopt.studies.comparing import higher
 from larq_bnnopt.studies.latent_weights import watch
-from larq_bnnopt.studies.measures import DEAD, TEST_ACCURACY, Measure
+from larq_bnnopt.studies.measures import TEST_ACCURACY, Measure
 from larq_bnnopt.studies.pictures import Curves, Dots
 from larq_bnnopt.studies.setups import RESNET_E
 from larq_bnnopt.studies.study import Study
@@ -17,8 +17,8 @@ STUDY = Study(
     paper="000",
     place="abstract",
     claim=(
-        "Weights die where activations are saturated and gradients vanish; Adam "
-        "divides by the second moment, and so revives what SGD leaves dead."
+        "Adam divides by the second moment, and so moves and flips weights that SGD "
+        "leaves where they are."
     ),
     paper_setup="ReActNet and Bi-Real Net on ImageNet",
     fields={
@@ -43,13 +43,13 @@ STUDY = Study(
         Curves("never_flipped_ratio", "weights that never flipped"),
         Dots(TEST_ACCURACY),
     ],
-    measures=[_STILL, _NEVER, DEAD, TEST_ACCURACY],
+    measures=[_STILL, _NEVER, TEST_ACCURACY],
     minutes=12,
     keep=["latent_*"],
     callbacks=watch,
     note=(
         "A weight has hardly moved if it is nearer to its start than a tenth of the "
-        "mean weight of its layer. Dead weights are those without any gradient in a "
-        "whole epoch. This shows what moves, and not that saturation is the cause."
+        "mean weight of its layer. This shows what moves, and not that saturated "
+        "activations or the second moment are the cause."
     ),
 )

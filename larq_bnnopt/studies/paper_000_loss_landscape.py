@@ -29,7 +29,7 @@ STUDY = Study(
     comparisons=[higher(_RUGGEDNESS, "binary", "real")],
     panels=[Contours("binary"), Contours("real"), Dots(_RUGGEDNESS)],
     measures=[_RUGGEDNESS, TEST_ACCURACY],
-    minutes=12,
+    minutes=28,
     after=around,
     note=(
         "Ruggedness is the root mean square of the second differences of the loss, "

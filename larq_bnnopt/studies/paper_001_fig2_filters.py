@@ -117,7 +117,7 @@ STUDY = Study(
         ),
     ],
     measures=[_RAW, _FIRST, _SECOND, *_ROUGH],
-    minutes=3,
+    minutes=15,
     seeds=10,
     note=(
         "Both filters are applied to the same recorded gradients, of 64 weights of "

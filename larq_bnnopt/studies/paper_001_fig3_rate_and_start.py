@@ -3,7 +3,7 @@
 import fractions
 
 from larq_bnnopt.studies.arm import Arm
-from larq_bnnopt.studies.comparing import higher, same_curve
+from larq_bnnopt.studies.comparing import higher, same_series
 from larq_bnnopt.studies.latent_rates import rates, with_own_rate
 from larq_bnnopt.studies.measures import MEAN_FLIPS, TEST_ACCURACY, Measure
 from larq_bnnopt.studies.pictures import Curves
@@ -54,7 +54,7 @@ STUDY = Study(
     adapt=with_own_rate,
     each_step=True,
     comparisons=[
-        *(same_curve(_STEPS, _rate(s), _start(s), 1e-6) for s in _SCALES),
+        *(same_series(_STEPS, _rate(s), _start(s), 1e-6) for s in _SCALES),
         higher(MEAN_FLIPS, _rate(8), _rate(1 / 64)),
     ],
     panels=[
@@ -75,6 +75,7 @@ STUDY = Study(
     minutes=20,
     note=(
         "The weight decay of latent weights is divided by s where their learning rate "
-        "is multiplied by it; real-valued weights keep theirs."
+        "is multiplied by it, so that alpha of equation 17 is 0.005 at the start of "
+        "each; real-valued weights keep theirs."
     ),
 )

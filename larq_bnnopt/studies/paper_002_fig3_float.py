@@ -3,7 +3,7 @@
 from typing import Any
 
 from larq_bnnopt.studies.arm import Arm
-from larq_bnnopt.studies.comparing import equal, higher, larger_gap
+from larq_bnnopt.studies.comparing import higher, larger_gap, not_higher
 from larq_bnnopt.studies.measures import TEST_ACCURACY, TRAIN_LOSS
 from larq_bnnopt.studies.pictures import Curves, Dots
 from larq_bnnopt.studies.setups import DENSE, MELIUS
@@ -23,8 +23,9 @@ STUDY = Study(
     paper="002",
     place="figure 3",
     claim=(
-        "With real weights and activations MeliusNet is no more accurate than a "
-        "DenseNet of about the same cost: it improves binary networks alone."
+        "With real weights and activations MeliusNet is no more accurate, by 1.5 "
+        "points or more, than a DenseNet of about the same cost: it improves binary "
+        "networks alone."
     ),
     paper_setup=(
         "MeliusNet with 4, 4, 4, 3 and DenseNet with 6, 6, 6, 5 blocks on ImageNet by "
@@ -43,7 +44,7 @@ STUDY = Study(
         Arm("MeliusNet, binary", {**MELIUS, **_BINARY}),
     ],
     comparisons=[
-        equal(TEST_ACCURACY, "MeliusNet, real", "DenseNet, real", 0.005),
+        not_higher(TEST_ACCURACY, "MeliusNet, real", "DenseNet, real", 0.015),
         higher(TEST_ACCURACY, "MeliusNet, binary", "DenseNet, binary"),
         larger_gap(
             TEST_ACCURACY,

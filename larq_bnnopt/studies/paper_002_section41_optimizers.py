@@ -13,8 +13,8 @@ STUDY = Study(
     paper="002",
     place="section 4.1",
     claim=(
-        "SGD trains binary networks worst, and RAdam without a warm-up about as well "
-        "as Adam with one."
+        "SGD trains binary networks worse than Adam and RAdam, and RAdam without a "
+        "warm-up trains them as well, up to 1.5 points, as Adam with one."
     ),
     paper_setup=(
         "ResNetE-18 and others for 120 epochs of ImageNet, RAdam and Adam from 0.002; "
@@ -38,13 +38,14 @@ STUDY = Study(
             {"optimizer": "sgd", "learning_rate": 0.5, "warmup_epochs": 0.125},
         ),
         Arm("Adam, warm-up", {"optimizer": "adam", "warmup_epochs": 0.125}),
-        Arm("Adam, no warm-up", {"optimizer": "adam"}),
         Arm("RAdam", {"optimizer": "radam"}),
     ],
     comparisons=[
         higher(TEST_ACCURACY, "RAdam", "SGD 0.1, warm-up"),
         higher(TEST_ACCURACY, "RAdam", "SGD 0.5, warm-up"),
-        equal(TEST_ACCURACY, "RAdam", "Adam, warm-up", 0.005),
+        higher(TEST_ACCURACY, "Adam, warm-up", "SGD 0.1, warm-up"),
+        higher(TEST_ACCURACY, "Adam, warm-up", "SGD 0.5, warm-up"),
+        equal(TEST_ACCURACY, "RAdam", "Adam, warm-up", 0.015),
     ],
     panels=[
         Dots(TEST_ACCURACY),
@@ -52,6 +53,7 @@ STUDY = Study(
         Curves("flip_ratio", "weights that flip in a step", log=True),
     ],
     measures=[TEST_ACCURACY, TRAIN_LOSS, MEAN_FLIPS],
-    minutes=25,
+    minutes=28,
+    seeds=7,
     note="A warm-up lasts as large a share of the run as the paper's 5 of 120 epochs.",
 )

@@ -19,8 +19,7 @@ STUDY = Study(
     paper="003",
     place="figure 4",
     claim=(
-        "Gradients are noisy, and both averages make the flips of weights rarer: the "
-        "longer, the fewer flips."
+        "Both averages make the flips of weights rarer: the longer, the fewer flips."
     ),
     paper_setup="BNext-18 without squeeze-and-excitation on CIFAR-100",
     fields={

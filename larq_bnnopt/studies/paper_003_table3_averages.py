@@ -1,7 +1,9 @@
 """Paper 003, table 3: longer averages make Diode more accurate."""
 
+import itertools
+
 from larq_bnnopt.studies.arm import Arm
-from larq_bnnopt.studies.comparing import higher_mean
+from larq_bnnopt.studies.comparing import higher, higher_mean
 from larq_bnnopt.studies.measures import MEAN_FLIPS, TEST_ACCURACY
 from larq_bnnopt.studies.pictures import Dots, Sweep
 from larq_bnnopt.studies.setups import BNEXT_DAGGER
@@ -11,6 +13,7 @@ from larq_bnnopt.studies.study import Study
 _BETAS = {"short": 0.968, "long": 0.9968}
 _ALPHAS = (0.9, 0.95, 0.99)
 _CELLS = {(a, b): f"alpha {a:g}, {b} beta" for a in _ALPHAS for b in _BETAS}
+_LONGEST = _CELLS[0.99, "long"]
 
 STUDY = Study(
     name="paper_003_table3_averages",
@@ -44,11 +47,19 @@ STUDY = Study(
             [_CELLS[a, "short"] for a in _ALPHAS],
             ("the long beta", "the short one"),
         ),
-        higher_mean(
-            TEST_ACCURACY,
-            [_CELLS[0.99, b] for b in _BETAS],
-            [_CELLS[0.9, b] for b in _BETAS],
-            ("alpha 0.99", "alpha 0.9"),
+        *(
+            higher_mean(
+                TEST_ACCURACY,
+                [_CELLS[large, b] for b in _BETAS],
+                [_CELLS[small, b] for b in _BETAS],
+                (f"alpha {large:g}", f"alpha {small:g}"),
+            )
+            for small, large in itertools.pairwise(_ALPHAS)
+        ),
+        *(
+            higher(TEST_ACCURACY, _LONGEST, cell)
+            for cell in _CELLS.values()
+            if cell != _LONGEST
         ),
     ],
     panels=[Dots(TEST_ACCURACY), Sweep(MEAN_FLIPS, "1 - alpha", log_y=True)],

@@ -10,7 +10,6 @@ from larq_bnnopt.studies.landscape import (
     filter_normalized,
     loss_landscape,
     movable_variables,
-    plot_landscape,
 )
 
 RNG = np.random.default_rng(0)
@@ -140,9 +139,3 @@ def test_a_model_that_cannot_be_judged_or_moved():
     plain = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(2,))])
     with pytest.raises(ValueError, match="has no loss"):
         loss_landscape(plain, BATCHES)
-
-
-def test_the_picture(tmp_path):
-    landscape = loss_landscape(dense(), BATCHES, points=5)
-    plot_landscape(landscape, tmp_path / "a.png")
-    assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"

@@ -5,6 +5,7 @@ import pytest
 from scipy import signal
 
 from larq_bnnopt import studies
+from larq_bnnopt.studies.latent_rates import decay_of
 from larq_bnnopt.studies.paper_001_fig2_filters import ema, roughness, turns
 from larq_bnnopt.studies.paper_001_fig7_equivalence import matching
 
@@ -42,6 +43,23 @@ def test_latent_weights_by_keras_are_the_matching_filter(rate, momentum, decay):
     filtered = ema(ema(GRADIENTS[:1], gamma), alpha)[0]
     # Equation 17 has gain 1, and latent weights -rate / (alpha gamma).
     np.testing.assert_allclose(latent, -rate * filtered / (alpha * gamma), rtol=1e-9)
+
+
+@pytest.mark.parametrize("factor", [1 / 64, 1, 100])
+@pytest.mark.parametrize("momentum", [0.0, 0.8, 0.9])
+def test_the_decay_of_latent_weights_gives_the_alpha_that_was_asked(factor, momentum):
+    rate = 0.1 * factor
+    decay = decay_of(0.005, rate, momentum)
+    alpha, gamma = matching(rate, momentum, decay)
+    assert alpha == pytest.approx(0.005, rel=1e-9)
+    assert gamma == pytest.approx(1 - momentum / 0.995, rel=1e-9)
+    # The decay inside the momentum counts 1 / (1 - momentum) times, about.
+    assert decay == pytest.approx(0.005 * (1 - momentum) / rate, rel=0.05)
+
+
+def test_an_alpha_that_is_faster_than_the_momentum_is_refused():
+    with pytest.raises(ValueError, match="at most 1 - sqrt"):
+        decay_of(0.06, 0.1, 0.9)
 
 
 def test_rates_that_no_filter_matches():

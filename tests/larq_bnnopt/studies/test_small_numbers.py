@@ -12,7 +12,14 @@ from larq_bnnopt import studies
 from larq_bnnopt.callbacks import binary_kernels
 from larq_bnnopt.optimizers import CaseOptimizer, Diode
 from larq_bnnopt.studies import distributions, latent_weights, layer_flips, ruggedness
-from larq_bnnopt.studies.comparing import higher_mean, larger_gap
+from larq_bnnopt.studies.comparing import (
+    higher_best,
+    higher_mean,
+    larger_gap,
+    narrow,
+    not_higher,
+    same_curve,
+)
 from larq_bnnopt.studies.measures import TEST_ACCURACY
 
 
@@ -32,6 +39,41 @@ def test_means_of_groups_and_gaps_are_paired():
     gap = larger_gap(TEST_ACCURACY, ("a", "b"), ("c", "d"))
     # Seed 1 lacks a run of d.
     assert gap.differences(results) == pytest.approx({0: 0.2 - 0.3})
+
+
+def test_the_best_of_two_groups():
+    results = runs_of(a=[0.9, 0.5], b=[0.7, 0.8], c=[0.5, 0.1], d=[0.2, 0.6])
+    best = higher_best(TEST_ACCURACY, ["a", "b"], ["c", "d"], ("ours", "theirs"))
+    assert best.differences(results) == pytest.approx({0: 0.4, 1: 0.2})
+
+
+def test_no_more_accurate_is_one_sided():
+    results = runs_of(a=[0.5, 0.9], b=[0.8, 0.8])
+    one = not_higher(TEST_ACCURACY, "a", "b", 0.015)
+    assert one.differences(results) == pytest.approx({0: 0.315, 1: -0.085})
+    assert one.words.startswith("margin of 1.5 points minus the lead in test accuracy")
+
+
+def test_noise_alone_does_not_widen_what_is_equal():
+    rng = np.random.default_rng(0)
+    results = runs_of(**{arm: rng.normal(0.5, 0.01, 200) for arm in "abc"})
+    pairs = narrow(TEST_ACCURACY, ["a", "b", "c"], 0.03)
+    assert [one.arms for one in pairs] == [("a", "b"), ("a", "c"), ("b", "c")]
+    for one in pairs:
+        values = list(one.differences(results).values())
+        assert abs(np.mean(values)) < 0.003
+
+
+def test_curves_are_compared_by_the_means_of_their_parts():
+    measure = studies.Measure("flip_ratio", "FF ratio")
+    series = {"a": [0.4, 0.2, 0.3, None, 0.1, 0.5], "b": [0.2, 0.4, 0.1, 0.1, 0.1, 0.1]}
+    results = [
+        studies.RunResult.of_numbers(arm, 0, series={"flip_ratio": values})
+        for arm, values in series.items()
+    ]
+    parts = same_curve(measure, "a", "b", 0.1, 3)
+    found = [one.differences(results)[0] for one in parts]
+    assert found == pytest.approx([0.0, 0.2, 0.2])
 
 
 def test_ruggedness_is_that_of_the_surface():
@@ -107,7 +149,7 @@ def test_percentiles_of_layers(tmp_path):
 def test_the_rise_of_flips_is_that_of_the_first_layer():
     study = studies.get("paper_002_fig7_flips")
     name = study.comparisons[0].measure.name
-    flips = [9.0, 9.0, 0.2, 0.4, 9.0, 9.0, 0.6, 0.8]
+    flips = [9.0, 9.0, 9.0, 9.0, 0.2, 0.4, 0.6, 0.8]
     runs = [
         studies.RunResult.of_numbers(arm.name, 0, series={name: flips})
         for arm in study.arms

@@ -6,11 +6,14 @@ import importlib.util
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from larq_bnnopt import cli, studies
 from larq_bnnopt.cli import names as known_names
+from larq_bnnopt.studies.measures import TEST_ACCURACY
 from larq_bnnopt.studies.running import wanted
+from larq_bnnopt.studies.statistics import Verdict, judge
 
 NAMES = studies.names()
 # What is in the package, and what tensorflow-datasets and the pages name.
@@ -29,6 +32,38 @@ def test_every_run_has_a_valid_recipe(name):
             assert fields["dataset"] in DATA
     assert study.panels and study.comparisons and study.measures
     assert study.claim.endswith(".") and not study.paper_setup.endswith(".")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_setting_is_compared(name):
+    study = studies.get(name)
+    compared = {arm for one in study.comparisons for arm in one.arms}
+    assert {arm.name for arm in study.arms} == compared
+
+
+# Standard deviation of the accuracy from seed to seed: 0.5 to 0.8 points in the
+# published studies. A difference of two runs has sqrt(2) times as much.
+SPREAD = 0.0065 * 2**0.5
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_equal_accuracies_are_found_equal_in_most_studies(name):
+    study = studies.get(name)
+    margins = [
+        one.margin
+        for one in study.comparisons
+        if one.measure == TEST_ACCURACY and one.margin is not None
+    ]
+    if not margins:
+        return
+    rng, found = np.random.default_rng(0), []
+    for _ in range(400):
+        verdicts = [
+            judge(list(rng.normal(0, SPREAD, study.seeds)), margin, len(margins))
+            for margin in margins
+        ]
+        found.append(all(one is Verdict.HOLDS for one in verdicts))
+    assert np.mean(found) >= 0.7
 
 
 def test_list_loads_no_tensorflow(tmp_path):
