@@ -104,14 +104,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _study(arguments: argparse.Namespace) -> studies.Study:
     """Returns the study as the options change it."""
-    import dataclasses
-
     study = studies.get(arguments.name)
     study = study.with_data(_absolute(arguments.dataset), arguments.data_dir)
     if arguments.quick:
         study = study.made_quick()
     if arguments.seeds:
-        study = dataclasses.replace(study, seeds=arguments.seeds)
+        study = study.with_seeds(arguments.seeds)
     return study
 
 

@@ -10,12 +10,12 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 
-from larq_bnnopt.studies.measures import Measure
+from larq_bnnopt.studies.measures import OF_DIVERGED, Measure
 from larq_bnnopt.studies.results import RunResult
 from larq_bnnopt.studies.statistics import (
     Interval,
     Verdict,
-    interval,
+    deciding,
     judge,
     together,
 )
@@ -44,16 +44,34 @@ class Comparison:
 
     def differences(self, results: Sequence[RunResult]) -> dict[int, float]:
         """Returns the number of each seed for which all settings were run."""
+        numbers = {
+            seed: None if self._lost(runs) else self.contrast(runs)
+            for seed, runs in self._whole(results).items()
+        }
+        return {seed: v for seed, v in numbers.items() if v is not None}
+
+    def diverged(self, results: Sequence[RunResult]) -> list[tuple[str, int]]:
+        """Returns setting and seed of the runs that diverged and have no number."""
+        return [
+            key for runs in self._whole(results).values() for key in self._lost(runs)
+        ]
+
+    def _whole(self, results: Sequence[RunResult]) -> dict[int, dict[str, RunResult]]:
+        """Returns the runs of each seed for which all settings were run."""
         found: dict[int, dict[str, RunResult]] = {}
         for run in results:
             if run.arm in self.arms:
                 found.setdefault(run.seed, {})[run.arm] = run
-        numbers = {
-            seed: self.contrast(runs)
+        return {
+            seed: runs
             for seed, runs in sorted(found.items())
             if len(runs) == len(set(self.arms))
         }
-        return {seed: v for seed, v in numbers.items() if v is not None}
+
+    def _lost(self, runs: Mapping[str, RunResult]) -> list[tuple[str, int]]:
+        if self.measure.name in OF_DIVERGED:
+            return []
+        return [run.key for run in runs.values() if run.diverged]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,13 +80,16 @@ class Finding:
 
     Attributes:
         comparison: The comparison.
-        interval: The 95 % interval of its number; `None` without a run.
+        interval: The interval of its number that decides; `None` without a run.
         verdict: The verdict.
+        diverged: Setting and seed of the runs that have no number, since they diverged:
+            what is left is no fair sample, so the verdict is open.
     """
 
     comparison: Comparison
     interval: Interval | None
     verdict: Verdict
+    diverged: Sequence[tuple[str, int]] = ()
 
     @property
     def seeds(self) -> int:
@@ -83,19 +104,29 @@ def findings(
     found = []
     for one in comparisons:
         values = list(one.differences(results).values())
+        how = values, one.margin, len(comparisons)
+        lost = one.diverged(results)
         found.append(
             Finding(
                 one,
-                interval(values) if values else None,
-                judge(values, one.margin, len(comparisons)),
+                deciding(*how) if values else None,
+                Verdict.OPEN if lost else judge(*how),
+                lost,
             )
         )
     return found
 
 
-def verdict(found: Sequence[Finding], quick: bool = False) -> Verdict:
-    """Returns the verdict on the claim: open for a quick run, whatever it shows."""
-    return Verdict.OPEN if quick else together([one.verdict for one in found])
+def verdict(found: Sequence[Finding], whole: bool = True) -> Verdict:
+    """Returns the verdict on the claim.
+
+    Args:
+        found: What was found in each comparison.
+        whole: Whether all planned runs are there, and none is quick. Otherwise the
+            verdict is open, whatever they show: who may stop at any seed finds by
+            chance what is not there. Defaults to `True`.
+    """
+    return together([one.verdict for one in found]) if whole else Verdict.OPEN
 
 
 def higher(measure: Measure, arm: str, than: str) -> Comparison:

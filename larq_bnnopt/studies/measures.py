@@ -18,6 +18,11 @@ _SUMMARIES: dict[str, Callable[[Sequence[float]], float]] = {
 }
 
 
+# What is known of a run that diverged: it guesses in the epochs that are left. Its
+# other series end early.
+OF_DIVERGED = ("val_accuracy",)
+
+
 @dataclasses.dataclass(frozen=True)
 class Measure:
     """A number of a run.
@@ -47,6 +52,8 @@ class Measure:
 
     def value(self, run: RunResult) -> float | None:
         """Returns the number of a run, `None` if the run has none."""
+        if run.diverged and self.name not in OF_DIVERGED:
+            return None
         if self.name in run.numbers:
             return run.numbers[self.name]
         values = [v for v in run.series.get(self.name, ()) if v is not None]

@@ -34,16 +34,26 @@ def paragraph(study: Study, results: Sequence[RunResult]) -> str:
     found = findings(study.comparisons, results)
     sentences = [
         f"Paper {study.paper}, {study.place}: {study.claim}",
-        _QUICK if quick else _CONCLUSIONS[verdict(found)],
+        _QUICK if quick else _conclusion(study, found, results),
         _setting(results),
         *([] if quick else _comparisons(found)),
         _missing(study, results),
+        _added(study, results),
         _diverged(results),
         f"The paper trained {study.paper_setup}.",
         study.note,
         _origin(results),
     ]
     return " ".join(one for one in sentences if one)
+
+
+def _conclusion(
+    study: Study, found: Sequence[Finding], results: Sequence[RunResult]
+) -> str:
+    """Returns the verdict as a sentence."""
+    whole = study.is_whole(results)
+    early = "" if whole else "This is preliminary. "
+    return early + _CONCLUSIONS[verdict(found, whole)]
 
 
 def _setting(results: Sequence[RunResult]) -> str:
@@ -88,7 +98,10 @@ def _comparisons(found: Sequence[Finding]) -> list[str]:
 def _sentence(one: Finding) -> str:
     """Returns a sentence on a comparison."""
     words = one.comparison.words[0].upper() + one.comparison.words[1:]
-    if one.verdict is Verdict.HOLDS:
+    if one.diverged:
+        names = _listed(f"'{arm}' with seed {seed}" for arm, seed in one.diverged)
+        end = f"claimed {claimed(one)}, which is open since {names} diverged"
+    elif one.verdict is Verdict.HOLDS:
         end = f"it is {claimed(one)}, as claimed"
     elif one.verdict is Verdict.FAILS:
         end = f"it is not {claimed(one)}, against the claim"
@@ -100,7 +113,7 @@ def _sentence(one: Finding) -> str:
 
 
 def number_of(one: Finding) -> str:
-    """Returns the number of a comparison with its 95 % interval, as text."""
+    """Returns the number of a comparison with the interval that decides, as text."""
     measure = one.comparison.measure
     text = measure.difference_text
     if one.interval is None:
@@ -108,8 +121,9 @@ def number_of(one: Finding) -> str:
     number = f"{text(one.interval.mean)}{measure.unit}"
     if one.interval.count == 1:
         return f"{number} for one seed"
+    percent = f"{100 * one.interval.confidence:.4g} %"
     return (
-        f"{number} (95 % interval {text(one.interval.low)} to "
+        f"{number} ({percent} interval {text(one.interval.low)} to "
         f"{text(one.interval.high)}, {one.interval.count} seeds)"
     )
 
@@ -123,12 +137,24 @@ def claimed(one: Finding) -> str:
 
 
 def _missing(study: Study, results: Sequence[RunResult]) -> str:
-    """Returns how many runs are missing."""
-    wanted = {(arm.name, seed) for arm in study.arms for seed in range(study.seeds)}
+    """Returns how many of the planned runs are missing."""
+    seeds = range(study.planned_seeds)
+    wanted = {(arm.name, seed) for arm in study.arms for seed in seeds}
     missing = len(wanted - {run.key for run in results})
     if not missing:
         return ""
     return f"{missing} of its {len(wanted)} runs are missing."
+
+
+def _added(study: Study, results: Sequence[RunResult]) -> str:
+    """Returns how many seeds are there that were not planned."""
+    more = {run.seed for run in results if run.seed >= study.planned_seeds}
+    if not more:
+        return ""
+    return (
+        f"{_count(len(more), 'seed')} added after a look: the study was planned with "
+        f"{study.planned_seeds}."
+    )
 
 
 def _diverged(results: Sequence[RunResult]) -> str:

@@ -76,8 +76,7 @@ def last_verdict(folders: Sequence[str | os.PathLike[str]]) -> str:
 
 
 def _verdict(study: Study, found: Sequence[RunResult]) -> Verdict:
-    quick = any(run.quick for run in found)
-    return verdict(findings(study.comparisons, found), quick)
+    return verdict(findings(study.comparisons, found), study.is_whole(found))
 
 
 def _words(study: Study, found: Sequence[RunResult]) -> str:
@@ -101,7 +100,7 @@ def _table(study: Study, found: Sequence[RunResult]) -> str:
 
 
 def _comparisons(study: Study, found: Sequence[RunResult]) -> str:
-    """Returns the number of each comparison with its 95 % interval, a row each."""
+    """Returns the number of each comparison with its interval, a row each."""
     rows = [
         (one.comparison.words, number_of(one), claimed(one), one.verdict.value)
         for one in findings(study.comparisons, found)

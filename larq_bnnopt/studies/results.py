@@ -89,13 +89,35 @@ class RunResult:
         return json.dumps(dataclasses.asdict(self), allow_nan=False)
 
 
+def beside(path: str | os.PathLike[str], process: int | str) -> pathlib.Path:
+    """Returns the file of a process that could not have the lock of the folder.
+
+    Args:
+        path: The file of the results, such as `results.jsonl`.
+        process: Number of the process.
+
+    Example:
+        >>> beside("results.jsonl", 7).name
+        'results.7.jsonl'
+    """
+    path = pathlib.Path(path)
+    return path.with_name(f"{path.stem}.{process}{path.suffix}")
+
+
 def read(path: str | os.PathLike[str]) -> list[RunResult]:
-    """Reads the results of a folder, none if there is no file.
+    """Reads the results of a folder, with those that processes left beside its file.
+
+    None if there is no file.
 
     Raises:
         ValueError: If a line is damaged; it names the file and the line.
     """
     path = pathlib.Path(path)
+    more = sorted(path.parent.glob(beside(path, "*").name))
+    return [run for one in (path, *more) for run in _read(one)]
+
+
+def _read(path: pathlib.Path) -> list[RunResult]:
     if not path.exists():
         return []
     found = []

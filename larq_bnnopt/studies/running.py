@@ -94,8 +94,7 @@ def work(
                 continue
             say(f"{arm.name}, seed {seed} ...")
             result = train(study, arm, seed, quick)
-            with _locked(folder):
-                results.add(path, result)
+            _keep(folder, path, result)
             trained += 1
             say(_line(result))
     done = _known(path, fields, quick)
@@ -159,6 +158,17 @@ def _reserved(
         return
     with lock:
         yield True
+
+
+def _keep(folder: pathlib.Path, path: pathlib.Path, result: RunResult) -> None:
+    """Adds a result to the file of the folder, or to one of this process beside it."""
+    from larq_bnnopt.recipes import RunInUseError
+
+    try:
+        with _locked(folder):
+            results.add(path, result)
+    except RunInUseError:
+        results.add(results.beside(path, os.getpid()), result)
 
 
 @contextlib.contextmanager

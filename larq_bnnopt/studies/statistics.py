@@ -32,12 +32,14 @@ class Interval:
         low: Its lower end.
         high: Its upper end.
         count: Number of values.
+        confidence: Its confidence. Defaults to 0.95.
     """
 
     mean: float
     low: float
     high: float
     count: int
+    confidence: float = CONFIDENCE
 
 
 def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
@@ -64,10 +66,10 @@ def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interva
     count = len(values)
     mean = math.fsum(values) / count
     if count == 1:
-        return Interval(mean, -math.inf, math.inf, count)
+        return Interval(mean, -math.inf, math.inf, count, confidence)
     variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
     half = student_t((1 + confidence) / 2, count - 1) * math.sqrt(variance / count)
-    return Interval(mean, mean - half, mean + half, count)
+    return Interval(mean, mean - half, mean + half, count, confidence)
 
 
 def student_t(probability: float, freedom: int) -> float:
@@ -80,6 +82,31 @@ def student_t(probability: float, freedom: int) -> float:
     from scipy import stats
 
     return float(stats.t.ppf(probability, freedom))
+
+
+def deciding(
+    differences: Sequence[float], margin: float | None = None, claims: int = 1
+) -> Interval:
+    """Returns the interval that decides in `judge`.
+
+    It is that of 95 %; where that contradicts the claim, the wider one that must
+    contradict as well.
+
+    Args:
+        differences: As for `judge`, at least one.
+        margin: As for `judge`.
+        claims: As for `judge`.
+    """
+    found = interval(differences)
+    if not _contradicts(found, margin):
+        return found
+    return interval(differences, 1 - (1 - CONFIDENCE) / claims)
+
+
+def _contradicts(found: Interval, margin: float | None) -> bool:
+    if margin is None:
+        return found.high < 0
+    return found.low > margin or found.high < -margin
 
 
 def judge(
@@ -107,16 +134,14 @@ def judge(
     """
     if len(differences) < FEWEST_SEEDS:
         return Verdict.OPEN
-    found = interval(differences)
-    wide = interval(differences, 1 - (1 - CONFIDENCE) / claims)
+    found = deciding(differences, margin, claims)
+    if _contradicts(found, margin):
+        return Verdict.FAILS
     if margin is None:
-        holds, fails = found.low > 0, wide.high < 0
+        holds = found.low > 0
     else:
         holds = -margin < found.low and found.high < margin
-        fails = wide.low > margin or wide.high < -margin
-    if holds:
-        return Verdict.HOLDS
-    return Verdict.FAILS if fails else Verdict.OPEN
+    return Verdict.HOLDS if holds else Verdict.OPEN
 
 
 def together(verdicts: Sequence[Verdict]) -> Verdict:

@@ -53,6 +53,8 @@ class Study:
         panels: The parts of the picture.
         minutes: Time of all runs on two cores, about.
         seeds: Number of seeds.
+        planned: Number of seeds that the verdict was planned for, if `seeds` was
+            changed since, by `with_seeds`. `None`: `seeds`.
         measures: What the table of the result shows of each arm.
         keep: Further logs of an epoch to keep; `*` stands for any letters.
         per_weight: Whether `FlipMonitor` counts the flips of each weight.
@@ -85,6 +87,7 @@ class Study:
     minutes: int
     fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     seeds: int = FEWEST_SEEDS
+    planned: int | None = None
     keep: Sequence[str] = ()
     per_weight: bool = False
     each_step: bool = False
@@ -123,6 +126,24 @@ class Study:
     def run_fields(self, arm: Arm, seed: int) -> dict[str, Any]:
         """Returns all that decides a run: the fields of its recipe, and `Arm.more`."""
         return {**self.recipe_fields(arm, seed), **arm.more}
+
+    @property
+    def planned_seeds(self) -> int:
+        """Number of seeds with which the verdict is read."""
+        return self.seeds if self.planned is None else self.planned
+
+    def is_whole(self, results: Sequence[RunResult]) -> bool:
+        """Returns whether all planned runs are there, and none is quick."""
+        keys = {run.key for run in results}
+        return not any(run.quick for run in results) and all(
+            (arm.name, seed) in keys
+            for arm in self.arms
+            for seed in range(self.planned_seeds)
+        )
+
+    def with_seeds(self, seeds: int) -> Study:
+        """Returns the study with another number of seeds than was planned."""
+        return dataclasses.replace(self, seeds=seeds, planned=self.planned_seeds)
 
     def with_data(self, dataset: str | None, data_dir: str | None) -> Study:
         """Returns the study on other data, the same where both are `None`."""

@@ -50,7 +50,7 @@ def train_arm(study: Study, arm: Arm, seed: int, quick: bool = False) -> RunResu
     start = time.perf_counter()
     outcome = _Outcome()
     model = _fitted(study, arm, recipe, data, quick, outcome)
-    if study.after is not None:
+    if study.after is not None and not outcome.diverged:
         outcome.add(study.after(model, data))
     return RunResult(
         study=study.name,

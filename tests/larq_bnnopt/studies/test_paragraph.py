@@ -6,9 +6,10 @@ import pytest
 
 from larq_bnnopt import studies
 from larq_bnnopt.studies import Arm, Dots, RunResult, Study, equal, higher
-from larq_bnnopt.studies.measures import TEST_ACCURACY
+from larq_bnnopt.studies.measures import TEST_ACCURACY, Measure
 from larq_bnnopt.studies.reports import last_verdict
 
+FLIPS = Measure("flip_ratio", "FF ratio")
 STUDY = Study(
     name="small",
     title="Two settings",
@@ -60,7 +61,7 @@ def test_it_holds():
         ([-0.02, -0.03, -0.02, -0.03, -0.025], "not above zero, against the claim."),
         ([0.02, -0.03, 0.02, -0.03, 0.0], "cannot be told here."),
         ([0.02, -0.03, 0.02, -0.03, 0.0], "which these seeds do not decide."),
-        ([0.02, 0.03, 0.02], "cannot be told here."),
+        ([0.02, 0.03, 0.02], "This is preliminary. Whether it holds cannot be told"),
         ([0.02, 0.03, 0.02], "which needs at least 5 seeds."),
         ([0.02, 0.03, 0.02], "4 of its 10 runs are missing."),
         ([0.02], "+2.0 points for one seed;"),
@@ -86,6 +87,53 @@ def test_a_diverged_run_is_named():
     assert "in these runs: 1 of 'theirs'." in studies.paragraph(STUDY, found)
 
 
+def test_a_comparison_without_the_value_of_a_diverged_run_is_open():
+    study = dataclasses.replace(STUDY, comparisons=[higher(FLIPS, "ours", "theirs")])
+    found = [
+        dataclasses.replace(run, series={"flip_ratio": [run.series["val_accuracy"][1]]})
+        for run in runs([0.02, 0.03, 0.02, 0.03, 0.025, 0.02])
+    ]
+    study = dataclasses.replace(study, seeds=6)
+    assert "It holds here." in studies.paragraph(study, found)
+    found[3] = dataclasses.replace(found[3], diverged=True)
+    text = studies.paragraph(study, found)
+    assert "Whether it holds cannot be told here." in text
+    assert "is open since 'theirs' with seed 1 diverged." in text
+    assert "5 seeds)" in text
+    # Its test accuracy is that of guessing, and counts.
+    found = runs([0.02, 0.03, 0.02, 0.03, 0.025])
+    found[3] = dataclasses.replace(found[3], diverged=True)
+    assert "It holds here." in studies.paragraph(STUDY, found)
+
+
+def test_a_verdict_needs_all_planned_runs():
+    study = dataclasses.replace(STUDY, seeds=6)
+    early = runs([0.02, 0.03, 0.02, 0.03, 0.025])
+    text = studies.paragraph(study, early)
+    assert "This is preliminary. Whether it holds cannot be told here." in text
+    assert "2 of its 12 runs are missing." in text
+    assert "Verdict: **cannot be told here**" in studies.page(study, early, "")
+    # Nor does another number of seeds, asked for on the command line, make it whole.
+    assert "preliminary" in studies.paragraph(study.with_seeds(5), early)
+    whole = runs([0.02, 0.03, 0.02, 0.03, 0.025, 0.02])
+    assert "It holds here." in studies.paragraph(study.with_seeds(6), whole)
+    assert "added" not in studies.paragraph(study, whole)
+
+
+def test_seeds_that_were_added_are_named():
+    found = runs([0.02, 0.03, 0.02, 0.03, 0.025, 0.02])
+    text = studies.paragraph(STUDY.with_seeds(6), found)
+    assert "It holds here." in text and "missing" not in text
+    assert "1 seed added after a look: the study was planned with 5." in text
+
+
+def test_the_interval_that_decides_is_the_one_in_the_sentence():
+    up, down = STUDY.comparisons[0], higher(TEST_ACCURACY, "theirs", "ours")
+    study = dataclasses.replace(STUDY, comparisons=[up, down])
+    text = studies.paragraph(study, runs([0.02, 0.03, 0.02, 0.03, 0.025]))
+    assert text.count("(95 % interval") == text.count("(97.5 % interval") == 1
+
+
 def test_an_equivalence_names_its_margin():
     one = equal(TEST_ACCURACY, "ours", "theirs", 0.01)
     study = dataclasses.replace(STUDY, comparisons=[one])
@@ -100,7 +148,9 @@ def test_of_many_comparisons_those_that_are_not_as_claimed_get_a_sentence():
     study = dataclasses.replace(STUDY, comparisons=[up, up, up, down])
     text = studies.paragraph(study, runs([0.02, 0.03, 0.02, 0.03, 0.025]))
     assert "3 of 4 comparisons are as claimed." in text
-    assert text.count("95 % interval") == 1 and "'theirs' minus that of 'ours'" in text
+    assert (
+        text.count("98.75 % interval") == 1 and "'theirs' minus that of 'ours'" in text
+    )
 
 
 def test_the_last_verdict_is_read_from_the_page(tmp_path):

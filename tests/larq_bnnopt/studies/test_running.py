@@ -12,7 +12,7 @@ import pytest
 
 from larq_bnnopt import studies
 from larq_bnnopt.recipes import Run
-from larq_bnnopt.studies import Arm, Curves, RunResult, Study, higher, work
+from larq_bnnopt.studies import Arm, Curves, RunResult, Study, higher, running, work
 from larq_bnnopt.studies.measures import TEST_ACCURACY
 from larq_bnnopt.studies.running import finished
 
@@ -208,6 +208,22 @@ def test_a_run_of_another_process_is_left_to_it(tmp_path):
         progress = work(study(), tmp_path, train=trainer)
     assert trainer.trained == [key for key in ALL if key != ("more", 0)]
     assert (progress.done, progress.elsewhere) == (9, 1)
+
+
+def test_a_finished_run_is_kept_where_the_lock_is_not_free(tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "_PATIENCE", 0.0)
+    one = study(seeds=1)
+    with Run(tmp_path).locked():
+        progress = work(one, tmp_path, train=Trainer())
+    assert (progress.done, progress.trained) == (2, 2)
+    beside = tmp_path / f"results.{os.getpid()}.jsonl"
+    assert len(beside.read_text().splitlines()) == 2
+    assert not (tmp_path / "results.jsonl").exists()
+    # Later runs join them, and none is trained again.
+    again = Trainer()
+    work(study(seeds=2), tmp_path, train=again)
+    assert again.trained == ALL[2:4]
+    assert [run.key for run in finished(study(seeds=2), tmp_path)] == ALL[:4]
 
 
 def hang(folder, ready):

@@ -11,7 +11,13 @@ import zoo_extensions as zx
 from larq_bnnopt import studies
 from larq_bnnopt.callbacks import binary_kernels
 from larq_bnnopt.optimizers import CaseOptimizer, Diode
-from larq_bnnopt.studies import distributions, latent_weights, layer_flips, ruggedness
+from larq_bnnopt.studies import (
+    distributions,
+    latent_weights,
+    layer_flips,
+    ruggedness,
+    training,
+)
 from larq_bnnopt.studies.comparing import (
     higher_best,
     higher_mean,
@@ -74,6 +80,18 @@ def test_curves_are_compared_by_the_means_of_their_parts():
     parts = same_curve(measure, "a", "b", 0.1, 3)
     found = [one.differences(results)[0] for one in parts]
     assert found == pytest.approx([0.0, 0.2, 0.2])
+
+
+def test_nothing_is_measured_of_a_model_that_diverged(monkeypatch):
+    def diverge(study, arm, recipe, data, quick, out):
+        out.diverged = True
+        out.series["val_accuracy"] = [0.1]
+        return zx.TinyResidualBNN(input_shape=(8, 8, 1))
+
+    monkeypatch.setattr(training, "_fitted", diverge)
+    study = studies.get("paper_000_loss_landscape").made_quick()
+    run = studies.train_arm(study, study.arms[0], 0, quick=True)
+    assert run.diverged and run.numbers == {}
 
 
 def test_ruggedness_is_that_of_the_surface():

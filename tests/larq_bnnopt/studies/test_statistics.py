@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from larq_bnnopt.studies.statistics import Verdict, interval, judge, together
+from larq_bnnopt.studies.statistics import (
+    Verdict,
+    deciding,
+    interval,
+    judge,
+    together,
+)
 
 
 @pytest.mark.parametrize("count", [2, 5, 17])
@@ -80,6 +86,17 @@ def test_one_of_many_comparisons_must_contradict_more_clearly():
     assert judge(values) is Verdict.FAILS
     assert judge(values, claims=10) is Verdict.OPEN
     assert judge([-v for v in values], claims=10) is Verdict.HOLDS
+
+
+def test_the_interval_that_decides():
+    values = [-1.0, -0.1, -0.9, -0.2, -0.8]
+    assert deciding(values, claims=1) == interval(values)
+    # The wider one decides where that of 95 % contradicts.
+    assert deciding(values, claims=10) == interval(values, 0.995)
+    assert deciding(values, claims=10).confidence == pytest.approx(0.995)
+    assert deciding([-v for v in values], claims=10) == interval([-v for v in values])
+    assert deciding(values, margin=0.2, claims=10) == interval(values)
+    assert deciding(UP, margin=0.5, claims=10) == interval(UP, 0.995)
 
 
 def test_parts_of_a_claim():
