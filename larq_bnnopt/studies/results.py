@@ -104,20 +104,19 @@ def beside(path: str | os.PathLike[str], process: int | str) -> pathlib.Path:
     return path.with_name(f"{path.stem}.{process}{path.suffix}")
 
 
-def read(path: str | os.PathLike[str]) -> list[RunResult]:
-    """Reads the results of a folder, with those that processes left beside its file.
+def files(path: str | os.PathLike[str]) -> list[pathlib.Path]:
+    """Returns the file of the results and those that processes left beside it."""
+    path = pathlib.Path(path)
+    return [path, *sorted(path.parent.glob(beside(path, "*").name))]
 
-    None if there is no file.
+
+def read(path: str | os.PathLike[str]) -> list[RunResult]:
+    """Reads the results of a file, none if there is no file.
 
     Raises:
         ValueError: If a line is damaged; it names the file and the line.
     """
     path = pathlib.Path(path)
-    more = sorted(path.parent.glob(beside(path, "*").name))
-    return [run for one in (path, *more) for run in _read(one)]
-
-
-def _read(path: pathlib.Path) -> list[RunResult]:
     if not path.exists():
         return []
     found = []

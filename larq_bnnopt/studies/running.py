@@ -135,10 +135,12 @@ def _fields(study: Study) -> dict[tuple[str, int], dict[str, Any]]:
 def _known(
     path: pathlib.Path, fields: dict[tuple[str, int], dict[str, Any]], quick: bool
 ) -> dict[tuple[str, int], RunResult]:
-    """Returns the finished runs of a file, in the order of the work."""
-    found = results.read(path)
-    results.require_same_recipe(path, found, fields, quick)
-    by_key = {run.key: run for run in found}
+    """Returns the finished runs of a folder, in the order of the work."""
+    by_key: dict[tuple[str, int], RunResult] = {}
+    for file in results.files(path):
+        found = results.read(file)
+        results.require_same_recipe(file, found, fields, quick)
+        by_key.update((run.key, run) for run in found)
     return {key: by_key[key] for key in fields if key in by_key}
 
 

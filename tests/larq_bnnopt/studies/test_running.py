@@ -224,6 +224,10 @@ def test_a_finished_run_is_kept_where_the_lock_is_not_free(tmp_path, monkeypatch
     work(study(seeds=2), tmp_path, train=again)
     assert again.trained == ALL[2:4]
     assert [run.key for run in finished(study(seeds=2), tmp_path)] == ALL[:4]
+    # A damaged line there is named as well.
+    beside.write_text(beside.read_text() + "{}\n")
+    with pytest.raises(ValueError, match=rf"{beside.name}, line 3, is damaged"):
+        finished(study(seeds=2), tmp_path)
 
 
 def hang(folder, ready):

@@ -66,6 +66,16 @@ def test_equal_accuracies_are_found_equal_in_most_studies(name):
     assert np.mean(found) >= 0.7
 
 
+def test_a_real_twin_that_is_no_better_is_found_so_in_most_studies():
+    study = studies.get("paper_002_fig3_float")
+    (one,) = [c for c in study.comparisons if c.words.startswith("margin of 1.5")]
+    rng, found = np.random.default_rng(0), []
+    for _ in range(400):
+        leads = 0.015 - rng.normal(0, SPREAD, study.seeds)
+        found.append(judge(list(leads), one.margin) is Verdict.HOLDS)
+    assert np.mean(found) >= 0.7
+
+
 def test_list_loads_no_tensorflow(tmp_path):
     program = (
         "import sys; from larq_bnnopt import cli; cli.main(['study', '--list']); "
