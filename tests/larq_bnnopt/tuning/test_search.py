@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import shlex
+import signal
 
 import numpy as np
 import pytest
@@ -228,15 +229,15 @@ def test_a_killed_process_loses_its_trial_alone(tmp_path):
 
         def fit(kind, fields, report):
             if next(numbers) == 2:
-                os._exit(9)
+                os.kill(os.getpid(), signal.SIGKILL)
             return hill(kind, fields, report)
 
         tune(tmp_path, fit=fit, trials=5)
 
     process = multiprocessing.get_context("fork").Process(target=killed)
     process.start()
-    process.join()
-    assert process.exitcode == 9
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL
     found = tune(tmp_path, trials=5)
     assert [trial.number for trial in found.trials] == [0, 1, 3, 4, 5]
     assert {trial.state for trial in found.trials} == {"complete"}
@@ -251,7 +252,7 @@ def test_processes_share_a_folder(tmp_path):
     for process in processes:
         process.start()
     for process in processes:
-        process.join()
+        process.join(120)
     assert [process.exitcode for process in processes] == [0, 0, 0]
     found = tune(tmp_path, trials=9, fit=None)
     assert [trial.number for trial in found.trials] == list(range(9))
