@@ -122,6 +122,7 @@ def _convert_run(run: recipes.Run, options: dict[str, Any]) -> None:
     recipe = recipes.recipe_of(run)
     model = recipes.load_model(run.model)
     data = recipe.load_data(model)
+    recipes.require_same_sounds(run, data)
     epochs = recipes.trained_epochs(run, recipe, model, data)
     planned = sum(recipe.stage_epochs())
     if epochs < planned:

@@ -117,7 +117,9 @@ def _loaded(
     if names.is_run(source):
         previous = recipes.Run(source)
         model = recipes.load_model(previous.model)
-        return model, recipes.recipe_of(previous).load_data(model)
+        data = recipes.recipe_of(previous).load_data(model)
+        recipes.require_same_sounds(previous, data)
+        return model, data
     model = recipes.load_model(source)
     data = recipes.load_data_for(model, arguments.dataset, data_dir=arguments.data_dir)
     return model, data

@@ -47,7 +47,10 @@ def check(arguments: argparse.Namespace) -> None:
 def _preprocessing(data: datasets.Dataset) -> converters.Preprocessing | str:
     """Returns how a photograph, or another raw input, becomes the input."""
     import converters
+    from larq_bnnopt import datasets
 
+    if data.settings:
+        return datasets.SoundSettings(**data.settings).words()
     if data.kind != "images":
         shape = " x ".join(map(str, data.input_shape))
         return f"float32, {shape}, the numbers of the {data.kind} as they are"
@@ -66,6 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     recipe = recipes.recipe_of(source)
     model = recipes.load_model(source.model)
     data = recipe.load_data(model)
+    recipes.require_same_sounds(source, data)
     images, _ = data.test_arrays()
     if arguments.samples > len(images):
         raise ValueError(
@@ -77,6 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
         for name, fact in source.read_recipe().items()
         if name != "data_dir" and fact is not None
     }
+    sounds = {"sound": dict(data.settings)} if data.settings else {}
     with quiet():
         folder = converters.package(
             source.tflite,
@@ -85,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
             model=model,
             class_names=data.class_names,
             preprocessing=_preprocessing(data),
-            metadata={"recipe": facts},
+            metadata={"recipe": facts, **sounds},
             allow_undetermined=arguments.allow_undetermined,
         )
         replay = converters.replay(folder)

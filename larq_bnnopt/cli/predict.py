@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     import converters
-    from larq_bnnopt import datasets, recipes
+    from larq_bnnopt import datasets
 
     _Answer = converters.Prediction | Exception
 
@@ -105,19 +105,6 @@ class _SoundInput:
 
     settings: datasets.SoundSettings
 
-    @classmethod
-    def of(cls, recipe: recipes.Recipe) -> _SoundInput:
-        """Returns what the folder of a run's data says of its windows."""
-        from larq_bnnopt import datasets
-
-        folder = pathlib.Path(recipe.dataset)
-        if not folder.is_dir():
-            raise FileNotFoundError(
-                f"{folder} does not exist any more, which says how a sound becomes an "
-                "input. Restore it."
-            )
-        return cls(datasets.SoundSettings.of(folder))
-
     def __call__(self, array: np.ndarray) -> np.ndarray:
         """Returns windows as they are."""
         return array
@@ -132,7 +119,7 @@ class _SoundInput:
 
     def words(self) -> str:
         """Returns the settings in words."""
-        return ", ".join(f"{n} {value}" for n, value in self.as_dict().items())
+        return self.settings.words()
 
     def as_dict(self) -> dict[str, object]:
         """Returns the settings as plain data for JSON."""
@@ -292,7 +279,7 @@ def _with_tensorflow(
             height, width, channels = shape
             preprocessing = converters.Preprocessing((height, width), channels, middle)
         elif kind == "sounds":
-            preprocessing = _SoundInput.of(recipes.recipe_of(recipes.Run(folder)))
+            preprocessing = _SoundInput(recipes.sound_settings_of(recipes.Run(folder)))
         else:
             preprocessing = converters.ArrayInput(shape)
         if len(class_names) != classes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -48,6 +49,8 @@ class Source:
         kind: `"images"`, uint8 pixels; `"arrays"` or `"sounds"`, numbers that a model
             takes as they are.
         task: `"classification"` or `"regression"`.
+        settings: How a raw input, such as a sound file, becomes an input, as plain data
+            for JSON; empty if it is nothing that a run must keep.
     """
 
     input_shape: tuple[int, ...]
@@ -62,6 +65,7 @@ class Source:
     samples: Callable[[], list[bytes]] = list
     kind: str = IMAGES
     task: str = CLASSIFICATION
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +92,8 @@ class Dataset:
             crop with the shape of the input; 1.0 where images are not cropped.
         kind: What the inputs are: `"images"`, `"arrays"` or `"sounds"`.
         task: `"classification"` or `"regression"`.
+        settings: How a sound becomes an input, `SoundSettings` as plain data for JSON;
+            of images and arrays empty.
     """
 
     name: str
@@ -106,6 +112,7 @@ class Dataset:
     middle: float = 1.0
     kind: str = IMAGES
     task: str = CLASSIFICATION
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def stored_size(self) -> tuple[int, int] | None:

@@ -159,6 +159,7 @@ def load(
         middle=CENTER if source.is_cropped else 1.0,
         kind=source.kind,
         task=source.task,
+        settings=source.settings,
     )
 
 

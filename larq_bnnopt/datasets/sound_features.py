@@ -101,6 +101,29 @@ class SoundSettings:
         text = json.dumps(dataclasses.asdict(self), indent=2) + "\n"
         pathlib.Path(folder, SETTINGS).write_text(text, encoding="utf-8")
 
+    def words(self) -> str:
+        """Returns how a sound becomes inputs, as one line.
+
+        Example:
+            >>> SoundSettings(features="waveform").words()[:40]
+            'one channel in [-1, 1] at 8000 Hz, in wi'
+        """
+        windows = (
+            f"one channel in [-1, 1] at {self.rate} Hz, in windows of {self.seconds} s "
+            f"({self.samples} samples; a shorter sound is filled up with zeros, a rest "
+            "is dropped)"
+        )
+        means = "the scores of a sound are the means over its windows"
+        if self.features == "waveform":
+            return f"{windows}; float32, the samples; {means}"
+        frames, bands, _ = self.shape
+        return (
+            f"{windows}; of each log-mel, float32 ({frames}, {bands}, 1): power "
+            f"spectra of {frames} frames of {self._frame} samples, {self._step} apart, "
+            f"under a Hann window, in {bands} triangular mel bands from {_LOWEST:g} to "
+            f"{self.rate / 2:g} Hz, as ln(power + {_FLOOR:g}); {means}"
+        )
+
     @property
     def samples(self) -> int:
         """Number of samples of a window."""

@@ -150,6 +150,7 @@ def from_sounds(name: str) -> Source:
     return dataclasses.replace(
         in_memory(parts[0], parts[1], named(names, folder), name),
         kind=SOUNDS,
+        settings=dataclasses.asdict(settings),
         fingerprint=lambda: digest_of(name, known),
     )
 

@@ -20,6 +20,8 @@ from larq_bnnopt.recipes.kinds import (
     images_of,
     inputs_of,
     recipe_of,
+    require_same_sounds,
+    sound_settings_of,
 )
 from larq_bnnopt.recipes.locking import RunInUseError
 from larq_bnnopt.recipes.models import load_model, trusted_models
@@ -74,8 +76,10 @@ __all__ = [
     "plot_histories",
     "recalibrate",
     "recipe_of",
+    "require_same_sounds",
     "resume",
     "settings_of",
+    "sound_settings_of",
     "strategy_of",
     "train",
     "trained_epochs",

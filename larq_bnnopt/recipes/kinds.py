@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from larq_bnnopt.datasets import CLASSIFICATION, IMAGES
+from larq_bnnopt.datasets import CLASSIFICATION, IMAGES, Dataset, SoundSettings
 from larq_bnnopt.recipes.fine_tune import FineTune
 from larq_bnnopt.recipes.models import load_model
 from larq_bnnopt.recipes.one_step import OneStep
@@ -19,6 +20,10 @@ from larq_bnnopt.texts import require_known
 RECIPES: dict[str, type[Recipe]] = {
     recipe.kind: recipe for recipe in (OneStep, TwoStep, FineTune)
 }
+
+
+# The entry in `config.json`, among what a run began with.
+SOUND_SETTINGS = "sound settings"
 
 
 def field_names() -> list[str]:
@@ -71,6 +76,50 @@ def inputs_of(run: Run) -> tuple[str, str]:
     """
     facts = run.read_facts()
     return str(facts.get("inputs", IMAGES)), str(facts.get("task", CLASSIFICATION))
+
+
+def sound_settings_of(run: Run) -> SoundSettings:
+    """Returns how a sound becomes an input of a run, as its training did it.
+
+    The data need not exist any more, except for runs of earlier versions.
+
+    Args:
+        run: A run on sounds.
+
+    Raises:
+        FileNotFoundError: If the run does not hold it, and its data are missing.
+        ValueError: If it is damaged.
+    """
+    stated = run.read_facts().get(SOUND_SETTINGS)
+    if stated is None:
+        folder = pathlib.Path(recipe_of(run).dataset)
+        if folder.is_dir():
+            return SoundSettings.of(folder)
+        raise FileNotFoundError(
+            f"{folder} does not exist any more, which says how a sound becomes an "
+            f"input: {run.config} is of an earlier version and does not. Restore it."
+        )
+    try:
+        return SoundSettings(**stated)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{run.config} is damaged: its {SOUND_SETTINGS!r} cannot be used: {error}"
+        ) from error
+
+
+def require_same_sounds(run: Run, data: Dataset) -> None:
+    """Raises a ValueError if sounds become other inputs now than when a run began.
+
+    Args:
+        run: The run.
+        data: Its data set, as loaded now.
+    """
+    stated = run.read_facts().get(SOUND_SETTINGS)
+    if stated is not None and stated != dict(data.settings):
+        raise ValueError(
+            f"sound.json of {data.name} says {dict(data.settings)}, and {run.folder} "
+            f"began with {stated}. Restore it."
+        )
 
 
 def images_of(run: Run) -> tuple[tuple[str, ...], float]:

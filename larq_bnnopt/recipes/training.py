@@ -33,7 +33,7 @@ from larq_bnnopt.recipes.divergence import (
 )
 from larq_bnnopt.recipes.fitting import require_classes
 from larq_bnnopt.recipes.histories import HistoryWriter
-from larq_bnnopt.recipes.kinds import recipe_of
+from larq_bnnopt.recipes.kinds import SOUND_SETTINGS, recipe_of
 from larq_bnnopt.recipes.models import load_model
 from larq_bnnopt.recipes.pages import Page, try_to_write_page
 from larq_bnnopt.recipes.recalibration import Recalibration, recalibrate
@@ -253,6 +253,7 @@ def _facts(recipe: Recipe, data: datasets.Dataset) -> dict[str, Any]:
         "middle": data.middle,
         "data": data.fingerprint,
         **({} if data.kind == datasets.IMAGES else {"inputs": data.kind}),
+        **({SOUND_SETTINGS: dict(data.settings)} if data.settings else {}),
         **({} if data.task == datasets.CLASSIFICATION else {"task": data.task}),
         **{name: digest_of_file(path) for name, path in recipe.files().items()},
     }

@@ -3,9 +3,11 @@
 Sines stand for sounds here: no accuracy is measured on them.
 """
 
+import dataclasses
 import json
 import os
 import pathlib
+import shutil
 import wave
 
 import numpy as np
@@ -289,6 +291,64 @@ def test_a_run_on_sounds_classifies_files(folder, tmp_path_factory, capsys):
     for answer in answers:  # By Keras, and by the file.
         got = {one["class"]: one["score"] for one in answer}
         np.testing.assert_allclose([got["high"], got["low"]], scores, atol=1e-5)
+    began = json.loads((run / "config.json").read_text())["began_with"]
+    assert began["sound settings"] == dataclasses.asdict(SMALL)
+    _is_packaged(run, tmp_path_factory.mktemp("packages") / "device")
+    _outlives_its_settings(folder, run, answers[-1], tmp_path_factory, capsys)
+
+
+def _is_packaged(run, device):
+    from larq_bnnopt.cli import main
+
+    assert main(["package", os.fspath(run), os.fspath(device), "--samples", "2"]) == 0
+    content = json.loads((device / "metadata.json").read_text())
+    assert content["metadata"]["sound"] == dataclasses.asdict(SMALL)
+    assert content["preprocessing"] == SMALL.words()
+    text = (device / "README.md").read_text()
+    assert "1000 Hz" in text and "log-mel" in text and "5 triangular mel bands" in text
+
+
+def _outlives_its_settings(folder, run, answer, tmp_path_factory, capsys):
+    """Other settings of the same shape, then no folder: `predict` says the same."""
+    from larq_bnnopt.cli import main
+
+    sound = tmp_path_factory.mktemp("sounds") / "0.wav"
+    shutil.copy(folder / "low" / "speaker0" / "0.wav", sound)
+    words = ["predict", os.fspath(run), os.fspath(sound), "--json", "--top", "2"]
+
+    def predicted():
+        capsys.readouterr()
+        assert main(words) == 0
+        return json.loads(capsys.readouterr().out)["images"][0]["top"]
+
+    other = dataclasses.replace(SMALL, rate=2 * RATE)
+    assert other.shape == SMALL.shape
+    other.write(folder)
+    assert predicted() == answer
+    for refused, message in (
+        (["train", "--resume", os.fspath(run)], "sound settings"),
+        (["evaluate", os.fspath(run)], "began with {'rate': 1000"),
+        (["package", os.fspath(run), os.fspath(run / "device")], "Restore it."),
+    ):
+        assert main(refused) == 2
+        error = capsys.readouterr().err
+        assert message in error and error.count("\n") == 1
+    folder.rename(folder.with_name("away"))
+    assert predicted() == answer
+    config = json.loads((run / "config.json").read_text())
+    for value, message in ((7, "is damaged"), ({"rate": 1}, "rate must be from 1000")):
+        config["began_with"]["sound settings"] = value
+        (run / "config.json").write_text(json.dumps(config))
+        assert main(words) == 2
+        error = capsys.readouterr().err
+        assert message in error and error.count("\n") == 1
+    del config["began_with"]["sound settings"]  # As in earlier versions.
+    (run / "config.json").write_text(json.dumps(config))
+    assert main(words) == 2
+    assert "does not exist any more, which says how" in capsys.readouterr().err
+    folder.with_name("away").rename(folder)
+    SMALL.write(folder)
+    assert predicted() == answer
     assert main(["predict", os.fspath(run), os.fspath(folder / "sound.json")]) == 2
     error = capsys.readouterr().err
     assert "is not what the run takes: sounds (.wav, .flac, .ogg)" in error
