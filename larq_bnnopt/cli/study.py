@@ -59,11 +59,13 @@ def check(arguments: argparse.Namespace) -> None:
             "A study needs SciPy for its intervals: pip install "
             "'larq-bnnopt[studies]', or pip install scipy."
         )
-    folder = _folder(arguments)
+    study, folder = _study(arguments), _folder(arguments)
+    if study.require is not None:
+        study.require()
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"{folder} is a file. Name another folder by --folder.")
     # A damaged line is named before the long work.
-    studies.finished(_study(arguments), folder, arguments.quick)
+    studies.finished(study, folder, arguments.quick)
 
 
 def run(arguments: argparse.Namespace) -> int:

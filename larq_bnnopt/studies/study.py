@@ -71,6 +71,8 @@ class Study:
             of numbers, by name.
         train: Runs a setting with a seed in another way than `train_arm`, and takes
             what that takes. `None` for `train_arm`.
+        require: Raises an ImportError if a package is missing that only this study
+            needs, without TensorFlow. `None` if there is no such package.
         note: A sentence on what limits the result, for the paragraph.
     """
 
@@ -99,6 +101,7 @@ class Study:
     ) = None
     after: Callable[[tf.keras.Model, Dataset], Mapping[str, Any]] | None = None
     train: Callable[[Study, Arm, int, bool], RunResult] | None = None
+    require: Callable[[], None] | None = None
     note: str = ""
 
     def __post_init__(self) -> None:

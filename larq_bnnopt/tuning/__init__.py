@@ -5,7 +5,7 @@ nor TensorFlow.
 """
 
 from larq_bnnopt.tuning.commands import train_command
-from larq_bnnopt.tuning.objective import fit_recipe
+from larq_bnnopt.tuning.objective import Report, fit_recipe
 from larq_bnnopt.tuning.reports import best_in_words, draw, page, rows, summary, write
 from larq_bnnopt.tuning.search import (
     Fit,
@@ -31,6 +31,7 @@ __all__ = [
     "SPACES",
     "Choices",
     "Fit",
+    "Report",
     "Search",
     "Space",
     "Span",

@@ -14,13 +14,20 @@ from larq_bnnopt.tuning import scores
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from larq_bnnopt.datasets import Dataset
+    from larq_bnnopt.recipes import Recipe
+
 # Takes an epoch, from 0, and the accuracy after it; may raise to end the training.
 Report = Callable[[int, float], None]
+Adapt = Callable[["tf.keras.Model", "Dataset", "Recipe"], None]
 _HALVES = 17
 
 
 def fit_recipe(
-    kind: str, fields: Mapping[str, Any], report: Report = lambda epoch, value: None
+    kind: str,
+    fields: Mapping[str, Any],
+    report: Report = lambda epoch, value: None,
+    adapt: Adapt = lambda model, data, recipe: None,
 ) -> tuple[float, float, str]:
     """Trains a recipe, and returns its accuracy on both halves of the test.
 
@@ -30,6 +37,8 @@ def fit_recipe(
         kind: The kind of the recipe.
         fields: Its fields.
         report: Is called after each epoch of the last stage. Defaults to nothing.
+        adapt: Takes the compiled model of each stage, its data and recipe; changes the
+            model before it is trained, such as its optimizer. Defaults to nothing.
 
     Returns:
         The accuracy on the half that the search sees and on the other, and the name
@@ -43,7 +52,7 @@ def fit_recipe(
     import tensorflow as tf
 
     try:
-        return _trained(kind, fields, report)
+        return _trained(kind, fields, report, adapt)
     except tf.errors.ResourceExhaustedError as error:
         # TensorFlow also raises it for a full disk.
         if "No space" in str(error):
@@ -54,7 +63,7 @@ def fit_recipe(
 
 
 def _trained(
-    kind: str, fields: Mapping[str, Any], report: Report
+    kind: str, fields: Mapping[str, Any], report: Report, adapt: Adapt
 ) -> tuple[float, float, str]:
     """Trains a recipe; returns what `fit_recipe` does."""
     import tensorflow as tf
@@ -74,6 +83,7 @@ def _trained(
         if stage:
             model = recipe.build(stage, data, model)
         recipe.prepare(model, stage)
+        adapt(model, data, recipe)
         is_last = stage == len(stages) - 1
         trainer_of(recipe, model, teacher).fit(
             data.train_from(passed),

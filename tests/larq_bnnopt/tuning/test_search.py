@@ -184,7 +184,7 @@ def test_processes_at_once_draw_other_values(tmp_path):
 
 
 def test_a_trial_that_needs_too_much_memory_is_a_failed_one(tmp_path, monkeypatch):
-    def out_of_memory(kind, fields, report):
+    def out_of_memory(kind, fields, report, adapt):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating\nmore")
 
     monkeypatch.setattr(objective, "_trained", out_of_memory)
@@ -194,7 +194,7 @@ def test_a_trial_that_needs_too_much_memory_is_a_failed_one(tmp_path, monkeypatc
 
 
 def test_a_full_disk_is_no_failed_trial(tmp_path, monkeypatch):
-    def full(kind, fields, report):
+    def full(kind, fields, report, adapt):
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
 
     monkeypatch.setattr(objective, "_trained", full)
