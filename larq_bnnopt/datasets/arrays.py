@@ -83,7 +83,7 @@ def array_files(folder: pathlib.Path) -> ArrayFiles:
     task = _task(folder, train[1], test[1], facts)
     if task == REGRESSION:
         labels = [_numbers(p, a[_LABELS]) for p, a in zip(_paths(folder), read)]
-        outputs = labels[0].shape[1]
+        outputs: int | None = labels[0].shape[1]
         if labels[1].shape[1] != outputs:
             raise ValueError(
                 f"The labels of {folder / TRAIN} have {outputs} numbers, those of "
@@ -97,7 +97,7 @@ def array_files(folder: pathlib.Path) -> ArrayFiles:
             # Without names, the classes are those of the training.
             outputs = outputs or _number_of_classes(path, array)
     if names is None:
-        names = tuple(map(str, range(outputs)))
+        names = tuple(map(str, range(outputs or 0)))
     if len(names) != outputs:
         raise ValueError(
             f"{folder} names {len(names)} numbers of a label, and a label has "
