@@ -43,8 +43,6 @@ class AudioMLPFactory(BinaryFactory):
         "[AudioMNIST](https://arxiv.org/abs/1807.03418)",
     )
 
-    # Larq-zoo's annotation is for images.
-    input_shape: Optional[Sequence[Optional[int]]] = Field(None)
     units: int = Field(1024)
     scaling: bool = Field(False)
     clipping: bool = Field(True)

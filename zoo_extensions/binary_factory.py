@@ -17,6 +17,19 @@ PRECISIONS = ("binary", "binary_weights", "binary_activations", "float")
 _PRECISION_NAMES = "'binary', 'binary_weights', 'binary_activations' or 'float'"
 
 
+class InputShapeError(ValueError):
+    """A network does not take inputs of this shape.
+
+    Args:
+        message: What is wrong.
+        least: The least height and width, `None` if the inputs are no images at all.
+    """
+
+    def __init__(self, message: str, least: Optional[int] = None):
+        super().__init__(message)
+        self.least = least
+
+
 class BinaryFactory(ModelFactory):
     """Everything of a network but its body.
 
@@ -34,6 +47,8 @@ class BinaryFactory(ModelFactory):
     name: Optional[str] = Field(None)
     default_input_shape: Sequence[int] = Field((224, 224, 3))
     default_num_classes: int = Field(1000)
+    # Larq-zoo's annotation refuses other shapes in words of zookeeper.
+    input_shape: Optional[Sequence[Optional[int]]] = Field(None)
     # Larq-zoo's annotation excludes the Keras tensors of TensorFlow 2.15 and later.
     input_tensor: Any = Field(None)
     latent_weights: bool = Field(True)
@@ -138,17 +153,23 @@ class BinaryFactory(ModelFactory):
 
     def check_input_shape(self, argument: str, shape: Sequence[Optional[int]]) -> None:
         """Raises a ValueError unless an input is an image that is large enough."""
-        least = self.downsampling
-        height_and_width, channels = tuple(shape)[:-1], tuple(shape)[-1]
+        shape, least = tuple(shape), self.downsampling
+        if len(shape) != 3:
+            raise InputShapeError(
+                f"{argument}: {shape} must be (height, width, channels), since "
+                f"{self.name} takes images; audio_mlp takes inputs of any shape."
+            )
+        *height_and_width, channels = shape
         if (
-            len(height_and_width) != 2
-            or any(size is not None and size < least for size in height_and_width)
-            or channels is None
+            channels is None
             or channels < 1
+            or any(size is not None and size < least for size in height_and_width)
         ):
-            raise ValueError(
-                f"{argument}: {tuple(shape)} must be (height, width, channels) with a "
-                f"height and width of at least {least} or None, and at least 1 channel."
+            raise InputShapeError(
+                f"{argument}: {shape} must be (height, width, channels) with a "
+                f"height and width of at least {least} or None, and at least 1 "
+                "channel.",
+                least,
             )
 
     def check(self) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
 import tensorflow as tf
 
 from larq_bnnopt import datasets
+from larq_bnnopt.model_options import has_argument
 
 
 def load_data_for(
@@ -75,6 +78,37 @@ def image_shape_of(
             f"The model {model.name} takes no grey or colour images, but {shape}."
         )
     return shape[1:]
+
+
+def inputs_problem(
+    model: str, options: Mapping[str, Any], data: datasets.Dataset, least: int | None
+) -> str:
+    """Returns the error text for data whose inputs a network does not take.
+
+    Args:
+        model: Name of the network.
+        options: Its options.
+        data: The data set.
+        least: The least height and width, `None` if the inputs are no images at all.
+    """
+    if least is None or data.kind != datasets.IMAGES:
+        images = "images" if least is None else f"images of at least {least}x{least}"
+        return (
+            f"{model} takes {images}, (height, width, channels), and the {data.kind} "
+            f"of {data.name} have the shape {data.input_shape}. Take a model for any "
+            "shape: audio_mlp (--model audio_mlp)."
+        )
+    larger = f"--image-size {least}"
+    if data.stored_size is None:
+        larger = f"--dataset cifar10, or a folder of images with {larger}"
+    stem = ""
+    if has_argument(model, "stem") and options.get("stem") != "cifar":
+        stem = "--model-option stem=cifar, which keeps the size of small images, or "
+    height, width, _ = data.input_shape
+    return (
+        f"The images of {data.name}, {width}x{height}, are too small for {model}, "
+        f"which needs {least}x{least}. Take {stem}larger images: {larger}."
+    )
 
 
 def require_classes(model: tf.keras.Model, data: datasets.Dataset) -> None:

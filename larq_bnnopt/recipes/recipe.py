@@ -17,7 +17,7 @@ from larq_bnnopt.datasets import ImageShape
 from larq_bnnopt.optimizers import CaseOptimizer, RAdam
 from larq_bnnopt.recipe_fields import RecipeFields, documented
 from larq_bnnopt.recipes.binary_optimizers import DECAYING, FITTING, binary_optimizer
-from larq_bnnopt.recipes.fitting import image_shape_of
+from larq_bnnopt.recipes.fitting import image_shape_of, inputs_problem
 from larq_bnnopt.recipes.losses import Crossentropy
 from larq_bnnopt.recipes.models import load_model
 from larq_bnnopt.recipes.normalization import normalized_input
@@ -242,8 +242,13 @@ class Recipe(RecipeFields):
     def create_model(
         self, data: datasets.Dataset, latent_weights: bool
     ) -> tf.keras.Model:
-        """Creates the network with the weights that the seed gives."""
+        """Creates the network with the weights that the seed gives.
+
+        Raises:
+            ValueError: If the network does not take the inputs of the data set.
+        """
         import zoo_extensions as zx
+        from zoo_extensions.binary_factory import InputShapeError
 
         tf.keras.utils.set_random_seed(self.seed)
         options = dict(self.model_options)
@@ -253,14 +258,19 @@ class Recipe(RecipeFields):
             options["classifier_activation"] = None
         if self.normalize != "symmetric":
             options["input_tensor"] = self._normalized_input()
-        with _computing_in(self.compute_dtype):
-            model = zx.create_model(
-                self.model,
-                input_shape=data.input_shape,
-                num_classes=data.num_classes,
-                latent_weights=latent_weights,
-                **options,
-            )
+        try:
+            with _computing_in(self.compute_dtype):
+                model = zx.create_model(
+                    self.model,
+                    input_shape=data.input_shape,
+                    num_classes=data.num_classes,
+                    latent_weights=latent_weights,
+                    **options,
+                )
+        except InputShapeError as error:
+            raise ValueError(
+                inputs_problem(self.model, self.model_options, data, error.least)
+            ) from error
         if self.latent_scale is not None:
             for kernel in latent_kernels(model):
                 kernel.assign(kernel * self.latent_scale)

@@ -562,6 +562,8 @@ def test_the_order_of_a_transition():
             "height and width of at least 32",
         ),
         ("meliusnet22", {"input_shape": (32, 32, None)}, "at least 1 channel"),
+        ("bnext18", {"input_shape": (16,)}, r"\(16,\) must be .*audio_mlp takes"),
+        ("birealnet20", {"input_shape": (256, 16)}, "birealnet20 takes images"),
         ("birealnet20", {"weights": "imagenet"}, "No ImageNet weights are published"),
         ("birealnet20", {"weights": "nowhere.h5"}, "weights='nowhere.h5' must be None"),
         ("meliusnet22", {"blocks": (1, 1)}, "must be 4 numbers of at least 1"),

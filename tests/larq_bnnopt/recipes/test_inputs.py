@@ -1,7 +1,9 @@
 """Recipes on arrays: trained, resumed, converted, predicted; and normalized inputs."""
 
+import dataclasses
 import json
 import os
+import re
 import shutil
 
 import numpy as np
@@ -10,7 +12,7 @@ import tensorflow as tf
 
 import converters
 import zoo_extensions as zx
-from larq_bnnopt import datasets, recipes
+from larq_bnnopt import datasets, recipes, tuning
 from larq_bnnopt.cli import main
 from larq_bnnopt.datasets import channel_statistics
 from larq_bnnopt.recipes import OneStep, Run
@@ -43,6 +45,50 @@ class StopAfter(tf.keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         if epoch == 1:
             raise Stop
+
+
+@pytest.mark.parametrize("dry", [["--dry-run"], []])
+def test_a_network_for_images_refuses_arrays_in_one_line(dry, tmp_path, capsys):
+    data = fill(tmp_path / "data", lambda z: (z[:, 0] > 0).astype(int))
+    run = tmp_path / "run"
+    assert main(["train", "--dataset", data, "--run", str(run), *dry]) != 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "tiny_residual_bnn takes images, (height, width, channels)" in line
+    assert f"the arrays of {data} have the shape (16,)" in line
+    assert "--model audio_mlp" in line
+    assert not run.exists()
+
+
+def test_a_search_refuses_arrays_for_a_network_of_images(tmp_path):
+    data = fill(tmp_path / "data", lambda z: (z[:, 0] > 0).astype(int))
+    pytest.importorskip("optuna")
+    with pytest.raises(ValueError, match=r"takes images.*shape \(16,\)"):
+        tuning.tune({"dataset": data, "epochs": 1}, tmp_path / "search", trials=1)
+
+
+@pytest.mark.parametrize(
+    "size, options, message",
+    [
+        (
+            28,
+            {},
+            "28x28, are too small for bnext18, which needs 32x32. Take --model-option "
+            "stem=cifar, which keeps the size of small images, or larger images: "
+            "--dataset cifar10, or a folder of images with --image-size 32.",
+        ),
+        (
+            4,
+            {"stem": "cifar"},
+            "4x4, are too small for bnext18, which needs 8x8. Take larger images:",
+        ),
+    ],
+)
+def test_images_that_are_too_small_are_named(size, options, message):
+    data = datasets.load("fashion_mnist_mini")
+    data = dataclasses.replace(data, input_shape=(size, size, 1))
+    small = OneStep(model="bnext18", model_options=options)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        small.create_model(data, latent_weights=False)
 
 
 @pytest.fixture(scope="module")
