@@ -27,7 +27,12 @@ SET_BY_RECIPE = {
     "latent_weights": "the optimizer",
     "precision": "the field precision",
 }
-_WORDS = {"int": "an integer", "float": "a number", "str": "a text", "bool": "a bool"}
+_WORDS = {
+    "int": "an integer",
+    "float": "a number",
+    "str": "a text",
+    "bool": "true or false",
+}
 
 
 def has_argument(model: str, name: str) -> bool | None:

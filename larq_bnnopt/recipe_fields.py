@@ -271,17 +271,16 @@ class RecipeFields:
     )
     binary_schedule: str | None = setting(
         None,
-        "how that falls which decays in the binary optimizer (eta of diode, alpha of "
-        "gradient_filter, gamma of bop and bop2nd; nothing decays in iir): {valid}",
+        "the curve by which the binary optimizer's own rate (eta of diode, alpha of "
+        "gradient_filter, gamma of bop and bop2nd; iir has none) falls: {valid}",
         label="decay in the binary optimizer",
         choices=_SCHEDULES,
         unset="as the learning rate",
     )
     final_factor: float | None = setting(
         None,
-        "share of the first value that is left at the end of an exponential schedule, "
-        "{valid}: the factor of each epoch (gamma of PyTorch's ExponentialLR) to the "
-        "power of the epochs",
+        "with --schedule exponential: last value / first value, {valid}; 0.01 ends at "
+        "a hundredth of the start",
         label="what an exponential decay leaves",
         range=INSIDE_0_1,
         unset="0.01",

@@ -46,13 +46,16 @@ def nearest(received: str, known: Iterable[str], otherwise: str | None = None) -
     return f"Known: {', '.join(names)}." if otherwise is None else otherwise
 
 
-def require_known(what: str, value: str, known: Iterable[str]) -> None:
+def require_known(
+    what: str, value: str, known: Iterable[str], otherwise: str | None = None
+) -> None:
     """Raises a ValueError with the nearest names unless a value is known.
 
     Args:
         what: What the value names.
         value: The value.
         known: The known names.
+        otherwise: As for `nearest`. Defaults to `None`.
 
     Example:
         >>> require_known("schedule", "cosin", ["cosine", "step"])
@@ -62,7 +65,7 @@ def require_known(what: str, value: str, known: Iterable[str]) -> None:
     """
     names = list(known)
     if value not in names:
-        raise ValueError(f"No {what} {value!r}. {nearest(value, names)}")
+        raise ValueError(f"No {what} {value!r}. {nearest(value, names, otherwise)}")
 
 
 def markdown_table(heading: Iterable[str], rows: Iterable[Iterable[object]]) -> str:

@@ -7,6 +7,7 @@ from larq_zoo.core.model_factory import ModelFactory
 from larq_zoo.literature import densenet
 from zookeeper import Field, factory
 
+from zoo_extensions.binary_factory import numbers_in_words
 from zoo_extensions.layers import ChannelShuffle
 from zoo_extensions.model_function import ModelFunction, model_function
 from zoo_extensions.stem_factory import StemFactory
@@ -66,8 +67,8 @@ class BinaryDenseNetFactory(StemFactory):
         self.require(
             "blocks",
             len(self.blocks) == len(self.transitions) + 1 and min(self.blocks) >= 1,
-            f"{len(self.transitions) + 1} numbers of at least 1, one more than "
-            f"transitions={tuple(self.transitions)}",
+            f"{numbers_in_words(len(self.transitions) + 1)} of at least 1, one more "
+            f"than transitions={tuple(self.transitions)}",
         )
         self.require("growth", self.growth >= 1, "at least 1")
         known = self.transition_order in ("pool_first", "conv_first")

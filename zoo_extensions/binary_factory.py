@@ -30,6 +30,16 @@ class InputShapeError(ValueError):
         self.least = least
 
 
+def numbers_in_words(count: int) -> str:
+    """Returns how many numbers an argument has.
+
+    Example:
+        >>> numbers_in_words(1), numbers_in_words(4)
+        ('1 number', '4 numbers')
+    """
+    return f"{count} number{'' if count == 1 else 's'}"
+
+
 class BinaryFactory(ModelFactory):
     """Everything of a network but its body.
 

@@ -6,7 +6,7 @@ from typing import Optional
 import tensorflow as tf
 from zookeeper import Field, factory
 
-from zoo_extensions.binary_factory import BinaryFactory
+from zoo_extensions.binary_factory import BinaryFactory, numbers_in_words
 from zoo_extensions.layers import DPReLU, HardSigmoid, ReshapeAdd
 from zoo_extensions.model_function import ModelFunction, model_function
 
@@ -82,7 +82,7 @@ class PokeBNNFactory(BinaryFactory):
         self.require(
             "blocks",
             len(self.blocks) == len(self.filters) and min(self.blocks) >= 1,
-            f"{len(self.filters)} numbers of at least 1, one for each of "
+            f"{numbers_in_words(len(self.filters))} of at least 1, one for each of "
             f"filters={tuple(self.filters)}",
         )
         groups = self.stem_groups

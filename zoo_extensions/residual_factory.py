@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 from zookeeper import Field
 
+from zoo_extensions.binary_factory import numbers_in_words
 from zoo_extensions.stem_factory import StemFactory
 
 
@@ -35,15 +36,27 @@ class ResidualFactory(StemFactory):
 
     def check(self) -> None:
         """Raises a ValueError for arguments out of their range."""
-        super().check()
         self.require(
             "filters", min(self.filters, default=0) >= 1, "numbers of at least 1"
         )
+        super().check()
         self.require(
             "blocks",
             len(self.blocks) == len(self.filters) and min(self.blocks) >= 1,
-            f"{len(self.filters)} numbers of at least 1, one for each of "
+            f"{numbers_in_words(len(self.filters))} of at least 1, one for each of "
             f"filters={tuple(self.filters)}",
+        )
+
+    def require_stem_filters(self, holds: bool) -> None:
+        """Raises a ValueError that names `filters` where the stem follows them."""
+        if self.stem_filters != self.filters[0]:
+            super().require_stem_filters(holds)
+            return
+        self.require(
+            "filters",
+            holds,
+            "numbers of which the first is a multiple of 16, for the groups of the "
+            "stem; stem='cifar' and stem='conv7x7' take any",
         )
 
     def shortcut_block(self, x: tf.Tensor, filters: int, name: str) -> tf.Tensor:

@@ -46,8 +46,12 @@ class StemFactory(BinaryFactory):
             self.require("stem", self.stem == self.larq_zoo_stem, valid)
         if self.stem == "grouped":
             filters = self.stem_filters
-            valid = "a multiple of 16 for the groups of the stem"
-            self.require("stem_filters", filters > 0 and filters % 16 == 0, valid)
+            self.require_stem_filters(filters > 0 and filters % 16 == 0)
+
+    def require_stem_filters(self, holds: bool) -> None:
+        """Raises a ValueError for channels that the grouped stem cannot have."""
+        valid = "a multiple of 16 for the groups of the stem"
+        self.require("stem_filters", holds, valid)
 
     def stem_block(self, x: tf.Tensor) -> tf.Tensor:
         """The real-valued start of the network."""

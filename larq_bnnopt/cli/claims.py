@@ -36,7 +36,8 @@ def check(arguments: argparse.Namespace) -> None:
         return
     if arguments.paper is not None or arguments.state is not None:
         raise ValueError("An id names one claim; leave out --paper and --state.")
-    require_known("claim", arguments.id, [claim.id for claim in claims.CLAIMS])
+    known = [claim.id for claim in claims.CLAIMS]
+    require_known("claim", arguments.id, known, "`bnnopt claims` shows all.")
 
 
 def run(arguments: argparse.Namespace) -> int:

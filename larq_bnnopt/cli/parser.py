@@ -87,6 +87,16 @@ def within(valid: FieldRange, kind: Callable[[str], float]) -> Callable[[str], f
     return read
 
 
+def number(text: str) -> float:
+    """Returns the number of a text, whose range is checked later."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"must be a number. Received: {text!r}"
+        ) from None
+
+
 def numbers(text: str) -> tuple[float, ...]:
     """Returns the numbers of a text such as `1,-1.9,0.9`."""
     try:

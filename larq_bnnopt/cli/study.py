@@ -50,7 +50,7 @@ def check(arguments: argparse.Namespace) -> None:
         return
     if arguments.name is None:
         raise ValueError("Name a study; bnnopt study --list shows all.")
-    names.require("study", arguments.name, studies.names())
+    studies.require_name(arguments.name)
     names.require_dataset(arguments.dataset, arguments.data_dir)
     if arguments.quick and arguments.dataset:
         raise ValueError("--quick trains on fashion_mnist_mini; leave out --dataset.")

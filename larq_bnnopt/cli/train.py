@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from larq_bnnopt import model_options, preset_fields, recipe_fields
 from larq_bnnopt.cli import names
-from larq_bnnopt.cli.parser import Parser, numbers, within
+from larq_bnnopt.cli.parser import Parser, number, numbers, within
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -80,6 +80,9 @@ def add_field(parser: Parser, name: str) -> None:
     read: Callable[[str], Any] = str
     if first == "Sequence[float]":
         read = numbers
+    elif any(one != valid for one in known.ranges.values()):
+        # Its range depends on the optimizer, which another option names.
+        read = number
     elif kind is not None and valid is not None:
         read = within(valid, kind)
     parser.add_argument(

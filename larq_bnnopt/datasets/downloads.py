@@ -36,9 +36,9 @@ def prepare(builder: tfds.core.DatasetBuilder, download: bool) -> None:
     """
     if not download and not os.path.isdir(builder.data_dir):
         raise NotDownloadedError(
-            f"{builder.name!r} is not on this machine. A training would download "
-            f"{_size(builder)}into {builder.data_dir}."
+            f"{builder.name!r} is not on this machine. {_way(builder)}"
         )
+    _require_fetched(builder)
     try:
         _require_network(builder)
         builder.download_and_prepare()
@@ -48,6 +48,41 @@ def prepare(builder: tfds.core.DatasetBuilder, download: bool) -> None:
             f"{builder.data_dir}: {type(error).__name__}: "
             f"{' '.join(str(error).split())[:300]}"
         ) from error
+
+
+def _is_by_hand(builder: tfds.core.DatasetBuilder) -> bool:
+    """Whether nobody but the user may fetch the files, such as those of ImageNet."""
+    return bool(getattr(builder, "MANUAL_DOWNLOAD_INSTRUCTIONS", None))
+
+
+def _manual_folder(builder: tfds.core.DatasetBuilder) -> pathlib.Path:
+    """Returns where tensorflow-datasets looks for files that were fetched by hand."""
+    root = pathlib.Path(getattr(builder, "_data_dir_root", builder.data_dir))
+    return root.expanduser() / "downloads" / "manual"
+
+
+def _way(builder: tfds.core.DatasetBuilder) -> str:
+    """Returns how the data come to this machine, as a sentence."""
+    if not _is_by_hand(builder):
+        return f"A training would download {_size(builder)}into {builder.data_dir}."
+    words = " ".join(str(builder.MANUAL_DOWNLOAD_INSTRUCTIONS).split())
+    return (
+        f"Fetch its files by hand into {_manual_folder(builder)}, from which a "
+        f"training prepares it, or name a folder of tensorflow-datasets that holds it "
+        f"by data_dir (--data-dir), or train on a folder of images. {words:.300}"
+    )
+
+
+def _require_fetched(builder: tfds.core.DatasetBuilder) -> None:
+    """Raises a NotDownloadedError if files must be fetched by hand, and none was."""
+    if (
+        _is_by_hand(builder)
+        and not os.path.isdir(builder.data_dir)
+        and not any(_manual_folder(builder).glob("*"))
+    ):
+        raise NotDownloadedError(
+            f"{builder.name!r} is not on this machine. {_way(builder)}"
+        )
 
 
 def _size(builder: tfds.core.DatasetBuilder) -> str:

@@ -67,14 +67,18 @@ def from_tfds(
             f"{name!r} has no features 'image' and 'label'. "
             f"Received: {', '.join(features)}"
         )
-    splits = builder.info.splits or ("train", "test")
+    # A set that is not prepared may not know its splits before.
+    splits = builder.info.splits
+    if not splits:
+        prepare(builder, download)
+        splits = builder.info.splits
     # The test split of ImageNet has no labels.
     test_split = "test" if "test" in splits and name[:8] != "imagenet" else "validation"
     missing = {"train", test_split} - set(splits)
     if missing:
         raise ValueError(
             f"{name!r} has no split {', '.join(sorted(missing))}. It has: "
-            f"{', '.join(builder.info.splits)}."
+            f"{', '.join(splits)}."
         )
     prepare(builder, download)
     sizes = {

@@ -25,7 +25,7 @@ from larq_bnnopt.studies.comparing import (
 from larq_bnnopt.studies.measures import Measure
 from larq_bnnopt.studies.paragraph import paragraph
 from larq_bnnopt.studies.pictures import Curves, Dots, Panel, Rows, Sweep, Traces, draw
-from larq_bnnopt.studies.registry import get, names, published
+from larq_bnnopt.studies.registry import get, names, published, require_name
 from larq_bnnopt.studies.reports import last_verdict, page, write
 from larq_bnnopt.studies.results import RunResult
 from larq_bnnopt.studies.running import Progress, finished, require_data, work
@@ -69,6 +69,7 @@ __all__ = [
     "paragraph",
     "published",
     "require_data",
+    "require_name",
     "rising",
     "same_curve",
     "same_series",

@@ -21,13 +21,22 @@ def names() -> list[str]:
     return sorted(path.stem for path in _FOLDER.glob("paper_*.py"))
 
 
+def require_name(name: str) -> None:
+    """Raises a ValueError that names the nearest studies, unless there is this one.
+
+    Args:
+        name: The name.
+    """
+    require_known("study", name, names(), "`bnnopt study --list` shows all.")
+
+
 def get(name: str) -> Study:
     """Returns a study by its name.
 
     Raises:
         ValueError: If there is none; it names the nearest.
     """
-    require_known("study", name, names())
+    require_name(name)
     module = importlib.import_module(f"larq_bnnopt.studies.{name}")
     return module.STUDY
 

@@ -53,7 +53,7 @@ def test_a_text_becomes_a_value_of_the_arguments_type(text, value):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("squeeze_excite=1", "option squeeze_excite of bnext18 must be a bool."),
+        ("squeeze_excite=1", "option squeeze_excite of bnext18 must be true or false."),
         ("clip_value=true", "must be a number. Received: 'true'"),
         ("clip_value=nan", "must be a number"),
         ("clip_value=Infinity", "must be a number"),

@@ -603,6 +603,13 @@ def test_the_order_of_a_transition():
                 {"transition_order": "conv_first"},
             )
         ),
+        ("resnet_e18", {"filters": (8, 16)}, r"^filters=\(8, 16\) must be .* 16, for"),
+        ("resnet_e18", {"filters": ()}, r"filters=\(\) must be numbers of at least 1"),
+        (
+            "resnet_e18",
+            {"blocks": (1, 1), "filters": (16,)},
+            r"blocks=\(1, 1\) must be 1 number of at least 1, one for each of",
+        ),
         ("resnet_e18", {"filters": (16, 32)}, "must be 2 numbers of at least 1"),
         ("reactnet_a", {"filters": (16, 48)}, "equal to the one before it or twice"),
         ("reactnet_b", {"filters": (6, 12)}, "real_groups=4 must be None or a divisor"),

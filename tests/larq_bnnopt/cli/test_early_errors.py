@@ -65,8 +65,10 @@ def folders(tmp_path):
         ("--learning-rate", "nan", "positive and finite"),
         ("--learning-rate", "0", "positive and finite"),
         ("--learning-rate", "1e39", "positive and finite"),
-        ("--alpha", "nan", "in [0, 1]"),
+        ("--alpha", "nan", "in [0, 1)"),
         ("--alpha", "1", "in [0, 1)"),
+        ("--alpha", "2", "in [0, 1)"),
+        ("--alpha", "two", "a number"),
         ("--beta", "1", "in [0, 1)"),
         ("--gamma", "2", "in (0, 1]"),
         ("--gamma", "0", "in (0, 1]"),
@@ -100,6 +102,7 @@ def test_a_number_out_of_range_is_reported_with_its_option(
 @pytest.mark.parametrize(
     "words, message",
     [
+        ("--optimizer gradient_filter --alpha 2", "--alpha must be in (0, 1]"),
         ("--optimizer gradient_filter --alpha 0", "--alpha must be in (0, 1]"),
         ("--preset diode_imagenet --alpha 1", "--alpha must be in [0, 1)"),
         ("--preset meliusnet_imagenet --warmup-epochs 120", "below the 120 epochs"),
@@ -108,7 +111,7 @@ def test_a_number_out_of_range_is_reported_with_its_option(
         ("--recipe fine_tune --start . --warmup-epochs 3", "below the 3 epochs"),
         ("--recipe fine_tune --start . --head-epochs 0 --warmup-epochs 12", "the 12 e"),
         ("--model-option squeeze=1", "tiny_residual_bnn has no option 'squeeze'."),
-        ("--model bnext18 --model-option squeeze_excite=2", "must be a bool. Received"),
+        ("--model bnext18 --model-option squeeze_excite=2", "must be true or false. R"),
         (
             "--model bnext18 --model-option squeeze_excit=true",
             "Nearest: squeeze_excite",
@@ -330,3 +333,15 @@ def test_a_process_needs_no_tensorflow_for_early_errors(folders):
         )
         assert run.returncode == 2 and message in run.stderr, run.stderr
         assert run.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ("claims 999", "No claim '999'. `bnnopt claims` shows all."),
+        ("study nosuch", "No study 'nosuch'. `bnnopt study --list` shows all."),
+        ("study paper_fig5", "Nearest: paper_001_fig5_alpha, "),
+    ],
+)
+def test_a_wrong_name_among_many_says_what_lists_them(words, message, at_once):
+    assert message in at_once(*words.split())

@@ -204,3 +204,13 @@ def test_training_arrays_are_the_first_of_epoch_0_as_the_model_sees_them():
     for count in (0, 6001):
         with pytest.raises(ValueError, match=f"from 1 to 6000. Received: {count}"):
             data.train_arrays(count)
+
+
+@pytest.mark.parametrize("download", [True, False])
+def test_data_that_only_the_user_may_fetch_say_how(download, tmp_path):
+    with pytest.raises(datasets.NotDownloadedError) as caught:
+        datasets.load("imagenet2012", data_dir=tmp_path, download=download)
+    message = str(caught.value)
+    assert message.startswith("'imagenet2012' is not on this machine. Fetch its files")
+    assert f"into {tmp_path / 'downloads' / 'manual'}," in message
+    assert "--data-dir" in message and "\n" not in message
