@@ -675,6 +675,16 @@ def defaults_of(kind: str) -> dict[str, Any]:
     return {f.name: default_of(f) for f in dataclasses.fields(KINDS[kind])}
 
 
+def with_later_fields(kind: str, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns stored fields with the defaults of those that came after them.
+
+    Args:
+        kind: The kind of recipe.
+        stored: Fields that an earlier release may have written.
+    """
+    return {**defaults_of(kind), **stored}
+
+
 def own_fields(kind: str) -> tuple[str, ...]:
     """Returns the names of the fields that only this kind of recipe has.
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from larq_bnnopt.claims.claim import Claim
-from larq_bnnopt.claims.commands import AT_SMALL_SCALE, printed, studied, tested
+from larq_bnnopt.claims.commands import AT_SMALL_SCALE, printed, tested
+from larq_bnnopt.claims.rows import equation, figure
 
 _RULES = "larq_bnnopt/optimizers/rules.py"
 _FIGURES = "zoo_extensions/figures/paper_001.py"
@@ -68,15 +69,7 @@ def _equations() -> Iterator[Claim]:
          "It holds for a constant alpha."),
     ):  # fmt: skip
         where = "larq_bnnopt/callbacks/flips.py" if number == 18 else _RULES
-        yield Claim(
-            f"001-eq-{number}",
-            f"eq. {number}",
-            claim,
-            "yes",
-            tested(*test),
-            reason,
-            where,
-        )
+        yield equation("001", number, claim, test, reason, where)
 
 
 def _figures() -> Iterator[Claim]:
@@ -100,15 +93,7 @@ def _figures() -> Iterator[Claim]:
         (8, "Two hyperparameters are tuned in fewer trials than six.",
          "paper_001_fig8_tuning", AT_SMALL_SCALE),
     ):  # fmt: skip
-        yield Claim(
-            f"001-fig-{number}",
-            f"fig. {number}",
-            claim,
-            "yes",
-            studied(study),
-            reason,
-            f"larq_bnnopt/studies/{study}.py",
-        )
+        yield figure("001", str(number), claim, study, reason)
 
 
 def _tables() -> Iterator[Claim]:

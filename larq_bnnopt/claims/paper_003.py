@@ -12,6 +12,7 @@ from larq_bnnopt.claims.commands import (
     studied,
     tested,
 )
+from larq_bnnopt.claims.rows import equation, figure
 
 _RULES = "larq_bnnopt/optimizers/rules.py"
 _FIGURES = "zoo_extensions/figures/paper_003.py"
@@ -63,15 +64,7 @@ def _equations() -> Iterator[Claim]:
         (13, "Its weight is the opposite sign of m.", _DIODE, ""),
     ):  # fmt: skip
         where = "zoo_extensions/binary_factory.py" if number <= 3 else _RULES
-        yield Claim(
-            f"003-eq-{number}",
-            f"eq. {number}",
-            claim,
-            "yes",
-            tested(*test),
-            reason,
-            where,
-        )
+        yield equation("003", number, claim, test, reason, where)
 
 
 def _figures() -> Iterator[Claim]:
@@ -86,15 +79,7 @@ def _figures() -> Iterator[Claim]:
         ("4", "The right alpha and beta settle flips and loss; u and m are smoother "
               "than gradients.", "paper_003_fig4_moments"),
     ):  # fmt: skip
-        yield Claim(
-            f"003-fig-{name}",
-            f"fig. {name}",
-            claim,
-            "yes",
-            studied(study),
-            AT_SMALL_SCALE,
-            f"larq_bnnopt/studies/{study}.py",
-        )
+        yield figure("003", name, claim, study, AT_SMALL_SCALE)
 
 
 def _tables() -> Iterator[Claim]:

@@ -1,7 +1,7 @@
 """Runs a claim of a paper on real data, and says whether it holds there.
 
 The folder of a study keeps each finished run: stop it at any time, and give the same
-command to go on. Several processes may share a folder.
+command to continue. Several processes may share a folder.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
                 study, folder, arguments.minutes, arguments.quick, print_line
             )
     except KeyboardInterrupt:
-        print_line("The finished runs are kept; the same command goes on.")
+        print_line("The finished runs are kept; the same command continues.")
         raise
     found = studies.finished(study, folder, arguments.quick)
     if not found:
@@ -98,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
         others = f", {progress.elsewhere} by others" if progress.elsewhere else ""
         print_line(
             f"{progress.done} of {progress.wanted} runs are finished{others}; the same "
-            "command goes on."
+            "command continues."
         )
     print_line(f"{words}: picture, table and page are in {folder}")
     return 0
@@ -116,7 +116,7 @@ def _study(arguments: argparse.Namespace) -> studies.Study:
 
 
 def _absolute(dataset: str | None) -> str | None:
-    """Returns the data of a study that may be gone on with from another folder."""
+    """Returns the data of a study that may be resumed from another folder."""
     return os.path.abspath(dataset) if dataset and os.path.isdir(dataset) else dataset
 
 

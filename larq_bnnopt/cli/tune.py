@@ -1,7 +1,7 @@
 """Searches for good values of a recipe's fields, by Bayesian optimization.
 
 The folder of a search keeps its trials: stop it at any time, and give the same command
-to go on. Several processes may share a folder.
+to continue. Several processes may share a folder.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
     console.print(tuning.best_in_words(search))
     console.print(f"Table and pictures: {', '.join(map(str, files))}")
     if len(search.trials) < arguments.trials:
-        console.print("Give the same command to go on.")
+        console.print("Give the same command to continue.")
     return 0
 
 

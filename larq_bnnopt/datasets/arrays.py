@@ -11,6 +11,7 @@ import numpy as np
 
 from larq_bnnopt.datasets.dataset import ARRAYS, CLASSIFICATION, REGRESSION, Source
 from larq_bnnopt.datasets.facts import FACTS, Facts, facts_of, named
+from larq_bnnopt.datasets.folders import holds_images
 from larq_bnnopt.datasets.pipelines import digest_of, in_memory
 
 TRAIN, TEST = "train.npz", "test.npz"
@@ -39,8 +40,12 @@ class ArrayFiles:
 
 
 def holds_arrays(folder: pathlib.Path) -> bool:
-    """Whether there is a `train.npz` or `test.npz` in a folder."""
-    return any((folder / name).exists() for name in (TRAIN, TEST))
+    """Whether there is a `train.npz` or `test.npz` in a folder that has no images.
+
+    One beside folders of images is a stray one.
+    """
+    has_file = any((folder / name).exists() for name in (TRAIN, TEST))
+    return has_file and not holds_images(folder)
 
 
 def array_files(folder: pathlib.Path) -> ArrayFiles:

@@ -56,6 +56,17 @@ class ImageFiles:
     test_labels: np.ndarray
 
 
+def holds_images(folder: pathlib.Path) -> bool:
+    """Whether there is an image in a folder of a folder, hidden ones aside."""
+    parts = (path for path in folder.iterdir() if path.is_dir())
+    return any(
+        path.suffix.lower() in SUFFIXES
+        for part in parts
+        if not part.name.startswith(".")
+        for path in _below(part)
+    )
+
+
 def image_files(folder: pathlib.Path) -> ImageFiles:
     """Lists the images of a folder.
 

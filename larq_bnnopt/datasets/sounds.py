@@ -15,7 +15,7 @@ import numpy as np
 
 from larq_bnnopt.datasets.dataset import SOUNDS, Source
 from larq_bnnopt.datasets.facts import named
-from larq_bnnopt.datasets.folders import SUFFIXES as IMAGE_SUFFIXES
+from larq_bnnopt.datasets.folders import holds_images
 from larq_bnnopt.datasets.pipelines import LARGEST_IN_MEMORY, digest_of, in_memory
 from larq_bnnopt.datasets.records import holds_records
 from larq_bnnopt.datasets.sound_features import (
@@ -46,7 +46,7 @@ def holds_sounds(folder: pathlib.Path) -> bool:
         return True
     if not says_so and not _sounds_of_classes(folder):
         return False
-    return not holds_records(folder) and not _holds_images(folder)
+    return not holds_records(folder) and not holds_images(folder)
 
 
 def _sounds_of_classes(folder: pathlib.Path) -> bool:
@@ -55,14 +55,6 @@ def _sounds_of_classes(folder: pathlib.Path) -> bool:
         if any(_is_sound(path) for one in inner for path in one.iterdir()):
             return True
     return False
-
-
-def _holds_images(folder: pathlib.Path) -> bool:
-    return any(
-        path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-        for part in _folders(folder)
-        for path in part.rglob("*")
-    )
 
 
 def sound_files(

@@ -11,6 +11,7 @@ import pathlib
 import socket
 import time
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 NAME = ".lock"
@@ -127,6 +128,45 @@ class RunLock:
                 raise
             return None
         return True
+
+
+def waited_for(folder: str | os.PathLike[str], seconds: float) -> RunLock:
+    """Takes the lock of a folder, and waits while another process holds it.
+
+    Args:
+        folder: The folder, whose lock processes hold for milliseconds.
+        seconds: How long to wait.
+
+    Raises:
+        RunInUseError: If it is held all that time.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return RunLock(folder)
+        except RunInUseError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def reserved(place: pathlib.Path) -> Iterator[bool]:
+    """Yields whether a piece of work is this process's, which it is until the end.
+
+    The kernel frees it when the process ends, however it ends.
+
+    Args:
+        place: A folder for this piece of work, made if it is missing.
+    """
+    place.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = RunLock(place)
+    except RunInUseError:
+        yield False
+        return
+    with lock:
+        yield True
 
 
 def _close(lock: weakref.ref[RunLock]) -> None:

@@ -94,7 +94,7 @@ class Recipe(RecipeFields):
         """Adds weight decay, which model files do not store, before a training."""
         if self.weight_decay:
             for variable in self.decayed(model, stage):
-                model.add_loss(functools.partial(_decay, variable, self.weight_decay))
+                add_decay(model, variable, self.weight_decay)
 
     def annealing(
         self, model: tf.keras.Model, stage: int
@@ -405,6 +405,17 @@ def latent_kernels(model: tf.keras.Model) -> Iterator[tf.Variable]:
             quantizer = getattr(layer, f"{kind}_quantizer", None)
             if quantizer is not None and not isinstance(quantizer, lq.quantizers.NoOp):
                 yield getattr(layer, kind if kind == "kernel" else f"{kind}_kernel")
+
+
+def add_decay(model: tf.keras.Model, variable: tf.Variable, rate: float) -> None:
+    """Adds a share of a variable to its gradient, by a loss of the model.
+
+    Args:
+        model: The model.
+        variable: The variable.
+        rate: The share.
+    """
+    model.add_loss(functools.partial(_decay, variable, rate))
 
 
 def _decay(variable: tf.Variable, rate: float) -> tf.Tensor:

@@ -34,6 +34,7 @@ from larq_bnnopt.recipes.divergence import (
 from larq_bnnopt.recipes.fitting import require_classes
 from larq_bnnopt.recipes.histories import HistoryWriter
 from larq_bnnopt.recipes.kinds import SOUND_SETTINGS, recipe_of
+from larq_bnnopt.recipes.memory import is_out_of_memory
 from larq_bnnopt.recipes.models import load_model
 from larq_bnnopt.recipes.pages import Page, try_to_write_page
 from larq_bnnopt.recipes.recalibration import Recalibration, recalibrate
@@ -368,9 +369,7 @@ class _Training:
         except tf.errors.OpError as error:
             # An image or a record may have changed during the training.
             data.check(again=True)
-            # TensorFlow also raises this error for a full disk.
-            is_memory = isinstance(error, tf.errors.ResourceExhaustedError)
-            if not is_memory or "No space" in str(error):
+            if not is_out_of_memory(error):
                 raise
             raise MemoryError(
                 f"The memory does not hold a batch of {self.recipe.batch_size} "

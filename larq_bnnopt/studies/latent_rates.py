@@ -6,7 +6,6 @@ figure would show both effects.
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING
 
 from larq_bnnopt.studies.arm import Arm
@@ -73,18 +72,32 @@ def with_own_rate(
     """Gives the latent weights of a model their own learning rate and decay."""
     import tensorflow as tf
 
-    from larq_bnnopt.optimizers import CaseOptimizer
+    from larq_bnnopt.recipes.recipe import add_decay
 
     rate = arm.more["latent_rate_factor"] * recipe.learning_rate
     momentum = recipe.momentum or 0.0
     decay = decay_of(arm.more["filter_alpha"], rate, momentum)
     for variable in recipe.decayed(model, 0):
         own = decay if is_latent(variable) else arm.more["real_decay"]
-        model.add_loss(functools.partial(_half_square, variable, own))
+        add_decay(model, variable, own)
     steps = recipe.steps(recipe.epochs * data.steps_per_epoch)
     latent = tf.keras.optimizers.SGD(
         tf.keras.optimizers.schedules.CosineDecay(rate, steps), momentum=momentum
     )
+    give_latent(model, latent)
+
+
+def give_latent(model: tf.keras.Model, latent: tf.keras.optimizers.Optimizer) -> None:
+    """Gives latent weights an optimizer of their own, beside the one of a model.
+
+    Args:
+        model: The model, compiled.
+        latent: The optimizer of its latent weights.
+    """
+    import tensorflow as tf
+
+    from larq_bnnopt.optimizers import CaseOptimizer
+
     predicate = tf.keras.saving.register_keras_serializable("larq_bnnopt")(is_latent)
     model.compile(
         CaseOptimizer((predicate, latent), default_optimizer=model.optimizer),
@@ -96,10 +109,3 @@ def with_own_rate(
 def is_latent(variable: tf.Variable) -> bool:
     """Returns whether a variable holds latent weights of one bit."""
     return getattr(variable, "precision", None) == 1
-
-
-def _half_square(variable: tf.Variable, rate: float) -> tf.Tensor:
-    import tensorflow as tf
-
-    # Its gradient is rate * variable.
-    return rate / 2 * tf.reduce_sum(tf.square(variable))

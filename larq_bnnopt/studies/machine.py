@@ -15,20 +15,15 @@ _HERE = pathlib.Path(__file__).resolve()
 
 def processor() -> str:
     """Returns the name of the processor, with the number of cores of this process."""
+    from larq_bnnopt.recipes.runs import free_cores
+
     try:
         text = pathlib.Path("/proc/cpuinfo").read_text()
         match = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
     except OSError:  # Not on every system.
         match = None
     name = match[1].strip() if match else platform.processor() or platform.machine()
-    return f"{name}, {_cores()} cores"
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # Not on every system.
-        return os.cpu_count() or 1
+    return f"{name}, {free_cores()} cores"
 
 
 def commit() -> str:

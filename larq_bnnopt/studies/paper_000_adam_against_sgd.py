@@ -5,7 +5,7 @@ from larq_bnnopt.studies.comparing import higher_best
 from larq_bnnopt.studies.latent_weights import watch
 from larq_bnnopt.studies.measures import MEAN_FLIPS, TEST_ACCURACY, TRAIN_LOSS, Measure
 from larq_bnnopt.studies.pictures import Curves, Dots
-from larq_bnnopt.studies.setups import RESNET_E
+from larq_bnnopt.studies.setups import ON_FASHION_MNIST, RESNET_E
 from larq_bnnopt.studies.study import Study
 
 _DISTANCE = Measure(
@@ -24,10 +24,9 @@ STUDY = Study(
     paper_setup="ReActNet and Bi-Real Net on ImageNet",
     fields={
         **RESNET_E,
-        "dataset": "fashion_mnist",
+        **ON_FASHION_MNIST,
         "epochs": 3,
         "batch_size": 128,
-        "augment": False,
     },
     arms=[
         Arm("Adam 0.01", {"optimizer": "adam", "learning_rate": 0.01}),

@@ -4,7 +4,7 @@ from larq_bnnopt.studies.arm import Arm
 from larq_bnnopt.studies.comparing import higher
 from larq_bnnopt.studies.measures import C2I, MEAN_FLIPS, TEST_ACCURACY
 from larq_bnnopt.studies.pictures import Curves, Dots
-from larq_bnnopt.studies.setups import RESNET_E
+from larq_bnnopt.studies.setups import ON_FASHION_MNIST, RESNET_E
 from larq_bnnopt.studies.study import Study
 
 STUDY = Study(
@@ -23,13 +23,12 @@ STUDY = Study(
     ),
     fields={
         **RESNET_E,
-        "dataset": "fashion_mnist",
+        **ON_FASHION_MNIST,
         "epochs": 2,
         "batch_size": 64,
         "optimizer": "adam",
         "learning_rate": 0.002,
         "schedule": "linear",
-        "augment": False,
     },
     arms=[
         Arm("one step", {"epochs": 4}),

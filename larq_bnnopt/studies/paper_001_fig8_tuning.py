@@ -16,7 +16,7 @@ from larq_bnnopt import tuning
 from larq_bnnopt.studies import machine
 from larq_bnnopt.studies.arm import Arm
 from larq_bnnopt.studies.comparing import Comparison, equal
-from larq_bnnopt.studies.latent_rates import is_latent
+from larq_bnnopt.studies.latent_rates import give_latent, is_latent
 from larq_bnnopt.studies.measures import Measure
 from larq_bnnopt.studies.pictures import Curves, Dots
 from larq_bnnopt.studies.results import RunResult
@@ -70,29 +70,14 @@ def _give_latent(
     fields: Mapping[str, Any], model: tf.keras.Model, data: Dataset, recipe: Recipe
 ) -> None:
     """Gives the latent weights of a model the optimizer and the decay of fields."""
-    import tensorflow as tf
-
     from larq_bnnopt import recipes
-    from larq_bnnopt.optimizers import CaseOptimizer
+    from larq_bnnopt.recipes.recipe import add_decay
 
-    predicate = tf.keras.saving.register_keras_serializable("larq_bnnopt")(is_latent)
     steps = data.steps_per_epoch
     own = recipes.RECIPES[recipe.kind].of(fields)
-    latent = own.build_optimizer(recipe.epochs * steps, steps)
     for variable in filter(is_latent, model.trainable_variables):
-        model.add_loss(functools.partial(_decay, variable, own.weight_decay))
-    model.compile(
-        CaseOptimizer((predicate, latent), default_optimizer=model.optimizer),
-        loss=model.loss,
-        metrics=["accuracy"],
-    )
-
-
-def _decay(variable: tf.Variable, rate: float) -> tf.Tensor:
-    import tensorflow as tf
-
-    # Its gradient is rate * variable.
-    return rate * tf.nn.l2_loss(variable)
+        add_decay(model, variable, own.weight_decay)
+    give_latent(model, own.build_optimizer(recipe.epochs * steps, steps))
 
 
 # How a setting is trained.

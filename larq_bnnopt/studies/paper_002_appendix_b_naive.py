@@ -6,7 +6,7 @@ from larq_bnnopt.studies.arm import Arm
 from larq_bnnopt.studies.comparing import higher
 from larq_bnnopt.studies.measures import TEST_ACCURACY, TRAIN_LOSS
 from larq_bnnopt.studies.pictures import Curves, Dots
-from larq_bnnopt.studies.setups import MELIUS
+from larq_bnnopt.studies.setups import MELIUS, ON_FASHION_MNIST
 from larq_bnnopt.studies.study import Study
 
 _OPTIONS = MELIUS["model_options"]
@@ -30,12 +30,11 @@ STUDY = Study(
     ),
     fields={
         **MELIUS,
-        "dataset": "fashion_mnist",
+        **ON_FASHION_MNIST,
         "epochs": 4,
         "batch_size": 64,
         "optimizer": "adam",
         "learning_rate": 0.001,
-        "augment": False,
     },
     arms=[
         Arm(name, {"model_options": {**_OPTIONS, **options}})

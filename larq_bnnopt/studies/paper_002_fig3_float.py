@@ -6,7 +6,7 @@ from larq_bnnopt.studies.arm import Arm
 from larq_bnnopt.studies.comparing import higher, larger_gap, not_higher
 from larq_bnnopt.studies.measures import TEST_ACCURACY, TRAIN_LOSS
 from larq_bnnopt.studies.pictures import Curves, Dots
-from larq_bnnopt.studies.setups import DENSE, MELIUS
+from larq_bnnopt.studies.setups import DENSE, MELIUS, ON_FASHION_MNIST
 from larq_bnnopt.studies.study import Study
 
 _FLOAT: dict[str, Any] = {
@@ -32,10 +32,9 @@ STUDY = Study(
         "SGD, both 62.4 %, and binary networks 1 to 1.6 points apart"
     ),
     fields={
-        "dataset": "fashion_mnist",
+        **ON_FASHION_MNIST,
         "epochs": 4,
         "batch_size": 64,
-        "augment": False,
     },
     arms=[
         Arm("DenseNet, real", {**DENSE, **_FLOAT}),

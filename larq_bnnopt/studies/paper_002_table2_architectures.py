@@ -4,7 +4,7 @@ from larq_bnnopt.studies.arm import Arm
 from larq_bnnopt.studies.comparing import rising
 from larq_bnnopt.studies.measures import TEST_ACCURACY, TRAIN_LOSS
 from larq_bnnopt.studies.pictures import Curves, Dots
-from larq_bnnopt.studies.setups import DENSE, MELIUS, RESNET_E
+from larq_bnnopt.studies.setups import DENSE, MELIUS, ON_FASHION_MNIST, RESNET_E
 from larq_bnnopt.studies.study import Study
 
 STUDY = Study(
@@ -21,12 +21,11 @@ STUDY = Study(
         "BinaryDenseNet-28 61.7 %, MeliusNet-22 62.8 %"
     ),
     fields={
-        "dataset": "fashion_mnist",
+        **ON_FASHION_MNIST,
         "epochs": 4,
         "batch_size": 64,
         "optimizer": "radam",
         "learning_rate": 0.002,
-        "augment": False,
     },
     arms=[
         Arm("ResNetE", RESNET_E),

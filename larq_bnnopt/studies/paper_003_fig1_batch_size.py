@@ -6,7 +6,7 @@ from larq_bnnopt.studies.arm import Arm
 from larq_bnnopt.studies.comparing import higher, larger_gap
 from larq_bnnopt.studies.measures import MEAN_FLIPS, TEST_ACCURACY
 from larq_bnnopt.studies.pictures import Dots, Sweep
-from larq_bnnopt.studies.setups import TINY
+from larq_bnnopt.studies.setups import ON_FASHION_MNIST, TINY
 from larq_bnnopt.studies.study import Study
 
 _SIZES = (64, 256, 1024)
@@ -25,7 +25,7 @@ STUDY = Study(
         "BNext-18 without squeeze-and-excitation for 128 epochs of ImageNet, batches "
         "of 64 to 4,096; Diode is behind Adam below 128"
     ),
-    fields={**TINY, "dataset": "fashion_mnist", "epochs": 3, "augment": False},
+    fields={**TINY, **ON_FASHION_MNIST, "epochs": 3},
     arms=[
         Arm(
             f"{label}, batch {size}",

@@ -4,7 +4,7 @@ from larq_bnnopt.studies.arm import Arm
 from larq_bnnopt.studies.comparing import equal
 from larq_bnnopt.studies.measures import MEAN_FLIPS, TEST_ACCURACY, TRAIN_LOSS
 from larq_bnnopt.studies.pictures import Curves, Sweep
-from larq_bnnopt.studies.setups import BNEXT_DAGGER
+from larq_bnnopt.studies.setups import BNEXT_DAGGER, ON_FASHION_MNIST
 from larq_bnnopt.studies.study import Study
 
 _ETAS = (1.0, 0.01, 1e-4)
@@ -23,11 +23,10 @@ STUDY = Study(
     paper_setup="BNext-18 without squeeze-and-excitation on CIFAR-100",
     fields={
         **BNEXT_DAGGER,
-        "dataset": "fashion_mnist",
+        **ON_FASHION_MNIST,
         "optimizer": "diode",
         "epochs": 2,
         "batch_size": 128,
-        "augment": False,
     },
     arms=[Arm(f"eta {eta:g}", {"eta": eta}, x=eta) for eta in _ETAS],
     comparisons=[

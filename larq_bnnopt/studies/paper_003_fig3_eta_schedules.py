@@ -9,7 +9,7 @@ from larq_bnnopt.studies.measures import (
     TRAIN_LOSS,
 )
 from larq_bnnopt.studies.pictures import Curves, Dots
-from larq_bnnopt.studies.setups import BNEXT_DAGGER
+from larq_bnnopt.studies.setups import BNEXT_DAGGER, ON_FASHION_MNIST
 from larq_bnnopt.studies.study import Study
 
 STUDY = Study(
@@ -25,11 +25,10 @@ STUDY = Study(
     paper_setup="BNext-18 without squeeze-and-excitation on CIFAR-100",
     fields={
         **BNEXT_DAGGER,
-        "dataset": "fashion_mnist",
+        **ON_FASHION_MNIST,
         "optimizer": "diode",
         "epochs": 3,
         "batch_size": 128,
-        "augment": False,
     },
     arms=[
         Arm("none", {"binary_schedule": "constant"}),

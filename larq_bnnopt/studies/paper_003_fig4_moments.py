@@ -5,7 +5,7 @@ from larq_bnnopt.studies.comparing import higher_mean
 from larq_bnnopt.studies.distributions import Distribution, averages
 from larq_bnnopt.studies.measures import MEAN_FLIPS, TEST_ACCURACY, TRAIN_LOSS
 from larq_bnnopt.studies.pictures import Curves
-from larq_bnnopt.studies.setups import BNEXT_DAGGER
+from larq_bnnopt.studies.setups import BNEXT_DAGGER, ON_FASHION_MNIST
 from larq_bnnopt.studies.study import Study
 
 # As in table 3.
@@ -24,11 +24,10 @@ STUDY = Study(
     paper_setup="BNext-18 without squeeze-and-excitation on CIFAR-100",
     fields={
         **BNEXT_DAGGER,
-        "dataset": "fashion_mnist",
+        **ON_FASHION_MNIST,
         "optimizer": "diode",
         "epochs": 3,
         "batch_size": 128,
-        "augment": False,
     },
     arms=[
         Arm(name, {"alpha": a, "beta": _BETAS[b]}) for (a, b), name in _CELLS.items()

@@ -4,7 +4,7 @@ from larq_bnnopt.studies.arm import Arm
 from larq_bnnopt.studies.comparing import higher
 from larq_bnnopt.studies.measures import MEAN_FLIPS, TEST_ACCURACY, TRAIN_LOSS
 from larq_bnnopt.studies.pictures import Curves, Dots
-from larq_bnnopt.studies.setups import RESNET_E
+from larq_bnnopt.studies.setups import ON_FASHION_MNIST, RESNET_E
 from larq_bnnopt.studies.study import Study
 
 STUDY = Study(
@@ -22,10 +22,9 @@ STUDY = Study(
     ),
     fields={
         **RESNET_E,
-        "dataset": "fashion_mnist",
+        **ON_FASHION_MNIST,
         "epochs": 3,
         "batch_size": 128,
-        "augment": False,
     },
     arms=[
         Arm("Diode", {"optimizer": "diode"}),

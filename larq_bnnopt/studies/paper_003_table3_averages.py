@@ -6,7 +6,7 @@ from larq_bnnopt.studies.arm import Arm
 from larq_bnnopt.studies.comparing import higher, higher_mean
 from larq_bnnopt.studies.measures import MEAN_FLIPS, TEST_ACCURACY
 from larq_bnnopt.studies.pictures import Dots, Sweep
-from larq_bnnopt.studies.setups import BNEXT_DAGGER
+from larq_bnnopt.studies.setups import BNEXT_DAGGER, ON_FASHION_MNIST
 from larq_bnnopt.studies.study import Study
 
 # A thirtieth and a third of the 938 steps, as 0.999 and 0.9999 are of 30,000.
@@ -30,11 +30,10 @@ STUDY = Study(
     ),
     fields={
         **BNEXT_DAGGER,
-        "dataset": "fashion_mnist",
+        **ON_FASHION_MNIST,
         "optimizer": "diode",
         "epochs": 2,
         "batch_size": 128,
-        "augment": False,
     },
     arms=[
         Arm(name, {"alpha": a, "beta": _BETAS[b]}, x=1 - a, group=f"{b} beta")

@@ -169,8 +169,7 @@ def require_same_recipe(
         if result.quick != quick:
             words = {True: "with --quick", False: "without --quick"}
             problem = f"{words[result.quick]}, and now it runs {words[quick]}"
-        # A field that is newer than the result had its default then.
-        then = {**recipe_fields.defaults_of(result.kind), **result.fields}
+        then = recipe_fields.with_later_fields(result.kind, result.fields)
         for name, value in _plain(now).items():
             if name not in _MAY_DIFFER and _plain(then).get(name) != value:
                 problem = f"with {name}={then.get(name)!r}, and now it has {value!r}"

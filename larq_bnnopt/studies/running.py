@@ -6,12 +6,11 @@ being trained, which the kernel frees when its process ends, however it ends.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import pathlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from larq_bnnopt.studies import results
@@ -73,6 +72,8 @@ def work(
         ValueError: If a line of the results is damaged, or was trained by other
             settings.
     """
+    from larq_bnnopt.recipes.locking import reserved
+
     train = train or study.train or train_arm
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -85,7 +86,8 @@ def work(
         if minutes is not None and time.monotonic() - began >= 60 * minutes:
             say(f"The {minutes:g} minutes are used.")
             break
-        with _reserved(folder, study, arm, seed) as is_ours:
+        place = folder / _LOCKS / f"{list(study.arms).index(arm)}-{seed}"
+        with reserved(place) as is_ours:
             if not is_ours:
                 elsewhere += 1
                 continue
@@ -144,51 +146,15 @@ def _known(
     return {key: by_key[key] for key in fields if key in by_key}
 
 
-@contextlib.contextmanager
-def _reserved(
-    folder: pathlib.Path, study: Study, arm: Arm, seed: int
-) -> Iterator[bool]:
-    """Yields whether a run is this process's to train."""
-    from larq_bnnopt.recipes import Run, RunInUseError
-
-    place = folder / _LOCKS / f"{list(study.arms).index(arm)}-{seed}"
-    place.mkdir(parents=True, exist_ok=True)
-    try:
-        lock = Run(place).locked()
-    except RunInUseError:
-        yield False
-        return
-    with lock:
-        yield True
-
-
 def _keep(folder: pathlib.Path, path: pathlib.Path, result: RunResult) -> None:
     """Adds a result to the file of the folder, or to one of this process beside it."""
-    from larq_bnnopt.recipes import RunInUseError
+    from larq_bnnopt.recipes.locking import RunInUseError, waited_for
 
     try:
-        with _locked(folder):
+        with waited_for(folder, _PATIENCE):
             results.add(path, result)
     except RunInUseError:
         results.add(results.beside(path, os.getpid()), result)
-
-
-@contextlib.contextmanager
-def _locked(folder: pathlib.Path) -> Iterator[None]:
-    """Waits for the lock of the folder."""
-    from larq_bnnopt.recipes import Run, RunInUseError
-
-    end = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            lock = Run(folder).locked()
-            break
-        except RunInUseError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.05)
-    with lock:
-        yield
 
 
 def _line(result: RunResult) -> str:

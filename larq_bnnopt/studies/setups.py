@@ -24,6 +24,8 @@ PAPER_001 = (
     "decay 1e-4 and batches of 256"
 )
 
+ON_FASHION_MNIST: dict[str, Any] = {"dataset": "fashion_mnist", "augment": False}
+
 # Narrow networks of the families. Images of 28x28 pixels become maps of 7x7 in the
 # stem, or of 14x14 in that of TINY and BNEXT_DAGGER. ResNetE and the dense networks
 # have the 7x7 convolution there: the grouped stem of paper 002 trains ten times as long

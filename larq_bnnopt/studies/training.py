@@ -103,6 +103,7 @@ def _fitted(
 ) -> tf.keras.Model:
     """Trains all stages, and returns the model."""
     from larq_bnnopt.recipes import TrainingDivergedError
+    from larq_bnnopt.recipes.in_memory import fit_stage
 
     model, passed, teacher = None, 0, recipe.load_teacher()
     for stage, epochs in enumerate(recipe.stage_epochs()):
@@ -110,13 +111,20 @@ def _fitted(
         recipe.prepare(model, stage)
         if study.adapt is not None:
             study.adapt(model, data, recipe, arm)
-        span = passed, passed + epochs
         recorder = _recorder([*KEPT, *study.keep])
         try:
             with _monitor(study, model, out) as flips:
                 more = study.callbacks(model, data) if study.callbacks else []
-                callbacks = [*flips, *more, recorder]
-                _fit(recipe, model, teacher, data, stage, span, quick, callbacks)
+                fit_stage(
+                    recipe,
+                    model,
+                    teacher,
+                    data,
+                    stage,
+                    validation=data.test.take(1) if quick else data.test,
+                    callbacks=[*flips, *more, recorder],
+                    steps=min(data.steps_per_epoch, _QUICK_STEPS) if quick else None,
+                )
         except TrainingDivergedError:
             out.diverged = True
             out.add_epochs(recorder.logs, passed)
@@ -127,32 +135,6 @@ def _fitted(
         out.add_epochs(recorder.logs, passed)
         passed += epochs
     return model
-
-
-def _fit(
-    recipe: Recipe,
-    model: tf.keras.Model,
-    teacher: tf.keras.Model | None,
-    data: Dataset,
-    stage: int,
-    span: tuple[int, int],
-    quick: bool,
-    callbacks: list[Any],
-) -> None:
-    """Trains the epochs of a stage."""
-    from larq_bnnopt.recipes.divergence import StopAtNaN
-    from larq_bnnopt.recipes.training import trainer_of
-
-    steps = data.steps_per_epoch
-    trainer_of(recipe, model, teacher).fit(
-        data.train_from(span[0]),
-        steps_per_epoch=min(steps, _QUICK_STEPS) if quick else steps,
-        initial_epoch=span[0],
-        epochs=span[1],
-        validation_data=data.test.take(1) if quick else data.test,
-        verbose=0,
-        callbacks=[StopAtNaN(), *recipe.annealing(model, stage), *callbacks],
-    )
 
 
 @contextlib.contextmanager

@@ -14,6 +14,8 @@ from larq_bnnopt import recipe_fields
 if TYPE_CHECKING:
     import optuna
 
+    from larq_bnnopt.recipes.locking import RunLock
+
 NAME = "trials.journal"
 _STUDY = "recipe"
 _SEARCH = "search"
@@ -131,57 +133,36 @@ def _require_same(
 
 
 def _with_defaults(before: Any, now: Mapping[str, Any]) -> Any:
-    """Returns stored fields with the defaults of those that came later."""
+    """Returns stored fields with the defaults of those that came later.
+
+    What is tuned is no field of either.
+    """
     if not isinstance(before, dict):
         return before
-    defaults = json.loads(json.dumps(recipe_fields.defaults_of(now["recipe"])))
-    return {
-        **{name: value for name, value in defaults.items() if name in now["fields"]},
-        **before,
-    }
+    whole = recipe_fields.with_later_fields(now["recipe"], before)
+    known = {n: v for n, v in whole.items() if n in before or n in now["fields"]}
+    return json.loads(json.dumps(known))
 
 
-@contextlib.contextmanager
-def locked(folder: pathlib.Path) -> Iterator[None]:
+def locked(folder: pathlib.Path) -> RunLock:
     """Waits for the lock of the folder, under which trials begin."""
-    from larq_bnnopt.recipes.locking import RunInUseError, RunLock
+    from larq_bnnopt.recipes.locking import waited_for
 
-    end = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            lock = RunLock(folder)
-            break
-        except RunInUseError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.02)
-    with lock:
-        yield
+    return waited_for(folder, _PATIENCE)
 
 
-@contextlib.contextmanager
-def running(folder: pathlib.Path, number: int) -> Iterator[bool]:
+def running(
+    folder: pathlib.Path, number: int
+) -> contextlib.AbstractContextManager[bool]:
     """Yields whether a trial is this process's, which it then is until the end.
-
-    The kernel frees a trial when its process ends, however it ends.
 
     Args:
         folder: The folder of the search.
         number: The number of the trial.
     """
-    from larq_bnnopt.recipes.locking import RunInUseError, RunLock
+    from larq_bnnopt.recipes.locking import reserved
 
-    place = folder / _RUNNING / str(number)
-    place.mkdir(parents=True, exist_ok=True)
-    try:
-        lock = RunLock(place)
-    except RunInUseError:
-        yield False
-        return
-    with lock:
-        yield True
-    with contextlib.suppress(OSError):
-        place.rmdir()
+    return reserved(folder / _RUNNING / str(number))
 
 
 @contextlib.contextmanager

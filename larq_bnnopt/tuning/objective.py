@@ -51,11 +51,12 @@ def fit_recipe(
     """
     import tensorflow as tf
 
+    from larq_bnnopt.recipes.memory import is_out_of_memory
+
     try:
         return _trained(kind, fields, report, adapt)
-    except tf.errors.ResourceExhaustedError as error:
-        # TensorFlow also raises it for a full disk.
-        if "No space" in str(error):
+    except tf.errors.OpError as error:
+        if not is_out_of_memory(error):
             raise
         raise MemoryError(
             f"The memory does not hold a batch of {fields['batch_size']}."
@@ -69,8 +70,7 @@ def _trained(
     import tensorflow as tf
 
     from larq_bnnopt import datasets, recipes
-    from larq_bnnopt.recipes.divergence import StopAtNaN
-    from larq_bnnopt.recipes.training import trainer_of
+    from larq_bnnopt.recipes.in_memory import fit_stage
 
     # Kernels and graphs of the trials before would pile up.
     tf.keras.backend.clear_session()
@@ -85,18 +85,10 @@ def _trained(
         recipe.prepare(model, stage)
         adapt(model, data, recipe)
         is_last = stage == len(stages) - 1
-        trainer_of(recipe, model, teacher).fit(
-            data.train_from(passed),
-            steps_per_epoch=data.steps_per_epoch,
-            initial_epoch=passed,
-            epochs=passed + epochs,
-            validation_data=seen,
-            verbose=0,
-            callbacks=[
-                StopAtNaN(),
-                *recipe.annealing(model, stage),
-                *([_reporter(report, passed, score.lower())] if is_last else []),
-            ],
+        # A stage before the last says nothing of the end.
+        reporters = [_reporter(report, passed, score.lower())] if is_last else []
+        fit_stage(
+            recipe, model, teacher, data, stage, validation=seen, callbacks=reporters
         )
         passed += epochs
     return _score(model, seen, score), _score(model, unseen, score), score

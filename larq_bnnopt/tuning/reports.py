@@ -34,7 +34,7 @@ _PAGE = """\
 {space}
 {table}
 The search sees the {score} on one half of the test. The best of many trials is lucky
-there; the other half, "test", was not looked at.
+there; it never sees the other half, "test".
 """
 
 

@@ -151,7 +151,7 @@ def tune(
     A trial that is less accurate than the median of the others at the same epoch is
     stopped. A training whose loss becomes NaN is a failed trial.
 
-    Trials are kept in the folder. The same call goes on with them; a trial that was
+    Trials are kept in the folder. The same call continues with them; a trial that was
     interrupted is not counted, and its values are drawn again. Several processes may
     share the folder, on a disk of several machines too, which then search together.
 

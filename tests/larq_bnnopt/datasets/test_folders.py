@@ -58,6 +58,14 @@ def test_a_data_json_beside_images_is_none_of_arrays(content, tmp_path):
     assert datasets.kind_of(str(tmp_path)) == "images"
 
 
+def test_arrays_beside_images_are_stray_ones(tmp_path):
+    folders_of_images(tmp_path)
+    np.savez(tmp_path / "train.npz", embeddings=np.zeros((3, 4)))
+    assert datasets.kind_of(str(tmp_path)) == "images"
+    data = datasets.load(str(tmp_path), batch_size=2, image_shape=(4, 4, 3))
+    assert (data.kind, data.train_size) == ("images", 6)
+
+
 @pytest.mark.parametrize("settings", [False, True])
 def test_images_win_over_stray_sounds(settings, tmp_path):
     folders_of_images(tmp_path)
