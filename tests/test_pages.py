@@ -112,11 +112,12 @@ def stories():
 
 @contextlib.contextmanager
 def every_fourth_image():
-    """A quarter of the training images of the sample: programs take seconds then."""
+    """A quarter of the images of the sample: programs take seconds then."""
     whole = embedded.in_memory
 
-    def every_fourth(train, *others):
-        return whole(tuple(array[::4] for array in train), *others)
+    def every_fourth(train, test, *others):
+        few = [tuple(array[::4] for array in part) for part in (train, test)]
+        return whole(*few, *others)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(embedded, "in_memory", every_fourth)
@@ -135,7 +136,7 @@ def run_folder(tmp_path_factory):
     """A run as the quickstart leaves one, converted."""
     folder = tmp_path_factory.mktemp("run") / "quickstart-1"
     with every_fourth_image():
-        recipes.train(recipes.OneStep(epochs=6, batch_size=50), folder)
+        recipes.train(recipes.OneStep(epochs=3, batch_size=50), folder)
         assert larq_bnnopt.cli.main(["convert", str(folder)]) == 0
     return folder
 
@@ -233,7 +234,7 @@ def test_runs_as_printed(story, put, tmp_path, monkeypatch, capsys):
             run_bash(block)
         if "report.markdown()" in block.text:  # README's: what it promises below.
             assert scope["result"].report.verification.passed
-            assert scope["scores"].shape == (1000, 10)
+            assert scope["scores"].shape == (250, 10)
             table = capsys.readouterr().out
             assert "| stage3_2_conv | QuantConv2D | LceBconv2d |" in table
 

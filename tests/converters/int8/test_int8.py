@@ -31,8 +31,11 @@ def converted(trained, calibration):
 
 
 @pytest.mark.slow
-def test_a_trained_model_keeps_its_accuracy(trained, converted):
-    report = converted.report
+def test_a_trained_model_keeps_its_accuracy(trained, calibration):
+    images, labels = datasets.load("fashion_mnist_mini").test_arrays()
+    report = converters.convert(
+        trained[0], inputs=images, labels=labels, calibration=calibration
+    ).report
     result = report.verification
     assert result.int8 and result.passed and result.samples == 1000
     assert result.steps.mismatched == 0 and not result.steps.untraced
