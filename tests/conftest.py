@@ -47,9 +47,9 @@ def _forget_gradients(request):
     """
     known = set(gradient_registry.list())
     yield
+    for name in set(gradient_registry.list()) - known:
+        del gradient_registry._registry[name]
     if request.node.get_closest_marker("slow"):
-        for name in set(gradient_registry.list()) - known:
-            del gradient_registry._registry[name]
         gc.collect()
 
 

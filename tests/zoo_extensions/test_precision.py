@@ -97,6 +97,10 @@ def test_a_twin_is_its_network_with_real_kernels_and_activations(name):
     assert not any(isinstance(layer, zx.layers.RSign) for layer in real.layers)
     # Some normalizations start at a scale of zero.
     make_trained_looking(real)
+    for layer in real.layers:
+        # Of the two channels of a narrow squeeze, a draw may leave none alive.
+        if layer.name.endswith("squeeze_conv"):
+            layer.bias.assign_add(tf.ones_like(layer.bias))
     check_gradients(real)
     counted, expected = zx.count_ops(real), zx.count_ops(binary)
     assert counted.bops == 0

@@ -135,7 +135,8 @@ from larq_bnnopt.cli import main
 
 with contextlib.redirect_stdout(io.StringIO()):
     codes = [main(["verify", {str(packaged)!r}])]
-    codes += [main(["profile", {str(packaged / "model.tflite")!r}, "--brief"])]
+    words = ["--brief", "--seconds", "0.2"]
+    codes += [main(["profile", {str(packaged / "model.tflite")!r}, *words])]
     codes += [main(["doctor"])]
 print(*codes, *sorted(name for name in sys.modules if name.startswith("converters.")))
 """

@@ -53,8 +53,7 @@ def lines(text):
     return [line.replace("\b", "").rstrip() for line in shown if line.strip()]
 
 
-@pytest.mark.parametrize("verbose", [1, 2])
-@pytest.mark.parametrize("validation", [None, (X, Y)])
+@pytest.mark.parametrize("verbose, validation", [(1, None), (2, (X, Y))])
 def test_a_line_shows_the_total_and_fits(verbose, validation, model, capsys):
     fit(model, verbose, FlipMonitor(), validation_data=validation)
     shown = lines(capsys.readouterr().out)

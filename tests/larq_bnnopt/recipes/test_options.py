@@ -213,7 +213,6 @@ def test_a_model_that_computes_in_16_bits_keeps_what_needs_32(data):
 @pytest.mark.parametrize(
     "fields, kernels, signs",
     [
-        ({"precision": "binary_weights"}, 6, 0),
         ({"precision": "binary_weights", "optimizer": "radam"}, 6, 0),
         ({"precision": "binary_activations", "optimizer": "radam"}, 0, 6),
         ({"precision": "float", "optimizer": "sgd"}, 0, 0),
