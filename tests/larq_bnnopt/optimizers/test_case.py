@@ -437,7 +437,10 @@ def test_regularizers_and_rescaling_constraints_are_named(api):
 
 
 @both_apis_in_full
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "policy",
+    ["mixed_float16", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)],
+)
 def test_steps_with_infinite_gradients_are_skipped(api, policy):
     tf.keras.mixed_precision.set_global_policy(policy)
     try:

@@ -112,6 +112,7 @@ def bnnopt(capsys, *words, code=0):
     return capsys.readouterr()
 
 
+@pytest.mark.slow
 def test_a_resumed_run_on_arrays_equals_the_uninterrupted_one(run, tmp_path):
     own = recipes.recipe_of(run)
     with pytest.raises(Stop):
