@@ -4,8 +4,20 @@ from _larq_bnnopt_keras import use_keras_2
 
 use_keras_2()
 
-from zoo_extensions import initializers, layers, quantizers  # noqa: E402  (Keras 2 first)
+from zoo_extensions import (  # noqa: E402  (Keras 2 first)
+    attention,
+    elastic,
+    initializers,
+    layers,
+    quantizers,
+)
 from zoo_extensions.audio import AudioMLP  # noqa: E402
+from zoo_extensions.bert import (  # noqa: E402
+    BinaryBert,
+    BinaryBertBase,
+    BinaryBertSmall,
+    BinaryBertTiny,
+)
 from zoo_extensions.binary_densenet import (  # noqa: E402
     BinaryDenseNet28,
     BinaryDenseNet37,
@@ -70,6 +82,10 @@ __all__ = [
     "BiRealNet18",
     "BiRealNet20",
     "BiRealNet34",
+    "BinaryBert",
+    "BinaryBertBase",
+    "BinaryBertSmall",
+    "BinaryBertTiny",
     "BinaryDenseNet28",
     "BinaryDenseNet37",
     "MeliusNet22",
@@ -98,8 +114,10 @@ __all__ = [
     "TemperatureDecay",
     "TemperatureSign",
     "TinyResidualBNN",
+    "attention",
     "count_ops",
     "create_model",
+    "elastic",
     "force_sign",
     "initializers",
     "layers",

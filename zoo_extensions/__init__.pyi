@@ -7,8 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from zoo_extensions import initializers, layers, quantizers
+from zoo_extensions import attention, elastic, initializers, layers, quantizers
 from zoo_extensions.audio import AudioMLPFactory
+from zoo_extensions.bert import BinaryBertFactory
 from zoo_extensions.binary_densenet import BinaryDenseNetFactory
 from zoo_extensions.birealnet import BiRealNetFactory
 from zoo_extensions.bnext import BNextFactory, BNextResidualFactory
@@ -35,6 +36,10 @@ __all__ = [
     "BiRealNet18",
     "BiRealNet20",
     "BiRealNet34",
+    "BinaryBert",
+    "BinaryBertBase",
+    "BinaryBertSmall",
+    "BinaryBertTiny",
     "BinaryDenseNet28",
     "BinaryDenseNet37",
     "MeliusNet22",
@@ -63,8 +68,10 @@ __all__ = [
     "TemperatureDecay",
     "TemperatureSign",
     "TinyResidualBNN",
+    "attention",
     "count_ops",
     "create_model",
+    "elastic",
     "force_sign",
     "initializers",
     "layers",
@@ -344,6 +351,126 @@ class _BiRealNet34(_Network):
         """Bi-RealNet-34: (6, 8, 12, 6) blocks of one binary convolution each."""
 
 BiRealNet34: _BiRealNet34
+
+class _BinaryBert(_Network):
+    """A binary BERT of any size; by default that of BERT-Base."""
+
+    factory: type[BinaryBertFactory]
+
+    def __call__(
+        self,
+        *,
+        input_shape: Sequence[int | None] | None = None,
+        weights: str | None = None,
+        include_top: bool = True,
+        num_classes: int = 2,
+        latent_weights: bool = True,
+        precision: str = "binary",
+        classifier_activation: str | None = "softmax",
+        num_layers: int = 12,
+        hidden_size: int = 768,
+        num_heads: int = 12,
+        intermediate_size: int = 3072,
+        vocab_size: int = 30522,
+        max_length: int = 512,
+        num_token_types: int = 2,
+        dropout: float = 0.1,
+        activation: str = "relu",
+        layer_norm_epsilon: float = 1e-12,
+    ) -> tf.keras.Model:
+        """A binary BERT of any size; by default that of BERT-Base."""
+
+BinaryBert: _BinaryBert
+
+class _BinaryBertBase(_Network):
+    """BinaryBertBase: the shape of BERT-Base, which BiT and Diode report."""
+
+    factory: type[BinaryBertFactory]
+
+    def __call__(
+        self,
+        *,
+        input_shape: Sequence[int | None] | None = None,
+        weights: str | None = None,
+        include_top: bool = True,
+        num_classes: int = 2,
+        latent_weights: bool = True,
+        precision: str = "binary",
+        classifier_activation: str | None = "softmax",
+        num_layers: int = 12,
+        hidden_size: int = 768,
+        num_heads: int = 12,
+        intermediate_size: int = 3072,
+        vocab_size: int = 30522,
+        max_length: int = 512,
+        num_token_types: int = 2,
+        dropout: float = 0.1,
+        activation: str = "relu",
+        layer_norm_epsilon: float = 1e-12,
+    ) -> tf.keras.Model:
+        """BinaryBertBase: the shape of BERT-Base, which BiT and Diode report."""
+
+BinaryBertBase: _BinaryBertBase
+
+class _BinaryBertSmall(_Network):
+    """BinaryBertSmall: 4 layers of 256 channels, the shape of BERT-Mini."""
+
+    factory: type[BinaryBertFactory]
+
+    def __call__(
+        self,
+        *,
+        input_shape: Sequence[int | None] | None = None,
+        weights: str | None = None,
+        include_top: bool = True,
+        num_classes: int = 2,
+        latent_weights: bool = True,
+        precision: str = "binary",
+        classifier_activation: str | None = "softmax",
+        num_layers: int = 4,
+        hidden_size: int = 256,
+        num_heads: int = 4,
+        intermediate_size: int = 1024,
+        vocab_size: int = 30522,
+        max_length: int = 512,
+        num_token_types: int = 2,
+        dropout: float = 0.1,
+        activation: str = "relu",
+        layer_norm_epsilon: float = 1e-12,
+    ) -> tf.keras.Model:
+        """BinaryBertSmall: 4 layers of 256 channels, the shape of BERT-Mini."""
+
+BinaryBertSmall: _BinaryBertSmall
+
+class _BinaryBertTiny(_Network):
+    """BinaryBertTiny: 2 layers of 128 channels, the shape of BERT-Tiny."""
+
+    factory: type[BinaryBertFactory]
+
+    def __call__(
+        self,
+        *,
+        input_shape: Sequence[int | None] | None = None,
+        weights: str | None = None,
+        include_top: bool = True,
+        num_classes: int = 2,
+        latent_weights: bool = True,
+        precision: str = "binary",
+        classifier_activation: str | None = "softmax",
+        num_layers: int = 2,
+        hidden_size: int = 128,
+        num_heads: int = 2,
+        intermediate_size: int = 512,
+        vocab_size: int = 30522,
+        max_length: int = 512,
+        num_token_types: int = 2,
+        dropout: float = 0.1,
+        activation: str = "relu",
+        layer_norm_epsilon: float = 1e-12,
+    ) -> tf.keras.Model:
+        """BinaryBertTiny: 2 layers of 128 channels, the shape of BERT-Tiny."""
+
+BinaryBertTiny: _BinaryBertTiny
 
 class _BinaryDenseNet28(_Network):
     """BinaryDenseNet28: (6, 6, 6, 5) dense blocks, 23 in all."""

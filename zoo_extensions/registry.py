@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from zoo_extensions import (
     audio,
+    bert,
     binary_densenet,
     birealnet,
     bnext,
@@ -31,6 +32,7 @@ _FAMILIES = (
     audio,
     bnext,
     pokebnn,
+    bert,
 )
 
 _MODELS: dict[str, ModelFunction] = {

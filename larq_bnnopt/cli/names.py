@@ -19,6 +19,10 @@ from larq_bnnopt.texts import nearest, plain, require_known
 EMBEDDED = "fashion_mnist_mini"
 MODELS = (
     "audio_mlp",
+    "binary_bert",
+    "binary_bert_base",
+    "binary_bert_small",
+    "binary_bert_tiny",
     "binary_densenet28",
     "binary_densenet37",
     "birealnet18",
