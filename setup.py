@@ -184,6 +184,8 @@ setup(
         "tune": [f"optuna>=4.2; {ANY_ROW}"],
         # Folders of sound files as data; SciPy resamples.
         "sound": ["soundfile", "scipy"],
+        # Texts as data; weights of a BERT.
+        "text": ["tokenizers", "safetensors"],
         "test": [
             "pytest>=8",
             "pytest-xdist",
@@ -191,6 +193,8 @@ setup(
             "hypothesis",
             "coverage>=7.10",
             "soundfile",
+            "tokenizers",
+            "safetensors",
             f"optuna>=4.2; {ANY_ROW}",
         ],
         "dev": ["ruff", "mypy", "pre-commit"],

@@ -9,6 +9,7 @@ from larq_bnnopt.datasets.dataset import (
     IMAGES,
     REGRESSION,
     SOUNDS,
+    TEXTS,
     Dataset,
     ImageShape,
 )
@@ -17,6 +18,8 @@ from larq_bnnopt.datasets.loading import kind_of, load
 from larq_bnnopt.datasets.records import write_records
 from larq_bnnopt.datasets.sound_features import SoundSettings, sound_windows
 from larq_bnnopt.datasets.statistics import channel_statistics
+from larq_bnnopt.datasets.token_source import require_vocabulary
+from larq_bnnopt.datasets.tokenizing import Tokenizer
 
 __all__ = [
     "ARRAYS",
@@ -25,15 +28,18 @@ __all__ = [
     "IMAGES",
     "REGRESSION",
     "SOUNDS",
+    "TEXTS",
     "Augmentation",
     "Dataset",
     "ImageShape",
     "NotDownloadedError",
     "SoundSettings",
+    "Tokenizer",
     "array_record",
     "channel_statistics",
     "kind_of",
     "load",
+    "require_vocabulary",
     "sound_windows",
     "write_records",
 ]

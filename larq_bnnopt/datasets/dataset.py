@@ -18,13 +18,15 @@ from larq_bnnopt.datasets.checking import (
     image_problem,
 )
 
+# Inputs and labels; of texts the inputs are a dictionary.
 Batch = tuple[tf.Tensor, tf.Tensor]
+Arrays = np.ndarray | dict[str, np.ndarray]
 ImageShape = tuple[int | None, int | None, int]
 """Height, width and channels of an image; a size of `None` may vary."""
 
 EMBEDDED = "fashion_mnist_mini"
 # What the inputs of a data set are, and what a model learns of them.
-IMAGES, ARRAYS, SOUNDS = "images", "arrays", "sounds"
+IMAGES, ARRAYS, SOUNDS, TEXTS = "images", "arrays", "sounds", "texts"
 CLASSIFICATION, REGRESSION = "classification", "regression"
 
 
@@ -47,10 +49,11 @@ class Source:
             look again in any case.
         samples: Returns a few encoded images.
         kind: `"images"`, uint8 pixels; `"arrays"` or `"sounds"`, numbers that a model
-            takes as they are.
+            takes as they are; `"texts"`, a dictionary of tokens.
         task: `"classification"` or `"regression"`.
         settings: How a raw input, such as a sound file, becomes an input, as plain data
             for JSON; empty if it is nothing that a run must keep.
+        metrics: Names of what measures a task on texts, the first first.
     """
 
     input_shape: tuple[int, ...]
@@ -66,20 +69,23 @@ class Source:
     kind: str = IMAGES
     task: str = CLASSIFICATION
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    metrics: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
     """Inputs with labels, split into training and test.
 
-    Images are float32 in [-1, 1] (`pixel / 127.5 - 1`), other inputs float32 as they
-    are. Labels are int64 classes, or of a regression float32 vectors. The order of the
-    training inputs and their augmentation are functions of the seed and the epoch
-    alone, so that an interrupted training can be resumed exactly.
+    Images are float32 in [-1, 1] (`pixel / 127.5 - 1`), texts the dictionary of
+    `Tokenizer.encode`, int32, other inputs float32 as they are. Labels are int64
+    classes, or of a regression float32 vectors. The order of the training inputs and
+    their augmentation are functions of the seed and the epoch alone, so that an
+    interrupted training can be resumed exactly.
 
     Attributes:
         name: Name given to `load`.
-        input_shape: Shape of an input: of images `(height, width, channels)`.
+        input_shape: Shape of an input: of images `(height, width, channels)`, of texts
+            `(tokens,)`.
         class_names: Names of the classes, in the order of the labels; of a regression
             the names of the numbers of a label.
         train_size: Number of training inputs.
@@ -90,10 +96,14 @@ class Dataset:
         test: Batches of test inputs, in the order of the data set.
         middle: The side of the center crop of a test image, as a share of the largest
             crop with the shape of the input; 1.0 where images are not cropped.
-        kind: What the inputs are: `"images"`, `"arrays"` or `"sounds"`.
+        kind: What the inputs are: `"images"`, `"arrays"`, `"sounds"` or `"texts"`.
         task: `"classification"` or `"regression"`.
-        settings: How a sound becomes an input, `SoundSettings` as plain data for JSON;
-            of images and arrays empty.
+        settings: How a sound or a text becomes an input, as plain data for JSON: of
+            sounds `SoundSettings`, of texts `text_length`, `vocab_size`, whether they
+            are `pairs` and `tokenizer`, for `Tokenizer`; of images and arrays empty.
+        metrics: Names of what measures the task, the first first: of texts some of
+            `"accuracy"`, `"f1"`, `"matthews"`, `"pearson"`, `"spearman"`; of others
+            empty.
     """
 
     name: str
@@ -112,7 +122,8 @@ class Dataset:
     middle: float = 1.0
     kind: str = IMAGES
     task: str = CLASSIFICATION
-    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False)
+    metrics: tuple[str, ...] = ()
 
     @property
     def stored_size(self) -> tuple[int, int] | None:
@@ -191,13 +202,14 @@ class Dataset:
         seeds = epochs.map(lambda e: tf.stack([tf.constant(self.seed, tf.int64), e]))
         return seeds.flat_map(self._epoch).prefetch(tf.data.AUTOTUNE)
 
-    def test_arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """Returns all test inputs and labels as NumPy arrays."""
+    def test_arrays(self) -> tuple[Any, np.ndarray]:
+        """Returns all test inputs and labels as NumPy arrays, of texts by name."""
         with self.faults_named():
-            images, labels = zip(*self.test.as_numpy_iterator())
-        return np.concatenate(images), np.concatenate(labels)
+            inputs, labels = zip(*self.test.as_numpy_iterator())
+        joined = tf.nest.map_structure(lambda *parts: np.concatenate(parts), *inputs)
+        return joined, np.concatenate(labels)
 
-    def train_arrays(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+    def train_arrays(self, count: int) -> tuple[Any, np.ndarray]:
         """Returns training inputs and labels as NumPy arrays, as the model sees them.
 
         Args:

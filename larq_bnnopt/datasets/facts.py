@@ -1,4 +1,4 @@
-"""What `data.json` says of a folder: task, names of the classes, shape and type."""
+"""What `data.json` says of a folder: task, names of the classes, how it is stored."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from larq_bnnopt.texts import printable, require_known
 
 FACTS = "data.json"
 _TASKS = (CLASSIFICATION, REGRESSION)
-_KNOWN = ("shape", "dtype", "task", "class_names")
+ARRAY_ENTRIES = ("shape", "dtype", "task", "class_names")
+TEXT_ENTRIES = ("task", "class_names", "metrics", "encoding")
+# Texts that have one byte for an end of a line, and no mark at the start.
+ENCODINGS = ("utf-8", "latin-1", "cp1252")
 DTYPES = ("float32", "float64", "float16", "int32", "int16", "int8", "uint16", "uint8")
 
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What is known of the arrays of a folder beside their files.
+    """What is known of the arrays or texts of a folder beside their files.
 
     Attributes:
         shape: Shape of an input, `None` if it is not stated.
@@ -27,12 +30,16 @@ class Facts:
         task: `"classification"`, `"regression"` or `None`, not stated.
         class_names: Names of the classes, or of the numbers of a label; `None` if they
             are not stated.
+        metrics: Names of what measures texts, `None` if they are not stated.
+        encoding: How texts are written. Defaults to `"utf-8"`.
     """
 
     shape: tuple[int, ...] | None = None
     dtype: str | None = None
     task: str | None = None
     class_names: tuple[str, ...] | None = None
+    metrics: tuple[str, ...] | None = None
+    encoding: str = ENCODINGS[0]
 
 
 def read_json(path: pathlib.Path, known: Iterable[str]) -> dict[str, Any]:
@@ -56,8 +63,12 @@ def read_json(path: pathlib.Path, known: Iterable[str]) -> dict[str, Any]:
     return content
 
 
-def facts_of(folder: pathlib.Path) -> Facts:
+def facts_of(folder: pathlib.Path, known: Iterable[str] = ARRAY_ENTRIES) -> Facts:
     """Returns what `data.json` says of a folder, nothing if there is none.
+
+    Args:
+        folder: The folder.
+        known: The entries that it may have. Defaults to those of arrays.
 
     Raises:
         ValueError: If it is damaged, or says what cannot be.
@@ -65,14 +76,26 @@ def facts_of(folder: pathlib.Path) -> Facts:
     path = folder / FACTS
     if not path.exists():
         return Facts()
-    content = read_json(path, _KNOWN)
+    content = read_json(path, known)
     task, dtype = content.get("task"), content.get("dtype")
-    for what, value, valid in (("task", task, _TASKS), ("dtype", dtype, DTYPES)):
+    encoding = content.get("encoding", ENCODINGS[0])
+    for what, value, valid in (
+        ("task", task, _TASKS),
+        ("dtype", dtype, DTYPES),
+        ("encoding", encoding, ENCODINGS),
+    ):
         if value is not None:
             if not isinstance(value, str):
                 raise ValueError(f"{path}: {what} must be a text. Received: {value!r}")
             require_known(f"{what} in {path}", value, valid)
-    return Facts(_shape(path, content), dtype, task, _names(path, content))
+    return Facts(
+        shape=_shape(path, content),
+        dtype=dtype,
+        task=task,
+        class_names=_names(path, content),
+        metrics=_metrics(path, content),
+        encoding=encoding,
+    )
 
 
 def states_shape(folder: pathlib.Path) -> bool:
@@ -129,3 +152,15 @@ def _names(path: pathlib.Path, content: Mapping[str, Any]) -> tuple[str, ...] | 
     if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
         raise ValueError(f"{path}: class_names must be a list of texts.")
     return named(names, path)
+
+
+def _metrics(path: pathlib.Path, content: Mapping[str, Any]) -> tuple[str, ...] | None:
+    names = content.get("metrics")
+    if names is None:
+        return None
+    are_texts = isinstance(names, list) and all(isinstance(n, str) for n in names)
+    if not are_texts or not names or len(set(names)) < len(names):
+        raise ValueError(
+            f"{path}: metrics must be a list of names, each once. Received: {names!r}"
+        )
+    return tuple(names)

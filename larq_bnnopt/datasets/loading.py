@@ -17,22 +17,33 @@ from larq_bnnopt.datasets.dataset import (
     EMBEDDED,
     IMAGES,
     SOUNDS,
+    TEXTS,
     Dataset,
     ImageShape,
     Source,
 )
 from larq_bnnopt.datasets.embedded import embedded
 from larq_bnnopt.datasets.folders import from_folder
-from larq_bnnopt.datasets.pipelines import as_numbers, augmented, scaled
+from larq_bnnopt.datasets.glue import from_glue, is_glue
+from larq_bnnopt.datasets.pipelines import as_numbers, as_tokens, augmented, scaled
 from larq_bnnopt.datasets.records import from_records, holds_records
 from larq_bnnopt.datasets.sounds import from_sounds, holds_sounds
+from larq_bnnopt.datasets.texts import from_texts, holds_texts
 from larq_bnnopt.datasets.tfds import from_tfds
+from larq_bnnopt.datasets.token_source import TextOptions
 
 _AUGMENTATIONS = {
     "cifar10": Augmentation(padding=4, mirror=True),
     "cifar100": Augmentation(padding=4, mirror=True),
     "fashion_mnist": Augmentation(mirror=True),
     EMBEDDED: Augmentation(mirror=True),
+}
+# What a model takes of a stored batch.
+_CASTS = {
+    IMAGES: scaled,
+    ARRAYS: as_numbers,
+    SOUNDS: as_numbers,
+    TEXTS: as_tokens,
 }
 
 
@@ -48,6 +59,10 @@ def load(
     color_jitter: float | None = None,
     pca_noise: float = 0.0,
     hsv_jitter: float = 0.0,
+    text_length: int | None = None,
+    vocab_size: int | None = None,
+    tokenizer: str | os.PathLike[str] | None = None,
+    held_out: str = "test",
 ) -> Dataset:
     """Loads a data set.
 
@@ -57,8 +72,10 @@ def load(
     files, see `larq_bnnopt.datasets.records.record_files`; or arrays of any shape for
     classification or regression, see `larq_bnnopt.datasets.arrays.array_files` and
     `larq_bnnopt.datasets.array_records.from_array_records`; or sound files, in a folder
-    for each class, see `larq_bnnopt.datasets.sounds.sound_files`. Every other name is
-    passed to tensorflow-datasets, which downloads the data on first use.
+    for each class, see `larq_bnnopt.datasets.sounds.sound_files`; or texts with labels,
+    see `larq_bnnopt.datasets.texts.text_rows`. `"glue/sst2"` is a task of GLUE, see
+    `larq_bnnopt.datasets.glue.from_glue`. Every other name is passed to
+    tensorflow-datasets, which downloads the data on first use.
 
     Images of any size, in folders and in sets such as `"imagenet2012"`, are cropped and
     resized: random crops for training, center crops for the test. What fits into 1 GiB
@@ -86,6 +103,15 @@ def load(
             Defaults to `0.0`.
         hsv_jitter: How far hue, saturation and value may change, see
             `larq_bnnopt.datasets.colors.Colors`. Defaults to `0.0`.
+        text_length: Number of tokens of a text; longer ones are cut, with a warning.
+            Defaults to `None`, 128.
+        vocab_size: Rows of the model's embedding of tokens. Defaults to `None`: what
+            the tokenizer has, or the most tokens (8192) of one that is trained.
+        tokenizer: A `tokenizer.json`, or a `vocab.txt` of WordPiece. Defaults to
+            `None`: the one in the folder, or else one that is trained on the training
+            texts, always the same.
+        held_out: What is the test of a folder of texts: `"test"`, or `"validation"` to
+            choose settings by. Defaults to `"test"`.
 
     Returns:
         The data set.
@@ -94,7 +120,8 @@ def load(
         ValueError: If there is no such data set (it names the nearest ones), if it has
             no inputs with labels, or fewer than fill a batch, or if `image_shape` is
             given for images that have a size, or for arrays; or if colors are to
-            change that the inputs do not have.
+            change that the inputs do not have; or if `text_length`, `vocab_size`,
+            `tokenizer` or `held_out` are given for what are no texts.
         OSError: If it cannot be downloaded, or a folder cannot be read.
         NotDownloadedError: If it is missing, and not to be downloaded.
 
@@ -113,8 +140,15 @@ def load(
         )
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1. Received: {batch_size}")
+    options = TextOptions(text_length, vocab_size, tokenizer)
+    kind = kind_of(name)
+    _require_texts(name, kind, options, held_out)
     if name == EMBEDDED:
         source = embedded()
+    elif kind == TEXTS and os.path.isdir(name):
+        source = from_texts(name, options, held_out)
+    elif kind == TEXTS:
+        source = from_glue(name, options, data_dir, download)
     elif os.path.isdir(name):
         source = _in_folder(name, image_shape, augment, color_jitter)
     else:
@@ -139,7 +173,7 @@ def load(
     bare = name.partition(":")[0].partition("/")[0]
     known = Augmentation(mirror=True) if source.is_cropped else _AUGMENTATIONS.get(bare)
     augmentation = known if augment else None
-    cast = scaled if source.kind == IMAGES else as_numbers
+    cast = _CASTS[source.kind]
     return Dataset(
         name=name,
         input_shape=source.input_shape,
@@ -160,6 +194,7 @@ def load(
         kind=source.kind,
         task=source.task,
         settings=source.settings,
+        metrics=source.metrics,
     )
 
 
@@ -170,18 +205,35 @@ def kind_of(name: str) -> str:
         name: As for `load`.
 
     Returns:
-        `"images"`, `"arrays"` or `"sounds"`.
+        `"images"`, `"arrays"`, `"sounds"` or `"texts"`.
 
     Example:
         >>> kind_of("fashion_mnist_mini")
         'images'
     """
     if name == EMBEDDED or not os.path.isdir(name):
-        return IMAGES
+        return TEXTS if is_glue(name) else IMAGES
     folder = pathlib.Path(name)
     if holds_arrays(folder) or holds_array_records(folder):
         return ARRAYS
-    return SOUNDS if holds_sounds(folder) else IMAGES
+    if holds_sounds(folder):
+        return SOUNDS
+    return TEXTS if holds_texts(folder) else IMAGES
+
+
+def _require_texts(name: str, kind: str, options: TextOptions, held_out: str) -> None:
+    """Raises a ValueError if what is given has a meaning for texts alone."""
+    given = {
+        "text_length": options.length,
+        "vocab_size": options.vocab_size,
+        "tokenizer": options.tokenizer,
+        "held_out": None if held_out == "test" else held_out,
+    }
+    wanted = [option for option, value in given.items() if value is not None]
+    if wanted and kind != TEXTS:
+        raise ValueError(
+            f"{name!r} holds {kind}, and no texts. Leave out {', '.join(wanted)}."
+        )
 
 
 def _require_colors(name: str, source: Source, colors: Colors) -> None:

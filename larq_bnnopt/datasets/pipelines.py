@@ -18,7 +18,7 @@ import tensorflow as tf
 from larq_bnnopt.datasets.augmentation import Augmentation
 from larq_bnnopt.datasets.colors import Colors
 from larq_bnnopt.datasets.crops import Crops
-from larq_bnnopt.datasets.dataset import Batch, ImageShape, Source
+from larq_bnnopt.datasets.dataset import Arrays, Batch, ImageShape, Source
 
 LARGEST_IN_MEMORY = 1 << 30
 # Encoded photographs, about 100 kB each.
@@ -96,9 +96,16 @@ def as_numbers(inputs: tf.Tensor, labels: tf.Tensor) -> Batch:
     return tf.cast(inputs, tf.float32), tf.cast(labels, kind)
 
 
+def as_tokens(inputs: dict[str, tf.Tensor], labels: tf.Tensor) -> Batch:
+    """Returns tokens, which are stored in fewer bytes, as a model takes them."""
+    kind = tf.float32 if labels.dtype.is_floating else tf.int64
+    tokens = {name: tf.cast(one, tf.int32) for name, one in inputs.items()}
+    return tokens, tf.cast(labels, kind)
+
+
 def in_memory(
-    train: tuple[np.ndarray, np.ndarray],
-    test: tuple[np.ndarray, np.ndarray],
+    train: tuple[Arrays, np.ndarray],
+    test: tuple[Arrays, np.ndarray],
     class_names: tuple[str, ...],
     name: str,
 ) -> Source:
@@ -110,20 +117,22 @@ def in_memory(
         class_names: Names of the classes.
         name: The fingerprint of the data.
     """
-    images, labels = (tf.constant(array) for array in train)
+    stored = tf.nest.map_structure(tf.constant, train)
 
     def shuffled(seeds: tf.Tensor, batch_size: int) -> tf.data.Dataset:
         order = tf.random.experimental.stateless_shuffle(
-            tf.range(len(labels), dtype=tf.int64), seeds
-        )
-        return (
-            tf.data.Dataset.from_tensor_slices(order)
-            .batch(batch_size)
-            .map(lambda batch: (tf.gather(images, batch), tf.gather(labels, batch)))
+            tf.range(len(train[1]), dtype=tf.int64), seeds
         )
 
+        def take(batch: tf.Tensor) -> Batch:
+            return tf.nest.map_structure(lambda one: tf.gather(one, batch), stored)
+
+        return tf.data.Dataset.from_tensor_slices(order).batch(batch_size).map(take)
+
+    inputs = train[0]
+    first = next(iter(inputs.values())) if isinstance(inputs, dict) else inputs
     return Source(
-        input_shape=train[0].shape[1:],
+        input_shape=first.shape[1:],
         class_names=class_names,
         train_size=len(train[1]),
         test_size=len(test[1]),

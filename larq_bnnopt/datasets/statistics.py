@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from larq_bnnopt.datasets.dataset import IMAGES, Dataset
+from larq_bnnopt.datasets.dataset import IMAGES, TEXTS, Dataset
 
 # Of ImageNet's pixels in [0, 1], as published and as most papers take them.
 _PUBLISHED = {"imagenet2012": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))}
@@ -35,6 +35,8 @@ def channel_statistics(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
         >>> mean.shape, bool(-1 < mean[0] < 0 < deviation[0] < 1)
         ((1,), True)
     """
+    if data.kind == TEXTS:
+        raise ValueError(f"{data.name} holds texts, whose tokens have no channels.")
     bare = data.name.partition(":")[0].partition("/")[0]
     if bare in _PUBLISHED:
         mean, deviation = map(np.array, _PUBLISHED[bare])
