@@ -112,8 +112,8 @@ class Texts:
         if tokenizer.unknown > _MANY_UNKNOWN * tokens:
             warnings.warn(
                 f"{tokenizer.unknown / tokens:.0%} of the tokens of the {self.called} "
-                f"texts of {place} are unknown to its tokenizer. Is it for another "
-                "language?",
+                f"texts of {place} are unknown to its tokenizer. Take one for their "
+                "language, or a larger vocab_size.",
                 stacklevel=2,
             )
         small = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.int32

@@ -15,6 +15,8 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 LEAST = 16
 _CONTINUED = "##"
 _MIN_FREQUENCY = 2
+# Tokens of single letters, first and later ones in a word, that a language needs.
+_LETTERS = 100
 
 
 def trained_vocabulary(
@@ -26,9 +28,10 @@ def trained_vocabulary(
 ) -> list[str]:
     """Returns a WordPiece vocabulary of texts.
 
-    It begins with the special tokens and single letters, at most half of it, the most
-    frequent ones; words with other letters are unknown. Then the pair of tokens that is
-    most frequent becomes a token, again and again.
+    It begins with the special tokens and single letters: the most frequent ones, up to
+    half of a vocabulary of more than 200 tokens, which leaves room for words. Words
+    with other letters are unknown. Then the pair of tokens that is most frequent
+    becomes a token, again and again.
 
     Args:
         texts: The texts.
@@ -48,7 +51,8 @@ def trained_vocabulary(
     normal = [normalize(text) for text in texts]
     chunks = collections.Counter(chunk for text in normal for chunk in text.split())
     words = {chunk: [word for word, _ in split(chunk)] for chunk in chunks}
-    letters = _letters(chunks, words, size // 2 - len(SPECIAL))
+    most = min(size - len(SPECIAL), max(size // 2, _LETTERS))
+    letters = _letters(chunks, words, most)
     if not letters:
         raise ValueError("The texts have no word to make a vocabulary of.")
     known = {letter for letter in letters if len(letter) == 1}

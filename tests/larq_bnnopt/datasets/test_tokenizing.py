@@ -112,11 +112,14 @@ def test_a_vocabulary_holds_the_pairs_that_are_most_frequent():
 
 
 def test_rare_letters_leave_room_for_words():
-    rare = " ".join(chr(0x0430 + n) for n in range(32))
-    tokenizer = Tokenizer.trained(["aa bb aa bb", rare], 32)
-    assert tokenizer.vocab_size <= 32
-    tokenizer.encode(["aa bb", "\u044f"])
-    assert tokenizer.unknown == 1
+    rare = [chr(0x4E00 + number) for number in range(300)]
+    tokenizer = Tokenizer.trained(["aa bb aa bb", *rare], 250)
+    tokens = json.loads(tokenizer.to_json())["model"]["vocab"]
+    assert {"a", "##a", "aa", "bb"} <= tokens.keys()
+    # Half of 250, of which four are forms of a and b.
+    assert len(tokens.keys() & set(rare)) == 121
+    tokenizer.encode(rare)
+    assert tokenizer.unknown == 300 - 121
 
 
 def test_a_vocabulary_in_a_file_is_that_of_its_lines(tmp_path):
