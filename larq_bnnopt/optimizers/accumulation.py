@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from larq_bnnopt.optimizers.fusing import Gradient
+from larq_bnnopt.optimizers.sparse_rows import Gradient
 
 
 class Accumulator(tf.Module):

@@ -25,6 +25,10 @@ class Bop(BopUpdate, FlipOptimizerWithoutRate):
         state_dtype: `"float32"`, or `"bfloat16"` with stochastic rounding for half the
             memory. Defaults to `"float32"`.
         name: Name of the optimizer. Defaults to `"Bop"`.
+        embedding_updates: What a sparse gradient changes (`tf.IndexedSlices`, of an
+            embedding): `"dense"` all rows, as the equal dense gradient would, so that
+            averages of rows without a gradient decay; `"seen_rows"` the rows in it
+            alone. Defaults to `"dense"`.
         **kwargs: Keras's `clipnorm`, `clipvalue`, `global_clipnorm`, `jit_compile`.
 
     Raises:
@@ -68,6 +72,10 @@ class Bop2ndOrder(Bop2ndOrderUpdate, FlipOptimizerWithoutRate):
         state_dtype: `"float32"`, or `"bfloat16"` with stochastic rounding for half the
             memory. Defaults to `"float32"`.
         name: Name of the optimizer. Defaults to `"Bop2ndOrder"`.
+        embedding_updates: What a sparse gradient changes (`tf.IndexedSlices`, of an
+            embedding): `"dense"` all rows, as the equal dense gradient would, so that
+            averages of rows without a gradient decay; `"seen_rows"` the rows in it
+            alone. Defaults to `"dense"`.
         **kwargs: Keras's `clipnorm`, `clipvalue`, `global_clipnorm`, `jit_compile`.
 
     Raises:

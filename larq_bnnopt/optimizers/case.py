@@ -9,7 +9,7 @@ import larq as lq
 import numpy as np
 import tensorflow as tf
 
-from larq_bnnopt.optimizers import checks, predicates
+from larq_bnnopt.optimizers import checks, predicates, sparse_rows
 from larq_bnnopt.optimizers.accumulation import Accumulator
 from larq_bnnopt.optimizers.case_base import (
     OWN_COUNTS,
@@ -18,10 +18,10 @@ from larq_bnnopt.optimizers.case_base import (
     check_optimizers,
 )
 from larq_bnnopt.optimizers.flip_optimizer import FlipOptimizer
-from larq_bnnopt.optimizers.fusing import Gradient
 from larq_bnnopt.optimizers.naming import name_apart, set_all
 from larq_bnnopt.optimizers.predicates import Predicate
 from larq_bnnopt.optimizers.rebuilding import Rebuilder
+from larq_bnnopt.optimizers.sparse_rows import Gradient
 
 Optimizer: TypeAlias = tf.keras.optimizers.Optimizer
 
@@ -185,7 +185,9 @@ class CaseOptimizer(CaseBase, Optimizer):
         self, pairs: Sequence[GradientAndVariable]
     ) -> list[GradientAndVariable]:
         """Clips the gradients of all variables together, as Keras does."""
-        gradients = self._clip_gradients([gradient for gradient, _ in pairs])
+        gradients = [gradient for gradient, _ in pairs]
+        gradients = sparse_rows.summed_for_clipping(self, gradients)
+        gradients = self._clip_gradients(gradients)
         return list(zip(gradients, [variable for _, variable in pairs]))
 
     def update_step(self, gradient: Gradient, variable: tf.Variable) -> None:

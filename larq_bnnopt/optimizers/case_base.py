@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from larq_bnnopt.optimizers import checks, predicates, registry, switches
 from larq_bnnopt.optimizers.accumulation import Accumulator
-from larq_bnnopt.optimizers.fusing import Gradient
 from larq_bnnopt.optimizers.naming import AnyOptimizer, optimizer_name
 from larq_bnnopt.optimizers.predicates import Predicate
+from larq_bnnopt.optimizers.sparse_rows import Gradient
 from larq_bnnopt.optimizers.updates.base import Hyperparameter, ScheduledValue
 
 GradientAndVariable: TypeAlias = tuple[Union[Gradient, None], tf.Variable]

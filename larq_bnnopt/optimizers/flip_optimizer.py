@@ -7,9 +7,10 @@ from typing import Any, NoReturn
 
 import tensorflow as tf
 
-from larq_bnnopt.optimizers import storage
+from larq_bnnopt.optimizers import sparse_rows, storage
 from larq_bnnopt.optimizers.checks import warn_of_penalties, warn_of_start
-from larq_bnnopt.optimizers.fusing import FusedUpdate, Gradient, decoded_state
+from larq_bnnopt.optimizers.fusing import FusedUpdate, decoded_state
+from larq_bnnopt.optimizers.sparse_rows import Gradient
 from larq_bnnopt.optimizers.updates.base import Hyperparameter
 
 
@@ -85,6 +86,15 @@ class FlipOptimizer(FusedUpdate, tf.keras.optimizers.Optimizer):
         warn_of_penalties(variables, self.name, self._warned)
         return super().apply_gradients(grads_and_vars, *args, **kwargs)
 
+    def _clip_gradients(self, grads: list[Gradient]) -> list[Gradient]:
+        grads = sparse_rows.summed_for_clipping(self, grads)
+        return super()._clip_gradients(grads)
+
+    def _deduplicate_sparse_grad(self, grads: list[Gradient]) -> list[Gradient]:
+        # Keras's way has a new shape for each number of rows, and XLA would compile
+        # each one.
+        return grads
+
     def _distributed_apply_gradients_fn(
         self,
         distribution: tf.distribute.Strategy,
@@ -128,7 +138,7 @@ class FlipOptimizer(FusedUpdate, tf.keras.optimizers.Optimizer):
             "ema_overwrite_frequency",
         ):
             del config[fixed]
-        return {**config, **self.hyperparameters(), "state_dtype": self.state_dtype}
+        return {**config, **self.hyperparameters(), **self.shared_arguments()}
 
 
 class FlipOptimizerWithoutRate(FlipOptimizer):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias, Union
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 
-from larq_bnnopt.optimizers import storage
+from larq_bnnopt.optimizers import noise, sparse_rows, storage
+from larq_bnnopt.optimizers.sparse_rows import Gradient
 from larq_bnnopt.optimizers.updates.base import Update
 
-Gradient: TypeAlias = Union[tf.Tensor, tf.IndexedSlices]
 State: TypeAlias = tuple[tf.Variable, ...]
 
 
@@ -25,7 +25,8 @@ def decoded_state(
 class FusedUpdate(Update):
     """Base of the shells: an `Update` of many variables at once.
 
-    One operation after the other, a rule would read and write memory a dozen times.
+    One operation after the other, a rule would read and write memory a dozen times. A
+    sparse gradient never becomes a dense one: the compiled step looks its rows up.
 
     Attributes:
         jit_compile: Whether XLA fuses the computation.
@@ -79,11 +80,15 @@ class FusedUpdate(Update):
             gradients: Sequence[Gradient],
             states: Sequence[State],
         ) -> tf.Tensor:
-            # Sparse gradients become dense: the averages of rows without a gradient
-            # decay as well, as in the papers.
-            dense = tuple(tf.convert_to_tensor(gradient) for gradient in gradients)
             compute = self._fused if self.jit_compile else self._compute
-            return compute(dense, (first, *others), states, hyperparameters, seeds)
+            if self.jit_compile:
+                gradients = [
+                    sparse_rows.padded(g) if isinstance(g, tf.IndexedSlices) else g
+                    for g in gradients
+                ]
+            return compute(
+                tuple(gradients), (first, *others), states, hyperparameters, seeds
+            )
 
         return distribution.extended.update(
             variables[0],
@@ -104,27 +109,75 @@ class FusedUpdate(Update):
 
     def _compute(
         self,
-        gradients: Sequence[tf.Tensor],
+        gradients: Sequence[Gradient],
         variables: Sequence[tf.Variable],
         states: Sequence[State],
         hyperparameters: dict[str, tf.Tensor],
         seeds: Sequence[tf.Tensor],
     ) -> tf.Tensor:
-        for gradient, variable, stored, seed in zip(
-            gradients, variables, states, seeds
-        ):
-            theta, averages = self.step(
-                gradient,
-                tf.convert_to_tensor(variable),
-                tuple(storage.decode(tf.convert_to_tensor(value)) for value in stored),
-                hyperparameters,
-                seed,
-            )
-            for index, (target, average) in enumerate(zip(stored, averages)):
-                bits = None
-                if target.dtype == tf.uint16:
-                    bits = storage.random_bits(theta.shape, seed, index)
-                target.assign(storage.encode(average, target.dtype, bits))
-            variable.assign(theta)
+        for gradient, variable, state, seed in zip(gradients, variables, states, seeds):
+            stored = (variable, *state)
+            if not isinstance(gradient, tf.IndexedSlices):
+                self._step_all(gradient, stored, hyperparameters, seed)
+            elif self.jit_compile and self.embedding_updates == "dense":
+                dense = sparse_rows.expanded(gradient, variable.shape[0])
+                self._step_all(dense, stored, hyperparameters, seed)
+            else:
+                self._step_rows(gradient, stored, hyperparameters, seed)
         # A result that the legacy API can wait for.
         return tf.zeros(())
+
+    def _step_all(
+        self,
+        gradient: tf.Tensor,
+        stored: Sequence[tf.Variable],
+        hyperparameters: dict[str, tf.Tensor],
+        seed: tf.Tensor,
+    ) -> None:
+        """Replaces a variable and its state; the gradient may be one number for all."""
+        old = [tf.convert_to_tensor(one) for one in stored]
+        new = self._stored_step(gradient, old, hyperparameters, seed)
+        for target, value in zip(stored, new):
+            target.assign(value)
+
+    def _step_rows(
+        self,
+        gradient: tf.IndexedSlices,
+        stored: Sequence[tf.Variable],
+        hyperparameters: dict[str, tf.Tensor],
+        seed: tf.Tensor,
+    ) -> None:
+        """Replaces the rows of a sparse gradient, and with "dense" the others, too."""
+        indices = gradient.indices
+        first = sparse_rows.first_positions(indices, stored[0].shape[0])
+        new = self._stored_step(
+            sparse_rows.summed(gradient, first).values,
+            [tf.gather(one, indices) for one in stored],
+            hyperparameters,
+            noise.seed_of_rows(seed, indices),
+        )
+        if self.embedding_updates == "dense":
+            none = tf.zeros((), gradient.dtype)
+            self._step_all(none, stored, hyperparameters, seed)
+        # Where a row stands again, too, it gets the value of its sum.
+        same = tf.gather(first, indices)
+        for target, rows in zip(stored, new):
+            target.scatter_update(tf.IndexedSlices(tf.gather(rows, same), indices))
+
+    def _stored_step(
+        self,
+        gradient: tf.Tensor,
+        old: Sequence[tf.Tensor],
+        hyperparameters: dict[str, tf.Tensor],
+        seed: tf.Tensor,
+    ) -> list[tf.Tensor]:
+        """Returns weights and averages after a step, as they are stored."""
+        theta, *stored = old
+        averages = tuple(storage.decode(value) for value in stored)
+        theta, averages = self.step(gradient, theta, averages, hyperparameters, seed)
+        new = [theta]
+        for index, (before, average) in enumerate(zip(stored, averages)):
+            rounded = before.dtype == tf.uint16
+            bits = noise.random_bits(average, seed, index) if rounded else None
+            new.append(storage.encode(average, before.dtype, bits))
+        return new

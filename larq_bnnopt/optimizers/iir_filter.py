@@ -26,6 +26,10 @@ class IIRFilter(IIRFilterUpdate, FlipOptimizerWithoutRate):
         state_dtype: `"float32"`, or `"bfloat16"` with stochastic rounding for half the
             memory. Defaults to `"float32"`.
         name: Name of the optimizer. Defaults to `"IIRFilter"`.
+        embedding_updates: What a sparse gradient changes (`tf.IndexedSlices`, of an
+            embedding): `"dense"` all rows, as the equal dense gradient would, so that
+            averages of rows without a gradient decay; `"seen_rows"` the rows in it
+            alone. Defaults to `"dense"`.
         **kwargs: Keras's `clipnorm`, `clipvalue`, `global_clipnorm`, `jit_compile`.
 
     Raises:

@@ -11,9 +11,13 @@ from typing import TypeAlias, Union
 
 import tensorflow as tf
 
+from larq_bnnopt.optimizers.noise import random_bits
+
 Scalar: TypeAlias = Union[float, tf.Tensor]
 Weights: TypeAlias = tf.Tensor
 ON_ZERO = ("keep", "positive", "random")
+# The rounding of averages has salts of its own, from 0.
+_SALT_OF_SIGNS = 2**32 - 1
 
 
 def binary_sign(x: tf.Tensor) -> tf.Tensor:
@@ -54,7 +58,8 @@ def opposite_sign(
         on_zero: Meaning of sign(0): "keep" leaves sign(theta) (authors' code of paper
             001), "positive" gives +1 (authors' code of paper 003), "random" draws from
             {-1, +1} with equal chances (paper 001, eq. 5).
-        seed: Two int32, needed for "random"; equal seeds give equal draws.
+        seed: Needed for "random", see `noise.random_bits`; equal seeds give equal
+            draws.
 
     Returns:
         Weights in {-1, +1} of theta's dtype; nan where the inertia is nan.
@@ -64,10 +69,10 @@ def opposite_sign(
     elif on_zero == "positive":
         undecided = tf.ones_like(theta)
     elif on_zero == "random":
-        draw = tf.random.stateless_uniform(
-            tf.shape(theta), seed, -1.0, 1.0, alg="philox"
-        )
-        undecided = tf.cast(binary_sign(draw), theta.dtype)
+        if seed is None:
+            raise ValueError('on_zero="random" needs a seed.')
+        heads = random_bits(theta, seed, _SALT_OF_SIGNS) < 32768
+        undecided = tf.where(heads, tf.ones_like(theta), -tf.ones_like(theta))
     else:
         raise ValueError(f"on_zero must be one of {ON_ZERO}. Received: {on_zero!r}")
     # An average that is NaN must show in the loss and not freeze its weight.

@@ -57,35 +57,3 @@ def encode(
     nan = tf.bitwise.bitwise_or(bits, tf.constant(0x400000, tf.uint32))
     rounded = tf.where(tf.math.is_nan(value), nan, rounded)
     return tf.cast(rounded // 65536, tf.uint16)
-
-
-def random_bits(shape: tf.TensorShape, seed: tf.Tensor, salt: int) -> tf.Tensor:
-    """Returns 16 random bits for each weight, a function of the seed and the salt.
-
-    A hash of the weight's index (the finalizer of MurmurHash3), which costs a few
-    integer operations where a random generator would cost more than the update.
-
-    Args:
-        shape: Shape of the weights.
-        seed: Two int32, the number of the step and of the variable.
-        salt: Index of the average, so that each average of a weight gets its own bits.
-
-    Returns:
-        uint32 below 65536.
-
-    Example:
-        >>> bits = random_bits(tf.TensorShape([10_000]), tf.constant([3, 1]), 0)
-        >>> 0.48 < float(tf.reduce_mean(tf.cast(bits < 32768, tf.float32))) < 0.52
-        True
-    """
-    step, variable = tf.unstack(tf.cast(seed, tf.uint32))
-    start = _mix(_mix(_mix(step) + variable) + tf.constant(salt, tf.uint32))
-    indices = tf.reshape(tf.range(shape.num_elements(), dtype=tf.int32), shape)
-    return _mix(tf.cast(indices, tf.uint32) + start) // 65536
-
-
-def _mix(h: tf.Tensor) -> tf.Tensor:
-    """Spreads every bit of a uint32 over all bits."""
-    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
-        h = tf.bitwise.bitwise_xor(h, h // 2**shift) * tf.constant(factor, tf.uint32)
-    return tf.bitwise.bitwise_xor(h, h // 65536)

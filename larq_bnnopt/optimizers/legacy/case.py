@@ -9,7 +9,7 @@ import larq as lq
 import numpy as np
 import tensorflow as tf
 
-from larq_bnnopt.optimizers import checks, predicates
+from larq_bnnopt.optimizers import checks, predicates, sparse_rows
 from larq_bnnopt.optimizers.accumulation import Accumulator
 from larq_bnnopt.optimizers.case_base import (
     OWN_COUNTS,
@@ -17,9 +17,9 @@ from larq_bnnopt.optimizers.case_base import (
     GradientAndVariable,
     check_optimizers,
 )
-from larq_bnnopt.optimizers.fusing import Gradient
 from larq_bnnopt.optimizers.naming import legacy_key, name_apart, set_all
 from larq_bnnopt.optimizers.predicates import Predicate
+from larq_bnnopt.optimizers.sparse_rows import Gradient
 
 Optimizer: TypeAlias = tf.keras.optimizers.legacy.Optimizer
 
@@ -179,6 +179,7 @@ class CaseOptimizer(CaseBase, lq.optimizers.CaseOptimizer):
         self, gradients: Sequence[Gradient], variables: Sequence[tf.Variable]
     ) -> tf.Operation:
         # Clips the gradients of all variables together, as Keras does.
+        gradients = sparse_rows.summed_for_clipping(self, gradients)
         pairs = self._transform_gradients(list(zip(gradients, variables)))
         done = [
             optimizer.apply_gradients(group, experimental_aggregate_gradients=False)

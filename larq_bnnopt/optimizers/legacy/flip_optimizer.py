@@ -7,10 +7,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from larq_bnnopt.optimizers import storage
+from larq_bnnopt.optimizers import sparse_rows, storage
 from larq_bnnopt.optimizers.checks import warn_of_penalties, warn_of_start
-from larq_bnnopt.optimizers.fusing import FusedUpdate, Gradient, decoded_state
+from larq_bnnopt.optimizers.fusing import FusedUpdate, decoded_state
 from larq_bnnopt.optimizers.naming import legacy_key
+from larq_bnnopt.optimizers.sparse_rows import Gradient
 from larq_bnnopt.optimizers.updates.base import Hyperparameter
 
 
@@ -86,6 +87,13 @@ class FlipOptimizer(FusedUpdate, tf.keras.optimizers.legacy.Optimizer):
         warn_of_penalties(variables, self._name, self._warned)
         return super().apply_gradients(grads_and_vars, *args, **kwargs)
 
+    def _transform_gradients(
+        self, grads_and_vars: Iterable[tuple[Gradient, tf.Variable]]
+    ) -> Iterable[tuple[Gradient, tf.Variable]]:
+        gradients, variables = zip(*grads_and_vars)
+        summed = sparse_rows.summed_for_clipping(self, gradients)
+        return super()._transform_gradients(list(zip(summed, variables)))
+
     def _distributed_apply(
         self,
         distribution: tf.distribute.Strategy,
@@ -113,6 +121,6 @@ class FlipOptimizer(FusedUpdate, tf.keras.optimizers.legacy.Optimizer):
         return {
             **super().get_config(),
             **self.hyperparameters(),
-            "state_dtype": self.state_dtype,
+            **self.shared_arguments(),
             "jit_compile": self.jit_compile,
         }

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeAlias, Union
 
 import tensorflow as tf
 
-from larq_bnnopt.optimizers import storage, switches
+from larq_bnnopt.optimizers import sparse_rows, storage, switches
 from larq_bnnopt.optimizers.predicates import is_binary_variable
 from larq_bnnopt.optimizers.ranges import Range, clipped_to_ranges
 
@@ -37,6 +37,8 @@ class Update:
         state_names: Names of the averages of each weight, in the rule's order.
         on_zero: Rule for an average of exactly zero, see `rules.opposite_sign`.
         state_dtype: Number format of the averages, see `storage`.
+        embedding_updates: What a sparse gradient changes: "dense" all rows, as the
+            dense gradient would, "seen_rows" its own rows alone.
         scheduled: Names of the hyperparameters that may change from step to step: each
             an attribute that is a variable or a schedule.
         ranges: The range of each of them, and of eta where there is one.
@@ -46,16 +48,18 @@ class Update:
     state_names: tuple[str, ...]
     on_zero: str
     state_dtype: str
+    embedding_updates: str
     jit_compile: bool
     scheduled: tuple[str, ...] = ()
     ranges: ClassVar[Mapping[str, Range]] = {}
-    fixed: tuple[str, ...] = ("on_zero", "state_dtype")
+    fixed: tuple[str, ...] = ("on_zero", "state_dtype", "embedding_updates")
     is_binary_variable = staticmethod(is_binary_variable)
 
     def __init__(
         self,
         name: str,
         state_dtype: str = "float32",
+        embedding_updates: str = "dense",
         jit_compile: bool = True,
         **kwargs: Any,
     ):
@@ -64,6 +68,9 @@ class Update:
         # Set afterwards: Keras would turn it off where there is no GPU.
         self.jit_compile = jit_compile
         self.state_dtype = one_of("state_dtype", state_dtype, storage.STATE_DTYPES)
+        self.embedding_updates = one_of(
+            "embedding_updates", embedding_updates, sparse_rows.EMBEDDING_UPDATES
+        )
         # Variables and names that a warning has named already.
         self._warned: set[str] = set()
 
@@ -93,11 +100,11 @@ class Update:
         """Returns the new weights and the new state, in pure tensors.
 
         Args:
-            gradient: Gradient, dense.
-            theta: Current weights.
+            gradient: Gradient of the weights, or one number for all of them.
+            theta: Current weights, of a variable or of some of its rows.
             state: Averages in the order of `state_names`, float32.
             hyperparameters: The result of `step_hyperparameters`.
-            seed: Two int32, the number of the step and of the variable.
+            seed: For random numbers, see `noise.random_bits`.
         """
         raise NotImplementedError
 
@@ -206,6 +213,13 @@ class Update:
     def hyperparameters(self) -> dict[str, Any]:
         """Returns the arguments of the constructor that are not Keras's own."""
         raise NotImplementedError
+
+    def shared_arguments(self) -> dict[str, str]:
+        """Returns the arguments that every constructor has, beside Keras's own."""
+        return {
+            "state_dtype": self.state_dtype,
+            "embedding_updates": self.embedding_updates,
+        }
 
     # The shells define these four, each as its Keras API needs it.
 

@@ -31,9 +31,15 @@ class BopUpdate(Update):
         gamma: Hyperparameter = 1e-4,
         state_dtype: str = "float32",
         name: str = "Bop",
+        embedding_updates: str = "dense",
         **kwargs: Any,
     ):
-        super().__init__(name=name, state_dtype=state_dtype, **kwargs)
+        super().__init__(
+            name=name,
+            state_dtype=state_dtype,
+            embedding_updates=embedding_updates,
+            **kwargs,
+        )
         self.set_hyperparameter("threshold", threshold)
         self.set_hyperparameter("gamma", gamma)
 
@@ -74,9 +80,15 @@ class Bop2ndOrderUpdate(Update):
         bias_correction: bool = False,
         state_dtype: str = "float32",
         name: str = "Bop2ndOrder",
+        embedding_updates: str = "dense",
         **kwargs: Any,
     ):
-        super().__init__(name=name, state_dtype=state_dtype, **kwargs)
+        super().__init__(
+            name=name,
+            state_dtype=state_dtype,
+            embedding_updates=embedding_updates,
+            **kwargs,
+        )
         self.set_hyperparameter("threshold", threshold)
         self.set_hyperparameter("gamma", gamma)
         self.set_hyperparameter("sigma", sigma)

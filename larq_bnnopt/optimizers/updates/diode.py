@@ -61,9 +61,15 @@ class DiodeUpdate(Update):
         on_zero: str = "keep",
         state_dtype: str = "float32",
         name: str = "Diode",
+        embedding_updates: str = "dense",
         **kwargs: Any,
     ):
-        super().__init__(name=name, state_dtype=state_dtype, **kwargs)
+        super().__init__(
+            name=name,
+            state_dtype=state_dtype,
+            embedding_updates=embedding_updates,
+            **kwargs,
+        )
         self.set_learning_rate(learning_rate)
         self.set_hyperparameter("alpha", alpha)
         self.set_hyperparameter("beta", beta)

@@ -53,9 +53,15 @@ class GradientFilterUpdate(Update):
         on_zero: str = "keep",
         state_dtype: str = "float32",
         name: str = "GradientFilter",
+        embedding_updates: str = "dense",
         **kwargs: Any,
     ):
-        super().__init__(name=name, state_dtype=state_dtype, **kwargs)
+        super().__init__(
+            name=name,
+            state_dtype=state_dtype,
+            embedding_updates=embedding_updates,
+            **kwargs,
+        )
         self.set_hyperparameter("alpha", alpha)
         self.set_hyperparameter("gamma", gamma)
         if order not in (1, 2):

@@ -75,9 +75,15 @@ class IIRFilterUpdate(Update):
         on_zero: str = "keep",
         state_dtype: str = "float32",
         name: str = "IIRFilter",
+        embedding_updates: str = "dense",
         **kwargs: Any,
     ):
-        super().__init__(name=name, state_dtype=state_dtype, **kwargs)
+        super().__init__(
+            name=name,
+            state_dtype=state_dtype,
+            embedding_updates=embedding_updates,
+            **kwargs,
+        )
         self.b, self.a = normalized(b, a)
         self.given = ([float(value) for value in b], [float(value) for value in a])
         self.state_names = tuple(f"z{k}" for k in range(1, len(self.a)))

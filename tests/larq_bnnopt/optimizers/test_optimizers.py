@@ -198,22 +198,6 @@ def test_config_survives_a_new_name(case, api):
 
 
 @every_case_and_api
-def test_sparse_gradients_equal_dense_ones(case, api):
-    """Duplicate rows are summed before a sign is taken."""
-    dense, sparse = binary_variable((6, 5)), binary_variable((6, 5))
-    one, other = make(case, api), make(case, api)
-    generator = np.random.default_rng(3)
-    for _ in range(STEPS):
-        rows = generator.integers(0, 6, size=4)
-        values = tf.constant(generator.normal(size=(4, 5)), tf.float32)
-        full = tf.math.unsorted_segment_sum(values, rows, 6)
-        one.apply_gradients([(full, dense)])
-        slices = tf.IndexedSlices(values, tf.constant(rows), tf.constant([6, 5]))
-        other.apply_gradients([(slices, sparse)])
-        np.testing.assert_array_equal(dense.numpy(), sparse.numpy())
-
-
-@every_case_and_api
 def test_a_schedule_that_stops_freezes_the_weights(case, api):
     if case.freeze is None:
         with pytest.raises(TypeError):
