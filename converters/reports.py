@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from converters.auditing.audit import Audit
+from converters.auditing.products import REASON
 from converters.graph.kernels import RoundedKernel, rounded_kernels
 from converters.renamed import plain
 from converters.rewrites import Rewrite
@@ -115,6 +116,15 @@ class Report:
                 f"{len(audit.converted)} of {len(audit.layers)}",
             ),
         ]
+        rows += [
+            (
+                f"table of {table.layer} as bits",
+                f"{table.num_bytes:,} bytes, {table.float_bytes:,} in float32",
+            )
+            for table in audit.embeddings
+        ]
+        if audit.products:
+            rows.append(("products of two activations", _products(audit)))
         if audit.real_valued:
             int8 = sum(operator.dtype == "int8" for operator in audit.real_valued)
             rows.append(
@@ -139,6 +149,8 @@ class Report:
                 ("operator", "count"), self.audit.operators.items(), ("count",)
             ),
         }
+        if self.audit.products:
+            sections["## Products of two activations"] = _product_table(self.audit)
         if self.audit.real_valued:
             sections["## Real-valued operators"] = _real_valued(self.audit)
         if self.rewrites:
@@ -182,6 +194,33 @@ def _inputs_and_outputs(audit: Audit) -> list[str]:
         for info in infos
     ]
     return markdown_table(("", "name", "shape", "type"), rows)
+
+
+def _products(audit: Audit) -> str:
+    """Returns what the products of two activations cost, in words."""
+    macs = sum(product.macs for product in audit.products)
+    share = sum(product.share for product in audit.products)
+    number = len(audit.products)
+    subject = "1 stays" if number == 1 else f"{number} stay"
+    return f"{subject} float, {macs:,} multiply-accumulates, {share:.1%} of all"
+
+
+def _product_table(audit: Audit) -> list[str]:
+    rows = [
+        (
+            product.layer,
+            "signs" if product.is_binary else "real numbers",
+            f"{product.macs:,}",
+            f"{product.share:.1%}",
+        )
+        for product in audit.products
+    ]
+    heading = ("layer", "of", "multiply-accumulates", "of all")
+    return [
+        f"They are computed in real numbers: {REASON}.",
+        "",
+        *markdown_table(heading, rows, heading[2:]),
+    ]
 
 
 def _real_valued(audit: Audit) -> list[str]:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from converters.auditing.embeddings import BinaryEmbedding, binary_embeddings
 from converters.auditing.int8 import RealOperator, real_valued_operators
+from converters.auditing.products import ActivationProduct, activation_products
 from converters.errors import reported
 from converters.graph.kernels import layer_names
 from converters.runtime import TensorInfo, TfliteFile, tensor_info
@@ -80,6 +82,9 @@ class Audit:
         other_bytes: All other constants.
         real_valued: In a file with 8-bit tensors, the real-valued operators and the
             types they are computed in.
+        products: The products of two activations, as attention has them, which no
+            binary operator computes.
+        embeddings: The tables of embeddings that are bits.
     """
 
     layers: tuple[LayerAudit, ...]
@@ -90,6 +95,8 @@ class Audit:
     binary: tuple[BinaryOperator, ...]
     other_bytes: int
     real_valued: tuple[RealOperator, ...] = ()
+    products: tuple[ActivationProduct, ...] = ()
+    embeddings: tuple[BinaryEmbedding, ...] = ()
 
     @property
     def converted(self) -> tuple[LayerAudit, ...]:
@@ -175,6 +182,8 @@ def _audited(model: tf.keras.Model | None, file: TfliteFile) -> Audit:
         binary=binary,
         other_bytes=other_bytes,
         real_valued=real_valued_operators(file, names),
+        products=activation_products(file, names),
+        embeddings=binary_embeddings(file, names),
     )
 
 

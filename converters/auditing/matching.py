@@ -20,7 +20,7 @@ class Match:
 
     Attributes:
         layer: The layer.
-        kernel: Its kernel, (height, width, in, out), or `None`.
+        kernel: Its quantized kernel, (height, width, in, out), or `None`.
         operator: Index of the operator that holds the kernel, or `None`.
         is_foreign: Whether none does, though a filter that belongs to no layer has the
             shape of the kernel.
@@ -71,15 +71,20 @@ def _search(
 
 
 def _kernel(layer: tf.keras.layers.Layer) -> np.ndarray | None:
-    """Returns the kernel of a layer, (height, width, in, out), or `None`.
+    """Returns the kernel that a layer computes with, (height, width, in, out).
 
-    Dense layers and convolutions over time are written as convolutions of images of
-    height 1.
+    `None` where it has none of the kind. Dense layers and convolutions over time are
+    written as convolutions of images of height 1.
     """
     kernel = getattr(layer, "kernel", None)
     if kernel is None or not 2 <= len(kernel.shape) <= 4:
         return None
-    return kernel.numpy().reshape((1,) * (4 - len(kernel.shape)) + kernel.shape)
+    # A quantizer may take the signs about another number than zero.
+    quantizer = getattr(layer, "kernel_quantizer", None)
+    values = kernel.numpy()
+    if quantizer is not None:
+        values = np.asarray(quantizer(values))
+    return values.reshape((1,) * (4 - values.ndim) + values.shape)
 
 
 def _has_shape_of(kernel: np.ndarray | None, rows: np.ndarray) -> bool:

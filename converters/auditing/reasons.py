@@ -34,6 +34,11 @@ def why_float(layer: tf.keras.layers.Layer) -> tuple[str, str]:
     found = found or _why_inputs(layer) or _why_kernel(layer)
     if found is not None:
         return found
+    if _scales_signs(layer.input_quantizer):
+        return (
+            f"its inputs are signs times a scale ({_name_of(layer.input_quantizer)})",
+            "convert it with the rewrite 'fuse_sign_scale'",
+        )
     if dense:
         return (
             "Larq Compute Engine has no binary dense operator",
@@ -89,10 +94,22 @@ def _why_inputs(layer: tf.keras.layers.Layer) -> tuple[str, str] | None:
     passes = quantizer is None or isinstance(quantizer, lq.quantizers.NoOp)
     if isinstance(quantizer, sign_quantizers()) or (passes and _reads_signs(layer)):
         return None
+    if _scales_signs(quantizer):
+        return None
     return (
         f"its inputs are not binary (input_quantizer is {_name_of(quantizer)})",
         "use input_quantizer='ste_sign'",
     )
+
+
+def _scales_signs(quantizer: object) -> bool:
+    """Whether a quantizer with weights, such as a learned scale, has two values."""
+    if not getattr(quantizer, "weights", None) or not callable(quantizer):
+        return False
+    # From below any threshold to above it.
+    probe = np.array([-1e6, -1.0, 0.0, 1.0, 1e6], np.float32)
+    values = np.asarray(quantizer(probe))
+    return bool(values[0] != values[-1] and set(values) == {values[0], values[-1]})
 
 
 def _reads_signs(layer: tf.keras.layers.Layer) -> bool:

@@ -19,6 +19,7 @@ from converters.graph.graph import Graph
 from converters.graph.nodes import node_name
 from converters.int8.fake_quants import is_quantized
 from converters.int8.io import with_int8_io
+from converters.lowering.packed_tables import with_packed_tables
 from converters.runtime import TfliteFile
 
 # Lines of the converter's log that a user should see.
@@ -76,7 +77,8 @@ def lower(graph: Graph, int8_io: bool = False) -> Lowered:
             content = _converted(graph)
             if int8_io and is_quantized(graph):
                 content = with_int8_io(content)
-            content = TfliteFile(TfliteFile(content).with_filters()).with_names(
+            content = with_packed_tables(TfliteFile(content).with_filters())
+            content = TfliteFile(content).with_names(
                 list(graph.inputs), list(graph.outputs)
             )
         except ConversionError:

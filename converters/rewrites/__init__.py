@@ -18,6 +18,7 @@ from converters.rewrites import (
     broadcast_prelu_slopes,
     crop_strided_input,
     dense_to_conv,
+    fold_into_lookup,
     fuse_batchnorm_into_sign,
     fuse_constant_adds,
     fuse_dilated_conv,
@@ -36,6 +37,7 @@ from converters.rewrites.old_names import current_names, with_old_names
 
 REWRITES: dict[str, Callable[[Graph], list[str]]] = with_old_names(
     {
+        "fold_into_lookup": fold_into_lookup.rewrite,
         "fuse_dilated_conv": fuse_dilated_conv.rewrite,
         "trim_explicit_padding": trim_explicit_padding.rewrite,
         "crop_strided_input": crop_strided_input.rewrite,

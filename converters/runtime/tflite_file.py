@@ -8,11 +8,13 @@ import dataclasses
 import os
 import pathlib
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
+from converters.runtime.checker.custom_options import checked_custom_options
 from converters.runtime.checker.model import check_model
 from converters.runtime.checker.node import UnsupportedError
 from converters.runtime.schema import (
@@ -145,6 +147,15 @@ class TfliteFile:
         index = int(self._graph.tensors[tensor].buffer)
         data = self._model.buffers[index].data
         return index, 0 if data is None else len(data)
+
+    def custom_options(self, operator: int) -> Mapping[str, Any]:
+        """Returns the options of a custom operator by name, none of a builtin one.
+
+        Args:
+            operator: Index of the operator.
+        """
+        content = bytes(list_of(self._graph.operators[operator].customOptions))
+        return checked_custom_options(self.operators[operator].name, content)
 
     def repeated(self, operator: int, copies: int) -> tuple[bytes, tuple[int, ...]]:
         """Returns a file of one operator, repeated.

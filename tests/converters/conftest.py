@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import zoo_extensions as zx
 from larq_bnnopt import datasets, recipes
+from larq_bnnopt.optimizers import is_binary_variable
 
 
 @pytest.fixture(scope="session")
@@ -59,3 +61,42 @@ def noise(model, samples=16):
     """Random inputs of a model's shape."""
     shape = model.input_shape[1:]
     return np.random.default_rng(1).normal(size=(samples, *shape)).astype(np.float32)
+
+
+def small_bert(**options):
+    """A binary BERT of two layers, its numbers as training may leave them."""
+    tf.keras.utils.set_random_seed(0)
+    sizes = {
+        "num_layers": 2,
+        "hidden_size": 32,
+        "num_heads": 2,
+        "intermediate_size": 64,
+        "vocab_size": 100,
+        "max_length": 16,
+        "latent_weights": False,
+    }
+    model = zx.BinaryBert(input_shape=(8,), **{**sizes, **options})
+    # Sets the scales of the activations.
+    model(list(tokens(model).values()), training=True)
+    generator = np.random.default_rng(0)
+    for weight in model.trainable_weights:
+        value = weight.numpy()
+        if is_binary_variable(weight) or value.ndim > 2:
+            continue
+        factor = generator.uniform(0.7, 1.3, value.shape)
+        # What starts at zero, and would let sums be zero but for rounding.
+        offset = generator.normal(scale=0.1, size=value.shape) if value.ndim else 0
+        weight.assign(value * factor + offset * (value.std() == 0))
+    return model
+
+
+def tokens(model, samples=16, vocab_size=100):
+    """Inputs of a binary BERT, of texts and pairs of any length."""
+    generator = np.random.default_rng(1)
+    length = model.input_shape[0][1]
+    ends = generator.integers(2, length + 1, (samples, 1))
+    mask = np.arange(length) < ends
+    ids = generator.integers(1, vocab_size, (samples, length))
+    types = mask & (np.arange(length) > ends // 2) & (np.arange(samples)[:, None] % 2)
+    named = {"input_ids": ids * mask, "attention_mask": mask, "token_type_ids": types}
+    return {name: array.astype(np.int32) for name, array in named.items()}

@@ -1,0 +1,140 @@
+"""A binary BERT becomes a file: layers, products, the table of words, inputs."""
+
+import numpy as np
+import pytest
+
+import converters
+
+from .conftest import small_bert, tokens
+
+LAYERS = (
+    *(
+        f"layer_{layer}_{part}"
+        for layer in range(2)
+        for part in (
+            "query",
+            "key",
+            "value",
+            "attention_dense",
+            "intermediate",
+            "output",
+        )
+    ),
+    "pooler",
+)
+# Of an input: tokens, hidden size, of the feed-forward layers.
+TOKENS, HIDDEN, WIDE = 8, 32, 64
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["latent_free", "latent"])
+def case(request):
+    model = small_bert(latent_weights=request.param)
+    inputs = tokens(model)
+    return model, inputs, converters.convert(model, inputs=inputs)
+
+
+def test_every_linear_layer_is_binary(case):
+    _, _, conversion = case
+    audit = conversion.report.audit
+    assert tuple(layer.name for layer in audit.converted) == LAYERS
+    assert not audit.stayed_float
+    assert audit.operators["LceBconv2d"] == len(LAYERS)
+    # The scales, shifts and biases of linear layers take none of their own.
+    assert "CONV_2D" not in audit.operators
+    for entry in audit.binary:
+        assert entry.num_bytes == entry.predicted_bytes
+
+
+def test_each_layer_computes_as_keras_does(case):
+    _, _, conversion = case
+    found = conversion.report.verification
+    assert found.passed and not found.untraced
+    assert found.output_difference < 1e-5
+    compared = [layer.layer for layer in found.layers]
+    for layer in LAYERS:
+        assert layer in compared
+    for part in ("query_sign", "key_sign", "value_sign", "probabilities_binary"):
+        assert f"layer_0_{part}" in compared
+    assert sum(layer.unexplained_flips for layer in found.layers) == 0
+    # Both sets of binary kernels.
+    assert found.witness.largest_difference < 1e-5 and found.witness.changed == 0
+
+
+def test_products_of_two_activations_are_named_with_their_cost(case):
+    _, _, conversion = case
+    audit = conversion.report.audit
+    assert [product.layer for product in audit.products] == [
+        f"layer_{layer}_{part}" for layer in range(2) for part in ("scores", "context")
+    ]
+    products = 2 * 2 * TOKENS * TOKENS * HIDDEN
+    linear = 2 * TOKENS * (4 * HIDDEN * HIDDEN + 2 * HIDDEN * WIDE)
+    top = HIDDEN * HIDDEN + HIDDEN * 2
+    assert sum(product.macs for product in audit.products) == products
+    share = sum(product.share for product in audit.products)
+    assert share == pytest.approx(products / (products + linear + top))
+    assert all(product.is_binary for product in audit.products)
+    rows = dict(conversion.report.rows())
+    assert f"4 stay float, {products:,} multiply-accumulates" in str(rows)
+    assert "no binary operator for two computed operands" in (
+        conversion.report.markdown()
+    )
+    names = [
+        product.layer for product in converters.audit(None, conversion.content).products
+    ]
+    assert names == [product.layer for product in audit.products]
+
+
+def test_the_table_of_words_is_bits(case):
+    model, _, conversion = case
+    (table,) = conversion.report.audit.embeddings
+    assert table.layer == "embeddings_word"
+    assert (table.rows, table.channels) == (100, HIDDEN)
+    assert (
+        table.num_bytes == 100 * HIDDEN // 8
+        and table.float_bytes == 32 * table.num_bytes
+    )
+    assert len(conversion.content) < 4 * model.count_params()
+
+
+def test_inputs_go_by_their_names(case):
+    model, inputs, conversion = case
+    interpreter = converters.Interpreter(conversion.content)
+    assert [info.name for info in interpreter.inputs] == list(inputs)
+    assert {(info.shape, info.dtype.name) for info in interpreter.inputs} == {
+        ((1, TOKENS), "int32")
+    }
+    expected = interpreter.predict(inputs)
+    np.testing.assert_allclose(expected, model.predict(inputs, verbose=0), atol=1e-5)
+    # In another order, as a list, and alone.
+    for given in (dict(reversed(inputs.items())), list(inputs.values())):
+        np.testing.assert_array_equal(interpreter.predict(given), expected)
+    alone = [
+        interpreter.predict(
+            {name: array[index : index + 1] for name, array in inputs.items()}
+        )
+        for index in range(3)
+    ]
+    np.testing.assert_array_equal(np.concatenate(alone), expected[:3])
+
+
+def test_other_inputs_are_refused_by_name(case):
+    _, inputs, conversion = case
+    interpreter = converters.Interpreter(conversion.content)
+    without = {k: v for k, v in inputs.items() if k != "attention_mask"}
+    with pytest.raises(ValueError, match=r"inputs are .*'attention_mask'"):
+        interpreter.predict(without)
+    real = {**inputs, "input_ids": inputs["input_ids"].astype(np.float32)}
+    with pytest.raises(ValueError, match=r"'input_ids' is .* of int32"):
+        interpreter.predict(real)
+
+
+def test_without_rewrites_the_audit_says_what_to_do():
+    model = small_bert(num_layers=1)
+    with pytest.warns(UserWarning, match="stayed float"):
+        report = converters.convert(model, inputs=None, rewrites=None).report
+    assert {layer.name for layer in report.audit.stayed_float} == {
+        name for name in LAYERS if not name.startswith("layer_1")
+    }
+    for layer in report.audit.stayed_float:
+        assert "signs times a scale (Elastic" in layer.reason
+        assert "'fuse_sign_scale'" in layer.fix
