@@ -14,6 +14,12 @@ from typing import Any
 import larq as lq
 import tensorflow as tf
 
+from zoo_extensions.attention import (
+    AttentionContext,
+    AttentionScores,
+    PositionEmbedding,
+)
+from zoo_extensions.elastic import BinaryEmbedding, ElasticLinear
 from zoo_extensions.op_count import LayerCount, OpCount
 
 _layers = tf.keras.layers
@@ -37,7 +43,10 @@ _ELEMENTWISE = (
     _layers.LayerNormalization,
     _layers.PReLU,
     _layers.Embedding,
+    PositionEmbedding,
 )
+# They multiply two activations, all channels of all pairs of tokens.
+_PRODUCTS = (AttentionScores, AttentionContext)
 # They run the layers in them several times, but tracing sees one run.
 _REPEATING = (_layers.RNN, _layers.TimeDistributed, _layers.Bidirectional)
 # They multiply their inputs with each other.
@@ -82,8 +91,11 @@ def count_ops(
     - A layer of an unknown class counts no multiplications. If its weights are scalars
       and vectors, it counts as elementwise. Otherwise it is in `uncounted`, and a
       warning names it.
-    - In an attention layer the dense layers are counted, but not the products of its
-      inputs, which have no weights: a warning names it.
+    - `AttentionScores` and `AttentionContext` multiply two activations, which are
+      binary if both have 1 bit, as BiT counts them; the values of `ElasticUnit`, 0 and
+      a scale, have 1 bit, since they are signs but for a constant. In an attention
+      layer of Keras the dense layers are counted, but not the products of its inputs:
+      a warning names it.
     - A transposed convolution multiplies its kernel at each of its input positions.
     - ACE, the unit of PokeBNN, multiplies each multiplication by the bits of both its
       factors, of which a real number has 16 there.
@@ -124,7 +136,7 @@ def count_ops(
         _trace(model, signature)
     entries: list[LayerCount] = []
     uncounted: list[str] = []
-    for layer in recorder.called_first(_with_weights(model)):
+    for layer in recorder.called_first(_multiplying(model)):
         counts = _count(layer, recorder.calls.get(id(layer), []))
         if counts is None:
             uncounted.append(paths.get(id(layer), layer.name))
@@ -151,11 +163,12 @@ def count_ops(
 
 @dataclasses.dataclass(frozen=True)
 class _Call:
-    """One call of a layer: shapes with the batch, and the bits of its input."""
+    """One call of a layer: shapes with the batch, and the bits of its inputs."""
 
     input_shape: tuple[int | None, ...]
     output_shape: tuple[int | None, ...]
     input_bits: int
+    bits_of_each: tuple[int, ...]
 
 
 class _Recorder:
@@ -220,8 +233,11 @@ class _Recorder:
         else:
             bits = 1 if binary else _FLOAT_BITS
         if hasattr(inputs[0], "shape") and hasattr(outputs[0], "shape"):
+            of_each = tuple(
+                1 if id(tensor) in self._binary else _FLOAT_BITS for tensor in inputs
+            )
             self.calls.setdefault(id(layer), []).append(
-                _Call(tuple(inputs[0].shape), tuple(outputs[0].shape), bits)
+                _Call(tuple(inputs[0].shape), tuple(outputs[0].shape), bits, of_each)
             )
 
 
@@ -297,10 +313,10 @@ def _all_layers(model: tf.keras.Model) -> list[tf.keras.layers.Layer]:
 
 
 def _paths(model: tf.keras.Model) -> dict[int, str]:
-    """Returns names of layers in attention and repeating layers, as "outer/inner"."""
+    """Returns names of layers in layers that name them alike, as "outer/inner"."""
     paths: dict[int, str] = {}
     for layer in _all_layers(model):
-        if isinstance(layer, (*_ATTENTIONS, *_REPEATING)):
+        if isinstance(layer, (*_ATTENTIONS, *_REPEATING, ElasticLinear)):
             for part in layer.submodules:
                 if isinstance(part, _layers.Layer):
                     paths[id(part)] = f"{layer.name}/{part.name}"
@@ -318,12 +334,19 @@ def _own_weights(layer: tf.keras.layers.Layer) -> list[tf.Variable]:
     return [weight for weight in layer.weights if id(weight) not in theirs]
 
 
-def _with_weights(model: tf.keras.Model) -> list[tf.keras.layers.Layer]:
-    return [layer for layer in _all_layers(model) if _own_weights(layer)]
+def _multiplying(model: tf.keras.Model) -> list[tf.keras.layers.Layer]:
+    """Returns the layers that have weights or multiply their inputs."""
+    return [
+        layer
+        for layer in _all_layers(model)
+        if isinstance(layer, _PRODUCTS) or _own_weights(layer)
+    ]
 
 
 def _count(layer: tf.keras.layers.Layer, calls: list[_Call]) -> list[LayerCount] | None:
     """Returns the counts of a layer, `None` if the use of its kernel is not known."""
+    if isinstance(layer, _PRODUCTS):
+        return [_product(layer, calls)]
     if isinstance(layer, _SEPARABLE):
         return _separable(layer, calls)
     if isinstance(layer, _DEPTHWISE):
@@ -382,6 +405,33 @@ def _with_kernel(
     )
 
 
+def _product(layer: tf.keras.layers.Layer, calls: list[_Call]) -> LayerCount:
+    """Counts a product of two activations, their first two inputs."""
+    macs = {True: 0, False: 0}
+    ace = 0
+    for call in calls:
+        first, second = call.bits_of_each[:2]
+        is_score = isinstance(layer, AttentionScores)
+        shape = call.input_shape if is_score else call.output_shape
+        products = _size(shape) * _size(shape[1:2])
+        macs[first == second == 1] += products
+        ace += products * _ace_bits(first) * _ace_bits(second)
+    bits = [call.bits_of_each[:2] for call in calls]
+    return LayerCount(
+        name=layer.name,
+        kind=type(layer).__name__,
+        input_bits=max((first for first, _ in bits), default=_FLOAT_BITS),
+        kernel_bits=max((second for _, second in bits), default=_FLOAT_BITS),
+        kernel_shape=None,
+        output_shape=_output(calls),
+        binary_macs=macs[True],
+        float_macs=macs[False],
+        ace=ace,
+        parameters=0,
+        memory_bits=0,
+    )
+
+
 def _separable(layer: tf.keras.layers.Layer, calls: list[_Call]) -> list[LayerCount]:
     """Counts the two kernels of a separable convolution; the second has the bias."""
     first = _with_kernel(layer, calls, "depthwise", _pixels(layer, "output"))
@@ -414,12 +464,13 @@ def _without_kernel(layer: tf.keras.layers.Layer, calls: list[_Call]) -> LayerCo
     )
     if isinstance(layer, _layers.BatchNormalization):
         memory = 2 * _FLOAT_BITS * _size(layer.moving_mean.shape)
+    table = layer.embeddings if isinstance(layer, BinaryEmbedding) else None
     return LayerCount(
         name=layer.name,
         kind=type(layer).__name__,
         input_bits=None,
-        kernel_bits=None,
-        kernel_shape=None,
+        kernel_bits=None if table is None else _weight_bits(table) or _FLOAT_BITS,
+        kernel_shape=None if table is None else tuple(table.shape),
         output_shape=_output(calls),
         binary_macs=0,
         float_macs=0,

@@ -22,7 +22,8 @@ class LayerCount:
         kind: Its class, such as `"QuantConv2D"`.
         input_bits: Bits of its inputs: 32 if they are not quantized, or quantized to 0
             and 1; `None` for a layer that multiplies no kernel.
-        kernel_bits: Bits of its kernel, likewise.
+        kernel_bits: Bits of its kernel, likewise; of the second activation in a product
+            of two, and of a table of word embeddings.
         kernel_shape: Shape of the kernel, or `None`.
         output_shape: Shape of its output without the batch, or `None` where the model
             did not call the layer.
@@ -57,10 +58,20 @@ class LayerCount:
         return self.binary_macs + self.float_macs
 
     @property
+    def is_table(self) -> bool:
+        """Whether its kernel is a table of embeddings, which multiplies nothing."""
+        return self.input_bits is None and self.kernel_bits is not None
+
+    @property
     def bits(self) -> str:
-        """Bits of inputs and kernel, such as `"1/1"`; `""` without a kernel."""
+        """Bits of inputs and kernel, such as `"1/1"`; `""` without a kernel.
+
+        Those of a table of embeddings, which multiplies nothing, are `"1"` or `"32"`.
+        """
         if self.kernel_bits is None:
             return ""
+        if self.input_bits is None:
+            return str(self.kernel_bits)
         return f"{self.input_bits}/{self.kernel_bits}"
 
 
@@ -70,7 +81,8 @@ class OpCount:
 
     Attributes:
         model: Name of the model.
-        layers: The layers that have weights, in the order in which they are called.
+        layers: The layers that have weights or multiply two activations, in the order
+            in which they are called.
         uncounted: Names of layers whose multiplications are not counted: it is not
             known how they use their weights, or they multiply their inputs with each
             other.
@@ -87,7 +99,7 @@ class OpCount:
 
     @property
     def flops(self) -> int:
-        """All other multiplications with a kernel."""
+        """All other multiplications."""
         return sum(layer.float_macs for layer in self.layers)
 
     @property
@@ -145,7 +157,7 @@ class OpCount:
     def rows(self) -> list[tuple[str, ...]]:
         """Returns the layers as texts, with a heading above and the total below.
 
-        Layers without multiplications are one row.
+        Layers without multiplications are one row, but for tables of embeddings.
         """
         rows: list[tuple[str, ...]] = [
             (
@@ -153,9 +165,9 @@ class OpCount:
                 "binary MACs", "float MACs", "share of OPs", "KiB",
             )
         ]  # fmt: skip
-        others = [layer for layer in self.layers if not layer.macs]
+        others = [layer for layer in self.layers if not (layer.macs or layer.is_table)]
         for layer in self.layers:
-            if layer.macs:
+            if layer.macs or layer.is_table:
                 rows.append(
                     (
                         layer.name,

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from typing import Any
 
+from zoo_extensions.figures.rows import Comparison
 from zoo_extensions.figures.units import ReportedValue
+from zoo_extensions.op_count import LayerCount, OpCount
 
 TASKS = (
     "MNLI-m", "MNLI-mm", "QQP", "QNLI", "SST-2", "CoLA", "STS-B", "MRPC", "RTE"
@@ -12,6 +16,12 @@ TASKS = (
 _NINE = 9
 _EIGHT = 8
 _BIT = "1-1-1"
+_FLOAT = "32-32-32"
+# In this table alone a multiplication and addition are two operations.
+FLOPS_OF_A_MAC = 2
+# The network that counts the rows of BERT and BiT, and its tables that stay real.
+_COUNTED = "binary_bert_base"
+_REAL_TABLES = ("embeddings_position", "embeddings_type")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +53,37 @@ class GlueRow:
     note: str = ""
 
     @property
+    def counted_as(self) -> tuple[str, tuple[tuple[str, Any], ...]] | None:
+        """The network with its counts, as arguments of `create_model`, or `None`."""
+        if self.bits == _FLOAT:
+            return _COUNTED, (("precision", "float"),)
+        return (_COUNTED, ()) if self.method.startswith("BiT ") else None
+
+    def compare(self, count: OpCount) -> tuple[Comparison, Comparison]:
+        """Compares the row with a count of its network, by the rules of the table.
+
+        FLOPs are 2 (BOPs / 64 + FLOPs) of the count, for 128 tokens. The size is in
+        2^20 bytes. That of BiT is the size of the 1-bit weights and of the tables of
+        positions and types in 8 bits, without scales, shifts, biases and
+        normalizations: the closest rule to the printed digits, which no paper states.
+
+        Args:
+            count: The result of `count_ops` for the network.
+
+        Returns:
+            The comparisons of size and FLOPs. Verdicts are `"differs"` where the
+            digits are others: no paper says what the FLOPs hold.
+        """
+        size = count.memory_bits / 8
+        if self.bits != _FLOAT:
+            size = sum(map(_bytes_by_the_table, count.layers))
+        flops = FLOPS_OF_A_MAC * count.ops
+        return (
+            _comparison("size", ReportedValue(self.size.text, 2**20), size),
+            _comparison("flops", ReportedValue(self.flops.text, 1e9), flops),
+        )
+
+    @property
     def derived_average(self) -> float | None:
         """The average of the printed scores, `None` where one is missing."""
         known = [score for score in self.scores if score is not None]
@@ -51,6 +92,20 @@ class GlueRow:
         if self.tasks == _NINE:
             return sum(known) / _NINE
         return (sum(known[:2]) / 2 + sum(known[2:])) / _EIGHT
+
+
+def _bytes_by_the_table(layer: LayerCount) -> float:
+    """Returns the bytes of a layer of BiT that the table counts."""
+    if layer.name in _REAL_TABLES:
+        return layer.parameters
+    if layer.kernel_bits == 1 and layer.kernel_shape is not None:
+        return math.prod(layer.kernel_shape) / 8
+    return 0
+
+
+def _comparison(figure: str, printed: ReportedValue, counted: float) -> Comparison:
+    verdict = printed.agreement(counted) or "differs"
+    return Comparison(figure, printed.text, printed.digits(counted), counted, verdict)
 
 
 def _rows(augmented: bool, lines: tuple[tuple[str, ...], ...]) -> tuple[GlueRow, ...]:
