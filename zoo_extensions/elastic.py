@@ -113,7 +113,7 @@ class _Elastic(lq.quantizers.Quantizer):
 
     def build(self, input_shape: tf.TensorShape) -> None:
         """Creates the scale, and the mark that the first batch has set it."""
-        common = {"shape": (), "dtype": tf.float32, "experimental_autocast": False}
+        common = {"shape": (), "experimental_autocast": False}
         self.alpha = self.add_weight(
             name="alpha",
             initializer="ones",
@@ -143,7 +143,8 @@ class _Elastic(lq.quantizers.Quantizer):
         if training:
             # A choice between values instead of a branch, in which replicas cannot
             # meet.
-            first = self.first_scale(tf.stop_gradient(tf.cast(inputs, tf.float32)))
+            values = tf.cast(tf.stop_gradient(inputs), self.alpha.dtype)
+            first = self.first_scale(values)
             self.alpha.assign(tf.where(self.is_set > 0, self.alpha, first))
             self.is_set.assign(1.0)
         return self.binarize(inputs, tf.convert_to_tensor(self.alpha))
@@ -249,13 +250,18 @@ class CenteredSign(lq.quantizers.Quantizer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Returns the quantized weights."""
-        return self.quantize(inputs, tf.reduce_mean(inputs))
+        wide = tf.float64 if inputs.dtype == tf.float64 else tf.float32
+        return self.quantize(inputs, tf.reduce_mean(tf.cast(inputs, wide)))
 
     def quantize(self, weights: tf.Tensor, mean: tf.Tensor) -> tf.Tensor:
         """Returns weights quantized about a mean, such as rows of a larger table."""
         axes = list(range(1, weights.shape.rank)) if self.by_row else None
-        scale = tf.reduce_mean(tf.abs(weights), axis=axes, keepdims=self.by_row)
-        return _centered_sign(weights, mean, scale)
+        # Sums of many weights need more than 16 bits.
+        wide = tf.float64 if weights.dtype == tf.float64 else tf.float32
+        values = tf.cast(weights, wide)
+        scale = tf.reduce_mean(tf.abs(values), axis=axes, keepdims=self.by_row)
+        signs = _centered_sign(values, tf.cast(mean, wide), scale)
+        return tf.cast(signs, weights.dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
@@ -329,6 +335,11 @@ class ElasticLinear(lq.layers.QuantConv2D):
     def has_scale(self) -> bool:
         """Whether the kernel is in {-1, +1} under a learned scale."""
         return _is_latent_free(self.kernel_quantizer)
+
+    @property
+    def learned_scale(self) -> tf.Variable | None:
+        """The scale of a kernel in {-1, +1}, a scalar; `None` for other kernels."""
+        return self.kernel_scale if self.has_scale else None
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Creates kernel, bias, shift and scale."""
@@ -429,6 +440,11 @@ class BinaryEmbedding(BaseLayer, tf.keras.layers.Embedding):
     def has_scale(self) -> bool:
         """Whether the rows are in {-1, +1} under learned scales."""
         return _is_latent_free(self.embeddings_quantizer)
+
+    @property
+    def learned_scale(self) -> tf.Variable | None:
+        """The scales of rows in {-1, +1}, (rows, 1); `None` for other rows."""
+        return self.row_scale if self.has_scale else None
 
     def _get_quantizer(self, name: str) -> Any:
         # Larq makes the variable one that optimizers and counts recognize as binary.

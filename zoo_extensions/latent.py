@@ -14,6 +14,7 @@ import larq as lq
 import numpy as np
 import tensorflow as tf
 
+from zoo_extensions.elastic import BinaryEmbedding, ElasticLinear
 from zoo_extensions.folding import BatchNormParameters, fold
 from zoo_extensions.initializers import BernoulliSign
 from zoo_extensions.layers import ChannelScale
@@ -30,12 +31,14 @@ from zoo_extensions.model_graph import (
 _layers = tf.keras.layers
 
 # The prefixes of the arguments of a kernel, such as `kernel_quantizer`.
-_KINDS = ("kernel", "depthwise", "pointwise")
+_KINDS = ("kernel", "depthwise", "pointwise", "embeddings")
 _TRANSPOSED = (
     _layers.Conv1DTranspose,
     _layers.Conv2DTranspose,
     _layers.Conv3DTranspose,
 )
+# They learn the scale of a binary kernel themselves.
+_WITH_SCALE = (ElasticLinear, BinaryEmbedding)
 # A scale of their kernels scales their outputs.
 _LINEAR = (
     _layers.Dense,
@@ -67,6 +70,7 @@ def to_latent_free(model: tf.keras.Model) -> tf.keras.Model:
 
     Where none follows directly, or other layers use the same values, a `ChannelScale`
     is inserted after the layer, which takes over its bias and its activation.
+    `ElasticLinear` and `BinaryEmbedding` hold the scale themselves, a learned one.
 
     In inference the outputs are equal up to rounding, and in every bit if all scales
     are 1. A channel with c = 0 is constant and stays constant: gamma' = 0, mu' = b,
@@ -126,16 +130,18 @@ class _LayerConversion:
         signs: The binary kernel for each kind of kernel.
         scale: The scale of each output channel, or one for all.
         norms: The folded batch normalizations, by the ids of the original layers.
+        own_scale: Whether the new layer holds the scale.
     """
 
     signs: dict[str, np.ndarray]
     scale: np.ndarray
     norms: dict[int, BatchNormParameters] = dataclasses.field(default_factory=dict)
+    own_scale: bool = False
 
     @property
     def inserts_scale(self) -> bool:
         """Whether the scale needs a layer of its own."""
-        return bool(np.any(self.scale != 1)) and not self.norms
+        return bool(np.any(self.scale != 1)) and not (self.norms or self.own_scale)
 
 
 class _CannotConvert(Exception):
@@ -217,6 +223,8 @@ def _conversion(
     Raises:
         _CannotConvert: If the scale can go nowhere.
     """
+    if isinstance(layer, _WITH_SCALE):
+        return _LayerConversion(signs, scale, own_scale=True)
     if np.all(scale == 1):
         return _LayerConversion(signs, scale)
     if layer.use_bias and layer.bias.shape.rank != 1:
@@ -257,6 +265,8 @@ def _signs_and_scale(
     magnitudes = np.abs(values)
     if isinstance(layer, _TRANSPOSED):
         magnitudes = np.swapaxes(magnitudes, -1, -2)
+    if kind == "embeddings":
+        magnitudes = np.swapaxes(magnitudes, 0, 1)  # A row has one scale.
     channels = magnitudes.shape[-1]
     if kind == "depthwise":
         channels *= magnitudes.shape[-2]
@@ -276,7 +286,7 @@ def _signs_and_scale(
         )
     first = scale[0]
     uniform = bool((scale == first).all())
-    if first != 1 or not uniform:
+    if (first != 1 or not uniform) and not isinstance(layer, _WITH_SCALE):
         _check_scale(layer, kind, uniform)
     return np.where(values < 0, -1.0, 1.0), np.full((), first) if uniform else scale
 
@@ -416,7 +426,7 @@ class _Copier:
                 for before, after in zip(old.submodules, new.submodules):
                     if isinstance(before, _layers.Layer):
                         after.trainable = before.trainable
-            new.set_weights(self._weights(old))
+            new.set_weights(self._weights(old, new))
         for inserted in self._scales.values():
             layer, scale = inserted.original, inserted.scale
             values = self._conversions[id(layer)].scale
@@ -467,7 +477,9 @@ class _Copier:
         self._scales[id(old)] = _InsertedScale(old, scale)
         config.update(use_bias=False, activation="linear")
 
-    def _weights(self, old: tf.keras.layers.Layer) -> list[np.ndarray]:
+    def _weights(
+        self, old: tf.keras.layers.Layer, new: tf.keras.layers.Layer
+    ) -> list[np.ndarray]:
         """Returns the weights of the copy of a layer."""
         values = {
             id(weight): value for weight, value in zip(old.weights, old.get_weights())
@@ -481,6 +493,8 @@ class _Copier:
                     values.pop(id(weight), None)
             if conversion.inserts_scale and old.use_bias:
                 del values[id(old.bias)]
+            if conversion.own_scale:
+                return _with_scale(list(values.values()), new, conversion.scale)
         norm = self._norms.get(id(old))
         if norm is not None:
             for weight, value in (
@@ -494,8 +508,21 @@ class _Copier:
         return list(values.values())
 
 
+def _with_scale(
+    weights: list[np.ndarray], layer: tf.keras.layers.Layer, scale: np.ndarray
+) -> list[np.ndarray]:
+    """Returns the weights of a layer that holds the scale, from those without it."""
+    variable = layer.learned_scale
+    place = next(i for i, weight in enumerate(layer.weights) if weight is variable)
+    value = np.broadcast_to(
+        scale.reshape(-1, 1) if scale.ndim else scale, variable.shape
+    )
+    return [*weights[:place], value, *weights[place:]]
+
+
 def _kernel(layer: tf.keras.layers.Layer, kind: str) -> tf.Variable:
-    return getattr(layer, "kernel" if kind == "kernel" else f"{kind}_kernel")
+    is_whole_name = kind in ("kernel", "embeddings")
+    return getattr(layer, kind if is_whole_name else f"{kind}_kernel")
 
 
 def _is_latent_free(layer: tf.Module, kind: str) -> bool:

@@ -89,7 +89,7 @@ def with_real_kernels(model: tf.keras.Model) -> tf.keras.Model:
 
     def clone(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
         config = layer.get_config()
-        for kind in ("kernel", "depthwise", "pointwise"):
+        for kind in ("kernel", "depthwise", "pointwise", "embeddings"):
             if config.get(f"{kind}_quantizer") is not None:
                 config[f"{kind}_quantizer"] = None
                 config[f"{kind}_constraint"] = None
