@@ -21,6 +21,7 @@ _TRAIN_SHARE, _WITH_VALIDATION = 0.8, 0.9
 _LONGEST_LINE = 1 << 20
 _LARGEST_FILE = 1 << 24
 _NAMED = 5
+_OTHER_ENCODING = "is no "
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,16 +121,15 @@ def read_classes(folder: pathlib.Path, encoding: str = "utf-8") -> Rows:
             if path.name.startswith("."):
                 continue
             try:
-                text = _whole(path, encoding)
+                texts.append(_whole(path, encoding))
             except ValueError as error:
-                problems.append(str(error).rstrip("."))
+                problems.append(str(error))
                 continue
-            if not text.strip():
-                problems.append(f"{path} has no text")
-            texts.append(text)
             labels.append(part.name)
             places.append(str(path))
-    require_none(folder, problems, len(texts) + len(problems), "texts")
+    require_none(
+        folder, problems, len(texts) + len(problems), "texts", _advice(problems)
+    )
     return Rows(tuple(texts), None, tuple(labels), tuple(places))
 
 
@@ -160,15 +160,26 @@ def split(rows: Rows) -> tuple[Rows, Rows, Rows]:
 
 
 def require_none(
-    place: object, problems: Sequence[str], total: int, called: str
+    place: object, problems: Sequence[str], total: int, called: str, advice: str = ""
 ) -> None:
     """Raises a ValueError that names the first of what is wrong, if anything is."""
     if problems:
         more = len(problems) - _NAMED
         raise ValueError(
             f"{len(problems):,} of the {total:,} {called} of {place} cannot be used: "
-            f"{'; '.join(problems[:_NAMED])}{f'; and {more:,} more' * (more > 0)}."
+            f"{'; '.join(problems[:_NAMED])}"
+            f"{f'; and {more:,} more' * (more > 0)}.{advice}"
         )
+
+
+def _advice(problems: Iterable[str]) -> str:
+    """Returns what to do about bytes of another encoding, empty if there are none."""
+    if not any(_OTHER_ENCODING in problem for problem in problems):
+        return ""
+    return (
+        " Save texts as UTF-8, or say in data.json how they are written: "
+        '{"encoding": "latin-1"}.'
+    )
 
 
 def _problem(columns: Sequence[str], record: Sequence[str]) -> str | None:
@@ -194,7 +205,9 @@ def _lines(path: pathlib.Path, encoding: str) -> Iterator[str]:
                 )
             if number == 1 and encoding == "utf-8":
                 line = line.removeprefix(b"\xef\xbb\xbf")
-            yield _decoded(line, place, encoding)
+            if fault := _fault(line, encoding):
+                raise ValueError(f"{place} {fault}.{_advice([fault])}")
+            yield line.decode(encoding)
 
 
 def _whole(path: pathlib.Path, encoding: str) -> str:
@@ -205,21 +218,23 @@ def _whole(path: pathlib.Path, encoding: str) -> str:
     if len(content) > _LARGEST_FILE:
         raise ValueError(f"{path} has more than {_LARGEST_FILE >> 20} MiB")
     for number, line in enumerate(content.split(b"\n"), start=1):
-        _decoded(line, f"{path}, line {number}", encoding)
-    return content.decode(encoding).removeprefix("\ufeff")
+        if fault := _fault(line, encoding):
+            raise ValueError(f"{path}, line {number} {fault}")
+    text = content.decode(encoding).removeprefix("\ufeff")
+    if not text.strip():
+        raise ValueError(f"{path} has no text")
+    return text
 
 
-def _decoded(line: bytes, place: str, encoding: str) -> str:
+def _fault(line: bytes, encoding: str) -> str | None:
+    """Returns why a line is no text, `None` if it is one."""
     if b"\0" in line:
-        raise ValueError(f"{place} holds a NUL byte, which is no text. Remove it.")
+        return "holds a NUL byte, which no text has"
     try:
-        return line.decode(encoding)
+        line.decode(encoding)
     except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{place} is no {encoding.upper()} (byte {line[error.start]:#04x}). Save "
-            "it as UTF-8, or say in data.json how it is written: "
-            '{"encoding": "latin-1"}.'
-        ) from error
+        return f"{_OTHER_ENCODING}{encoding.upper()} (byte {line[error.start]:#04x})"
+    return None
 
 
 def _split_tabs(

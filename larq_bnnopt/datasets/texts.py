@@ -36,9 +36,9 @@ def holds_texts(folder: pathlib.Path) -> bool:
     There is a table (`.csv`, `.tsv`) in it, or a `.txt` in a folder of a class, and no
     image and no TFRecord file: beside these they are notes.
     """
-    if not _tables(folder) and not class_folders(folder):
+    if holds_images(folder) or holds_records(folder):
         return False
-    return not holds_images(folder) and not holds_records(folder)
+    return bool(_tables(folder) or class_folders(folder))
 
 
 def text_rows(folder: pathlib.Path, held_out: str = "test") -> tuple[Rows, Rows]:

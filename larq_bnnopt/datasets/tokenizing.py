@@ -20,6 +20,8 @@ LENGTH, VOCAB_SIZE = 128, 8192
 _PAD, _UNKNOWN, _START, _END = SPECIAL[:4]
 # Texts that are tokenized at once, whose tokens lie in memory with their places.
 _AT_ONCE = 1024
+# More than the tokens of a text have on average.
+_CHARACTERS = 16
 
 
 class Tokenizer:
@@ -134,7 +136,8 @@ class Tokenizer:
     ) -> Tokenizer:
         """Returns a WordPiece tokenizer in lower case whose vocabulary fits texts.
 
-        The same texts always give the same vocabulary.
+        The same texts always give the same vocabulary. It is made of the beginning of
+        each text, 16 characters a token of the length, since no more may be read.
 
         Args:
             texts: The texts.
@@ -144,8 +147,9 @@ class Tokenizer:
         library = _library()
         normalizer = library.normalizers.BertNormalizer(lowercase=True)
         splitter = library.pre_tokenizers.BertPreTokenizer()
+        most = _CHARACTERS * (LENGTH if length is None else length)
         vocabulary = trained_vocabulary(
-            texts,
+            (text[:most] for text in texts),
             vocab_size,
             library,
             normalizer.normalize_str,

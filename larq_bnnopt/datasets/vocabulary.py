@@ -78,17 +78,16 @@ def _letters(
     chunks: collections.Counter[str], words: dict[str, list[str]], most: int
 ) -> Sequence[str]:
     """Returns the tokens of single letters: first in a word, and later (`##`)."""
+    later = {letter for found in words.values() for w in found for letter in w[1:]}
     count: collections.Counter[str] = collections.Counter()
-    forms: dict[str, set[str]] = {}
     for chunk, found in words.items():
         for word in found:
-            for place, letter in enumerate(word):
+            for letter in word:
                 count[letter] += chunks[chunk]
-                form = _CONTINUED + letter if place else letter
-                forms.setdefault(letter, {letter}).add(form)
-    kept: set[str] = set()
+    kept: list[str] = []
     for letter in sorted(count, key=lambda one: (-count[one], one)):
-        if len(kept) + len(forms[letter]) > most:
+        forms = [letter, _CONTINUED + letter] if letter in later else [letter]
+        if len(kept) + len(forms) > most:
             break
-        kept |= forms[letter]
+        kept += forms
     return sorted(kept, key=lambda form: (len(form), form))

@@ -203,3 +203,12 @@ def test_without_the_library_it_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     with pytest.raises(ImportError, match=r"need tokenizers.*larq-bnnopt\[text\]"):
         trained()
+
+
+def test_a_vocabulary_is_made_of_what_may_be_read():
+    text = "aa " * 21 + "bb bb"
+    tokens = json.loads(Tokenizer.trained([text, text], length=4).to_json())["model"]
+    # 64 characters, 16 for each of four tokens: "bb" begins at the 63rd.
+    assert "aa" in tokens["vocab"] and "bb" not in tokens["vocab"]
+    tokens = json.loads(Tokenizer.trained([text, text], length=5).to_json())["model"]
+    assert {"aa", "bb"} <= tokens["vocab"].keys()
