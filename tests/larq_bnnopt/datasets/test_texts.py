@@ -4,14 +4,20 @@ No accuracy is measured on these texts, which are made up.
 """
 
 import csv
+import importlib.util
+import io
 import json
 import os
+import pathlib
+import tarfile
 import warnings
+import zipfile
 
 import numpy as np
 import pytest
 
 from larq_bnnopt import datasets
+from larq_bnnopt.datasets import text_files
 from larq_bnnopt.datasets.text_files import Rows, read_table, split
 from larq_bnnopt.datasets.texts import text_rows
 
@@ -477,3 +483,40 @@ def test_options_of_images_are_refused_for_texts(folder):
         datasets.channel_statistics(load(folder))
     with pytest.raises(ValueError, match="larger than the 20 training texts"):
         load(folder, batch_size=21)
+
+
+# The tool that makes folders of real texts.
+
+
+@pytest.fixture
+def tool():
+    path = pathlib.Path(__file__).parents[3] / "tools" / "prepare_texts.py"
+    spec = importlib.util.spec_from_file_location("prepare_texts", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_tool_writes_reviews_of_one_source(tool, tmp_path):
+    rows = [("a, good one", "1", "imdb"), ("bad", "0", "imdb"), ("x", "1", "other")]
+    table = write(tmp_path / "table.csv", rows, ("text", "label", "source"))
+    with zipfile.ZipFile(tmp_path / "package.whl", "w") as package:
+        package.write(table, tool.TABLE)
+    made = tmp_path / "made"
+    assert tool.fill_reviews(tmp_path / "package.whl", "imdb", made) == 2
+    rows = read_table(made / "imdb.csv")
+    assert (rows.texts, rows.labels) == (("a, good one", "bad"), ("good", "bad"))
+
+
+def test_the_tool_writes_mails_by_class(tool, tmp_path):
+    with tarfile.open(tmp_path / "package.tgz", "w:gz") as package:
+        for name in ("easy-ham-1/1.txt", "spam-2/2.txt", "spam-2/2.json", "x/3.txt"):
+            member = tarfile.TarInfo(f"package/data/{name}")
+            member.size = 4
+            package.addfile(member, io.BytesIO(b"caf\xe9"))
+    made = tmp_path / "made"
+    assert tool.fill_mails(tmp_path / "package.tgz", "spam_assassin", made) == 2
+    rows = text_files.read_classes(made, "latin-1")
+    assert rows.texts == ("café", "café") and rows.labels == ("spam", "wanted")
+    assert datasets.kind_of(os.fspath(made)) == "texts"
+    assert json.loads((made / "data.json").read_text()) == {"encoding": "latin-1"}
