@@ -250,8 +250,12 @@ class CenteredSign(lq.quantizers.Quantizer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Returns the quantized weights."""
-        wide = tf.float64 if inputs.dtype == tf.float64 else tf.float32
-        return self.quantize(inputs, tf.reduce_mean(tf.cast(inputs, wide)))
+        return self.quantize(inputs, self.center(inputs))
+
+    def center(self, weights: tf.Tensor) -> tf.Tensor:
+        """Returns the value about which the signs of a whole tensor are taken."""
+        wide = tf.float64 if weights.dtype == tf.float64 else tf.float32
+        return tf.reduce_mean(tf.cast(weights, wide))
 
     def quantize(self, weights: tf.Tensor, mean: tf.Tensor) -> tf.Tensor:
         """Returns weights quantized about a mean, such as rows of a larger table."""

@@ -50,7 +50,8 @@ class EarlyWarnings:
             epoch: The epoch, from 0.
             flips: Share of weights that flip in a step, by kernel.
             positive: Share of weights that are positive, by kernel.
-            dead: Share of weights without a gradient, by kernel.
+            dead: Share of weights without a gradient, by kernel; `None` where nobody
+                knows, or an embedding had no row to train.
             rates: Rates of the optimizer at the end of the epoch, by name.
         """
         # Towards the end of a training the rates fall to zero, and with them the flips.

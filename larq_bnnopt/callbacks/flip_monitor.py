@@ -19,6 +19,7 @@ from larq_bnnopt.callbacks.flips import (
     KernelEpoch,
     Signs,
     binary_kernels,
+    is_negative,
     starting_kernels,
 )
 from larq_bnnopt.callbacks.plots import check_format, plot_flips
@@ -43,7 +44,9 @@ class FlipMonitor(EpochLine):
     - `flip_ratio/LAYER`: the same for the kernel of each layer;
     - `c2i_ratio`: share of weights that have the sign of the start;
     - `positive_ratio`: share of weights that are positive at the end of the epoch;
-    - `dead_ratio`: share of weights without a gradient in any step of it;
+    - `dead_ratio`: share of weights without a gradient in any step of it; of an
+      embedding the rows that no batch used do not count;
+    - `unused_ratio/LAYER`: share of those rows of an embedding;
     - `never_flipped_ratio`: share of weights that have not flipped since the start;
     - with `per_weight`, `flips_p50`, `flips_p75`, `flips_p95`, `flips_p99` and
       `flips_max`: percentiles of the number of flips of a weight in the epoch.
@@ -235,8 +238,8 @@ class FlipMonitor(EpochLine):
     def _is_start(self, state: Mapping[str, Signs]) -> bool:
         """Returns whether a state is of a training that started as this one did."""
         return self.start is None or all(
-            np.array_equal(signs.start, np.asarray(self.start[name]) < 0)
-            for name, signs in state.items()
+            np.array_equal(signs.start, is_negative(kernel, self.start[name]))
+            for kernel, (name, signs) in zip(self._kernels, state.items())
         )
 
     def on_train_batch_end(
@@ -271,6 +274,9 @@ class FlipMonitor(EpochLine):
                 logs[f"flip_ratio/{name}"] = float(mean)
             changed = self._counter.changed_since_start()
             logs["c2i_ratio"] = 1.0 - changed / int(self._sizes.sum())
+            for name, layer in layers.items():
+                if layer.unused is not None:
+                    logs[f"unused_ratio/{name}"] = layer.unused
             logs.update(summaries.shares(list(layers.values()), self._sizes))
         if steps:
             self._warn(epoch, means, layers)
@@ -284,14 +290,7 @@ class FlipMonitor(EpochLine):
                 for batch, (whole, parts) in enumerate(zip(total, ratios))
             ),
         )
-        summaries.append_rows(
-            summaries.layers_path(self.csv_path),
-            summaries.LAYER_COLUMNS,
-            (
-                [epoch, name, f"{means[name]:.6g}", *summaries.layer_row(layer)]
-                for name, layer in layers.items()
-            ),
-        )
+        summaries.append_layers(self.csv_path, epoch, means, layers)
         if self._probe_log is not None:
             self._probe_log.end_epoch(epoch)
         flip_state.write(

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
+from larq_bnnopt.callbacks.had_gradient import HadGradient
 from larq_bnnopt.callbacks.probe_recorder import ProbeRecorder
 from larq_bnnopt.callbacks.rates import Optimizer
 from larq_bnnopt.callbacks.step_variables import step_variable
@@ -23,8 +24,8 @@ Logs: TypeAlias = dict[str, tf.Tensor]
 def binary_kernels(model: tf.keras.Model) -> dict[str, tf.Variable]:
     """Returns the trainable kernels of precision 1, by the name of their layer.
 
-    Latent kernels, whose sign is the weight, count like kernels that are {-1, +1}
-    themselves.
+    The table of an embedding is one. Latent kernels, whose sign is the weight, count
+    like kernels that are {-1, +1} themselves.
 
     Args:
         model: A built Keras model with Larq layers.
@@ -46,7 +47,8 @@ def binary_kernels(model: tf.keras.Model) -> dict[str, tf.Variable]:
     for variable in model.trainable_variables:
         if getattr(variable, "precision", None) != 1:
             continue
-        name = names[id(variable)].removesuffix("/kernel")
+        layer, _, own = names[id(variable)].rpartition("/")
+        name = layer if own in ("kernel", "embeddings") else f"{layer}/{own}"
         unique, number = name, 1
         while unique in kernels:
             number += 1
@@ -122,16 +124,19 @@ class KernelEpoch:
     Attributes:
         positive: Share of weights that are positive, or 0, at its end.
         dead: Share of weights that had no gradient in any of its steps, `None` where
-            the training does not apply gradients.
+            the training does not apply gradients. Of an embedding the share among the
+            rows that were used.
         never_flipped: Share of weights that kept their sign since the training began.
         flips: Number of flips of each weight in this epoch, float32 (weights,), or
             `None` if they were not counted.
+        unused: Share of rows that no batch used, `None` if this is no embedding.
     """
 
     positive: float
     dead: float | None
     never_flipped: float
     flips: np.ndarray | None
+    unused: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -232,18 +237,8 @@ class FlipCounter:
             self._flips = [
                 step_variable(s, tf.float32, "flips") for s in shapes if per_weight
             ]
-            # Each replica sees its own gradients.
-            self._alive = [
-                step_variable(
-                    s,
-                    tf.float32,
-                    "had_gradient",
-                    synchronization=tf.VariableSynchronization.ON_READ,
-                    aggregation=tf.VariableAggregation.SUM,
-                )
-                for s in shapes
-            ]
-        self._start = [_negative(kernel) for kernel in self._kernels]
+            self._had_gradient = [HadGradient(kernel) for kernel in self._kernels]
+        self._start = [is_negative(kernel) for kernel in self._kernels]
 
     def attach(self, fit: object) -> None:
         """Makes the model's training step count.
@@ -266,7 +261,7 @@ class FlipCounter:
             recorder.attach()
 
         def counting_step(data: Any) -> Logs:
-            before = [_negative(kernel) for kernel in self._kernels]
+            before = [is_negative(kernel) for kernel in self._kernels]
             steps = None if recorder is None else recorder.steps_taken()
             logs, gradients = applied.during(lambda: step(data))
             differences = _differences(before, self._kernels)
@@ -277,11 +272,9 @@ class FlipCounter:
                 flipped.assign(flipped | difference)
             for total, difference in zip(self._flips, differences):
                 total.assign_add(tf.cast(difference, tf.float32))
-            for alive, kernel in zip(self._alive, self._kernels):
-                gradient = gradients.get(id(kernel))
-                if gradient is not None:
-                    nonzero = tf.convert_to_tensor(gradient) != 0
-                    alive.assign(tf.maximum(alive, tf.cast(nonzero, tf.float32)))
+            for marks, kernel in zip(self._had_gradient, self._kernels):
+                if id(kernel) in gradients:
+                    marks.mark(gradients[id(kernel)])
             self._has_gradients |= bool(gradients)
             if recorder is not None:
                 recorder.record(steps)
@@ -317,25 +310,28 @@ class FlipCounter:
         """Resets the counts of an epoch."""
         # In its scope the strategy reaches the variables of all replicas.
         with self._model.distribute_strategy.scope():
-            for variable in (*self._flips, *self._alive):
-                variable.assign(tf.zeros(variable.shape, variable.dtype))
+            for total in self._flips:
+                total.assign(tf.zeros(total.shape, total.dtype))
+            for marks in self._had_gradient:
+                marks.reset()
 
     def epoch(self) -> list[KernelEpoch]:
         """Returns the statistics of each kernel since `begin_epoch`."""
         flips = [total.numpy().ravel() for total in self._flips]
         result = []
         for index, kernel in enumerate(self._kernels):
-            dead: float | None = None
+            dead = unused = None
             if self._has_gradients:
                 with self._model.distribute_strategy.scope():
-                    had_gradient = tf.convert_to_tensor(self._alive[index]) > 0
-                dead = 1.0 - _share(had_gradient)
+                    marks = self._had_gradient[index]
+                    dead, unused = marks.dead(), marks.unused()
             result.append(
                 KernelEpoch(
-                    positive=1.0 - _share(_negative(kernel)),
+                    positive=1.0 - _share(is_negative(kernel)),
                     dead=dead,
                     never_flipped=1.0 - _share(self._flipped[index]),
                     flips=flips[index] if flips else None,
+                    unused=unused,
                 )
             )
         return result
@@ -355,7 +351,10 @@ class FlipCounter:
 
     def set_start(self, kernels: Sequence[np.ndarray]) -> None:
         """Sets the kernels that the training started from."""
-        self._start = [tf.constant(kernel < 0) for kernel in kernels]
+        self._start = [
+            is_negative(kernel, values)
+            for kernel, values in zip(self._kernels, kernels)
+        ]
 
     def changed_since_start(self) -> int:
         """Returns the number of weights with another sign than at the start."""
@@ -369,11 +368,25 @@ def _share(booleans: tf.Tensor | tf.Variable) -> float:
     return int(tf.math.count_nonzero(values)) / values.shape.num_elements()
 
 
-def _negative(kernel: tf.Variable) -> tf.Tensor:
-    return tf.convert_to_tensor(kernel) < 0
+def is_negative(
+    kernel: tf.Variable, values: tf.Tensor | np.ndarray | None = None
+) -> tf.Tensor:
+    """Returns which of a kernel's binary weights are -1.
+
+    Args:
+        kernel: The kernel, whose quantizer takes signs about 0, or about the `center`
+            that it says.
+        values: Other values of it. Defaults to `None`: those that it has.
+    """
+    values = tf.convert_to_tensor(kernel if values is None else values)
+    center = getattr(getattr(kernel, "quantizer", None), "center", None)
+    if center is None:
+        return values < 0
+    threshold = center(values)
+    return tf.cast(values, threshold.dtype) < threshold
 
 
 def _differences(
     before: list[tf.Tensor], kernels: list[tf.Variable]
 ) -> list[tf.Tensor]:
-    return [old != _negative(kernel) for old, kernel in zip(before, kernels)]
+    return [old != is_negative(kernel) for old, kernel in zip(before, kernels)]

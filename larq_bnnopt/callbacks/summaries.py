@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -23,6 +23,8 @@ PERCENTILES = {
 }
 _SHARES = ("positive_ratio", "dead_ratio", "never_flipped_ratio")
 LAYER_COLUMNS = ("epoch", "layer", "flip_ratio", *_SHARES, *PERCENTILES)
+# The last column of a model with a binary embedding.
+UNUSED_COLUMN = "unused_ratio"
 
 
 def layers_path(path: pathlib.Path) -> pathlib.Path:
@@ -42,21 +44,52 @@ def shares(layers: Sequence[KernelEpoch], sizes: np.ndarray) -> dict[str, float]
         layers: The layers.
         sizes: Number of weights of each.
     """
-    found = {
-        "positive_ratio": [layer.positive for layer in layers],
-        "dead_ratio": [layer.dead for layer in layers if layer.dead is not None],
-        "never_flipped_ratio": [layer.never_flipped for layer in layers],
-    }
-    logs = {
-        name: float(np.average(values, weights=sizes))
-        for name, values in found.items()
-        if values
-    }
+    logs = {"positive_ratio": _mean([layer.positive for layer in layers], sizes)}
+    # Rows that no batch used had no chance of a gradient.
+    chances = [
+        (layer.dead, size * (1 - (layer.unused or 0)))
+        for layer, size in zip(layers, sizes)
+        if layer.dead is not None
+    ]
+    if chances:
+        logs["dead_ratio"] = _mean(*zip(*chances))
+    never = [layer.never_flipped for layer in layers]
+    logs["never_flipped_ratio"] = _mean(never, sizes)
     flips = [layer.flips for layer in layers if layer.flips is not None]
     return {**logs, **(_percentiles(np.concatenate(flips)) if flips else {})}
 
 
-def layer_row(layer: KernelEpoch) -> list[str]:
+def _mean(values: Sequence[float], weights: Sequence[float] | np.ndarray) -> float:
+    return float(np.average(values, weights=weights))
+
+
+def append_layers(
+    path: pathlib.Path,
+    epoch: int,
+    flips: Mapping[str, float],
+    layers: Mapping[str, KernelEpoch],
+) -> None:
+    """Appends the rows of an epoch to the table of layers.
+
+    Args:
+        path: The table of steps, beside which it is.
+        epoch: Number of the epoch, from 0.
+        flips: Share of weights that flip in a step, by layer.
+        layers: The statistics of each layer.
+    """
+    unused = any(layer.unused is not None for layer in layers.values())
+    rows = [
+        [epoch, name, f"{flips[name]:.6g}", *_layer_row(layer)]
+        for name, layer in layers.items()
+    ]
+    if unused:
+        for row, layer in zip(rows, layers.values()):
+            row.append("" if layer.unused is None else f"{layer.unused:.6g}")
+    columns = (*LAYER_COLUMNS, *([UNUSED_COLUMN] if unused else []))
+    append_rows(layers_path(path), columns, rows)
+
+
+def _layer_row(layer: KernelEpoch) -> list[str]:
     """Returns the cells of a layer after its flip ratio; unknown values are empty."""
     known = (layer.positive, layer.dead, layer.never_flipped)
     cells = ["" if share is None else f"{share:.6g}" for share in known]

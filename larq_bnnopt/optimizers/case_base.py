@@ -125,7 +125,11 @@ class CaseBase:
         owners = self._route(variables)
         if self._keys is None:
             predicates.check_claims(owners, self.predicates, self._names)
-        self.accumulator.rebuild_for(keys, variables)
+        by_rows = [
+            getattr(self.optimizers[index], "embedding_updates", "") == "seen_rows"
+            for index in owners
+        ]
+        self.accumulator.rebuild_for(keys, variables, by_rows)
         if self._keys and not set(self._keys) & set(keys):
             steps = int(self.iterations.numpy())
             checks.warn_of_another_model(optimizer_name(self), steps)

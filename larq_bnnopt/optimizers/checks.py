@@ -21,8 +21,8 @@ def warn_of_start(variable: tf.Variable, optimizer: str) -> None:
         warnings.warn(
             f"{optimizer} trains weights in {{-1, +1}}, but {variable.name} holds "
             "other values; training starts from their signs. Initialize a binary "
-            "kernel with zoo_extensions.initializers.BernoulliSign(); leave any other "
-            "variable to the default_optimizer of a CaseOptimizer.",
+            "kernel or embedding with zoo_extensions.initializers.BernoulliSign(); "
+            "leave any other variable to the default_optimizer of a CaseOptimizer.",
             stacklevel=2,
         )
     constraint = getattr(variable, "constraint", None)
@@ -80,6 +80,33 @@ def warn_of_no_gradient(variables: Iterable[tf.Variable], optimizer: str) -> Non
         "these variables?",
         stacklevel=2,
     )
+
+
+def warn_of_dense_gradients(
+    gradients: Iterable[tf.Tensor | tf.IndexedSlices | None],
+    optimizer: str,
+    warned: set[str],
+) -> None:
+    """Warns, once, where rows that are seen cannot be told from others.
+
+    Args:
+        gradients: The gradients that an optimizer with `embedding_updates="seen_rows"`
+            gets.
+        optimizer: Its name.
+        warned: What was warned of before; grows.
+    """
+    found = [gradient for gradient in gradients if gradient is not None]
+    if not found or any(isinstance(gradient, tf.IndexedSlices) for gradient in found):
+        return
+    if "embedding_updates" not in warned:
+        warned.add("embedding_updates")
+        warnings.warn(
+            f'embedding_updates="seen_rows" of {optimizer} changes nothing: none of '
+            "its gradients is sparse. An embedding has a sparse gradient if its rows "
+            "are looked up in the variable itself, and the loss uses the table nowhere "
+            "else; a regularizer uses all of it.",
+            stacklevel=2,
+        )
 
 
 def warn_of_lost_state(before: dict[str, int], now: dict[str, int], keep: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import tensorflow as tf
 
 from larq_bnnopt.optimizers import sparse_rows, storage
-from larq_bnnopt.optimizers.checks import warn_of_penalties, warn_of_start
+from larq_bnnopt.optimizers.checks import warn_of_start
 from larq_bnnopt.optimizers.fusing import FusedUpdate, decoded_state
 from larq_bnnopt.optimizers.sparse_rows import Gradient
 from larq_bnnopt.optimizers.updates.base import Hyperparameter
@@ -82,8 +82,7 @@ class FlipOptimizer(FusedUpdate, tf.keras.optimizers.Optimizer):
     ) -> tf.Variable:
         """Takes a step."""
         grads_and_vars = list(grads_and_vars)
-        variables = [variable for _, variable in grads_and_vars]
-        warn_of_penalties(variables, self.name, self._warned)
+        self.check_step(grads_and_vars, self.name)
         return super().apply_gradients(grads_and_vars, *args, **kwargs)
 
     def _clip_gradients(self, grads: list[Gradient]) -> list[Gradient]:

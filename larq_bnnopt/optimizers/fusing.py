@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import tensorflow as tf
 
-from larq_bnnopt.optimizers import noise, sparse_rows, storage
+from larq_bnnopt.optimizers import checks, noise, sparse_rows, storage
 from larq_bnnopt.optimizers.sparse_rows import Gradient
 from larq_bnnopt.optimizers.updates.base import Update
 
@@ -50,6 +50,19 @@ class FusedUpdate(Update):
                 'MultiWorkerMirroredStrategy take state_dtype="float32".'
             )
         return dtype
+
+    def check_step(
+        self, pairs: Sequence[tuple[Gradient | None, tf.Variable]], name: str
+    ) -> None:
+        """Warns of what a step cannot train well, once each.
+
+        Args:
+            pairs: Gradients and their variables.
+            name: Name of the optimizer.
+        """
+        checks.warn_of_penalties([v for _, v in pairs], name, self._warned)
+        if self.embedding_updates == "seen_rows":
+            checks.warn_of_dense_gradients([g for g, _ in pairs], name, self._warned)
 
     def update_all(
         self,

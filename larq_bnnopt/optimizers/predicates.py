@@ -15,8 +15,9 @@ Predicate: TypeAlias = Callable[[tf.Variable], bool]
 def is_binary_variable(variable: tf.Variable) -> bool:
     """Returns whether a variable holds binary weights, without a latent copy.
 
-    True for kernels of Larq layers with `kernel_quantizer=NoOp(precision=1)`. Unlike
-    `larq.optimizers.Bop.is_binary_variable`, it leaves latent kernels (`ste_sign` and
+    True for kernels of Larq layers with `kernel_quantizer=NoOp(precision=1)` and for
+    tables of binary embeddings with the same `embeddings_quantizer`. Unlike
+    `larq.optimizers.Bop.is_binary_variable`, it leaves latent weights (`ste_sign` and
     other quantizers of precision 1) to the optimizer for real values: those must keep
     their magnitude.
 
@@ -81,8 +82,9 @@ def check_claims(
             raise ValueError(
                 f"{names[index]} claims no variable of this model: its predicate "
                 f"{predicate!r} is true for no trainable one. Layers with binary "
-                "kernels need kernel_quantizer=larq.quantizers.NoOp(precision=1), and "
-                "must not be frozen; latent kernels belong to the default_optimizer."
+                "kernels need kernel_quantizer=larq.quantizers.NoOp(precision=1), "
+                "binary embeddings the same as embeddings_quantizer, and must not be "
+                "frozen; latent weights belong to the default_optimizer."
             )
 
 

@@ -243,6 +243,7 @@ _COLUMNS = {
     "positive_ratio": "positive",
     "dead_ratio": "without gradient",
     "never_flipped_ratio": "never flipped",
+    "unused_ratio": "rows unused",
     "flips_p50": "flips, median",
     "flips_p75": "75th",
     "flips_p95": "95th",

@@ -181,6 +181,9 @@ class CaseOptimizer(CaseBase, lq.optimizers.CaseOptimizer):
         # Clips the gradients of all variables together, as Keras does.
         gradients = sparse_rows.summed_for_clipping(self, gradients)
         pairs = self._transform_gradients(list(zip(gradients, variables)))
+        for optimizer, group in self._groups(pairs):
+            if isinstance(optimizer, lq.optimizers.Bop):
+                _refuse_sparse(optimizer._name, group)
         done = [
             optimizer.apply_gradients(group, experimental_aggregate_gradients=False)
             for optimizer, group in self._groups(pairs)
@@ -232,3 +235,13 @@ class CaseOptimizer(CaseBase, lq.optimizers.CaseOptimizer):
         set_all(self._name, self.weights, weights)
 
     lr = CaseBase.learning_rate
+
+
+def _refuse_sparse(optimizer: str, pairs: Iterable[GradientAndVariable]) -> None:
+    for gradient, variable in pairs:
+        if isinstance(gradient, tf.IndexedSlices):
+            raise ValueError(
+                f"{optimizer} is larq's Bop, which has no step for the sparse gradient "
+                f"of {variable.name}, an embedding. Take larq_bnnopt.optimizers.Bop in "
+                "larq_bnnopt.optimizers.CaseOptimizer."
+            )

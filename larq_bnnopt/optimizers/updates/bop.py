@@ -101,6 +101,12 @@ class Bop2ndOrderUpdate(Update):
                 "bias_correction needs a constant gamma and sigma below 1. Received: "
                 f"gamma={self.gamma!r}, sigma={self.sigma!r}"
             )
+        if bias_correction and embedding_updates == "seen_rows":
+            raise ValueError(
+                "bias_correction counts the steps of all rows, and with "
+                'embedding_updates="seen_rows" each row has its own number of them. '
+                "Leave one of the two out."
+            )
         self.bias_correction = bool(bias_correction)
 
     def step_hyperparameters(self, iteration: tf.Tensor) -> dict[str, Any]:

@@ -22,22 +22,26 @@ OPTIMIZERS = {
         {"gamma": 0.2, "sigma": 0.1, "threshold": 0.05, "bias_correction": True},
     ),
 }
+# Rounding draws a random number a weight, as an average of zero may.
+WAYS = {"jit": (True, "float32"), "plain": (False, "bfloat16")}
 every_optimizer = pytest.mark.parametrize(
-    "kind, arguments",
+    "kind, arguments, jit, state_dtype",
     [
-        pytest.param(getattr(module, name), arguments, id=f"{case}-{api}")
+        pytest.param(
+            getattr(module, name),
+            arguments,
+            *way,
+            id=f"{case}-{api}-{how}",
+            # The APIs share what a step computes.
+            marks=[pytest.mark.slow] if (api, how) == ("legacy", "plain") else [],
+        )
         for case, (name, arguments) in OPTIMIZERS.items()
         for api, module in (("new", optimizers), ("legacy", legacy))
+        for how, way in WAYS.items()
         if hasattr(module, name)
     ],
 )
-jit_or_not = pytest.mark.parametrize("jit", [True, False], ids=["jit", "plain"])
-# Rounding draws a random number a weight, as an average of zero may.
-jit_and_state = pytest.mark.parametrize(
-    "jit, state_dtype",
-    [(True, "float32"), (False, "bfloat16")],
-    ids=["jit-float32", "plain-bfloat16"],
-)
+both_apis = pytest.mark.parametrize("module", [optimizers, legacy], ids=["new", "old"])
 
 
 def table(seed=1):
@@ -66,15 +70,20 @@ def bits(optimizer, variable):
     return [value.numpy().tobytes() for value in stored]
 
 
+def with_ties(kind, arguments):
+    """The options, with random ties where the optimizer has them."""
+    has_ties = "on_zero" in kind(**arguments).get_config()
+    return {**arguments, "on_zero": "random"} if has_ties else arguments
+
+
 @every_optimizer
-@jit_and_state
 def test_a_sparse_step_is_the_dense_step_in_every_bit(
     kind, arguments, jit, state_dtype
 ):
     """Rows are summed before a sign is taken, and rows that are not there decay."""
-    options = {**arguments, "jit_compile": jit, "state_dtype": state_dtype}
-    if "on_zero" in kind(**arguments).get_config():
-        options["on_zero"] = "random"
+    options = {
+        **with_ties(kind, arguments), "jit_compile": jit, "state_dtype": state_dtype
+    }  # fmt: skip
     one, other = kind(**options), kind(**options)
     first, second = table(), table()
     for gradient in batches():
@@ -82,3 +91,76 @@ def test_a_sparse_step_is_the_dense_step_in_every_bit(
         other.apply_gradients([(gradient, second)])
         assert bits(one, first) == bits(other, second)
     assert (first.numpy() != table().numpy()).any()
+
+
+@every_optimizer
+def test_both_rules_agree_in_every_bit_where_all_rows_are_seen(
+    kind, arguments, jit, state_dtype
+):
+    arguments = {k: v for k, v in arguments.items() if k != "bias_correction"}
+    options = {
+        **with_ties(kind, arguments), "jit_compile": jit, "state_dtype": state_dtype
+    }  # fmt: skip
+    one, other = kind(**options), kind(**options, embedding_updates="seen_rows")
+    first, second = table(), table()
+    for gradient in batches(steps=3):
+        rows = tf.concat([gradient.indices, tf.range(ROWS, dtype=tf.int64)], 0)
+        values = tf.concat([gradient.values, tf.zeros((ROWS, COLUMNS))], 0)
+        gradient = tf.IndexedSlices(values, rows, [ROWS, COLUMNS])
+        one.apply_gradients([(gradient, first)])
+        other.apply_gradients([(gradient, second)])
+        assert bits(one, first) == bits(other, second)
+
+
+@every_optimizer
+def test_rows_that_are_not_seen_keep_every_bit(kind, arguments, jit, state_dtype):
+    """And a row that is seen steps as a variable of its own that has these steps."""
+    arguments = {k: v for k, v in arguments.items() if k != "bias_correction"}
+    options = {**arguments, "jit_compile": jit}
+    whole = kind(**options, embedding_updates="seen_rows", state_dtype=state_dtype)
+    variable, alone = table(), [tf.Variable(row[None]) for row in table().numpy()]
+    parts = [kind(**options) for _ in range(ROWS)]
+    seen = set()
+    for gradient in batches():
+        before = averages(whole, variable)
+        whole.apply_gradients([(gradient, variable)])
+        rows = set(gradient.indices.numpy())
+        seen |= rows
+        for old, new in zip(before, averages(whole, variable)):
+            others = [row for row in range(ROWS) if row not in rows]
+            assert old[others].tobytes() == new[others].tobytes()
+        if state_dtype == "float32":
+            for row in rows:
+                values = dense(gradient)[row][None]
+                parts[row].apply_gradients([(values, alone[row])])
+            together = np.concatenate([part.numpy() for part in alone])
+            np.testing.assert_array_equal(variable.numpy(), together)
+    assert 2 < len(seen) < ROWS and (variable.numpy() != table().numpy()).any()
+
+
+def averages(optimizer, variable):
+    """Weights and averages, none of them before the first step."""
+    try:
+        found = optimizer.averages_of(variable)
+    except (AttributeError, KeyError):
+        return []
+    return [variable.numpy(), *(value.numpy() for value in found.values())]
+
+
+@both_apis
+def test_seen_rows_follow_diode_in_float64(module):
+    optimizer = module.Diode(alpha=0.8, beta=0.95, embedding_updates="seen_rows")
+    variable = table()
+    theta = variable.numpy().astype(np.float64)
+    u, m = np.zeros_like(theta), np.zeros_like(theta)
+    for gradient in batches():
+        optimizer.apply_gradients([(gradient, variable)])
+        total = dense(gradient).numpy().astype(np.float64)
+        for row in set(gradient.indices.numpy()):
+            u[row] = 0.8 * u[row] + 0.2 * total[row]
+            m[row] = 0.95 * m[row] + 0.05 * np.sign(u[row])
+            theta[row] = np.where(m[row] == 0, theta[row], -np.sign(m[row]))
+        np.testing.assert_array_equal(variable.numpy(), theta)
+        kept = optimizer.averages_of(variable)
+        np.testing.assert_allclose(kept["u"], u, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(kept["m"], m, rtol=1e-5, atol=1e-7)
