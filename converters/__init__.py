@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from converters.packages.replaying import is_package as is_package
     from converters.packages.replaying import package_model as package_model
     from converters.packages.replaying import replay as replay
+    from converters.packages.replaying import takes_texts as takes_texts
+    from converters.packages.text_input import TextInput as TextInput
     from converters.profiling import Profile as Profile
     from converters.profiling import profile as profile
     from converters.reports import Report as Report
@@ -60,6 +62,7 @@ _PUBLIC = {
     "Profile": ("profiling", _ANY),
     "Replay": ("packages.replaying", _ANY),
     "Report": ("reports", _MODEL),
+    "TextInput": ("packages.text_input", _ANY),
     "Verification": ("verification.result", _MODEL),
     "audit": ("auditing.audit", _KERAS_2),
     "convert": ("conversion", _MODEL),
@@ -72,6 +75,7 @@ _PUBLIC = {
     "package_model": ("packages.replaying", _ANY),
     "profile": ("profiling", _ANY),
     "replay": ("packages.replaying", _ANY),
+    "takes_texts": ("packages.replaying", _ANY),
     "verify": ("verification.verify", _MODEL),
 }
 

@@ -1,4 +1,4 @@
-"""Classification of photographs, by a packaged network or any function."""
+"""Classification of photographs and texts, by a packaged network or any function."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import os
 import pathlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, ItemsView, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from converters.packages.layout import LABELS, METADATA, MODEL
 from converters.packages.preprocessing import Decoder, Preprocessing
 from converters.packages.replaying import check_sums, read_metadata
+from converters.packages.text_input import Text, TextInput, shortened
 from converters.renamed import with_old_names
 from converters.runtime import Interpreter
 
@@ -42,12 +43,12 @@ _SUM = 0.01
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """The classes of an image, the likeliest first.
+    """The classes of an input, the likeliest first.
 
     Attributes:
         classes: Names of the likeliest classes.
         scores: Their scores, which add up to 1 over all classes.
-        milliseconds: Time of the network, without reading the image.
+        milliseconds: Time of the network, without reading the input.
     """
 
     classes: tuple[str, ...]
@@ -67,16 +68,17 @@ class Prediction:
 
 @with_old_names(runner="backend_name")
 class Classifier:
-    """Classifies photographs.
+    """Classifies photographs, or texts.
 
     Image files are read by Pillow, or TensorFlow where that alone is installed; .npy
-    files need neither.
+    files need neither. Texts need the library tokenizers.
 
     Args:
-        answers: A function from inputs (1, h, w, channels) to scores or logits
-            (1, classes).
+        answers: A function from inputs (1, h, w, channels), or of texts from a
+            dictionary of arrays (1, tokens), to scores or logits (1, classes).
         class_names: Names of the classes.
-        preprocessing: How a photograph becomes the input, or an `ArrayInput`.
+        preprocessing: How a photograph becomes the input, an `ArrayInput` or a
+            `TextInput`.
         runner: Name of what computes the answers, which is `backend_name` later.
         steps: The quant step that scores are rounded to. Defaults to `0.0`, none.
 
@@ -94,9 +96,9 @@ class Classifier:
 
     def __init__(
         self,
-        answers: Callable[[np.ndarray], Any],
+        answers: Callable[[Any], Any],
         class_names: Sequence[str],
-        preprocessing: RawInput,
+        preprocessing: RawInput | TextInput,
         runner: str,
         steps: float = 0.0,
     ):
@@ -113,14 +115,17 @@ class Classifier:
     ) -> Classifier:
         """Returns the classifier of a package; it needs only NumPy and LiteRT.
 
+        One of texts needs the library tokenizers, too.
+
         Args:
             folder: A folder of `package`, which must know its classes and how a
-                photograph becomes its input.
+                photograph or a text becomes its input.
             num_threads: Threads of the interpreter. Defaults to `1`.
 
         Raises:
             FileNotFoundError: If the folder, or a file of it, is missing.
-            ValueError: If a file is damaged, or the network classifies no images.
+            ValueError: If a file is damaged, or the network classifies neither images
+                nor texts.
 
         Example:
             >>> Classifier.of_package("no_such_folder")
@@ -132,6 +137,8 @@ class Classifier:
         check_sums(folder)
         interpreter = Interpreter(folder / MODEL, num_threads)
         content = read_metadata(folder)
+        if content.get("text") is not None:
+            return cls._of_texts(folder, interpreter)
         shape = image_shape(interpreter, folder)
         classes = number_of_classes(interpreter, folder)
         names = _labels(folder)
@@ -145,18 +152,31 @@ class Classifier:
         return cls.of_file(interpreter, names, preprocessing)
 
     @classmethod
+    def _of_texts(cls, folder: pathlib.Path, interpreter: Interpreter) -> Classifier:
+        tokens = TextInput.of_package(folder)
+        tokens.require_fit(interpreter, folder / MODEL)
+        classes, names = number_of_classes(interpreter, folder), _labels(folder)
+        if len(names) != classes:
+            raise ValueError(
+                f"{LABELS} and {MODEL} of {folder} do not belong together: they have "
+                f"{len(names)} and {classes} classes."
+            )
+        return cls.of_file(interpreter, names, tokens)
+
+    @classmethod
     def of_file(
         cls,
         interpreter: Interpreter,
         class_names: Sequence[str],
-        preprocessing: RawInput,
+        preprocessing: RawInput | TextInput,
     ) -> Classifier:
         """Returns the classifier of a .tflite.
 
         Args:
             interpreter: What runs it.
             class_names: Names of the classes.
-            preprocessing: How a photograph becomes its input, or an `ArrayInput`.
+            preprocessing: How a photograph becomes its input, an `ArrayInput` or a
+                `TextInput`.
         """
         return cls(
             interpreter.predict,
@@ -168,30 +188,28 @@ class Classifier:
 
     def predict(
         self,
-        image: str | os.PathLike[str] | np.ndarray,
+        image: Text | os.PathLike[str] | np.ndarray,
         top: int = 1,
         decode: Decoder | None = None,
     ) -> Prediction:
-        """Returns the likeliest classes of an image.
+        """Returns the likeliest classes of an image or a text.
 
         Args:
             image: A file, as for `Preprocessing.of_file`, or its uint8 pixels (height,
-                width, channels).
+                width, channels). Of a network for texts the text itself, a tuple of
+                two, or the `pathlib.Path` of a file that holds one.
             top: How many classes. Defaults to `1`.
             decode: As for `Preprocessing.of_file`.
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If it is no image, or of other channels, or the scores are not
-                finite.
+            ValueError: If it is no image, or of other channels, or no text, or the
+                scores are not finite.
             ImportError: If nothing that decodes images is installed.
         """
         if top < 1:
             raise ValueError(f"top must be at least 1. Received: {top}")
-        if isinstance(image, np.ndarray):
-            batch = self.preprocessing(image)[np.newaxis]
-        else:
-            batch = self.preprocessing.of_file(image, decode)[np.newaxis]
+        batch = self._batch(image, decode)
         if not self._is_warm:  # The first run of a network prepares the others.
             self._answers(batch)
             self._is_warm = True
@@ -205,6 +223,19 @@ class Classifier:
             tuple(float(scores[index]) for index in order),
             1000 * seconds,
         )
+
+    def _batch(
+        self, given: Text | os.PathLike[str] | np.ndarray, decode: Decoder | None
+    ) -> np.ndarray | dict[str, np.ndarray]:
+        """Returns one input with an axis for the batch."""
+        raw = self.preprocessing
+        if isinstance(raw, TextInput):
+            return {name: array[np.newaxis] for name, array in _tokens(raw, given)}
+        if isinstance(given, np.ndarray):
+            return raw(given)[np.newaxis]
+        if isinstance(given, tuple):
+            raise ValueError("The network takes images, and no pair of texts.")
+        return raw.of_file(given, decode)[np.newaxis]
 
     def _scores(self, answers: np.ndarray) -> np.ndarray:
         """Returns scores that add up to one: a softmax is applied to logits."""
@@ -222,6 +253,19 @@ class Classifier:
         return powers / powers.sum()
 
 
+def _tokens(
+    raw: TextInput, given: Text | os.PathLike[str] | np.ndarray
+) -> ItemsView[str, np.ndarray]:
+    if isinstance(given, np.ndarray):
+        raise ValueError("The network takes a text, and no array.")
+    if isinstance(given, os.PathLike):
+        return raw.of_file(given).items()
+    try:
+        return raw(given).items()
+    except ValueError as error:
+        raise ValueError(f"{shortened(given)} {error}.") from error
+
+
 def image_shape(interpreter: Interpreter, name: object) -> tuple[int, int, int]:
     """Returns the shape of the images that a file takes.
 
@@ -232,7 +276,7 @@ def image_shape(interpreter: Interpreter, name: object) -> tuple[int, int, int]:
     Raises:
         ValueError: If it is no classifier of images.
     """
-    _require_one(interpreter, name)
+    _require_one(interpreter, name, "input", "output")
     shape = interpreter.inputs[0].shape[1:]
     if len(shape) != 3 or shape[-1] not in (1, 3):
         raise ValueError(
@@ -252,7 +296,7 @@ def number_of_classes(interpreter: Interpreter, name: object) -> int:
     Raises:
         ValueError: If it is no classifier.
     """
-    _require_one(interpreter, name)
+    _require_one(interpreter, name, "output")
     shape = interpreter.outputs[0].shape[1:]
     if len(shape) != 1 or shape[0] < 2:
         raise ValueError(
@@ -262,13 +306,14 @@ def number_of_classes(interpreter: Interpreter, name: object) -> int:
     return shape[0]
 
 
-def _require_one(interpreter: Interpreter, name: object) -> None:
-    for kind in ("input", "output"):
+def _require_one(interpreter: Interpreter, name: object, *kinds: str) -> None:
+    for kind in kinds:
         tensors = getattr(interpreter, f"{kind}s")
         if len(tensors) != 1:
             names = ", ".join(info.name for info in tensors)
+            of_images = " of images" * ("input" in kinds)
             raise ValueError(
-                f"{name} is no classifier of images: it has {len(tensors)} {kind}s "
+                f"{name} is no classifier{of_images}: it has {len(tensors)} {kind}s "
                 f"({names})."
             )
 

@@ -16,6 +16,7 @@ from converters.runtime import Interpreter, TensorInfo
 
 MODEL, GOLDEN, LABELS = "model.tflite", "golden.npz", "labels.txt"
 METADATA, README, SUMS = "metadata.json", "README.md", "SHA256SUMS"
+TOKENIZER = "tokenizer.json"
 # What a package may hold unpacked: 4 GiB, and far more samples than are useful.
 _MOST_BYTES = 2**32
 _MOST_SAMPLES = 2**20

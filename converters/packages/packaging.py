@@ -36,28 +36,18 @@ from converters.packages.layout import (
     MODEL,
     README,
     SUMS,
+    TOKENIZER,
     answers,
 )
 from converters.packages.preprocessing import Preprocessing
+from converters.packages.readme import readme
 from converters.packages.replaying import sha256
 from converters.packages.subgraph_runner import SubgraphRunner, margin
+from converters.packages.text_input import TextInput
 from converters.runtime import Interpreter, TensorInfo
 from converters.verification.verify import verify_arrays
 from converters.writing import write_synced
 
-_CLASSIFY = """\
-from converters import Classifier  # of larq-bnnopt, see below
-classifier = Classifier.of_package(".")
-found = classifier.predict("photo.jpg", top=3)  # your own
-for name, score in zip(found.classes, found.scores):
-    print(f"{name}: {score:.1%}")
-"""
-_PREPROCESS = """\
-from converters import Interpreter, Preprocessing  # of larq-bnnopt, see below
-preprocessing = {!r}
-batch = preprocessing.of_file("photo.jpg")[None]  # your own
-print(Interpreter("model.tflite").predict(batch))
-"""
 _VERSIONED = ("larq-bnnopt", "larq-compute-engine", "tensorflow", "larq", "numpy")
 
 
@@ -68,7 +58,7 @@ def package(
     inputs: Inputs,
     model: tf.keras.Model | None = None,
     class_names: Sequence[str] | None = None,
-    preprocessing: Preprocessing | str | None = None,
+    preprocessing: Preprocessing | TextInput | str | None = None,
     metadata: Mapping[str, Any] | None = None,
     allow_undetermined: bool = False,
 ) -> pathlib.Path:
@@ -82,6 +72,7 @@ def package(
     | `metadata.json` | names, shapes, types, versions, and what you add |
     | `README.md` | how to run and how to replay it |
     | `SHA256SUMS` | what `sha256sum -c` reads |
+    | `tokenizer.json` | of a network for texts: how they become tokens |
 
     On another machine rounding may flip a sign whose value is near zero, and then the
     outputs differ without a fault. So a package holds the signs for the golden inputs,
@@ -94,9 +85,9 @@ def package(
             model, a sequence is in the order of the file.
         model: The Keras model, to compare with the file. Defaults to `None`.
         class_names: Names of the classes. Defaults to `None`.
-        preprocessing: How a photograph becomes the input, which `bnnopt predict` and
-            `Classifier` then do on the device; or what to do with other raw inputs, in
-            words. Defaults to `None`.
+        preprocessing: How a photograph or a text becomes the input, which `bnnopt
+            predict` and `Classifier` then do on the device; or what to do with other
+            raw inputs, in words. Defaults to `None`.
         metadata: Anything else for `metadata.json`, plain data. Defaults to `None`.
         allow_undetermined: As for `convert`. Defaults to `False`.
 
@@ -139,8 +130,12 @@ def package(
         "versions": _versions(),
         "metadata": dict(metadata or {}),
     }
-    _json(content)
     files = {MODEL: interpreter.file.content}
+    if isinstance(preprocessing, TextInput):
+        preprocessing.require_fit(interpreter, "the file")
+        content["text"] = preprocessing.as_dict()
+        files[TOKENIZER] = preprocessing.tokenizer.encode()
+    _json(content)
     if class_names is not None:
         _check_class_names(class_names, interpreter.outputs)
         files[LABELS] = "".join(f"{label}\n" for label in class_names).encode()
@@ -153,7 +148,7 @@ def package(
         golden.update(_keras_outputs(model, named, content, golden))
     golden.update(_golden_signs(interpreter, arrays))
     files[METADATA] = _json(content)
-    files[README] = _readme(content).encode()
+    files[README] = readme(content).encode()
     _write(folder, files, golden)
     return folder
 
@@ -220,13 +215,14 @@ def _keras_outputs(
     return found
 
 
-def _words(preprocessing: Preprocessing | str | None) -> str | None:
-    is_image = isinstance(preprocessing, Preprocessing)
-    return preprocessing.words() if is_image else preprocessing  # type: ignore
+def _words(preprocessing: Preprocessing | TextInput | str | None) -> str | None:
+    if isinstance(preprocessing, (Preprocessing, TextInput)):
+        return preprocessing.words()
+    return preprocessing
 
 
 def _image(
-    preprocessing: Preprocessing | str | None, interpreter: Interpreter
+    preprocessing: Preprocessing | TextInput | str | None, interpreter: Interpreter
 ) -> dict[str, Any] | None:
     """Returns how an image becomes the input; refuses another shape of input."""
     if not isinstance(preprocessing, Preprocessing):
@@ -339,127 +335,6 @@ def _json(content: dict[str, Any]) -> bytes:
     except (TypeError, ValueError) as error:
         raise ValueError(f"metadata must be plain data for JSON: {error}") from error
     return f"{text}\n".encode()
-
-
-def _readme(content: dict[str, Any]) -> str:
-    ends = [*content["inputs"], *content["outputs"]]
-    lines = [f"# {content['model'] or MODEL}", ""]
-    for kind, entries in (("input", content["inputs"]), ("output", content["outputs"])):
-        lines += [
-            f"- {kind} `{entry['name']}`: {'x'.join(map(str, entry['shape']))} of "
-            f"{entry['dtype']}{_quantization(entry)}"
-            for entry in entries
-        ]
-    if content["classes"]:
-        lines.append(f"- {content['classes']} classes, a line each in `{LABELS}`")
-    if content["image"]:
-        lines += _photographs(Preprocessing.of(content["image"]), content["classes"])
-    elif content["preprocessing"]:
-        lines += ["", f"Preprocessing: {content['preprocessing']}"]
-    lines += _how_to_run(content["inputs"])
-    if any(entry["scale"] for entry in ends):
-        lines += [
-            f"`{GOLDEN}` and `predict` have real numbers: float32 inputs are rounded "
-            "to the quant steps of the file, and its int8 outputs are returned as "
-            "float32. `predict` takes int8 inputs as they are. Any other interpreter "
-            "takes and returns only int8: real = scale * (int8 - zero point).",
-            "",
-        ]
-    return "\n".join([*lines, *_how_to_replay(content["samples"])])
-
-
-def _how_to_run(inputs: Sequence[Mapping[str, Any]]) -> list[str]:
-    if len(inputs) == 1:
-        batch = f'golden["{inputs[0]["array"]}"]'
-    else:
-        pairs = [f'{entry["name"]!r}: golden["{entry["array"]}"]' for entry in inputs]
-        batch = f"{{{', '.join(pairs)}}}"
-    return [
-        "",
-        "## Run it",
-        "",
-        "```python",
-        "import numpy as np",
-        "from converters import Interpreter  # of larq-bnnopt, see below",
-        f'golden = np.load("{GOLDEN}")  # or your own inputs',
-        f"batch = {batch}",
-        f'print(Interpreter("{MODEL}").predict(batch))',
-        "```",
-        "",
-        "It needs Python with the wheel of larq-bnnopt for this machine "
-        "(`python tools/build_wheel.py` in its repository makes it), which brings "
-        "NumPy and ai-edge-litert.",
-        "",
-        "Inputs that hold NaN or infinity are refused: a sign makes +1 of NaN, and "
-        "other interpreters give a confident answer.",
-        "",
-    ]
-
-
-def _how_to_replay(samples: int) -> list[str]:
-    return [
-        "## Replay it",
-        "",
-        f"`{GOLDEN}` holds {samples} inputs and the answers of the file where it was "
-        "packaged. Check the files, then compare:",
-        "",
-        "```",
-        f"sha256sum -c {SUMS}",
-        "bnnopt verify .",
-        "```",
-        "",
-        'or in Python `import converters; print(converters.replay(".").verdict)`.',
-        "",
-        "Machines round differently. Where a value before a sign lies within 1e-5 of "
-        "zero, the sign may flip and the output differ, which is no fault. So the "
-        "file also runs with the golden signs supplied: then the outputs must be "
-        "equal, and a sign may flip only near zero.",
-        "",
-    ]
-
-
-def _photographs(preprocessing: Preprocessing, classes: int | None) -> list[str]:
-    """Returns how a photograph becomes the input, in words and as code."""
-    (height, width), middle = preprocessing.size, preprocessing.middle
-    share = "" if middle == 1 else f"{middle:g} * "
-    whole = f" An image of {height}x{width} stays as it is." if middle == 1 else ""
-    order = "red, green, blue" if preprocessing.channels == 3 else "grey alone"
-    program = _CLASSIFY if classes else _PREPROCESS.format(preprocessing)
-    lines = [
-        "",
-        "## From a photograph to its input",
-        "",
-        f"1. Decode it to 8 bits, {order}, as it is stored: a rotation that the camera "
-        "noted (EXIF) is not applied.",
-        f"2. Of H x W pixels keep the middle: with s = {share}min(H / {height}, "
-        f"W / {width}), h = int({height} s) rows from (H - h) // 2 on and "
-        f"w = int({width} s) columns from (W - w) // 2 on.{whole}",
-        f"3. Resize that to {height}x{width}: bilinear with antialiasing, as "
-        "`tf.image.resize(..., antialias=True)`.",
-        f"4. {preprocessing.numbers}, float32, in the order row, column, channel.",
-        "",
-        "All that is done by",
-        "",
-        "```python",
-        *program.splitlines(),
-        "```",
-        "",
-    ]
-    if classes:
-        lines += ["or on the command line", "", "```", "bnnopt predict . photo.jpg"]
-        lines += ["```", ""]
-    return [
-        *lines,
-        "Image files need Pillow (`pip install Pillow`); a .npy file with the uint8 "
-        "pixels of an image, (height, width, channels), needs nothing.",
-    ]
-
-
-def _quantization(entry: Mapping[str, Any]) -> str:
-    """Returns scale and zero point of a quantized tensor, in words."""
-    if entry["scale"] is None:
-        return ""
-    return f", scale {entry['scale']!r}, zero point {entry['zero_point']}"
 
 
 def _write(

@@ -193,6 +193,15 @@ def is_package(folder: str | os.PathLike[str]) -> bool:
     return any((folder / name).is_file() for name in (SUMS, GOLDEN))
 
 
+def takes_texts(folder: str | os.PathLike[str]) -> bool:
+    """Returns whether a folder is a package of a network for texts."""
+    folder = pathlib.Path(folder)
+    try:
+        return is_package(folder) and read_metadata(folder).get("text") is not None
+    except ValueError:  # Who uses the package says what is damaged.
+        return False
+
+
 def package_model(folder: str | os.PathLike[str]) -> pathlib.Path:
     """Returns the path of the .tflite in the folder of a package."""
     return pathlib.Path(folder, MODEL)

@@ -76,6 +76,7 @@ def checked_arrays(
             )
         if check_finite:
             _check_finite(info, array)
+        _check_indices(info, array)
     lengths = [len(array) for array in arrays]
     if len(set(lengths)) > 1:
         raise ValueError(f"The inputs have {lengths} samples, which differ.")
@@ -135,6 +136,19 @@ def _check_finite(info: TensorInfo, array: np.ndarray) -> None:
         "the sign of NaN is +1. Repair it, or make the Interpreter with "
         "check_finite=False."
     )
+
+
+def _check_indices(info: TensorInfo, array: np.ndarray) -> None:
+    """Refuses what is no row of the table that an input is looked up in."""
+    if info.rows is None or not array.size or array.dtype.kind not in "iu":
+        return
+    least, largest = int(array.min()), int(array.max())
+    if least < 0 or largest >= info.rows:
+        wrong = largest if largest >= info.rows else least
+        raise ValueError(
+            f"Input {info.name!r} holds rows of a table, from 0 to {info.rows - 1}. "
+            f"Received: {wrong}. Tokens must be of the vocabulary of the model."
+        )
 
 
 def _preprocessing(path: pathlib.Path | None) -> str | None:

@@ -19,6 +19,8 @@ class TensorInfo:
         dtype: Its type in the file.
         scale: The quant step of an int8 tensor, or `None`.
         zero_point: The integer that represents zero.
+        rows: The rows of the table that an input is looked up in, or `None`: its values
+            are from 0 to one less.
     """
 
     name: str
@@ -26,6 +28,7 @@ class TensorInfo:
     dtype: np.dtype
     scale: float | None = None
     zero_point: int = 0
+    rows: int | None = None
 
     def quantized(self, array: np.ndarray) -> np.ndarray:
         """Returns real numbers, quantized if the tensor is: rounded and saturated."""
@@ -64,4 +67,7 @@ class TensorInfo:
 def tensor_info(file: TfliteFile, name: str, tensor: int) -> TensorInfo:
     """Returns the facts about an input or output of a file."""
     scale, zero_point = file.quantization(tensor) or (None, 0)
-    return TensorInfo(name, file.shape(tensor), file.dtype(tensor), scale, zero_point)
+    rows = file.lookup_rows(tensor) if tensor in file.inputs else None
+    return TensorInfo(
+        name, file.shape(tensor), file.dtype(tensor), scale, zero_point, rows
+    )

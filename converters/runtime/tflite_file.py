@@ -148,6 +148,18 @@ class TfliteFile:
         data = self._model.buffers[index].data
         return index, 0 if data is None else len(data)
 
+    def lookup_rows(self, tensor: int) -> int | None:
+        """Returns the rows of the smallest table that a tensor holds indices of.
+
+        `None` if it holds none. An index beyond them ends a run with an error.
+        """
+        rows = [
+            self.shape(facts.inputs[0])[getattr(operator.builtinOptions, "axis", 0)]
+            for operator, facts in zip(self._graph.operators or [], self.operators)
+            if facts.name == "GATHER" and facts.inputs[1] == tensor
+        ]
+        return min(rows, default=None)
+
     def custom_options(self, operator: int) -> Mapping[str, Any]:
         """Returns the options of a custom operator by name, none of a builtin one.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from larq_bnnopt.cli import names
 from larq_bnnopt.cli.parser import Parser, positive
@@ -25,7 +25,7 @@ def add_arguments(parser: Parser) -> None:
         "--samples",
         type=positive(int),
         default=16,
-        help="test images to take as golden inputs; default: 16",
+        help="test inputs to take as golden ones; default: 16",
     )
     parser.add_argument(
         "--allow-undetermined",
@@ -44,11 +44,15 @@ def check(arguments: argparse.Namespace) -> None:
         )
 
 
-def _preprocessing(data: datasets.Dataset) -> converters.Preprocessing | str:
-    """Returns how a photograph, or another raw input, becomes the input."""
+def _preprocessing(
+    data: datasets.Dataset,
+) -> converters.Preprocessing | converters.TextInput | str:
+    """Returns how a photograph, a text or another raw input becomes the input."""
     import converters
     from larq_bnnopt import datasets
 
+    if data.kind == "texts":
+        return converters.TextInput(data.settings["tokenizer"], data.settings["pairs"])
     if data.settings:
         return datasets.SoundSettings(**data.settings).words()
     if data.kind != "images":
@@ -56,6 +60,13 @@ def _preprocessing(data: datasets.Dataset) -> converters.Preprocessing | str:
         return f"float32, {shape}, the numbers of the {data.kind} as they are"
     height, width, channels = data.input_shape
     return converters.Preprocessing((height, width), channels, data.middle)
+
+
+def _first(inputs: Any, count: int) -> Any:
+    """Returns the first inputs, of texts by name."""
+    if isinstance(inputs, dict):
+        return {name: array[:count] for name, array in inputs.items()}
+    return inputs[:count]
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -70,23 +81,24 @@ def run(arguments: argparse.Namespace) -> int:
     model = recipes.load_model(source.model)
     data = recipe.load_data(model)
     recipes.require_same_sounds(source, data)
-    images, _ = data.test_arrays()
-    if arguments.samples > len(images):
+    inputs, labels = data.test_arrays()
+    if arguments.samples > len(labels):
         raise ValueError(
-            f"{recipe.dataset} has {len(images)} test {data.kind}. Received: --samples "
+            f"{recipe.dataset} has {len(labels)} test {data.kind}. Received: --samples "
             f"{arguments.samples}"
         )
     facts = {
         name: fact
         for name, fact in source.read_recipe().items()
-        if name != "data_dir" and fact is not None
+        if name not in ("data_dir", "tokenizer") and fact is not None
     }
-    sounds = {"sound": dict(data.settings)} if data.settings else {}
+    is_sound = data.kind == "sounds"
+    sounds = {"sound": dict(data.settings)} if is_sound else {}
     with quiet():
         folder = converters.package(
             source.tflite,
             arguments.folder,
-            inputs=images[: arguments.samples],
+            inputs=_first(inputs, arguments.samples),
             model=model,
             class_names=data.class_names,
             preprocessing=_preprocessing(data),

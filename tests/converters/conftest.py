@@ -75,9 +75,10 @@ def small_bert(**options):
         "max_length": 16,
         "latent_weights": False,
     }
-    model = zx.BinaryBert(input_shape=(8,), **{**sizes, **options})
+    sizes.update(options)
+    model = zx.BinaryBert(input_shape=(8,), **sizes)
     # Sets the scales of the activations.
-    model(list(tokens(model).values()), training=True)
+    model(list(tokens(model, vocab_size=sizes["vocab_size"]).values()), training=True)
     generator = np.random.default_rng(0)
     for weight in model.trainable_weights:
         value = weight.numpy()
