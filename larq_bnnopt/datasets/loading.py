@@ -103,8 +103,8 @@ def load(
             Defaults to `0.0`.
         hsv_jitter: How far hue, saturation and value may change, see
             `larq_bnnopt.datasets.colors.Colors`. Defaults to `0.0`.
-        text_length: Number of tokens of a text; longer ones are cut, with a warning.
-            Defaults to `None`, 128.
+        text_length: Number of tokens of a text; longer ones are truncated, with a
+            warning. Defaults to `None`, 128.
         vocab_size: Rows of the model's embedding of tokens. Defaults to `None`: what
             the tokenizer has, or the most tokens (8192) of one that is trained.
         tokenizer: A `tokenizer.json`, or a `vocab.txt` of WordPiece. Defaults to

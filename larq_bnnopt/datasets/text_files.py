@@ -229,7 +229,7 @@ def _whole(path: pathlib.Path, encoding: str) -> str:
 def _fault(line: bytes, encoding: str) -> str | None:
     """Returns why a line is no text, `None` if it is one."""
     if b"\0" in line:
-        return "holds a NUL byte, which no text has"
+        return "holds a NUL byte: remove it, or save UTF-16 as UTF-8"
     try:
         line.decode(encoding)
     except UnicodeDecodeError as error:

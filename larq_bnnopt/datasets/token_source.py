@@ -94,7 +94,7 @@ class Texts:
     called: str
 
     def encode(self, tokenizer: Tokenizer, place: str) -> dict[str, np.ndarray]:
-        """Returns the tokens, as few bytes as hold them; warns of what was cut."""
+        """Returns the tokens in few bytes; warns of texts that were truncated."""
         try:
             inputs = tokenizer.encode(self.texts, self.pairs)
         except ValueError as error:
@@ -103,8 +103,8 @@ class Texts:
         if tokenizer.truncated:
             warnings.warn(
                 f"{tokenizer.truncated:,} of the {count:,} {self.called} texts of "
-                f"{place} have more than {tokenizer.length} tokens and are cut: a "
-                f"larger text_length reads more (the longest has "
+                f"{place} have more than {tokenizer.length} tokens and are "
+                f"truncated: a larger text_length reads more (the longest has "
                 f"{tokenizer.longest:,}).",
                 stacklevel=2,
             )

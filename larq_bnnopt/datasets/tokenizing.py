@@ -28,8 +28,8 @@ class Tokenizer:
     """Turns texts into the inputs of a BERT.
 
     A text becomes `[CLS] text [SEP]`, a pair `[CLS] text [SEP] pair [SEP]` with token
-    type 1 from `pair` on; then `[PAD]` up to the length. What is longer is cut at its
-    end, of a pair the longer text first, and counted.
+    type 1 from `pair` on, padded with `[PAD]` to the length. What is longer is
+    truncated at its end, of a pair the longer text first, and counted.
 
     Args:
         content: The JSON of a tokenizer of the `tokenizers` library, the content of a
@@ -39,8 +39,8 @@ class Tokenizer:
 
     Attributes:
         length: Number of tokens of an input.
-        truncated: How many texts (or pairs) of the last `encode` were cut.
-        longest: The most tokens of a text (or pair) of the last `encode`, uncut.
+        truncated: How many texts (or pairs) of the last `encode` were truncated.
+        longest: The most tokens of a text (or pair) of the last `encode`, before that.
         unknown: How many tokens of the last `encode` were `[UNK]`.
 
     Raises:
@@ -188,7 +188,7 @@ class Tokenizer:
     def to_json(self) -> str:
         """Returns it as a `tokenizer.json`, which `Tokenizer` and the library read.
 
-        The library's own `encode` then cuts and fills up to the same length.
+        The library's own `encode` then truncates and pads to the same length.
         """
         return self._written
 
@@ -245,9 +245,9 @@ class Tokenizer:
         """Writes one input: its ids, its mask and its types."""
         self.unknown += sum(part.count(self._unknown) for part in parts)
         special = 1 + len(parts)
-        uncut = sum(map(len, parts)) + special
-        self.longest = max(self.longest, uncut)
-        if uncut > self.length:
+        whole = sum(map(len, parts)) + special
+        self.longest = max(self.longest, whole)
+        if whole > self.length:
             self.truncated += 1
             parts = shortened(parts, self.length - special)
         ids = [self._start]
@@ -260,7 +260,7 @@ class Tokenizer:
 
 
 def shortened(parts: tuple[list[int], ...], most: int) -> tuple[list[int], ...]:
-    """Returns a text, or a pair, cut to a number of tokens: the longer one first.
+    """Returns a text, or a pair, truncated to some tokens: the longer one first.
 
     Args:
         parts: The tokens of the text, and of its pair if it has one.

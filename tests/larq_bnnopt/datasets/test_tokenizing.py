@@ -1,4 +1,4 @@
-"""Tokens of texts: the library's own answer, cuts counted, vocabularies that repeat."""
+"""Tokens of texts: the library's own answer, truncation, vocabularies that repeat."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def test_tokens_are_those_of_the_library_that_reads_its_json(pairs, length):
         np.testing.assert_array_equal(got[name], wanted)
 
 
-def test_what_is_longer_is_cut_and_counted():
+def test_what_is_longer_is_truncated_and_counted():
     tokenizer = Tokenizer.trained(["aa aa aa bb bb"], 16, 6)
     ids = tokenizer.encode(["aa", "aa aa aa aa", "aa aa aa aa aa"])["input_ids"]
     assert (tokenizer.truncated, tokenizer.longest) == (1, 7)
@@ -66,7 +66,7 @@ def test_what_is_longer_is_cut_and_counted():
         (2, 4, (2, 3)),
     ],
 )
-def test_of_a_pair_the_longer_text_is_cut_first(first, second, left):
+def test_of_a_pair_the_longer_text_is_truncated_first(first, second, left):
     parts = tokenizing.shortened(([1] * first, [2] * second), 5)
     assert tuple(map(len, parts)) == left
 
