@@ -80,13 +80,12 @@ class Tokenizer:
                 f"the tokenizer has no {', '.join(missing)}, which a BERT needs: take "
                 "the tokenizer of one"
             )
-        if inner.post_processor is None:
-            start, end = ((t, inner.token_to_id(t)) for t in (_START, _END))
-            inner.post_processor = library.processors.BertProcessing(end, start)
         self._pad, self._unknown, self._start, self._end = (
             inner.token_to_id(token) for token in SPECIAL[:4]
         )
         # What `to_json` says, so that other programs do the same with the library.
+        start, end = (_START, self._start), (_END, self._end)
+        inner.post_processor = library.processors.BertProcessing(end, start)
         inner.enable_truncation(length)
         inner.enable_padding(length=length, pad_id=self._pad, pad_token=_PAD)
         self._written = inner.to_str()

@@ -42,6 +42,21 @@ def test_tokens_are_those_of_the_library_that_reads_its_json(pairs, length):
         np.testing.assert_array_equal(got[name], wanted)
 
 
+def test_a_tokenizer_of_another_form_becomes_that_of_a_bert():
+    library = tokenizers.Tokenizer.from_str(trained().to_json())
+    library.post_processor = tokenizers.processors.TemplateProcessing(
+        single="$A [SEP]", pair="$A $B", special_tokens=[("[SEP]", 3)]
+    )
+    library.enable_padding(direction="left", length=20)
+    ours = Tokenizer(library.to_str(), 9)
+    expected = trained(9).encode(TEXTS, PAIRS)
+    written = tokenizers.Tokenizer.from_str(ours.to_json())
+    others = written.encode_batch(list(zip(TEXTS, PAIRS)))
+    for name, array in ours.encode(TEXTS, PAIRS).items():
+        np.testing.assert_array_equal(array, expected[name])
+    np.testing.assert_array_equal([one.ids for one in others], expected["input_ids"])
+
+
 def test_what_is_longer_is_truncated_and_counted():
     tokenizer = Tokenizer.trained(["aa aa aa bb bb"], 16, 6)
     ids = tokenizer.encode(["aa", "aa aa aa aa", "aa aa aa aa aa"])["input_ids"]
