@@ -15,6 +15,8 @@ from converters.graph.nodes import data_inputs
 
 ADD = ("Add", "AddV2")
 PAD = ("Pad", "PadV2")
+# What changes the order or the shape of values alone.
+MOVING = ("Reshape", "Transpose", "ExpandDims", "Squeeze")
 # Those without a parameter; they are functions of tf.nn.
 ACTIVATIONS = ("Relu", "Relu6", "Elu", "Tanh", "Sigmoid")
 

@@ -39,8 +39,9 @@ def test_every_linear_layer_is_binary(case):
     assert tuple(layer.name for layer in audit.converted) == LAYERS
     assert not audit.stayed_float
     assert audit.operators["LceBconv2d"] == len(LAYERS)
-    # The scales, shifts and biases of linear layers take none of their own.
-    assert "CONV_2D" not in audit.operators
+    # Feed-forward layers read the bits of others: their shift and scale are thresholds.
+    assert "CONV_2D" not in audit.operators and "RELU" not in audit.operators
+    assert audit.operators["LceQuantize"] == 2 * 9 + 1
     for entry in audit.binary:
         assert entry.num_bytes == entry.predicted_bytes
 

@@ -31,8 +31,8 @@ def said(old):
     return re.escape(f"rewrite {old!r} is now called {NEW_NAMES[old]!r}")
 
 
-def test_every_rewrite_had_another_name():
-    assert sorted(NEW_NAMES.values()) == sorted(REWRITES)
+def test_every_old_name_is_that_of_a_rewrite():
+    assert set(NEW_NAMES.values()) <= set(REWRITES)
     assert not NEW_NAMES.keys() & set(map(str, REWRITES))
 
 
