@@ -13,7 +13,12 @@ from larq_bnnopt.recipe_fields import settings
 
 IMAGENET_IMAGES = 1_281_167
 # Fields that belong to the optimizer of the binary weights, beside those with ranges.
-_OF_OPTIMIZER = ("real_optimizer", "momentum", "binary_schedule")
+_OF_OPTIMIZER = (
+    "real_optimizer",
+    "momentum",
+    "binary_schedule",
+    "embedding_updates",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,6 +196,61 @@ PRESET_FIELDS: dict[str, PresetFields] = {
         f"reaches 62.4 %. {_NOT_STATED}",
     ),
 }
+
+# Task of GLUE -> epochs, tokens, batch size and learning rate, as BiT's code has them
+# (`default_params` in its `utils_glue.py`).
+_BIT: dict[str, tuple[int, int, int, float]] = {
+    "cola": (50, 64, 16, 5e-4),
+    "mnli": (6, 128, 16, 2e-4),
+    "mrpc": (20, 128, 8, 5e-4),
+    "qnli": (10, 128, 8, 2e-4),
+    "qqp": (6, 128, 32, 2e-4),
+    "rte": (20, 128, 8, 5e-4),
+    "sst2": (10, 64, 8, 1e-4),
+    "stsb": (20, 128, 8, 5e-4),
+    "wnli": (20, 128, 8, 5e-4),
+}
+_OF_BIT = (
+    "Paper 003 (Diode), section 4.1 and table 2: alpha, beta, eta = 1 and its cosine "
+    "on a binary BERT-Base; rows of words that a batch lacks wait, as in its code. "
+    "Rate, epochs, batch, tokens and a linear decay after a warm-up of a tenth are "
+    "those of BiT's code, which also decays weights by 0.01 apart from the gradient, "
+    "clips each gradient to norm 1, and trains the scales of activations at 1e-4: not "
+    "here. Both learn from a BERT fine-tuned on the task: give one as --teacher."
+)
+_NO_WNLI = " Neither trains WNLI: its settings are those of RTE, a choice."
+
+
+def _bit_glue(task: str) -> PresetFields:
+    """Returns the settings of a binary BERT on a task of GLUE."""
+    epochs, tokens, batch_size, rate = _BIT[task]
+    fields = {
+        **_DIODE,
+        "model": "binary_bert_base",
+        "dataset": f"glue/{task}",
+        "schedule": "linear",
+        "binary_schedule": "cosine",
+        "embedding_updates": "seen_rows",
+        "learning_rate": rate,
+        "warmup_epochs": epochs / 10,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "text_length": tokens,
+    }
+    return PresetFields(fields, _OF_BIT + (_NO_WNLI if task == "wnli" else ""))
+
+
+PRESET_FIELDS |= {f"bit_glue_{task}": _bit_glue(task) for task in _BIT}
+
+
+def named(preset: str | None) -> str | None:
+    """Returns the name of a preset, which may be written with dashes.
+
+    Example:
+        >>> named("bit-glue-sst2")
+        'bit_glue_sst2'
+    """
+    return None if preset is None else preset.replace("-", "_")
 
 
 def changed(preset: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,6 +31,8 @@ from larq_bnnopt.texts import require_known
 
 # A batch of larger images fits into no memory that trains.
 LARGEST_SIDE = 4096
+LONGEST_TEXT = 4096
+LARGEST_VOCABULARY = 1_000_000
 _KEY = "setting"
 _SCHEDULES = {
     name: name for name in ("cosine", "linear", "step", "exponential", "constant")
@@ -42,6 +44,22 @@ _OF_NEW_MODELS = (
     "compute_dtype",
     "latent_scale",
     "normalize",
+    "first_weights",
+)
+_OF_TEXT_TEACHERS = (
+    "first_weights",
+    "distill_logits",
+    "distill_hidden",
+    "distill_attention",
+)
+_OF_TEACHERS = ("temperature", "hard_labels", *_OF_TEXT_TEACHERS)
+# What has a meaning for texts alone.
+OF_TEXTS = (
+    "text_length",
+    "vocab_size",
+    "tokenizer",
+    "embedding_updates",
+    *_OF_TEXT_TEACHERS,
 )
 _Fields = TypeVar("_Fields", bound=type)
 
@@ -180,7 +198,8 @@ class RecipeFields:
     dataset: str = setting(
         "fashion_mnist_mini",
         "fashion_mnist_mini (in the package), a folder with a folder of images or of "
-        "sounds for each class, a folder of arrays, or any name of tensorflow-datasets",
+        "sounds for each class, a folder of arrays or of texts, or any name of "
+        "tensorflow-datasets",
         label="data",
     )
     model_options: Mapping[str, Any] = setting(
@@ -205,15 +224,49 @@ class RecipeFields:
     compute_dtype: str = setting(
         "float32",
         "numbers that layers compute with: {valid}, in which weights, averages of the "
-        "optimizers and the loss stay float32",
+        "optimizers and the loss stay float32; mixed_float16 scales the loss, and "
+        "skips steps whose gradients overflow",
         label="computed in",
-        choices={"float32": "float32", "mixed_bfloat16": "bfloat16 and float32"},
+        choices={
+            "float32": "float32",
+            "mixed_bfloat16": "bfloat16 and float32",
+            "mixed_float16": "float16 and float32",
+        },
     )
     image_size: int | None = setting(
         None,
         "height and width that images of any size are resized to, {valid}",
         range=FieldRange(1, LARGEST_SIDE),
         unset="224",
+    )
+    text_length: int | None = setting(
+        None,
+        "tokens of a text, {valid}: longer ones are truncated, shorter ones padded",
+        label="tokens of a text",
+        range=FieldRange(4, LONGEST_TEXT),
+        unset="128",
+    )
+    vocab_size: int | None = setting(
+        None,
+        "most tokens of a tokenizer that is trained on the texts, or rows of word "
+        "embeddings beside a tokenizer, {valid}",
+        label="size of the vocabulary",
+        range=FieldRange(16, LARGEST_VOCABULARY),
+        unset="8192, beside a tokenizer as many as it has",
+    )
+    tokenizer: str | None = setting(
+        None,
+        "tokenizer.json or vocab.txt of texts, such as that of a teacher",
+        unset="the one in the folder of the data; without it one is trained",
+        metavar="FILE",
+    )
+    embedding_updates: str | None = setting(
+        None,
+        "what becomes of rows of binary word embeddings whose words are not in a "
+        "batch: {valid}; their averages decay as those of all weights, or they wait",
+        label="rows of embeddings that a step updates",
+        choices={"dense": "all", "seen_rows": "those of the words in the batch"},
+        unset="dense",
     )
     optimizer: str = setting(
         "diode",
@@ -345,7 +398,7 @@ class RecipeFields:
         "eta: {valid}",
         range=AT_LEAST_0,
         ranges={"diode": AT_LEAST_0},
-        unset="0, of fine_tune 0.1",
+        unset="0, where the first weights are trained ones 0.1",
     )
     order: int | None = setting(
         None,
@@ -392,6 +445,37 @@ class RecipeFields:
         label="weight of the true labels beside the teacher",
         range=SHARE,
         is_share=True,
+    )
+    first_weights: str | None = setting(
+        None,
+        "of texts, beside a teacher: the weights that the training starts from: "
+        "{valid}; binary ones take the signs of the teacher's",
+        label="first weights",
+        choices={"random": "drawn by the seed", "teacher": "those of the teacher"},
+        unset="random",
+    )
+    distill_logits: float | None = setting(
+        None,
+        "of texts, beside a teacher: weight of the loss of its answers, {valid}",
+        label="weight of the teacher's answers",
+        range=AT_LEAST_0,
+        unset="1",
+    )
+    distill_hidden: float | None = setting(
+        None,
+        "of texts, beside a teacher: weight of the mean squared error of each hidden "
+        "state, {valid}",
+        label="weight of the teacher's hidden states",
+        range=AT_LEAST_0,
+        unset="1",
+    )
+    distill_attention: float | None = setting(
+        None,
+        "of texts, beside a teacher: weight of the mean squared error of the attention "
+        "scores of each layer, {valid}",
+        label="weight of the teacher's attention scores",
+        range=AT_LEAST_0,
+        unset="0, as BiT trains",
     )
     recalibrate: int = setting(
         0,
@@ -506,6 +590,11 @@ class RecipeFields:
                 f"binary_schedule has no effect: nothing decays in optimizer "
                 f"{self.optimizer!r}. It does in {', '.join(DECAYING)}."
             )
+        if self.embedding_updates is not None and self.is_latent:
+            raise ValueError(
+                f"embedding_updates has no effect beside optimizer {self.optimizer!r}, "
+                "which trains latent weights."
+            )
         if self.latent_scale not in (None, 1) and (
             not self.is_latent or self.has_real_weights
         ):
@@ -516,12 +605,17 @@ class RecipeFields:
 
     def _require_effects(self) -> None:
         """Raises a ValueError for fields that have no effect beside others."""
+        if self.compute_dtype == "mixed_float16" and self.accumulate_steps > 1:
+            raise ValueError(
+                "accumulate_steps cannot be counted where mixed_float16 skips batches. "
+                "Give compute_dtype mixed_bfloat16."
+            )
         schedules = (self.schedule, self.binary_schedule)
         if self.final_factor is not None and "exponential" not in schedules:
             raise ValueError("final_factor has no effect without schedule exponential.")
         if self.teacher is None:
-            for name, unused in (("temperature", 1.0), ("hard_labels", 0.0)):
-                if getattr(self, name) != unused:
+            for name in _OF_TEACHERS:
+                if getattr(self, name) != defaults_of(self.kind)[name]:
                     raise ValueError(f"{name} has no effect without a teacher.")
         elif self.label_smoothing and not self.hard_labels:
             raise ValueError(
@@ -640,10 +734,11 @@ class FineTuneFields(RecipeFields):
             raise ValueError(
                 f"fine_tune has its model from start. Received: {self.model!r}"
             )
-        if self.image_size is not None:
-            raise ValueError(
-                "image_size of fine_tune is the image size of its model; leave it out."
-            )
+        for name in ("image_size", "text_length", "vocab_size"):
+            if getattr(self, name) is not None:
+                raise ValueError(
+                    f"{name} of fine_tune is that of its model; leave it out."
+                )
         for name in _OF_NEW_MODELS:
             if getattr(self, name) != defaults_of(self.kind)[name]:
                 raise ValueError(

@@ -14,6 +14,7 @@ from zoo_extensions.attention import (
     PositionEmbedding,
 )
 from zoo_extensions.binary_factory import BinaryFactory, InputShapeError
+from zoo_extensions.dropout import SeededDropout
 from zoo_extensions.elastic import (
     BinaryEmbedding,
     CenteredSign,
@@ -150,8 +151,8 @@ class BinaryBertFactory(BinaryFactory):
         self.require("activation", self.activation in _ACTIVATIONS, "'relu' or 'gelu'")
 
     def drop(self, x: tf.Tensor, name: str) -> tf.Tensor:
-        """Dropout."""
-        return tf.keras.layers.Dropout(self.dropout, name=name)(x)
+        """Dropout that a resumed training repeats."""
+        return SeededDropout(self.dropout, name=name)(x)
 
     def norm(self, x: tf.Tensor, name: str, **kwargs: Any) -> tf.Tensor:
         """Layer normalization."""

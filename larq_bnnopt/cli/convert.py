@@ -95,7 +95,10 @@ def run(arguments: argparse.Namespace) -> int:
         output = _output(arguments)
         model = recipes.load_model(source)
         data = recipes.load_data_for(
-            model, arguments.dataset, data_dir=arguments.data_dir
+            model,
+            arguments.dataset,
+            data_dir=arguments.data_dir,
+            tokenizer=recipes.tokenizer_beside(source),
         )
         conversion = deploying.convert_and_warn(
             model, output, data, **_options(arguments)
@@ -117,12 +120,13 @@ def _convert_run(run: recipes.Run, options: dict[str, Any]) -> None:
     """Converts the current model of a run."""
     from larq_bnnopt import recipes
     from larq_bnnopt.cli import deploying
-    from larq_bnnopt.cli.console import console
+    from larq_bnnopt.cli.console import console, warnings_as_lines
 
     recipe = recipes.recipe_of(run)
     model = recipes.load_model(run.model)
-    data = recipe.load_data(model)
-    recipes.require_same_sounds(run, data)
+    with warnings_as_lines():
+        data = recipes.data_of(run, recipe, model)
+    recipes.require_same_settings(run, data)
     epochs = recipes.trained_epochs(run, recipe, model, data)
     planned = sum(recipe.stage_epochs())
     if epochs < planned:

@@ -117,7 +117,8 @@ def _facts(evaluation: recipes.Evaluation | recipes.Regression) -> dict[str, Any
     """Returns the main figures of an evaluation as plain data."""
     facts = evaluation.as_dict()
     if "confusion" in facts:
-        return {name: facts[name] for name in ("accuracy", "class_names", "confusion")}
+        names = ("accuracy", *evaluation.metrics, "class_names", "confusion")
+        return {name: facts[name] for name in names}
     return facts
 
 

@@ -58,11 +58,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Evaluates and prints."""
     import json
 
+    from larq_bnnopt.cli.console import warnings_as_lines
     from larq_bnnopt.recipes import evaluate
 
     source = pathlib.Path(arguments.model)
     tflite = _tflite(source, arguments.tflite)
-    model, data = _loaded(source, arguments)
+    with warnings_as_lines(error=arguments.json):
+        model, data = _loaded(source, arguments)
     results = {"keras": evaluate(model, data)}
     if names.is_run(source):
         _show(source, data, results["keras"])
@@ -117,11 +119,16 @@ def _loaded(
     if names.is_run(source):
         previous = recipes.Run(source)
         model = recipes.load_model(previous.model)
-        data = recipes.recipe_of(previous).load_data(model)
-        recipes.require_same_sounds(previous, data)
+        data = recipes.data_of(previous, recipes.recipe_of(previous), model)
+        recipes.require_same_settings(previous, data)
         return model, data
     model = recipes.load_model(source)
-    data = recipes.load_data_for(model, arguments.dataset, data_dir=arguments.data_dir)
+    data = recipes.load_data_for(
+        model,
+        arguments.dataset,
+        data_dir=arguments.data_dir,
+        tokenizer=recipes.tokenizer_beside(source),
+    )
     return model, data
 
 
@@ -134,7 +141,9 @@ def _of_file(path: pathlib.Path, data: datasets.Dataset) -> _Result:
     with quiet():
         interpreter = converters.Interpreter(path)
         ends = [one.shape[1:] for one in (*interpreter.inputs, *interpreter.outputs)]
-        if ends != [data.input_shape, (data.num_classes,)]:
+        # Tokens, their mask and their types.
+        inputs = 3 if data.kind == "texts" else 1
+        if ends != [*[data.input_shape] * inputs, (data.num_classes,)]:
             raise ValueError(
                 f"{path} takes inputs of {ends[0]} and has outputs of {ends[-1]}; "
                 f"{data.name!r} has {data.kind} of {data.input_shape} and "
@@ -156,18 +165,23 @@ def _print(title: str, results: dict[str, _Result]) -> None:
     if not classes:
         _print_errors(title, results)
         return
-    print_table(
-        title,
-        [
-            (
-                f"accuracy, {_NAMES[name]}",
-                f"{result.accuracy:.2%} of {result.images:,} test {result.kind}",
-            )
-            for name, result in classes.items()
-        ],
-    )
+    rows = []
+    for name, result in classes.items():
+        said = f"{result.accuracy:.2%} of {result.images:,} test {result.kind}"
+        rows += [(f"accuracy, {_NAMES[name]}", said), *_scores(name, result)]
+    print_table(title, rows)
     print_rows("Classes", _class_rows(classes))
     print_rows("Most frequent mistakes", _mistakes(classes))
+
+
+def _scores(name: str, result: Any) -> list[tuple[str, str]]:
+    """Returns the further metrics of a result as rows."""
+    from larq_bnnopt.recipes import METRIC_WORDS
+
+    return [
+        (f"{METRIC_WORDS[metric]}, {_NAMES[name]}", f"{score:.4f}")
+        for metric, score in result.metrics.items()
+    ]
 
 
 def _print_errors(title: str, results: dict[str, Any]) -> None:
@@ -183,6 +197,7 @@ def _print_errors(title: str, results: dict[str, Any]) -> None:
             )
         )
         rows.append((f"R2, {_NAMES[name]}", f"{result.r2:.4f}"))
+        rows += _scores(name, result)
     print_table(title, rows)
     if len(next(iter(results.values())).names) > 1:
         for name, result in results.items():

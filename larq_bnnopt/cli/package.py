@@ -79,8 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
     source = recipes.Run(arguments.run_folder)
     recipe = recipes.recipe_of(source)
     model = recipes.load_model(source.model)
-    data = recipe.load_data(model)
-    recipes.require_same_sounds(source, data)
+    data = recipes.data_of(source, recipe, model)
+    recipes.require_same_settings(source, data)
     inputs, labels = data.test_arrays()
     if arguments.samples > len(labels):
         raise ValueError(

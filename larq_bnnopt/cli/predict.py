@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from larq_bnnopt import run_config
-from larq_bnnopt.cli import names
+from larq_bnnopt.cli import names, predict_texts
 from larq_bnnopt.cli.image_files import image_error
 from larq_bnnopt.cli.parser import Parser, positive
 
@@ -48,13 +48,18 @@ def add_arguments(parser: Parser) -> None:
         metavar="image",
         help="JPEG, PNG, GIF or BMP files, .npy files of uint8 pixels, or folders; of "
         "a run on arrays .npy files of one input each, on sounds WAV, FLAC or OGG; for "
-        "texts .txt files of one text each",
+        "texts .txt files of one text each, of a run on texts also .csv and .tsv "
+        "with the column text, or text_a and text_b",
     )
     parser.add_argument(
         "--text", action="append", default=[], help="a text; may be given repeatedly"
     )
     parser.add_argument(
-        "--pair", action="append", default=[], help="the second text of each --text"
+        "--pair",
+        "--text-pair",
+        action="append",
+        default=[],
+        help="the second text of each --text",
     )
     parser.add_argument(
         "--top", type=positive(int), default=1, help="how many classes; default: 1"
@@ -70,6 +75,9 @@ def check(arguments: argparse.Namespace) -> None:
     names.require_file(arguments.model)
     if source.is_dir() and not converters.is_package(source):
         names.require_source(source, arguments.trust)
+    if predict_texts.is_run_on_texts(source):
+        predict_texts.check(arguments)
+        return
     kind = _kind(source)
     _check_texts(arguments, kind)
     paths = _paths(arguments.images, kind)
@@ -104,6 +112,10 @@ def run(arguments: argparse.Namespace) -> int:
     from larq_bnnopt.cli.console import print_line, print_rows, warnings_as_lines
 
     source = pathlib.Path(arguments.model)
+    if predict_texts.is_run_on_texts(source):
+        with warnings_as_lines(error=True):
+            model = predict_texts.of_run(source)
+        return predict_texts.run(arguments, model)
     kind = _kind(source)
     given: list[_Given] = list(_paths(arguments.images, kind))
     given += zip(arguments.text, arguments.pair) if arguments.pair else arguments.text

@@ -52,8 +52,9 @@ def check(arguments: argparse.Namespace) -> None:
         raise ValueError("Name a study; bnnopt study --list shows all.")
     studies.require_name(arguments.name)
     names.require_dataset(arguments.dataset, arguments.data_dir)
-    if arguments.quick and arguments.dataset:
-        raise ValueError("--quick trains on fashion_mnist_mini; leave out --dataset.")
+    quick_data = studies.get(arguments.name).quick_data
+    if arguments.quick and arguments.dataset and quick_data is not None:
+        raise ValueError(f"--quick trains on {quick_data}; leave out --dataset.")
     if importlib.util.find_spec("scipy") is None:
         raise ImportError(
             "A study needs SciPy for its intervals: pip install "

@@ -55,7 +55,8 @@ def add_recipe(parser: Parser) -> None:
         "--recipe", help=f"{', '.join(kinds)} or {last}; default: {kinds[0]}"
     )
     parser.add_argument(
-        "--preset", help="the settings of a paper, such as gradient_filter_cifar10"
+        "--preset",
+        help="the settings of a paper, such as diode_cifar100 or bit-glue-sst2",
     )
     for name in names.RECIPE_OPTIONS:
         add_field(parser, name)
@@ -129,6 +130,7 @@ def _option(name: str) -> str:
 
 def check_recipe(arguments: argparse.Namespace) -> None:
     """Raises an error unless the options of a recipe are valid."""
+    arguments.preset = preset_fields.named(arguments.preset)
     names.require("preset", arguments.preset, names.PRESETS)
     names.require("recipe", arguments.recipe, recipe_fields.KINDS)
     if arguments.preset is not None and arguments.recipe is not None:
@@ -146,7 +148,7 @@ def check_recipe(arguments: argparse.Namespace) -> None:
     names.require_model(arguments.model)
     _read_model_options(arguments)
     names.require_dataset(arguments.dataset, arguments.data_dir)
-    for path in (arguments.start, arguments.teacher):
+    for path in (arguments.start, arguments.teacher, arguments.tokenizer):
         names.require_file(path)
 
 
@@ -299,7 +301,7 @@ def given_fields(arguments: argparse.Namespace) -> dict[str, Any]:
 def _with_absolute_paths(given: dict[str, Any]) -> dict[str, Any]:
     """Returns given fields for a run that may be resumed from another folder."""
     given = dict(given)
-    for name in ("teacher", "start"):
+    for name in ("teacher", "start", "tokenizer"):
         if name in given:
             given[name] = os.path.abspath(given[name])
     options = given.get("model_options", {})

@@ -79,12 +79,15 @@ def run(arguments: argparse.Namespace) -> int:
     model = recipes.load_model(keras)
     if recipe is None or arguments.dataset is not None:
         data = recipes.load_data_for(
-            model, arguments.dataset, data_dir=arguments.data_dir
+            model,
+            arguments.dataset,
+            data_dir=arguments.data_dir,
+            tokenizer=recipes.tokenizer_beside(source),
         )
     else:
-        data = dataclasses.replace(
-            recipe, data_dir=arguments.data_dir or recipe.data_dir
-        ).load_data(model)
+        moved = arguments.data_dir or recipe.data_dir
+        recipe = dataclasses.replace(recipe, data_dir=moved)
+        data = recipes.data_of(previous, recipe, model)
     images, answers = data.test_arrays()
     labels = answers if data.task == "classification" else None
     with quiet():

@@ -92,7 +92,8 @@ def newest_model(run: Run) -> tf.keras.Model | None:
 
 def epochs_of_stage(model: tf.keras.Model, data: datasets.Dataset) -> int:
     """Returns the number of complete epochs that a model has trained in its stage."""
-    optimizer = model.optimizer
+    # Of a LossScaleOptimizer, which counts the steps that it skips, too.
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     batches = int(optimizer.iterations.numpy())
     together = getattr(optimizer, "accumulate_steps", 1)
     if together > 1:

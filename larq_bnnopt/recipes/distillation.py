@@ -106,13 +106,31 @@ class Distiller(tf.keras.Model):
         sample_weight: tf.Tensor | None = None,
     ) -> tf.Tensor:
         """Returns the loss of a batch."""
-        p = log_softmax(y_pred, self.temperature, self._is_probability[0])
-        q = self._teacher_outputs(x)
-        q = log_softmax(q, self.temperature, self._is_probability[1])
+        apart = self.divergence(y_pred, self._teacher_outputs(x))
+        self._teacher_mean.update_state(apart, sample_weight)
+        loss = (1 - self.hard_labels) * mean_of(apart, sample_weight)
+        return self.with_labels(loss, y, y_pred, sample_weight)
+
+    def divergence(self, answers: tf.Tensor, taught: tf.Tensor) -> tf.Tensor:
+        """Returns how far the answers are from the teacher's, for each input.
+
+        Args:
+            answers: The outputs of the student, (inputs, classes).
+            taught: Those of the teacher, which get no gradient.
+        """
+        p = log_softmax(answers, self.temperature, self._is_probability[0])
+        q = log_softmax(taught, self.temperature, self._is_probability[1])
         q = tf.stop_gradient(q)
-        divergence = self.temperature**2 * tf.reduce_sum(tf.exp(q) * (q - p), axis=-1)
-        self._teacher_mean.update_state(divergence, sample_weight)
-        loss = (1 - self.hard_labels) * _mean(divergence, sample_weight)
+        return self.temperature**2 * tf.reduce_sum(tf.exp(q) * (q - p), axis=-1)
+
+    def with_labels(
+        self,
+        loss: tf.Tensor,
+        y: tf.Tensor | None,
+        y_pred: tf.Tensor | None,
+        sample_weight: tf.Tensor | None,
+    ) -> tf.Tensor:
+        """Returns the loss of a batch with that of the labels and of the layers."""
         if self.hard_labels:
             labels = self._label_loss(y, y_pred, sample_weight)
             loss += self.hard_labels * labels
@@ -166,7 +184,7 @@ def gives_probabilities(model: tf.keras.Model) -> bool:
     return getattr(last, "activation", None) is tf.keras.activations.softmax
 
 
-def _mean(values: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:
+def mean_of(values: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:
     """Returns the mean over the batch, with weights as in Keras."""
     if weights is not None:
         values *= tf.cast(weights, values.dtype)

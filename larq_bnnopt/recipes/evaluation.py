@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from larq_bnnopt.datasets import CLASSIFICATION, IMAGES, REGRESSION, Dataset
+from larq_bnnopt.datasets import CLASSIFICATION, IMAGES, REGRESSION, TEXTS, Dataset
+from larq_bnnopt.recipes.fitting_texts import require_texts
 from larq_bnnopt.recipes.regression import Regression
+from larq_bnnopt.recipes.text_metrics import METRICS
 from larq_bnnopt.texts import drawable
 
 _SHOWN_CONFUSIONS = 10
@@ -65,6 +68,8 @@ class Evaluation:
         class_names: Names of the classes.
         scores: A score for each class, (images, classes).
         kind: What the test inputs are. Defaults to `"images"`.
+        metrics: Further metrics of the data set by name, such as `"f1"`. Defaults to
+            none.
     """
 
     accuracy: float
@@ -72,6 +77,7 @@ class Evaluation:
     class_names: tuple[str, ...]
     scores: np.ndarray = dataclasses.field(repr=False)
     kind: str = IMAGES
+    metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(
@@ -131,6 +137,7 @@ class Evaluation:
         """Returns the evaluation as plain data for JSON."""
         return {
             "accuracy": self.accuracy,
+            **self.metrics,
             "images": self.images,
             "class_names": list(self.class_names),
             "classes": [result.as_dict() for result in self.per_class()],
@@ -189,8 +196,8 @@ def evaluate(model: tf.keras.Model, data: Dataset) -> Evaluation | Regression:
         ValueError: If the model does not fit the data set.
     """
     require_fit(model, data)
-    images, labels = data.test_arrays()
-    scores = model.predict(images, data.batch_size, verbose=0)
+    inputs, labels = data.test_arrays()
+    scores = model.predict(inputs, data.batch_size, verbose=0)
     return compared(labels, scores, data)
 
 
@@ -207,10 +214,19 @@ def compared(
     Raises:
         ValueError: If the outputs do not fit, or are not finite.
     """
+    result: Evaluation | Regression
     if data.task == CLASSIFICATION:
         result = Evaluation.of(labels, scores, data.class_names)
-        return dataclasses.replace(result, kind=data.kind)
-    return Regression.of(labels, scores, data.class_names)
+        result = dataclasses.replace(result, kind=data.kind)
+    else:
+        result = Regression.of(labels, scores, data.class_names)
+    metrics = {}
+    for name in data.metrics:
+        if name in METRICS:
+            metric = METRICS[name]()
+            metric.update_state(labels, scores)
+            metrics[name] = float(metric.result())
+    return dataclasses.replace(result, metrics=metrics)
 
 
 def require_fit(model: tf.keras.Model, data: Dataset) -> None:
@@ -223,14 +239,25 @@ def require_fit(model: tf.keras.Model, data: Dataset) -> None:
     Raises:
         ValueError: By what does not fit.
     """
+    expected_input: Any = (None, *data.input_shape)
+    require_texts(model, data)
+    if data.kind == TEXTS:
+        expected_input = [expected_input] * len(model.inputs)
     for kind, expected in (
-        ("input", (None, *data.input_shape)),
+        ("input", expected_input),
         ("output", (None, data.num_classes)),
     ):
         shape = getattr(model, f"{kind}_shape")
-        fits = isinstance(shape, tuple) and len(shape) == len(expected)
-        if not fits or any(a not in (None, b) for a, b in zip(shape, expected) if b):
+        if not _fits(shape, expected):
             raise ValueError(
                 f"{model.name} is no {_CALLED[data.task]} for {data.name!r}: its "
                 f"{kind} is {shape} and not {expected}."
             )
+
+
+def _fits(shape: Any, expected: Any) -> bool:
+    """Returns whether a shape is the expected one, or leaves sizes open."""
+    if isinstance(expected, list):
+        return isinstance(shape, list) and all(map(_fits, shape, expected))
+    fits = isinstance(shape, tuple) and len(shape) == len(expected)
+    return fits and not any(a not in (None, b) for a, b in zip(shape, expected) if b)

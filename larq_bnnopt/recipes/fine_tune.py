@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import tensorflow as tf
 
@@ -11,6 +10,7 @@ from larq_bnnopt import datasets
 from larq_bnnopt.datasets import ImageShape
 from larq_bnnopt.recipe_fields import FineTuneFields, documented
 from larq_bnnopt.recipes.fitting import image_shape_of
+from larq_bnnopt.recipes.fitting_texts import text_length_of, tokenizer_beside
 from larq_bnnopt.recipes.models import load_model
 from larq_bnnopt.recipes.recipe import Recipe, latent_kernels
 from larq_bnnopt.recipes.runs import model_file
@@ -44,6 +44,14 @@ class FineTune(FineTuneFields, Recipe):
         """Returns the shape of the images that the trained model takes."""
         return image_shape_of(load_model(self.start), self.dataset)
 
+    def tokens(self) -> int | None:
+        """Returns the tokens of a text that the trained model takes."""
+        return text_length_of(load_model(self.start))
+
+    def tokenizer_file(self) -> str | None:
+        """Returns the file of the tokenizer: that of the trained model's run."""
+        return self.tokenizer or tokenizer_beside(self.start)
+
     @property
     def takes_default_size(self) -> bool:
         """False: images get the size that the trained model takes."""
@@ -73,7 +81,7 @@ class FineTune(FineTuneFields, Recipe):
         for layer in model.layers:
             layer.trainable = last or layer.name.startswith(_CLASSIFIER)
         optimizer = self.build_optimizer(total, steps, None if last else "adam")
-        return self.compile(model, optimizer, data.task)
+        return self.compile(model, optimizer, data)
 
     def annealing(
         self, model: tf.keras.Model, stage: int
@@ -81,15 +89,12 @@ class FineTune(FineTuneFields, Recipe):
         """Returns an empty list: the kernels of a trained model are signs."""
         return []
 
-    def averages(self, steps: int) -> dict[str, Any]:
-        """Returns the constants of the binary optimizer; Diode's inertia is 0.1."""
-        averages = super().averages(steps)
-        if self.optimizer == "diode" and self.initial_inertia is None:
-            averages["initial_inertia"] = _INERTIA
-        return averages
+    @property
+    def starts_trained(self) -> bool:
+        """True: the first weights are those of a trained model."""
+        return True
 
 
-_INERTIA = 0.1
 _CLASSIFIER = "new_classes"
 
 

@@ -10,6 +10,11 @@ import tensorflow as tf
 
 from larq_bnnopt import datasets
 from larq_bnnopt.model_options import has_argument
+from larq_bnnopt.recipes.fitting_texts import (
+    require_texts,
+    rows_of,
+    text_length_of,
+)
 
 
 def load_data_for(
@@ -18,6 +23,7 @@ def load_data_for(
     *,
     batch_size: int = 64,
     data_dir: str | os.PathLike[str] | None = None,
+    tokenizer: str | os.PathLike[str] | None = None,
 ) -> datasets.Dataset:
     """Loads a data set with inputs in the shape that a model takes.
 
@@ -28,6 +34,8 @@ def load_data_for(
         name: As for `larq_bnnopt.datasets.load`.
         batch_size: Inputs in a batch. Defaults to `64`.
         data_dir: Folder of tensorflow-datasets. Defaults to `None`, its own default.
+        tokenizer: Of texts the tokenizer of the model, which a run keeps as
+            `tokenizer.json`. Defaults to `None`, that of the data.
 
     Returns:
         The data set. Images of any size are resized, and decoded to the channels of the
@@ -48,9 +56,26 @@ def load_data_for(
         batch_size=batch_size,
         data_dir=data_dir,
         image_shape=image_shape_of(model, name),
+        **_of_texts(model, name, tokenizer),
     )
     require_classes(model, data)
     return data
+
+
+def _of_texts(
+    model: tf.keras.Model, name: str, tokenizer: str | os.PathLike[str] | None
+) -> dict[str, Any]:
+    """Returns how texts become inputs of a model, as `datasets.load` takes it."""
+    if datasets.kind_of(name) != datasets.TEXTS:
+        return {}
+    own = [os.path.join(name, file) for file in ("tokenizer.json", "vocab.txt")]
+    if tokenizer is None and not any(map(os.path.isfile, own)):
+        raise ValueError(
+            f"{name} holds texts, and the tokenizer of {model.name} is not known. Put "
+            "its tokenizer.json beside the file of the model."
+        )
+    length, rows = text_length_of(model), rows_of(model)
+    return {"text_length": length, "vocab_size": rows, "tokenizer": tokenizer}
 
 
 def image_shape_of(
@@ -91,6 +116,16 @@ def inputs_problem(
         data: The data set.
         least: The least height and width, `None` if the inputs are no images at all.
     """
+    if has_argument(model, "vocab_size"):
+        return (
+            f"{model} takes texts, and {data.name} has {data.kind} of the shape "
+            f"{data.input_shape}. Take another model (`bnnopt models` shows all)."
+        )
+    if data.kind == datasets.TEXTS:
+        return (
+            f"{model} takes no texts, which {data.name} holds. Take a model for texts: "
+            "binary_bert_tiny (--model binary_bert_tiny)."
+        )
     if least is None or data.kind != datasets.IMAGES:
         images = "images" if least is None else f"images of at least {least}x{least}"
         return (
@@ -116,6 +151,7 @@ def require_classes(model: tf.keras.Model, data: datasets.Dataset) -> None:
 
     It must have exactly one output for each class, or for each number of a label.
     """
+    require_texts(model, data)
     taken = getattr(model, "input_shape", None)
     if isinstance(taken, tuple) and data.kind != datasets.IMAGES:
         same = len(taken) == 1 + len(data.input_shape)

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from larq_bnnopt.callbacks.plots import percent_axis
 from larq_bnnopt.recipes.runs import Run
-from larq_bnnopt.recipes.words import epochs_of, in_words, percent
+from larq_bnnopt.recipes.words import METRIC_WORDS, epochs_of, in_words, percent
 from larq_bnnopt.texts import drawable
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # Whose curves are drawn together, the test's first.
 _CURVES = {
     "accuracy": ("val_accuracy", "accuracy"),
+    **{words: (f"val_{name}", name) for name, words in METRIC_WORDS.items()},
     "mean absolute error": ("val_mean_absolute_error", "mean_absolute_error"),
     "loss": ("val_loss", "loss"),
     "binary weights that flip in a step": ("flip_ratio",),
@@ -101,6 +102,14 @@ class History:
             return self.recalibrated
         return self.last("val_accuracy")
 
+    def scores(self) -> dict[str, float]:
+        """Returns the last test scores of a data set of texts, by what they are called.
+
+        The accuracy is not among them.
+        """
+        found = {words: self.last(f"val_{n}") for n, words in METRIC_WORDS.items()}
+        return {words: score for words, score in found.items() if score is not None}
+
     def network(self) -> str:
         """Returns network, recipe, data and optimizer in a line."""
         facts = dict(in_words(self.recipe))
@@ -131,7 +140,12 @@ class History:
             str(self.recipe.get("dataset")),
             str(self.recipe.get("optimizer")),
             self.epochs_in_words().partition(":")[0],
-            "" if accuracy is None else f"{accuracy:.2%}",
+            ", ".join(
+                [
+                    *([] if accuracy is None else [f"{accuracy:.2%}"]),
+                    *(f"{words} {score:.3f}" for words, score in self.scores().items()),
+                ]
+            ),
             "" if flips is None else percent(flips),
             "" if self.model_bytes is None else f"{self.model_bytes:,}",
             "" if self.tflite_bytes is None else f"{self.tflite_bytes:,}",

@@ -43,7 +43,7 @@ def fit_stage(
     """
     epochs = recipe.stage_epochs()
     passed = sum(epochs[:stage])
-    trainer_of(recipe, model, teacher).fit(
+    trainer_of(recipe, model, teacher, data).fit(
         data.train_from(passed),
         steps_per_epoch=data.steps_per_epoch if steps is None else steps,
         initial_epoch=passed,

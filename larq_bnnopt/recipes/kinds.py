@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from larq_bnnopt.datasets import CLASSIFICATION, IMAGES, Dataset, SoundSettings
+import tensorflow as tf
+
+from larq_bnnopt.datasets import (
+    CLASSIFICATION,
+    IMAGES,
+    TEXTS,
+    Dataset,
+    SoundSettings,
+)
 from larq_bnnopt.recipes.fine_tune import FineTune
 from larq_bnnopt.recipes.models import load_model
 from larq_bnnopt.recipes.one_step import OneStep
@@ -22,8 +31,11 @@ RECIPES: dict[str, type[Recipe]] = {
 }
 
 
-# The entry in `config.json`, among what a run began with.
+# The entries in `config.json`, among what a run began with.
 SOUND_SETTINGS = "sound settings"
+TEXT_SETTINGS = "text settings"
+# Of the latter the file that the run keeps beside it, of which it has the digest.
+_TOKENIZER = "tokenizer"
 
 
 def field_names() -> list[str]:
@@ -107,18 +119,93 @@ def sound_settings_of(run: Run) -> SoundSettings:
         ) from error
 
 
-def require_same_sounds(run: Run, data: Dataset) -> None:
-    """Raises a ValueError if sounds become other inputs now than when a run began.
+def keep_settings(run: Run, data: Dataset) -> None:
+    """Writes the tokenizer of texts into a new run, so that it needs no data later."""
+    if data.kind == TEXTS:
+        run.write_text(run.tokenizer.name, data.settings[_TOKENIZER])
+
+
+def settings_facts(data: Dataset) -> dict[str, dict[str, Any]]:
+    """Returns how a raw input becomes one of a data set, for the facts of a run."""
+    if not data.settings:
+        return {}
+    if data.kind == TEXTS:
+        settings = dict(data.settings)
+        settings[_TOKENIZER] = _digest(settings[_TOKENIZER])
+        return {TEXT_SETTINGS: settings}
+    return {SOUND_SETTINGS: dict(data.settings)}
+
+
+def text_settings_of(run: Run) -> dict[str, Any]:
+    """Returns how a text becomes an input of a run, as its training did it.
+
+    The data need not exist any more.
+
+    Args:
+        run: A run on texts.
+
+    Returns:
+        What `Dataset.settings` holds: the JSON of the `tokenizer`, `text_length`,
+        `vocab_size`, and whether texts are `pairs`.
+
+    Raises:
+        FileNotFoundError: If its tokenizer is missing.
+        ValueError: If the tokenizer is not the one that it was trained with.
+    """
+    stated = dict(run.read_facts().get(TEXT_SETTINGS, {}))
+    if not run.tokenizer.is_file():
+        raise FileNotFoundError(
+            f"{run.tokenizer} does not exist, by which {run.folder} reads texts. "
+            "Restore it."
+        )
+    content = run.tokenizer.read_text(encoding="utf-8")
+    if stated.get(_TOKENIZER) != _digest(content):
+        raise ValueError(
+            f"{run.tokenizer} is not the tokenizer that {run.folder} was trained with. "
+            "Restore it."
+        )
+    return {**stated, _TOKENIZER: content}
+
+
+def _digest(content: str) -> str:
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def data_of(run: Run, recipe: Recipe, model: tf.keras.Model | None = None) -> Dataset:
+    """Loads the data set of a run, whose texts are read by the tokenizer that it keeps.
+
+    Args:
+        run: The run.
+        recipe: Its recipe.
+        model: As for `Recipe.load_data`.
+    """
+    stated = run.read_facts().get(TEXT_SETTINGS)
+    texts = None
+    if stated and run.tokenizer.is_file():
+        texts = {"tokenizer": run.tokenizer, "vocab_size": stated.get("vocab_size")}
+    return recipe.load_data(model, texts=texts)
+
+
+def require_same_settings(run: Run, data: Dataset) -> None:
+    """Raises a ValueError if sounds or texts become other inputs than a run began with.
 
     Args:
         run: The run.
         data: Its data set, as loaded now.
     """
-    stated = run.read_facts().get(SOUND_SETTINGS)
-    if stated is not None and stated != dict(data.settings):
+    began = run.read_facts()
+    for name, now in settings_facts(data).items():
+        stated = began.get(name)
+        if stated is None or stated == now:
+            continue
+        if data.kind == TEXTS:
+            raise ValueError(
+                f"The texts of {data.name} have another tokenizer than {run.folder} "
+                f"was trained with, which is in {run.tokenizer}. Restore it."
+            )
         raise ValueError(
-            f"sound.json of {data.name} says {dict(data.settings)}, and {run.folder} "
-            f"began with {stated}. Restore it."
+            f"sound.json of {data.name} says {now}, and {run.folder} began with "
+            f"{stated}. Restore it."
         )
 
 
@@ -140,5 +227,5 @@ def images_of(run: Run) -> tuple[tuple[str, ...], float]:
     recipe, facts = recipe_of(run), run.read_facts()
     if {"classes", "middle"} <= set(facts):
         return tuple(facts["classes"]), float(facts["middle"])
-    data = recipe.load_data(load_model(run.model))
+    data = data_of(run, recipe, load_model(run.model))
     return data.class_names, data.middle

@@ -15,7 +15,8 @@ import tensorflow as tf
 # Imported to register their classes with Keras.
 import larq_bnnopt.optimizers
 import larq_bnnopt.recipes.losses
-import larq_bnnopt.recipes.r2  # noqa: F401
+import larq_bnnopt.recipes.r2
+import larq_bnnopt.recipes.text_metrics  # noqa: F401
 from larq_bnnopt.recipes.code_in_models import refuse_code
 from larq_bnnopt.recipes.model_files import UntrustedModelError
 from larq_bnnopt.recipes.runs import model_file

@@ -34,4 +34,4 @@ class OneStep(OneStepFields, Recipe):
         model = self.create_model(data, latent_weights=self.is_latent)
         steps = data.steps_per_epoch
         optimizer = self.build_optimizer(self.epochs * steps, steps)
-        return self.compile(model, optimizer, data.task)
+        return self.compile(model, optimizer, data)

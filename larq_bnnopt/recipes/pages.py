@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from larq_bnnopt import writing
 from larq_bnnopt.callbacks import plot_flips, summaries
+from larq_bnnopt.datasets import IMAGES
 from larq_bnnopt.recipes.histories import History, draw_curve, known_curves
 from larq_bnnopt.recipes.runs import Run
 from larq_bnnopt.recipes.samples import Sample, Samples
@@ -120,7 +121,8 @@ def _training(run: Run, history: History) -> Iterator[str]:
     if not history.epochs:
         yield "<p>No epoch is complete yet.</p>"
         return
-    yield _table(_figures(history))
+    inputs = str(run.read_facts().get("inputs", IMAGES))
+    yield _table(_figures(history, inputs))
     yield "<h2>How it went</h2>"
     curves = (
         _image(title, _curve(history, title)) for title in known_curves([history])
@@ -142,10 +144,12 @@ def _training(run: Run, history: History) -> Iterator[str]:
         )
 
 
-def _figures(history: History) -> Iterator[tuple[str, str]]:
+def _figures(history: History, inputs: str) -> Iterator[tuple[str, str]]:
     yield "epochs", history.epochs_in_words()
     if history.accuracy is not None:
-        yield "accuracy on the test images", f"{history.accuracy:.2%}"
+        yield f"accuracy on the test {inputs}", f"{history.accuracy:.2%}"
+    for words, score in history.scores().items():
+        yield f"{words} of the test", f"{score:.3f}"
     for name, text in (
         ("accuracy", "accuracy in training"),
         ("flip_ratio", "binary weights that flip in a step"),
@@ -158,7 +162,10 @@ def _figures(history: History) -> Iterator[tuple[str, str]]:
             yield text, percent(value)
     for name, text in (
         ("loss", "loss in training"),
-        ("val_loss", "loss on the test images"),
+        ("val_loss", f"loss on the test {inputs}"),
+        ("teacher_loss", "loss of the teacher's answers in training"),
+        ("hidden_loss", "loss of its hidden states in training"),
+        ("attention_loss", "loss of its attention scores in training"),
         ("val_mean_absolute_error", "mean absolute error of the test"),
         ("val_r2", "R2 of the test"),
     ):

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import statistics
 import time
+import warnings
 
 from larq_bnnopt import datasets
 from larq_bnnopt.recipes.recipe import Recipe
@@ -82,6 +83,8 @@ class Plan:
 
     def _inputs(self) -> str:
         """Returns the size of the inputs, and whether it is the default."""
+        if self.kind == datasets.TEXTS:
+            return f"{self.image_shape[0]} tokens"
         if self.kind != datasets.IMAGES:
             return f"{' x '.join(map(str, self.image_shape))}, as they are"
         height, width, channels = self.image_shape
@@ -131,13 +134,17 @@ def plan(recipe: Recipe) -> Plan:
     """
     import zoo_extensions as zx
 
-    data = recipe.load_data(download=False)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        data = recipe.load_data(download=False)
+    # Of texts, such as how many are cut.
+    said = [str(one.message) for one in caught] if data.kind == datasets.TEXTS else []
     model = recipe.build(0, data)
     last = len(recipe.stage_epochs()) - 1
     for stage in range(1, last + 1):
         model = recipe.build(stage, data, model)
     recipe.prepare(model, last)
-    trainer = trainer_of(recipe, model, recipe.load_teacher())
+    trainer = trainer_of(recipe, model, recipe.load_teacher(), data)
     counts = zx.count_ops(model)
     times = []
     batches = iter(data.train_from(0))
@@ -163,6 +170,6 @@ def plan(recipe: Recipe) -> Plan:
         seconds_per_step=statistics.median(times[_FIRST_STEPS:]),
         image_shape=data.input_shape,
         stored_size=data.stored_size,
-        notes=tuple(recipe.notes(data)),
+        notes=(*recipe.notes(data), *said),
         kind=data.kind,
     )

@@ -14,16 +14,20 @@ import tensorflow as tf
 from larq_bnnopt import datasets, schedules
 from larq_bnnopt.callbacks import binary_kernels
 from larq_bnnopt.datasets import ImageShape
+from larq_bnnopt.model_options import has_argument
 from larq_bnnopt.optimizers import CaseOptimizer, RAdam
-from larq_bnnopt.recipe_fields import RecipeFields, documented
+from larq_bnnopt.recipe_fields import OF_TEXTS, RecipeFields, documented
 from larq_bnnopt.recipes.binary_optimizers import DECAYING, FITTING, binary_optimizer
+from larq_bnnopt.recipes.first_weights import copy_first_weights
 from larq_bnnopt.recipes.fitting import image_shape_of, inputs_problem
+from larq_bnnopt.recipes.fitting_texts import text_length_of
 from larq_bnnopt.recipes.losses import Crossentropy
 from larq_bnnopt.recipes.models import load_model
 from larq_bnnopt.recipes.normalization import normalized_input
 from larq_bnnopt.recipes.r2 import R2
 from larq_bnnopt.recipes.runs import model_file
 from larq_bnnopt.recipes.temperature import annealing
+from larq_bnnopt.recipes.text_metrics import METRICS
 
 _REAL: dict[str, Callable[..., Any]] = {
     "adam": tf.keras.optimizers.Adam,
@@ -37,6 +41,11 @@ _DECAYS: dict[str, Callable[..., Any]] = {
     "exponential": schedules.exponential,
     "constant": schedules.constant,
 }
+_NORMALIZATIONS = (
+    tf.keras.layers.BatchNormalization,
+    tf.keras.layers.LayerNormalization,
+)
+_INERTIA = 0.1
 _MOMENTUM = 0.9
 _FINAL_FACTOR = 0.01
 
@@ -115,7 +124,7 @@ class Recipe(RecipeFields):
         """Returns the variables with weight decay in a stage."""
         kept: set[int] = set()
         for layer in model.submodules:
-            if isinstance(layer, tf.keras.layers.BatchNormalization):
+            if isinstance(layer, _NORMALIZATIONS):
                 kept |= {id(variable) for variable in layer.trainable_variables}
         if not self.is_latent:
             kept |= {id(kernel) for kernel in binary_kernels(model).values()}
@@ -123,10 +132,19 @@ class Recipe(RecipeFields):
 
     def averages(self, steps: int) -> dict[str, Any]:
         """Returns the constants of the binary optimizer in a stage of so many steps."""
-        return {
+        averages = {
             name: value if getattr(self, name) is None else getattr(self, name)
             for name, value in FITTING[self.optimizer](steps).items()
         }
+        if self.initial_inertia is None and self.starts_trained:
+            # Otherwise the first step would replace all signs.
+            averages |= dict.fromkeys({"initial_inertia"} & averages.keys(), _INERTIA)
+        return averages
+
+    @property
+    def starts_trained(self) -> bool:
+        """Whether the first weights are those of a trained model."""
+        return self.first_weights == "teacher"
 
     def steps(self, batches: int) -> int:
         """Returns the number of optimizer steps of so many batches, at least one."""
@@ -149,15 +167,20 @@ class Recipe(RecipeFields):
         return {"kind": self.kind, **dataclasses.asdict(self)}
 
     def load_data(
-        self, model: tf.keras.Model | None = None, download: bool = True
+        self,
+        model: tf.keras.Model | None = None,
+        download: bool = True,
+        texts: Mapping[str, Any] | None = None,
     ) -> datasets.Dataset:
         """Loads the data set.
 
         Args:
-            model: The trained model, whose input shape the images get. Defaults to
+            model: The trained model, whose input shape the inputs get. Defaults to
                 `None`, not trained yet.
             download: Whether to download the data if they are missing. Defaults to
                 `True`.
+            texts: Arguments of `datasets.load` for texts, such as the tokenizer that a
+                run keeps. Defaults to `None`, as the recipe says.
         """
         if model is None:
             shape = self.image_shape()
@@ -174,9 +197,44 @@ class Recipe(RecipeFields):
             color_jitter=self.color_jitter,
             pca_noise=self.pca_noise,
             hsv_jitter=self.hsv_jitter,
+            **{**self._of_texts(model), **(texts or {})},
         )
+        self._require_kind(data)
         self._require_task(data)
         return data
+
+    def _of_texts(self, model: tf.keras.Model | None) -> dict[str, Any]:
+        """Returns how texts become inputs, as `datasets.load` takes it."""
+        if datasets.kind_of(self.dataset) != datasets.TEXTS:
+            return {}
+        length = text_length_of(model) if model is not None else self.tokens()
+        others = {"vocab_size": self.vocab_size, "tokenizer": self.tokenizer_file()}
+        given = {name: value for name, value in others.items() if value is not None}
+        return {**given, **({} if length is None else {"text_length": length})}
+
+    def tokens(self) -> int | None:
+        """Returns the tokens of a text, `None` for the default."""
+        return self.text_length
+
+    def tokenizer_file(self) -> str | None:
+        """Returns the file of the tokenizer of texts, `None` for that of the data."""
+        return self.tokenizer
+
+    def _require_kind(self, data: datasets.Dataset) -> None:
+        """Raises a ValueError for fields that other inputs have."""
+        if data.kind == datasets.TEXTS:
+            if self.normalize != "symmetric":
+                raise ValueError(
+                    f"{self.dataset} holds texts, which have no normalize; leave it "
+                    "out."
+                )
+            return
+        given = [name for name in OF_TEXTS if getattr(self, name) is not None]
+        if given:
+            raise ValueError(
+                f"{self.dataset} holds {data.kind}, and no texts, which have "
+                f"{', '.join(given)}; leave it out."
+            )
 
     def _require_task(self, data: datasets.Dataset) -> None:
         """Raises a ValueError for fields that have no meaning for the data."""
@@ -185,7 +243,7 @@ class Recipe(RecipeFields):
         problem = None
         if self.kind == "fine_tune":
             problem = "recipe 'fine_tune' learns other classes; take one_step"
-        elif self.teacher is not None:
+        elif self.teacher is not None and data.kind != datasets.TEXTS:
             problem = "a teacher gives classes; leave it out"
         elif self.label_smoothing:
             problem = "label_smoothing needs classes; leave it out"
@@ -233,16 +291,35 @@ class Recipe(RecipeFields):
 
     def files(self) -> dict[str, str]:
         """Returns the paths of the files that the training reads, by field."""
-        return {} if self.teacher is None else {"teacher": model_file(self.teacher)}
+        files = {} if self.teacher is None else {"teacher": model_file(self.teacher)}
+        tokenizer = self.tokenizer_file()
+        return files if tokenizer is None else {**files, "tokenizer": tokenizer}
 
     def load_teacher(self) -> tf.keras.Model | None:
         """Loads the teacher, if there is one."""
         return None if self.teacher is None else load_model(self.teacher)
 
+    def distill_weights(self) -> dict[str, float]:
+        """Returns the weight of each part of the loss of a text's teacher."""
+        given = {
+            "answers": self.distill_logits,
+            "hidden": self.distill_hidden,
+            "attention": self.distill_attention,
+        }
+        return {name: one for name, one in given.items() if one is not None}
+
     def create_model(
-        self, data: datasets.Dataset, latent_weights: bool
+        self,
+        data: datasets.Dataset,
+        latent_weights: bool,
+        precision: str | None = None,
     ) -> tf.keras.Model:
-        """Creates the network with the weights that the seed gives.
+        """Creates the network with its first weights.
+
+        Args:
+            data: The data set.
+            latent_weights: Whether binary weights are the signs of latent ones.
+            precision: What has 1 bit. Defaults to `None`, as the recipe says.
 
         Raises:
             ValueError: If the network does not take the inputs of the data set.
@@ -252,12 +329,18 @@ class Recipe(RecipeFields):
 
         tf.keras.utils.set_random_seed(self.seed)
         options = dict(self.model_options)
-        if self.precision != "binary":
-            options["precision"] = self.precision
+        precision = precision or self.precision
+        if precision != "binary":
+            options["precision"] = precision
+        if data.kind == datasets.TEXTS:
+            options["vocab_size"] = data.settings["vocab_size"]
         if data.task == datasets.REGRESSION:
             options["classifier_activation"] = None
         if self.normalize != "symmetric":
             options["input_tensor"] = self._normalized_input()
+        takes_texts = has_argument(self.model, "vocab_size")
+        if takes_texts is not None and takes_texts != (data.kind == datasets.TEXTS):
+            raise ValueError(inputs_problem(self.model, self.model_options, data, None))
         try:
             with _computing_in(self.compute_dtype):
                 model = zx.create_model(
@@ -271,6 +354,8 @@ class Recipe(RecipeFields):
             raise ValueError(
                 inputs_problem(self.model, self.model_options, data, error.least)
             ) from error
+        if self.first_weights == "teacher" and self.teacher is not None:
+            copy_first_weights(load_model(self.teacher), model)
         if self.latent_scale is not None:
             for kernel in latent_kernels(model):
                 kernel.assign(kernel * self.latent_scale)
@@ -295,24 +380,22 @@ class Recipe(RecipeFields):
         self,
         model: tf.keras.Model,
         optimizer: tf.keras.optimizers.Optimizer,
-        task: str = datasets.CLASSIFICATION,
+        data: datasets.Dataset,
     ) -> tf.keras.Model:
         """Compiles a network of the zoo.
 
         Args:
             model: The network.
             optimizer: Its optimizer.
-            task: The task of the data set.
+            data: The data set, whose task says the loss.
         """
-        if task == datasets.REGRESSION:
-            metrics = ["mean_absolute_error", R2()]
-            model.compile(optimizer, loss="mean_squared_error", metrics=metrics)
-            return model
         # Keras's own loss if possible: it can be loaded without this package.
         loss: Any = "sparse_categorical_crossentropy"
-        if self.label_smoothing:
+        if data.task == datasets.REGRESSION:
+            loss = "mean_squared_error"
+        elif self.label_smoothing:
             loss = Crossentropy(self.label_smoothing)
-        model.compile(optimizer, loss=loss, metrics=["accuracy"])
+        model.compile(optimizer, loss=loss, metrics=metrics_of(data))
         return model
 
     def build_optimizer(
@@ -349,6 +432,8 @@ class Recipe(RecipeFields):
         if decaying is not None:
             shape = self.binary_schedule or self.schedule
             averages[decaying] = self._falling(shape, averages[decaying], steps)
+        if self.embedding_updates == "seen_rows":
+            averages["embedding_updates"] = "seen_rows"
         binary = binary_optimizer(optimizer, averages)
         return CaseOptimizer(
             (binary.is_binary_variable, binary),
@@ -376,6 +461,22 @@ class Recipe(RecipeFields):
         return _REAL[name](rate, momentum=momentum)
 
 
+def metrics_of(data: datasets.Dataset) -> list[Any]:
+    """Returns the metrics of a data set: those of its task, and its own.
+
+    Args:
+        data: The data set.
+
+    Example:
+        >>> metrics_of(datasets.load("fashion_mnist_mini"))
+        ['accuracy']
+    """
+    known: list[Any] = ["accuracy"]
+    if data.task == datasets.REGRESSION:
+        known = ["mean_absolute_error", R2()]
+    return [*known, *(METRICS[name]() for name in data.metrics if name in METRICS)]
+
+
 @contextlib.contextmanager
 def _computing_in(policy: str) -> Iterator[None]:
     """Makes layers compute in other numbers while a model is made."""
@@ -401,10 +502,11 @@ def latent_kernels(model: tf.keras.Model) -> Iterator[tf.Variable]:
     import larq as lq
 
     for layer in model.submodules:
-        for kind in ("kernel", "depthwise", "pointwise"):
+        for kind in ("kernel", "embeddings", "depthwise", "pointwise"):
             quantizer = getattr(layer, f"{kind}_quantizer", None)
             if quantizer is not None and not isinstance(quantizer, lq.quantizers.NoOp):
-                yield getattr(layer, kind if kind == "kernel" else f"{kind}_kernel")
+                is_whole = kind in ("kernel", "embeddings")
+                yield getattr(layer, kind if is_whole else f"{kind}_kernel")
 
 
 def add_decay(model: tf.keras.Model, variable: tf.Variable, rate: float) -> None:

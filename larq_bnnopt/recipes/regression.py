@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ class Regression:
         errors: MAE of each number.
         scores: R2 of each number.
         inputs: Number of test inputs.
+        metrics: Further metrics of the data set by name, such as `"pearson"`. Defaults
+            to none.
     """
 
     mean_absolute_error: float
@@ -33,6 +36,7 @@ class Regression:
     errors: tuple[float, ...]
     scores: tuple[float, ...]
     inputs: int
+    metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(
@@ -82,7 +86,9 @@ class Regression:
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the errors as plain data for JSON."""
-        return dataclasses.asdict(self)
+        facts = dataclasses.asdict(self)
+        metrics = facts.pop("metrics")
+        return {**facts, **metrics}
 
     def rows(self) -> list[tuple[str, ...]]:
         """Returns the errors of each number as texts, after a heading."""

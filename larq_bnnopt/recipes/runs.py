@@ -29,6 +29,7 @@ VERSIONED = (
 # The files of a run before its first epoch is complete.
 _OF_NO_EPOCH = (
     "config.json",
+    "tokenizer.json",
     "flips.csv",
     "flips_layers.csv",
     "flips_state.npz",
@@ -126,6 +127,11 @@ class Run:
                 f"{self.recalibration} is damaged ({error}). Remove it; it is "
                 "written again when the run is resumed."
             ) from error
+
+    @property
+    def tokenizer(self) -> pathlib.Path:
+        """The tokenizer of a run on texts."""
+        return self.folder / "tokenizer.json"
 
     @property
     def previous(self) -> pathlib.Path:

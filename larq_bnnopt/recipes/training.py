@@ -17,6 +17,7 @@ import tensorflow as tf
 from larq_bnnopt import datasets
 from larq_bnnopt.callbacks import FlipMonitor, binary_kernels, plot_flips
 from larq_bnnopt.callbacks.summaries import drop_epochs
+from larq_bnnopt.recipes.bert_distillation import BertDistiller
 from larq_bnnopt.recipes.checkpoints import (
     Checkpoint,
     epochs_of_stage,
@@ -33,12 +34,17 @@ from larq_bnnopt.recipes.divergence import (
 )
 from larq_bnnopt.recipes.fitting import require_classes
 from larq_bnnopt.recipes.histories import HistoryWriter
-from larq_bnnopt.recipes.kinds import SOUND_SETTINGS, recipe_of
+from larq_bnnopt.recipes.kinds import (
+    data_of,
+    keep_settings,
+    recipe_of,
+    settings_facts,
+)
 from larq_bnnopt.recipes.memory import is_out_of_memory
 from larq_bnnopt.recipes.models import load_model
 from larq_bnnopt.recipes.pages import Page, try_to_write_page
 from larq_bnnopt.recipes.recalibration import Recalibration, recalibrate
-from larq_bnnopt.recipes.recipe import Recipe
+from larq_bnnopt.recipes.recipe import Recipe, metrics_of
 from larq_bnnopt.recipes.runs import Run, digest_of_file
 from larq_bnnopt.recipes.strategies import (
     check_batch_size,
@@ -111,13 +117,14 @@ def train(
         for note in recipe.notes(data):
             warnings.warn(note, stacklevel=2)
         teacher = recipe.load_teacher()
-        trainer_of(recipe, model, teacher)  # Refuses a teacher that does not fit.
+        trainer_of(recipe, model, teacher, data)  # Refuses a teacher that does not fit.
     with own_folder(strategy, pathlib.Path(folder)) as own:
         run = Run.create(own)
         with run.locked():
             run.write_config(
                 recipe.resolved(data.steps_per_epoch).as_dict(), _facts(recipe, data)
             )
+            keep_settings(run, data)
             training = _Training(recipe, run, data, teacher, callbacks, strategy)
             _call_begin(begin, data, strategy)
             try:
@@ -172,7 +179,7 @@ def _resume(
     begin: Callable[[datasets.Dataset], None] | None,
 ) -> tf.keras.Model:
     run.drop_unfinished()
-    data = recipe.load_data()
+    data = data_of(run, recipe)
     run.check_unchanged(_facts(recipe, data))
     data.check(progress)
     stage = stage_of(run, recipe)
@@ -225,7 +232,10 @@ def _complete_pictures(run: Run) -> None:
 
 
 def trainer_of(
-    recipe: Recipe, model: tf.keras.Model, teacher: tf.keras.Model | None
+    recipe: Recipe,
+    model: tf.keras.Model,
+    teacher: tf.keras.Model | None,
+    data: datasets.Dataset,
 ) -> tf.keras.Model:
     """Returns the Keras model to fit: the model, or a `Distiller` around it.
 
@@ -233,16 +243,20 @@ def trainer_of(
         recipe: The recipe.
         model: The model, compiled.
         teacher: The recipe's teacher, if it has one.
+        data: The data set.
     """
     if teacher is None:
         return model
-    trainer = Distiller(
-        model,
-        teacher,
-        temperature=recipe.temperature,
-        hard_labels=recipe.hard_labels,
-    )
-    trainer.compile(model.optimizer, metrics=["accuracy"])
+    common = {"temperature": recipe.temperature, "hard_labels": recipe.hard_labels}
+    if data.kind == datasets.TEXTS:
+        weights = recipe.distill_weights()
+        regression = data.task == datasets.REGRESSION
+        trainer = BertDistiller(
+            model, teacher, **weights, regression=regression, **common
+        )
+    else:
+        trainer = Distiller(model, teacher, **common)
+    trainer.compile(model.optimizer, metrics=metrics_of(data))
     return trainer
 
 
@@ -254,7 +268,7 @@ def _facts(recipe: Recipe, data: datasets.Dataset) -> dict[str, Any]:
         "middle": data.middle,
         "data": data.fingerprint,
         **({} if data.kind == datasets.IMAGES else {"inputs": data.kind}),
-        **({SOUND_SETTINGS: dict(data.settings)} if data.settings else {}),
+        **settings_facts(data),
         **({} if data.task == datasets.CLASSIFICATION else {"task": data.task}),
         **{name: digest_of_file(path) for name, path in recipe.files().items()},
     }
@@ -340,7 +354,7 @@ class _Training:
         flips = [FlipMonitor(run.flips, run.picture, start)] if start else []
         watch = StopAtNaN()
         with self.strategy.scope():
-            trainer = trainer_of(self.recipe, model, self.teacher)
+            trainer = trainer_of(self.recipe, model, self.teacher, data)
         train, test = data.train_from(first), data.test
         if self.strategy.num_replicas_in_sync > 1:
             train, test = shared_out(train), shared_out(test)
@@ -404,7 +418,8 @@ class _Training:
             model = recipe.build(stage, data, model_of_previous_stage(run, stage))
         recipe.prepare(model, stage)
         batches = data.train_from(epoch).take(data.steps_per_epoch)
-        first = first_not_finite(trainer_of(recipe, model, self.teacher), batches)
+        trainer = trainer_of(recipe, model, self.teacher, data)
+        first = first_not_finite(trainer, batches)
         text = f"{error} The first that was not finite is {first}." if first else error
         good = f"{run.model} holds the last good epoch. " if kept else ""
         return TrainingDivergedError(

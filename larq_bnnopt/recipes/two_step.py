@@ -58,12 +58,12 @@ class TwoStep(TwoStepFields, Recipe):
             model = with_real_kernels(latent)
             optimizer = self.optimizer if self.is_latent else self.real_optimizer
             optimizer = self.build_optimizer(total, steps, optimizer)
-            return self.compile(model, optimizer, data.task)
+            return self.compile(model, optimizer, data)
         if previous is None:
             raise ValueError("Stage 2 starts from the model of stage 1.")
         copy_weights(previous, latent)
         model = latent if self.is_latent else zx.to_latent_free(binarized(latent))
-        return self.compile(model, self.build_optimizer(total, steps), data.task)
+        return self.compile(model, self.build_optimizer(total, steps), data)
 
     def decayed(self, model: tf.keras.Model, stage: int) -> list[tf.Variable]:
         """Returns the variables that AdamBNN's code decays, in stage 1 alone."""

@@ -8,6 +8,14 @@ from typing import Any
 from larq_bnnopt import model_options
 from larq_bnnopt.recipe_fields import KINDS, OneStepFields, Setting, settings
 
+# What reports call the metrics of data sets of texts.
+METRIC_WORDS = {
+    "f1": "F1",
+    "matthews": "Matthews correlation",
+    "pearson": "Pearson correlation",
+    "spearman": "Spearman correlation",
+}
+
 
 def percent(share: float) -> str:
     """Returns a share as percent with three digits.

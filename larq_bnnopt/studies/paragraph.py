@@ -62,14 +62,18 @@ def _setting(results: Sequence[RunResult]) -> str:
         return "Nothing has been trained yet."
     fields = [run.fields for run in results]
     networks = _listed(_network(one) for one in fields)
-    sizes = {one.facts.get("training images"): None for one in results}
-    images = _listed(f"{size:,}" for size in sizes if size)
+    sizes = {
+        f"{size:,} {what}": None
+        for one in results
+        for what, size in one.facts.items()
+        if what.startswith("training ")
+    }
     epochs = _listed(str(one["epochs"]) for one in fields)
     seeds = {run.seed for run in results}
     arms = {run.arm for run in results}
     trained = f"{networks} on {_listed(one['dataset'] for one in fields)}"
-    if images:
-        trained += f" ({images} training images)"
+    if sizes:
+        trained += f" ({_listed(sizes)})"
     return (
         f"Trained here: {trained}, {epochs} {'epoch' if epochs == '1' else 'epochs'}, "
         f"batches of {_listed(str(one['batch_size']) for one in fields)}, "

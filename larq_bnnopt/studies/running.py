@@ -186,6 +186,11 @@ def require_data(study: Study, arms: Sequence[Arm] = ()) -> None:
         if (recipe.dataset, recipe.data_dir) in seen:
             continue
         seen.add((recipe.dataset, recipe.data_dir))
+        if study.advice and not os.path.exists(recipe.dataset):
+            raise FileNotFoundError(
+                f"{study.name} needs {recipe.dataset}, which is not here. "
+                f"{study.advice}; or name another by --dataset."
+            )
         try:
             recipe.load_data(download=False)
         except datasets.NotDownloadedError as error:

@@ -74,6 +74,9 @@ class Study:
         require: Raises an ImportError if a package is missing that only this study
             needs, without TensorFlow. `None` if there is no such package.
         note: A sentence on what limits the result, for the paragraph.
+        quick_data: What a quick study trains on, `None` for its own data.
+        advice: How to get a folder of data that no command downloads, a sentence
+            without its end.
     """
 
     name: str
@@ -103,6 +106,8 @@ class Study:
     train: Callable[[Study, Arm, int, bool], RunResult] | None = None
     require: Callable[[], None] | None = None
     note: str = ""
+    quick_data: str | None = QUICK_DATA
+    advice: str = ""
 
     def __post_init__(self) -> None:
         names = [arm.name for arm in self.arms]
@@ -156,7 +161,8 @@ class Study:
 
     def made_quick(self) -> Study:
         """Returns a study of few short runs, which shows nothing but that it runs."""
-        quick = self._with_fields({"dataset": QUICK_DATA, "epochs": 1})
+        data = {} if self.quick_data is None else {"dataset": self.quick_data}
+        quick = self._with_fields({**data, "epochs": 1})
         return dataclasses.replace(quick, seeds=2 if len(self.arms) < 4 else 1)
 
     def _with_fields(self, more: Mapping[str, Any]) -> Study:

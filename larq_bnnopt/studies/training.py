@@ -61,8 +61,8 @@ def train_arm(study: Study, arm: Arm, seed: int, quick: bool = False) -> RunResu
         series={n: [_finite(v) for v in one] for n, one in outcome.series.items()},
         numbers={n: v for n, v in outcome.numbers.items() if _finite(v) is not None},
         facts={
-            "training images": data.train_size,
-            "test images": data.test_size,
+            f"training {data.kind}": data.train_size,
+            f"test {data.kind}": data.test_size,
             "parameters": int(model.count_params()),
         },
         quick=quick,

@@ -81,7 +81,7 @@ def test_without_head_epochs_the_whole_model_is_trained(start, images):
         ({"start": ""}, "needs start"),
         ({"model": "meliusnet22"}, "has its model from start"),
         ({"head_epochs": -1}, "head_epochs must be at least 0"),
-        ({"image_size": 32}, "image_size of fine_tune is the image size of its model"),
+        ({"image_size": 32}, "image_size of fine_tune is that of its model"),
     ],
 )
 def test_wrong_recipes_are_refused(wrong, message):

@@ -27,6 +27,24 @@ def test_the_settings_are_those_of_the_papers():
         assert float_one.hsv_jitter > 0 and float_one.pca_noise > 0
 
 
+def test_the_settings_of_glue_are_those_of_diode_and_bit():
+    tasks = [name for name in PRESETS if name.startswith("bit_glue_")]
+    assert len(tasks) == 9
+    for name in tasks:
+        recipe = PRESETS[name].recipe
+        assert (recipe.alpha, recipe.beta) == (0.99, 0.9999)
+        assert recipe.binary_schedule == "cosine" and recipe.schedule == "linear"
+        assert recipe.warmup_epochs == pytest.approx(recipe.epochs / 10)
+        assert recipe.dataset == f"glue/{name.removeprefix('bit_glue_')}"
+        assert recipe.resolved(1000).eta == 1.0
+    # `default_params` of BiT's code.
+    cola, sst2 = (PRESETS[f"bit_glue_{task}"].recipe for task in ("cola", "sst2"))
+    assert (cola.epochs, cola.text_length, cola.batch_size) == (50, 64, 16)
+    assert (sst2.epochs, sst2.text_length, sst2.batch_size) == (10, 64, 8)
+    assert (cola.learning_rate, sst2.learning_rate) == (5e-4, 1e-4)
+    assert preset_fields.named("bit-glue-sst2") in PRESETS
+
+
 @pytest.mark.parametrize(
     "name, operations, megabytes",
     [

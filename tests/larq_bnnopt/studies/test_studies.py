@@ -18,6 +18,8 @@ from larq_bnnopt.studies.statistics import Verdict, judge
 NAMES = studies.names()
 # What is in the package, and what tensorflow-datasets and the pages name.
 DATA = {"fashion_mnist_mini", "fashion_mnist", "cifar10", "cifar100"}
+# A folder that tools/prepare_texts.py makes.
+DATA |= {"rotten_tomatoes"}
 CHEAPEST = "paper_001_fig5_alpha"
 
 
