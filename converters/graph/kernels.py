@@ -47,7 +47,9 @@ def quantized_layers(model: tf.keras.Model | None) -> list[tf.keras.layers.Layer
     able: dict[int, tf.keras.layers.Layer] = {}
 
     def visit(module: tf.Module) -> None:
-        if any(hasattr(module, name) for name in _QUANTIZERS):
+        # The table of an embedding is looked up in; it computes nothing.
+        is_table = hasattr(module, "embeddings")
+        if any(hasattr(module, name) for name in _QUANTIZERS) and not is_table:
             able.setdefault(id(module), module)
         # A model knows the order of its layers, a wrapper layer only what it holds.
         for inner in getattr(module, "layers", None) or module.submodules:
