@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from converters.packages.replaying import Replay as Replay
     from converters.packages.replaying import is_package as is_package
+    from converters.packages.replaying import package_classes as package_classes
     from converters.packages.replaying import package_model as package_model
     from converters.packages.replaying import replay as replay
     from converters.packages.replaying import takes_texts as takes_texts
@@ -72,6 +73,7 @@ _PUBLIC = {
     "is_package": ("packages.replaying", _ANY),
     "number_of_classes": ("packages.classifying", _ANY),
     "package": ("packages.packaging", _MODEL),
+    "package_classes": ("packages.replaying", _ANY),
     "package_model": ("packages.replaying", _ANY),
     "profile": ("profiling", _ANY),
     "replay": ("packages.replaying", _ANY),

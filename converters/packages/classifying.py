@@ -13,7 +13,11 @@ import numpy as np
 
 from converters.packages.layout import LABELS, METADATA, MODEL
 from converters.packages.preprocessing import Decoder, Preprocessing
-from converters.packages.replaying import check_sums, read_metadata
+from converters.packages.replaying import (
+    check_sums,
+    package_classes,
+    read_metadata,
+)
 from converters.packages.text_input import Text, TextInput, shortened
 from converters.renamed import with_old_names
 from converters.runtime import Interpreter
@@ -332,10 +336,11 @@ def _preprocessing(content: Mapping[str, Any], folder: pathlib.Path) -> Preproce
         raise ValueError(f"{METADATA} of {folder} is damaged: {error}.") from error
 
 
-def _labels(folder: pathlib.Path) -> list[str]:
-    if not (folder / LABELS).is_file():
+def _labels(folder: pathlib.Path) -> tuple[str, ...]:
+    names = package_classes(folder)
+    if names is None:
         raise ValueError(
             f"{folder} was packaged without class_names ({LABELS}), so its classes "
             "have no names."
         )
-    return (folder / LABELS).read_text(encoding="utf-8").splitlines()
+    return names

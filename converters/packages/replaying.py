@@ -26,6 +26,7 @@ from converters.comparison import (
 )
 from converters.packages.layout import (
     GOLDEN,
+    LABELS,
     METADATA,
     MODEL,
     SUMS,
@@ -205,6 +206,14 @@ def takes_texts(folder: str | os.PathLike[str]) -> bool:
 def package_model(folder: str | os.PathLike[str]) -> pathlib.Path:
     """Returns the path of the .tflite in the folder of a package."""
     return pathlib.Path(folder, MODEL)
+
+
+def package_classes(folder: str | os.PathLike[str]) -> tuple[str, ...] | None:
+    """Returns the names of classes in the folder of a package, `None` without them."""
+    path = pathlib.Path(folder, LABELS)
+    if not path.is_file():
+        return None
+    return tuple(read_file(path, 2**24).decode("utf-8").splitlines())
 
 
 def replay(folder: str | os.PathLike[str], *, num_threads: int = 1) -> Replay:

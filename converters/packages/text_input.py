@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import pathlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Union
 
 import numpy as np
 
 from converters.packages.layout import TOKENIZER, read_file
-from converters.packages.replaying import read_metadata
+from converters.packages.replaying import check_sums, read_metadata
 from converters.runtime import Interpreter
 
 # Of a tokenizer, in bytes.
@@ -38,6 +38,7 @@ class TextInput:
         pairs: As given.
         length: Number of tokens of an input.
         rows: The largest token, plus one.
+        truncated: How many texts (or pairs) of the last `encode` were cut.
 
     Raises:
         ImportError: If `tokenizers` is not installed.
@@ -68,6 +69,7 @@ class TextInput:
         self.tokenizer, self.pairs, self.length = tokenizer, bool(pairs), length
         vocabulary = self._library.get_vocab(with_added_tokens=True)
         self.rows = max(vocabulary.values(), default=-1) + 1
+        self.truncated = 0
 
     @classmethod
     def of(cls, facts: Mapping[str, Any], tokenizer: str) -> TextInput:
@@ -103,6 +105,7 @@ class TextInput:
             ValueError: If the package takes no texts, or is damaged.
         """
         folder = pathlib.Path(folder)
+        check_sums(folder)
         facts = read_metadata(folder).get("text")
         if facts is None:
             raise ValueError(f"{folder} takes no texts: it was packaged without one.")
@@ -159,18 +162,50 @@ class TextInput:
             ValueError: If it is no text of Unicode, one where two are needed, or has no
                 token.
         """
-        parts = self._parts(text)
-        found = self._library.encode(*parts)
-        if all(found.special_tokens_mask):
-            raise ValueError("has no token")
-        if found.overflowing:
+        arrays, is_cut = self._encoded(text)
+        if is_cut:
             warnings.warn(
                 f"{shortened(text)} has more than {self.length} tokens; the rest is "
                 "left out.",
                 stacklevel=2,
             )
+        return arrays
+
+    def encode(
+        self, texts: Sequence[str], pairs: Sequence[str] | None = None
+    ) -> dict[str, np.ndarray]:
+        """Returns the inputs of several texts; `truncated` counts those that are cut.
+
+        Args:
+            texts: The texts.
+            pairs: The second text of each. Defaults to `None`.
+
+        Returns:
+            The arrays of `__call__`, (texts, tokens).
+
+        Raises:
+            ValueError: As `__call__`; it names the text.
+        """
+        given: list[Text] = list(texts if pairs is None else zip(texts, pairs))
+        rows = []
+        self.truncated = 0
+        for one in given:
+            try:
+                arrays, is_cut = self._encoded(one)
+            except ValueError as error:
+                raise ValueError(f"{shortened(one)} {error}.") from error
+            rows.append(arrays)
+            self.truncated += is_cut
+        return {name: np.stack([row[name] for row in rows]) for name in INPUTS}
+
+    def _encoded(self, text: Text) -> tuple[dict[str, np.ndarray], bool]:
+        """Returns the inputs of a text, and whether it is cut."""
+        found = self._library.encode(*self._parts(text))
+        if all(found.special_tokens_mask):
+            raise ValueError("has no token")
         arrays = (found.ids, found.attention_mask, found.type_ids)
-        return {n: np.array(a, np.int32) for n, a in zip(INPUTS, arrays)}
+        named = {n: np.array(a, np.int32) for n, a in zip(INPUTS, arrays)}
+        return named, bool(found.overflowing)
 
     def of_file(
         self, path: str | os.PathLike[str], decode: Any = None
@@ -204,7 +239,9 @@ class TextInput:
                 raise ValueError("is no text in Unicode")
         if len(parts) != 1 + self.pairs:
             wanted = "a pair of texts" if self.pairs else "one text"
-            raise ValueError(f"is {len(parts)} texts; the network takes {wanted}")
+            given = "a pair of texts" if len(parts) == 2 else f"{len(parts)} texts"
+            given = "one text" if len(parts) == 1 else given
+            raise ValueError(f"is {given}; the network takes {wanted}")
         return parts
 
 

@@ -1,14 +1,13 @@
 """Predicts classes of images or texts with a run, .keras or .tflite file, or package.
 
 Inputs are preprocessed like the test inputs of the run. A run is used through its
-.tflite, if there is one. A package needs no TensorFlow. Exits with 2 if an input cannot
+.tflite, if there is one. A package needs no TensorFlow. Exits with 2 if an image cannot
 be read; all others are predicted.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import os
 import pathlib
@@ -29,12 +28,6 @@ if TYPE_CHECKING:
     from larq_bnnopt import datasets
 
     _Answer = converters.Prediction | Exception
-    # A file, a text or a pair of texts.
-    _Given = pathlib.Path | str | tuple[str, str]
-
-
-# What networks of texts take, beside "images", "arrays" and "sounds".
-TEXTS = "texts"
 
 
 def add_arguments(parser: Parser) -> None:
@@ -48,8 +41,8 @@ def add_arguments(parser: Parser) -> None:
         metavar="image",
         help="JPEG, PNG, GIF or BMP files, .npy files of uint8 pixels, or folders; of "
         "a run on arrays .npy files of one input each, on sounds WAV, FLAC or OGG; for "
-        "texts .txt files of one text each, of a run on texts also .csv and .tsv "
-        "with the column text, or text_a and text_b",
+        "texts .txt files of one text each, .csv and .tsv with the column text, or "
+        "text_a and text_b",
     )
     parser.add_argument(
         "--text", action="append", default=[], help="a text; may be given repeatedly"
@@ -75,61 +68,50 @@ def check(arguments: argparse.Namespace) -> None:
     names.require_file(arguments.model)
     if source.is_dir() and not converters.is_package(source):
         names.require_source(source, arguments.trust)
-    if predict_texts.is_run_on_texts(source):
+    if predict_texts.is_of_texts(source):
         predict_texts.check(arguments)
         return
     kind = _kind(source)
-    _check_texts(arguments, kind)
+    if arguments.text or arguments.pair:
+        raise ValueError(f"{source} takes {kind}, and --text is for networks of texts.")
+    if not arguments.images:
+        raise ValueError(f"Name {kind} to predict, files or folders of them.")
     paths = _paths(arguments.images, kind)
-    if arguments.text:
-        return
     errors = [error for path in paths if (error := _file_error(path, kind))]
     # A wrong file does not hide the others.
     if len(errors) == len(paths):
         raise errors[0] if len(errors) == 1 else ValueError(" ".join(map(str, errors)))
 
 
-def _check_texts(arguments: argparse.Namespace, kind: str) -> None:
-    """Raises an error unless texts are given where, and as, they are needed."""
-    if not arguments.images and not arguments.text:
-        raise ValueError(
-            f"Name what to predict: files of {kind}, or --text TEXT for a network of "
-            "texts."
-        )
-    if arguments.text and kind != TEXTS:
-        raise ValueError(
-            f"--text is for networks of texts, and {arguments.model} takes {kind}."
-        )
-    if arguments.pair and len(arguments.pair) != len(arguments.text):
-        raise ValueError(
-            f"Each --text needs its --pair: {len(arguments.text)} texts, "
-            f"{len(arguments.pair)} pairs."
-        )
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Predicts and prints."""
     from larq_bnnopt.cli.console import print_line, print_rows, warnings_as_lines
+    from larq_bnnopt.cli.silence import quiet
 
     source = pathlib.Path(arguments.model)
-    if predict_texts.is_run_on_texts(source):
+    if predict_texts.is_of_texts(source):
         with warnings_as_lines(error=True):
-            model = predict_texts.of_run(source)
+            model = predict_texts.loaded(source)
         return predict_texts.run(arguments, model)
-    kind = _kind(source)
-    given: list[_Given] = list(_paths(arguments.images, kind))
-    given += zip(arguments.text, arguments.pair) if arguments.pair else arguments.text
+    paths = _paths(arguments.images, _kind(source))
     with warnings_as_lines(error=True):
         chosen = _chosen(source)
-        answers = [
-            (_called(one), _predicted(chosen, one, arguments.top, len(given) == 1))
-            for one in given
-        ]
+    answers: list[tuple[pathlib.Path, _Answer]] = []
+    for path in paths:
+        answer: _Answer
+        try:
+            with quiet():
+                answer = chosen.classifier.predict(path, arguments.top, chosen.decode)
+        except (ValueError, FileNotFoundError, OSError) as error:
+            if len(paths) == 1:
+                raise
+            answer = error
+        answers.append((path, answer))
     if arguments.json:
-        _print_json(chosen, answers, "text" if kind == TEXTS else "image")
+        _print_json(chosen, answers)
     else:
         rows = [row for pair in answers for row in _rows(*pair)]
-        print_rows(str(chosen.name), [_heading(kind), *rows])
+        print_rows(str(chosen.name), [_HEADING, *rows])
         print_line(f"Computed by {chosen.classifier.backend_name}.")
     failed = [answer for _, answer in answers if isinstance(answer, Exception)]
     for failure in failed:
@@ -137,34 +119,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 2 if failed else 0
 
 
-def _predicted(chosen: _Chosen, given: _Given, top: int, is_only: bool) -> _Answer:
-    """Returns the classes of an input, or why it cannot be read if it has siblings."""
-    from larq_bnnopt.cli.silence import quiet
-
-    # What Python writes to standard error itself is a warning for users.
-    hidden = contextlib.nullcontext() if _is_text(given) else quiet()
-    try:
-        with hidden:
-            return chosen.classifier.predict(given, top, chosen.decode)
-    except (ValueError, FileNotFoundError, OSError) as error:
-        if is_only:
-            raise
-        return error
-
-
-def _is_text(given: _Given) -> bool:
-    return not isinstance(given, os.PathLike)
-
-
-def _called(given: _Given) -> str:
-    """Returns the path of a file, or the text itself, in one line."""
-    if isinstance(given, tuple):
-        return " | ".join(map(_called, given))
-    return " ".join(str(given).split()) if isinstance(given, str) else str(given)
-
-
-def _heading(kind: str) -> tuple[str, ...]:
-    return ("text" if kind == TEXTS else "image", "class", "score", "milliseconds")
+_HEADING = ("image", "class", "score", "milliseconds")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,12 +159,8 @@ class _Chosen:
 
 
 def _kind(source: pathlib.Path) -> str:
-    """Returns what a run or a package takes; images without one."""
-    import converters
-
+    """Returns what a run takes: images, arrays or sounds; images without a run."""
     folder = source if source.is_dir() else source.parent
-    if converters.takes_texts(folder):
-        return TEXTS
     if not names.is_run(folder):
         return "images"
     return str(run_config.part_of(folder, "began_with").get("inputs", "images"))
@@ -219,11 +170,7 @@ def _suffixes(kind: str) -> tuple[str, ...]:
     """Returns the suffixes of the files that a run takes."""
     import converters
 
-    of_kind = {
-        "arrays": (".npy",),
-        "sounds": (".wav", ".flac", ".ogg"),
-        TEXTS: (".txt",),
-    }
+    of_kind = {"arrays": (".npy",), "sounds": (".wav", ".flac", ".ogg")}
     return of_kind.get(kind, converters.IMAGE_SUFFIXES)
 
 
@@ -412,19 +359,17 @@ def _sizes(
     return shape, answer[0]
 
 
-def _rows(path: str, answer: _Answer) -> list[tuple[str, ...]]:
+def _rows(path: pathlib.Path, answer: _Answer) -> list[tuple[str, ...]]:
     if isinstance(answer, Exception):
-        return [(path, "not read", "", "")]
+        return [(str(path), "not read", "", "")]
     rows: list[tuple[str, ...]] = []
     for place, (name, score) in enumerate(zip(answer.classes, answer.scores)):
-        first = (path, f"{answer.milliseconds:.2f}") if not place else ("", "")
+        first = (str(path), f"{answer.milliseconds:.2f}") if not place else ("", "")
         rows.append((first[0], name, f"{score:.1%}", first[1]))
     return rows
 
 
-def _print_json(
-    chosen: _Chosen, answers: list[tuple[str, _Answer]], called: str
-) -> None:
+def _print_json(chosen: _Chosen, answers: list[tuple[pathlib.Path, _Answer]]) -> None:
     import json
 
     images = []
@@ -433,11 +378,11 @@ def _print_json(
             facts = {"error": str(answer)}
         else:
             facts = answer.as_dict()
-        images.append({called: path, **facts})
+        images.append({"image": str(path), **facts})
     content = {
         "model": str(chosen.name),
         "runner": chosen.classifier.backend_name,
         "preprocessing": chosen.classifier.preprocessing.as_dict(),
-        f"{called}s": images,
+        "images": images,
     }
     print(json.dumps(content, indent=2))

@@ -1,4 +1,4 @@
-"""Predictions of texts, by a run or the .tflite of it, for `bnnopt predict`."""
+"""Predictions of texts, by a run, its .tflite or a package, for `bnnopt predict`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TextModel:
         name: The file of the model.
         answers: A function from the tokens of texts, by the names of the inputs, to
             scores, logits or numbers (texts, classes).
-        tokenizer: An object of `Tokenizer`.
+        tokenizer: An object of `Tokenizer`, or of a package a `converters.TextInput`.
         class_names: Names of the classes; of a regression of its number.
         backend_name: Name of what computes the answers.
         pairs: Whether it takes two texts, `None` if that is not known.
@@ -76,6 +76,43 @@ def run(arguments: argparse.Namespace, model: TextModel) -> int:
     return 0
 
 
+def loaded(source: pathlib.Path) -> TextModel:
+    """Returns what predicts texts by a package, or a run.
+
+    Args:
+        source: The folder of it, or a file of a model in it.
+    """
+    folder = _package_of(source)
+    return of_run(source) if folder is None else of_package(folder)
+
+
+def of_package(folder: pathlib.Path) -> TextModel:
+    """Returns what predicts texts by a package, which needs no TensorFlow.
+
+    Args:
+        folder: The folder.
+    """
+    import converters
+    from larq_bnnopt.cli.silence import quiet
+
+    tokens = converters.TextInput.of_package(folder)
+    with quiet():
+        interpreter = converters.Interpreter(converters.package_model(folder))
+    tokens.require_fit(interpreter, folder)
+    number = interpreter.outputs[0].shape[-1]
+    class_names = converters.package_classes(folder)
+    return TextModel(
+        folder,
+        interpreter.predict,
+        tokens,
+        class_names or [str(index) for index in range(number)],
+        interpreter.backend_name,
+        tokens.pairs,
+        # A score for one class alone would say nothing.
+        number == 1,
+    )
+
+
 def of_run(source: pathlib.Path) -> TextModel:
     """Returns what predicts texts by a run, through its .tflite if there is one.
 
@@ -115,14 +152,25 @@ def of_run(source: pathlib.Path) -> TextModel:
     )
 
 
-def is_run_on_texts(source: pathlib.Path) -> bool:
-    """Whether a run, or the run of a file, is one on texts."""
+def is_of_texts(source: pathlib.Path) -> bool:
+    """Whether a package or a run, or that of a file, is one on texts."""
     from larq_bnnopt import run_config
 
+    if _package_of(source) is not None:
+        return True
     folder = source if source.is_dir() else source.parent
     if not names.is_run(folder):
         return False
     return run_config.part_of(folder, "began_with").get("inputs") == "texts"
+
+
+def _package_of(source: pathlib.Path) -> pathlib.Path | None:
+    """Returns the folder of a package for texts that is named, or `None`."""
+    import converters
+
+    folder = source if source.is_dir() else source.parent
+    is_named = source in (folder, converters.package_model(folder))
+    return folder if is_named and converters.takes_texts(folder) else None
 
 
 def _require_pairs(model: TextModel, inputs: TextInputs) -> None:
@@ -178,8 +226,10 @@ def _print(
 
 
 def _cut(cut: int, model: TextModel) -> str:
-    texts = "text has" if cut == 1 else "texts have"
-    return f"{cut:,} {texts} more than {model.tokenizer.length} tokens and are cut"
+    most = f"more than {model.tokenizer.length} tokens"
+    if cut == 1:
+        return f"1 text has {most} and is cut"
+    return f"{cut:,} texts have {most} and are cut"
 
 
 def _print_json(

@@ -82,11 +82,11 @@ def test_texts_that_are_none_are_refused(tokenizer):
         ("", "has no token"),
         (" \t\n", "has no token"),
         ("\udcff", "no text in Unicode"),
-        (("a", "b"), "is 2 texts; the network takes one text"),
+        (("a", "b"), "is a pair of texts; the network takes one text"),
     ):
         with pytest.raises(ValueError, match=match):
             tokens(given)
-    with pytest.raises(ValueError, match="is 1 texts; the network takes a pair"):
+    with pytest.raises(ValueError, match="is one text; the network takes a pair"):
         pairs("a good film")
 
 
@@ -168,22 +168,29 @@ def test_a_board_needs_no_tensorflow(tmp_path):
 
 def test_the_command_predicts_texts(packaged, tmp_path, capsys):
     folder, _ = packaged
-    (tmp_path / "review.txt").write_text("a bad film")
-    review = str(tmp_path / "review.txt")
-    command = ["predict", str(folder), review, "--text", "a good film", "--top", "2"]
-    assert main([*command, "--json"]) == 0
+    (tmp_path / "reviews.csv").write_text("text,stars\na bad film,1\na good film,5\n")
+    table = str(tmp_path / "reviews.csv")
+    assert main(["predict", str(folder), table, "--top", "2", "--json"]) == 0
     content = json.loads(capsys.readouterr().out)
-    assert [entry["text"] for entry in content["texts"]] == [review, "a good film"]
-    assert all(len(entry["top"]) == 2 for entry in content["texts"])
-    assert main([*command, "--text", "", "--text", "good " * 9]) == 2
-    found = capsys.readouterr()
-    assert "has more than 8 tokens" in found.err and "has no token" in found.err
-    assert "not read" in found.out
+    assert [entry["text"] for entry in content["texts"]] == [
+        "a bad film",
+        "a good film",
+    ]
+    classifier = Classifier.of_package(folder)
+    for entry in content["texts"]:
+        found = classifier.predict(entry["text"], top=2)
+        assert [one["class"] for one in entry["top"]] == list(found.classes)
+        scores = [one["score"] for one in entry["top"]]
+        np.testing.assert_allclose(scores, found.scores, atol=1e-6)
+    # The file of a package is the package.
+    given = [str(folder / "model.tflite"), "--text", "a film", "--text", "good " * 9]
+    assert main(["predict", *given]) == 0
+    assert "1 text has more than 8 tokens and is cut" in capsys.readouterr().out
     for arguments, words in (
-        ([], "--text TEXT"),
+        ([], "--text"),
         (["photo.jpg"], "photo.jpg"),
         (["--text", "a", "--text", "b", "--pair", "c"], "2 texts, 1 pairs"),
-        (["--text", "a", "--pair", "b"], "takes one text"),
+        (["--text", "a", "--pair", "b"], "one text each"),
     ):
         assert main(["predict", str(folder), *arguments]) == 2
         said = capsys.readouterr().err

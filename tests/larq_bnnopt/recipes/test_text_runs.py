@@ -235,6 +235,27 @@ def test_commands_take_the_run(copy, tmp_path, capsys):
     assert "binary_bert" in shown
 
 
+def test_a_run_becomes_a_file_and_a_package(copy, tmp_path, capsys):
+    at, device = copy.folder, tmp_path / "device"
+    shown = bnnopt(capsys, "convert", at).out
+    assert "7 of 7" in shown and "products of two activations" in shown
+    content = json.loads((at / "report.json").read_text())
+    (table,) = content["conversion"]["audit"]["embeddings"]
+    assert table["layer"] == "embeddings_word"
+    assert "embeddings_word as bits" in bnnopt(capsys, "verify", at).out
+    bnnopt(capsys, "package", at, device, "--samples", 4)
+    assert (device / "tokenizer.json").read_text() == copy.tokenizer.read_text()
+    assert "golden inputs" in bnnopt(capsys, "verify", device).out
+    words = ["--text", "good film", "--text", "dull", "--json"]
+    here, there = (
+        json.loads(bnnopt(capsys, "predict", folder, *words).out)["texts"]
+        for folder in (at, device)
+    )
+    assert here == there
+    shown = bnnopt(capsys, "profile", device, "--seconds", 0.1).out
+    assert "FULLY_CONNECTED" in shown and "LceBconv2d" in shown
+
+
 @pytest.mark.parametrize(
     "words, message",
     [
