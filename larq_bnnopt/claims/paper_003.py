@@ -227,9 +227,9 @@ def _set_ups() -> Iterator[Claim]:
         "Training needs up to 50 % less memory: no latent weights, gradients in fewer "
         "bits, no buffer for embeddings.",
         "part",
-        "python benchmarks/state_dtype.py",
-        "averages take 16 bits; weights and gradients stay in float32, and sparse "
-        "gradients become dense",
+        "python benchmarks/embedding_step.py",
+        "averages take 16 bits, and the gradient of an embedding stays sparse; weights "
+        "and gradients stay in float32",
         "larq_bnnopt/optimizers/storage.py",
     )
     yield Claim(

@@ -54,6 +54,13 @@ class Diode(DiodeUpdate, FlipOptimizer):
         (DiodeMix) starts m at random, which makes the result depend on the size of
         eta, unlike the paper's figure 2.
 
+        With `embedding_updates="dense"`, u of a row that is not seen keeps its sign
+        while it decays, so that the row goes on voting as it last did; with
+        `"seen_rows"`, (theta, u, m) of the row stay as they are. The paper has no rule
+        for embeddings. The authors' code updates the rows of a batch alone, without u:
+        that is `alpha=0` and `"seen_rows"`. Of gradients in fewer bits, section 3 says
+        that they are possible and not how, so no gradient is quantized.
+
     Example:
         >>> import larq as lq
         >>> from larq_bnnopt.optimizers import CaseOptimizer

@@ -1,6 +1,7 @@
 """FlipMonitor counts a table of embeddings as it counts kernels, by name."""
 
 import csv
+import warnings
 
 import larq as lq
 import numpy as np
@@ -158,3 +159,43 @@ def test_probes_record_a_table(embedding_updates, tmp_path):
         np.testing.assert_allclose(used["u"][step], u, rtol=1e-6)
     assert used["gradient"].any()
     assert not series["words", last]["gradient"].any()
+
+
+def test_a_binary_bert_is_counted_by_name():
+    """And its table gets a sparse gradient: else the optimizer would warn."""
+    model = zx.create_model(
+        "binary_bert_tiny",
+        input_shape=(TOKENS,),
+        num_classes=2,
+        latent_weights=False,
+        num_layers=1,
+        hidden_size=8,
+        num_heads=2,
+        intermediate_size=12,
+        vocab_size=ROWS,
+        max_length=TOKENS,
+    )
+    diode = Diode(alpha=0.5, beta=0.5, embedding_updates="seen_rows")
+    optimizer = CaseOptimizer(
+        (Diode.is_binary_variable, diode),
+        default_optimizer=tf.keras.optimizers.Adam(0.01),
+    )
+    model.compile(optimizer, "sparse_categorical_crossentropy")
+    inputs = {
+        "input_ids": IDS,
+        "attention_mask": np.ones_like(IDS),
+        "token_type_ids": np.zeros_like(IDS),
+    }
+    with warnings.catch_warnings():
+        # Probabilities of three tokens are all rounded to 0 at first.
+        warnings.filterwarnings("ignore", "No binary weight of layer_0_value")
+        history = model.fit(
+            inputs, LABELS, batch_size=8, verbose=0, callbacks=[FlipMonitor()]
+        ).history
+    layers = ("query", "key", "value", "attention_dense", "intermediate", "output")
+    names = ["embeddings_word", *(f"layer_0_{name}" for name in layers)]
+    assert set(names) <= set(binary_kernels(model))
+    ratios = {name: history[f"flip_ratio/{name}"][0] for name in names}
+    assert ratios["embeddings_word"] > 0 and sum(map(bool, ratios.values())) > 4
+    unused = 1 - len(np.unique(IDS)) / ROWS
+    assert history["unused_ratio/embeddings_word"] == pytest.approx([unused])

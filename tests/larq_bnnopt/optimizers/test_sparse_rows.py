@@ -1,12 +1,16 @@
 """Sparse gradients: equal to dense ones in every bit, or of the rows seen alone."""
 
+import re
+import warnings
+
+import larq as lq
 import numpy as np
 import pytest
 import scipy.signal
 import tensorflow as tf
 
 from larq_bnnopt import optimizers
-from larq_bnnopt.optimizers import legacy
+from larq_bnnopt.optimizers import Diode, legacy, sparse_rows
 
 STEPS, ROWS, COLUMNS = 6, 7, 5
 B, A = (list(map(float, values)) for values in scipy.signal.butter(3, 0.2))
@@ -164,3 +168,115 @@ def test_seen_rows_follow_diode_in_float64(module):
         kept = optimizer.averages_of(variable)
         np.testing.assert_allclose(kept["u"], u, rtol=1e-5, atol=1e-7)
         np.testing.assert_allclose(kept["m"], m, rtol=1e-5, atol=1e-7)
+
+
+def test_the_compiled_step_stores_no_dense_gradient():
+    """Of the table's size there are the parameters and the results, nothing else."""
+    rows, optimizer = 1000, Diode(alpha=0.8, beta=0.95)
+    variable = tf.Variable(tf.ones((rows, 16)))
+    optimizer.build([variable])
+
+    def large(step, *arguments):
+        compiled = tf.function(step, jit_compile=True)
+        text = compiled.experimental_get_compiler_ir(*arguments)(stage="optimized_hlo")
+        entry = text[text.index("\nENTRY ") :]
+        found = re.findall(rf"= f32\[{rows},16\]\S* ([a-z-]+)\(", entry)
+        return [kind for kind in found if kind not in ("parameter", "bitcast")]
+
+    values, indices = tf.ones((64, 16)), tf.range(64) * 3
+
+    def sparse(values, indices):
+        gradient = tf.IndexedSlices(values, indices)
+        optimizer.apply_gradients([(gradient, variable)])
+
+    def densified(values, indices):
+        gradient = tf.math.unsorted_segment_sum(values, indices, rows)
+        optimizer.apply_gradients([(gradient, variable)])
+
+    # The weights, u and m.
+    assert len(large(sparse, values, indices)) == 3
+    assert len(large(densified, values, indices)) > 3
+
+
+def test_few_shapes_are_compiled():
+    """Whether the number of positions is known when a step is traced or not."""
+    spec = [tf.TensorSpec([None, 2]), tf.TensorSpec([None], tf.int64)]
+
+    @tf.function(input_signature=spec)
+    def unknown(values, indices):
+        return sparse_rows.padded(tf.IndexedSlices(values, indices))
+
+    sizes = set()
+    for count in (0, 1, 2, 3, 5, 8, 9, 16, 17):
+        values = tf.ones((count, 2))
+        indices = tf.range(3, 3 + count, dtype=tf.int64)
+        known = sparse_rows.padded(tf.IndexedSlices(values, indices))
+        same = unknown(values, indices)
+        for one, other in ((known.values, same.values), (known.indices, same.indices)):
+            np.testing.assert_array_equal(one, other)
+        sizes.add(len(known.indices))
+        np.testing.assert_array_equal(
+            sparse_rows.expanded(known, 30),
+            tf.math.unsorted_segment_sum(values, indices, 30),
+        )
+    assert sizes == {0, 1, 2, 4, 8, 16, 32}
+
+
+@both_apis
+@pytest.mark.parametrize("inside", [False, True], ids=["alone", "in_case"])
+@pytest.mark.parametrize(
+    "clip", [{"clipvalue": 0.5}, {"clipnorm": 0.1}, {"global_clipnorm": 0.1}]
+)
+def test_the_sum_of_a_row_is_clipped(module, inside, clip):
+    """Keras clips what is summed afterwards, so that repeated rows count for less."""
+
+    def make():
+        kind = module.GradientFilter(alpha=0.05, gamma=0.2, **({} if inside else clip))
+        if not inside:
+            return kind, kind
+        case = module.CaseOptimizer((lambda variable: True, kind))
+        for name, value in clip.items():
+            setattr(case, name, value)
+        return case, kind
+
+    with warnings.catch_warnings():
+        # Of the predicate, which has no name.
+        warnings.simplefilter("ignore", UserWarning)
+        (one, first_filter), (other, second_filter) = make(), make()
+    first, second = table(), table()
+    for gradient in batches(steps=3):
+        one.apply_gradients([(dense(gradient), first)])
+        other.apply_gradients([(gradient, second)])
+        np.testing.assert_array_equal(first.numpy(), second.numpy())
+        kept = first_filter.averages_of(first), second_filter.averages_of(second)
+        for name in kept[0]:
+            np.testing.assert_allclose(kept[0][name], kept[1][name], rtol=1e-5)
+
+
+@both_apis
+def test_what_cannot_work_is_said_in_a_line(module):
+    with pytest.raises(ValueError, match=r"must be one of \('dense', 'seen_rows'\)"):
+        module.Diode(embedding_updates="rows")
+    with pytest.raises(ValueError, match="each row has its own number of them"):
+        module.Bop2ndOrder(bias_correction=True, embedding_updates="seen_rows")
+    optimizer = module.Diode(embedding_updates="seen_rows")
+    with pytest.warns(UserWarning, match='"seen_rows" of Diode changes nothing'):
+        optimizer.apply_gradients([(tf.ones((ROWS, COLUMNS)), table())])
+    with pytest.raises(AttributeError, match="fixed when it is made"):
+        optimizer.embedding_updates = "dense"
+    config = optimizer.get_config()
+    assert config["embedding_updates"] == "seen_rows"
+    del config["embedding_updates"]
+    # As files of earlier versions have it.
+    assert type(optimizer).from_config(config).embedding_updates == "dense"
+
+
+def test_larqs_bop_refuses_an_embedding():
+    case = legacy.CaseOptimizer(
+        (lq.optimizers.Bop.is_binary_variable, lq.optimizers.Bop()),
+        default_optimizer=tf.keras.optimizers.legacy.SGD(0.1),
+    )
+    words, head = table(), tf.Variable(tf.ones(3), name="head")
+    words = lq.quantized_variable.QuantizedVariable(words, precision=1)
+    with pytest.raises(ValueError, match="larq's Bop, which has no step for the spar"):
+        case.apply_gradients([(next(batches()), words), (tf.ones(3), head)])
