@@ -75,10 +75,16 @@ def small_bert(**options):
         "max_length": 16,
         "latent_weights": False,
     }
-    sizes.update(options)
-    model = zx.BinaryBert(input_shape=(8,), **sizes)
+    model = zx.BinaryBert(input_shape=(8,), **{**sizes, **options})
+    make_bert_trained_looking(model)
+    return model
+
+
+def make_bert_trained_looking(model):
+    """Scales, shifts and biases of a binary BERT as training may leave them."""
+    rows = model.get_layer("embeddings_word").input_dim
     # Sets the scales of the activations.
-    model(list(tokens(model, vocab_size=sizes["vocab_size"]).values()), training=True)
+    model(list(tokens(model, vocab_size=rows).values()), training=True)
     generator = np.random.default_rng(0)
     for weight in model.trainable_weights:
         value = weight.numpy()
@@ -88,7 +94,6 @@ def small_bert(**options):
         # What starts at zero, and would let sums be zero but for rounding.
         offset = generator.normal(scale=0.1, size=value.shape) if value.ndim else 0
         weight.assign(value * factor + offset * (value.std() == 0))
-    return model
 
 
 def tokens(model, samples=16, vocab_size=100):

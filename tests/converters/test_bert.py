@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import converters
+import zoo_extensions as zx
 
-from .conftest import small_bert, tokens
+from .conftest import make_bert_trained_looking, small_bert, tokens
 
 LAYERS = (
     *(
@@ -139,3 +140,33 @@ def test_without_rewrites_the_audit_says_what_to_do():
     for layer in report.audit.stayed_float:
         assert "signs times a scale (Elastic" in layer.reason
         assert "'fuse_sign_scale'" in layer.fix
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("latent", [False, True], ids=["latent_free", "latent"])
+@pytest.mark.parametrize("name", ["binary_bert_tiny", "binary_bert_small"])
+def test_full_sizes_are_as_counted(name, latent):
+    model = zx.create_model(name, latent_weights=latent)
+    make_bert_trained_looking(model)
+    conversion = converters.convert(model, inputs=tokens(model, 2, 30522))
+    report, counted = conversion.report, zx.count_ops(model)
+    audit, by_name = report.audit, {layer.name: layer for layer in counted.layers}
+    assert not audit.stayed_float and not report.messages
+    assert not report.verification.untraced
+    assert report.verification.output_difference < 1e-5
+    for product in audit.products:
+        assert product.macs == by_name[product.layer].binary_macs
+    size = counted.memory_bits / 8
+    assert len(conversion.content) == pytest.approx(size, rel=0.2)
+
+
+@pytest.mark.slow
+def test_int8_is_left_to_the_classifier():
+    model = small_bert(num_layers=1)
+    inputs = tokens(model, 64)
+    report = converters.convert(model, inputs=inputs, calibration=inputs).report
+    assert not report.audit.stayed_float
+    assert report.verification.int8 and report.verification.passed
+    in_int8 = [one for one in report.audit.real_valued if one.dtype == "int8"]
+    assert {one.layer for one in in_int8} <= {"classifier", "classifier_activation"}
+    assert in_int8

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 TOO_LARGE = "bnext_large"
 
 
-# Texts are not drawn as images are, and products of activations stay float.
+# Texts are not drawn as images are: tests/converters/test_bert.py converts them.
 @pytest.mark.parametrize("name", sorted({*zx.list_models()} - TEXTS - {TOO_LARGE}))
 def test_converts_at_full_size(name):
     tf.keras.utils.set_random_seed(0)

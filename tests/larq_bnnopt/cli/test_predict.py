@@ -153,7 +153,7 @@ def test_wrong_words_are_one_line(folders, picture, tmp_path):
     for words, match in (
         (("nowhere", picture), "nowhere does not exist"),
         ((tmp_path, picture), "is no run"),
-        (("device",), "required: image"),
+        (("device",), "Name images to predict"),
         (("device", picture, "--top", "0"), "needs a positive integer"),
         (("device", picture, "--tops", "2"), "unknown option '--tops'. Nearest: --top"),
     ):
