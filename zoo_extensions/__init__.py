@@ -18,6 +18,7 @@ from zoo_extensions.bert import (  # noqa: E402
     BinaryBertSmall,
     BinaryBertTiny,
 )
+from zoo_extensions.bert_weights import load_bert  # noqa: E402
 from zoo_extensions.binary_densenet import (  # noqa: E402
     BinaryDenseNet28,
     BinaryDenseNet37,
@@ -122,6 +123,7 @@ __all__ = [
     "initializers",
     "layers",
     "list_models",
+    "load_bert",
     "model_table",
     "published",
     "quantizers",

@@ -245,7 +245,8 @@ class CenteredSign(lq.quantizers.Quantizer):
     precision = 1
 
     def __init__(self, by_row: bool = False, **kwargs: Any):
-        super().__init__(**kwargs)
+        # A kernel keeps its precision, whatever the global policy is.
+        super().__init__(autocast=False, **kwargs)
         self.by_row = by_row
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
