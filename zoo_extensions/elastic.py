@@ -130,6 +130,12 @@ class _Elastic(lq.quantizers.Quantizer):
         )
         super().build(input_shape)
 
+    def get_build_config(self) -> None:
+        """Returns nothing, so that a copy is built when its layer calls it.
+
+        Keras would build it outside of the layer, whose name its weights would lack.
+        """
+
     def first_scale(self, inputs: tf.Tensor) -> tf.Tensor:
         """Returns the scale that a first batch gives."""
         raise NotImplementedError

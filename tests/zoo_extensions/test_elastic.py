@@ -214,7 +214,9 @@ def test_replicas_agree_on_the_first_scale():
         model.compile(tf.keras.optimizers.SGD(0.0), "mse")
     model.fit(x, np.zeros((8, 3, 1)), batch_size=8, epochs=2, verbose=0)
     quantizer = model.layers[1].input_quantizer
-    assert float(tf.identity(quantizer.alpha)) == pytest.approx(2 * np.abs(x).mean(), rel=1e-6)
+    assert float(tf.identity(quantizer.alpha)) == pytest.approx(
+        2 * np.abs(x).mean(), rel=1e-6
+    )
     assert float(tf.identity(quantizer.is_set)) == 1
 
 
