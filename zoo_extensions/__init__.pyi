@@ -10,6 +10,7 @@ import tensorflow as tf
 from zoo_extensions import attention, elastic, initializers, layers, quantizers
 from zoo_extensions.audio import AudioMLPFactory
 from zoo_extensions.bert import BinaryBertFactory
+from zoo_extensions.bert_weights import load_bert
 from zoo_extensions.binary_densenet import BinaryDenseNetFactory
 from zoo_extensions.birealnet import BiRealNetFactory
 from zoo_extensions.bnext import BNextFactory, BNextResidualFactory
@@ -76,6 +77,7 @@ __all__ = [
     "initializers",
     "layers",
     "list_models",
+    "load_bert",
     "model_table",
     "published",
     "quantizers",

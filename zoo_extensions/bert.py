@@ -91,6 +91,9 @@ class BinaryBertFactory(BinaryFactory):
         "Paper 003 (Diode), section 4.3 and table 2.",
     )
 
+    # A whole one takes half a gigabyte.
+    example: str = "num_layers=1, vocab_size=100, latent_weights=False"
+
     default_input_shape: Sequence[int] = Field((128,))
     default_num_classes: int = Field(2)
     num_layers: int = Field(12)

@@ -53,6 +53,8 @@ class BinaryFactory(ModelFactory):
     argument_texts: dict[str, str] = {}  # noqa: RUF012
     withdrawn: Sequence[str] = ()
     references: Sequence[str] = ()
+    # Arguments of the example in the documentation of each function.
+    example: str = "latent_weights=False, classifier_activation=None"
 
     name: Optional[str] = Field(None)
     default_input_shape: Sequence[int] = Field((224, 224, 3))

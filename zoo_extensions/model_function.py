@@ -57,7 +57,7 @@ Raises:
     OSError: If weights cannot be downloaded.
 
 Example:
-    >>> {name}(latent_weights=False, classifier_activation=None).output_shape
+    >>> {name}({example}).output_shape
     (None, {num_classes})
 
 References:
@@ -129,6 +129,7 @@ def _documentation(
         summary=summary,
         description=inspect.getdoc(own.__base__),
         arguments="\n".join(arguments),
+        example=own.example,
         num_classes=defaults["num_classes"],
         references="\n".join(f"    - {reference}" for reference in own.references),
     )
