@@ -24,6 +24,8 @@ from converters.graph.patterns import ADD, convolve_like, is_nhwc, output_of
 from converters.rewrites.matching import passing
 
 _LOG = logging.getLogger(__name__)
+# Larq Compute Engine takes +-c for signs if c is more than 1e-7.
+_LEAST = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,14 +73,15 @@ def rewrite(graph: Graph) -> list[str]:
     changed = []
     for match in passing(_LOG, graph, _matches(graph), _check):
         name = graph.layer(match.node)
-        filters = graph.known(match.node.input[1])
+        kernel, scale = _kernel_and_scale(graph, match)
         graph.replace(
             [output_of(match.node)],
             [match.input.sign],
             functools.partial(
                 _build,
                 node=match.node,
-                kernel=np.float32(match.input.scale) * filters,
+                kernel=kernel,
+                scale=scale,
                 bias=_bias(graph, match) if match.input.bias else None,
             ),
             f"{name}/factor",
@@ -99,7 +102,7 @@ def _matches(graph: Graph) -> Iterator[_Match]:
 def _check(graph: Graph, match: _Match) -> str | None:
     if not is_binary(graph.constant(match.node.input[1])):
         return "its kernel is not +c and -c in each output channel"
-    if match.input.scale == 0:
+    if not np.float32(match.input.scale):
         return "its signs are multiplied by zero"
     return None
 
@@ -137,6 +140,18 @@ def _number(graph: Graph, tensor: str) -> float | None:
     return float(constant.item())
 
 
+def _kernel_and_scale(
+    graph: Graph, match: _Match
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Returns the new kernel, and what each channel is multiplied by after it."""
+    filters, number = graph.known(match.node.input[1]), np.float32(match.input.scale)
+    kernel = number * filters
+    scale: np.ndarray = np.abs(kernel).max(axis=(0, 1, 2))
+    if scale.min() >= _LEAST:
+        return kernel, None
+    return np.sign(number) * np.sign(filters), scale
+
+
 def _bias(graph: Graph, match: _Match) -> np.ndarray:
     """Returns the share of the constant in the result, an image or a vector."""
     filters = graph.known(match.node.input[1])
@@ -155,7 +170,13 @@ def _bias(graph: Graph, match: _Match) -> np.ndarray:
 
 
 def _build(
-    x: tf.Tensor, *, node: NodeDef, kernel: np.ndarray, bias: np.ndarray | None
+    x: tf.Tensor,
+    *,
+    node: NodeDef,
+    kernel: np.ndarray,
+    scale: np.ndarray | None,
+    bias: np.ndarray | None,
 ) -> tf.Tensor:
     y = convolve_like(node, x, kernel)
+    y = y if scale is None else y * scale
     return tf.identity(y) if bias is None else y + bias

@@ -386,6 +386,15 @@ CASES = {
         1,
         0,
     ),
+    "signs_almost_zero": (
+        "fuse_sign_scale",
+        (8, 8, 64),
+        lambda x: norm(
+            1e9 * conv(pad_values=0.0, **NO_OP)(1e-9 * lq.quantizers.SteSign()(x))
+        ),
+        1,
+        0,
+    ),
     "zeros_and_ones": (
         "fuse_sign_scale",
         (5, 6, 64),
