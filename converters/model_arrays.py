@@ -113,6 +113,7 @@ def checked_inputs(
         _check_shape(model, name, tensor, arrays[name])
         arrays[name] = _typed(model, name, tensor.dtype, arrays[name])
     check_finite(arrays)
+    _check_rows(model, arrays)
     return arrays
 
 
@@ -121,6 +122,27 @@ def check_finite(arrays: Mapping[str, np.ndarray]) -> None:
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ValueError(f"Input {name!r} holds values that are not finite.")
+
+
+def _check_rows(model: tf.keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
+    """Raises a ValueError for what no row of the embedding is that reads an input."""
+    names = {id(tensor): name for name, tensor in zip(arrays, model.inputs or ())}
+    for layer in model.submodules:
+        if not isinstance(layer, tf.keras.layers.Embedding):
+            continue
+        try:
+            name = names.get(id(layer.input))
+        except AttributeError:  # It is called several times, or inside of a layer.
+            continue
+        if name is None:
+            continue
+        least, largest = arrays[name].min(), arrays[name].max()
+        if least < 0 or largest >= layer.input_dim:
+            raise ValueError(
+                f"Input {name!r} of {model.name} holds rows of {layer.name}, from 0 to "
+                f"{layer.input_dim - 1}. Received: {least} to {largest}. Tokens must be "
+                "of the vocabulary of the model."
+            )
 
 
 def check_lengths(arrays: Mapping[str, np.ndarray], role: str = "inputs") -> None:

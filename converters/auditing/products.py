@@ -14,8 +14,8 @@ from converters.graph.nodes import layer_of
 from converters.runtime import Operator, TfliteFile
 
 REASON = (
-    "LiteRT has no binary operator for two computed operands: a binary convolution has "
-    "a constant kernel"
+    "LiteRT has no binary operator for two computed operands, as a binary convolution "
+    "has a constant kernel"
 )
 _PRODUCTS = ("FULLY_CONNECTED", "BATCH_MATMUL")
 # What moves values, or scales and shifts them by constants.

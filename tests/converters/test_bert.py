@@ -130,6 +130,18 @@ def test_other_inputs_are_refused_by_name(case):
         interpreter.predict(real)
 
 
+def test_tokens_beyond_the_vocabulary_are_refused_first(case):
+    model, inputs, conversion = case
+    for wrong in (100, -1):
+        given = {**inputs, "input_ids": inputs["input_ids"].copy()}
+        given["input_ids"][3, 2] = wrong
+        match = rf"rows of embeddings_word, from 0 to 99\. Received: .*{wrong}"
+        with pytest.raises(ValueError, match=match):
+            converters.convert(model, inputs=given)
+        with pytest.raises(ValueError, match=match):
+            converters.verify(model, conversion.content, given)
+
+
 def test_without_rewrites_the_audit_says_what_to_do():
     model = small_bert(num_layers=1)
     with pytest.warns(UserWarning, match="stayed float"):
