@@ -140,8 +140,8 @@ def _check_rows(model: tf.keras.Model, arrays: Mapping[str, np.ndarray]) -> None
         if least < 0 or largest >= layer.input_dim:
             raise ValueError(
                 f"Input {name!r} of {model.name} holds rows of {layer.name}, from 0 to "
-                f"{layer.input_dim - 1}. Received: {least} to {largest}. Tokens must be "
-                "of the vocabulary of the model."
+                f"{layer.input_dim - 1}. Received: {least} to {largest}. Tokens must "
+                "be of the vocabulary of the model."
             )
 
 
