@@ -326,7 +326,9 @@ def test_mixed_precision(policy):
     assert model(sentences()).dtype == tf.float32
     assert model.get_layer("layer_0_query").compute_dtype == policy[6:]
     for weight in model.weights:
-        assert weight.dtype == tf.float32, weight.name
+        # Dropout counts its calls in integers.
+        if weight.dtype.is_floating:
+            assert weight.dtype == tf.float32, weight.name
         if is_binary_variable(weight):
             assert set(np.unique(weight)) == {-1, 1}, weight.name
 

