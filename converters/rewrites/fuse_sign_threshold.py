@@ -40,6 +40,8 @@ _LOG = logging.getLogger(__name__)
 _RESHAPING = ("Reshape", "ExpandDims", "Squeeze")
 # Times the largest sum of a convolution, which rounding may exceed.
 _ROOM = 1.25
+# What a sum of float32 still holds.
+_MOST = 1e30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,15 +81,12 @@ def rewrite(graph: Graph) -> list[str]:
     changed = []
     for match in passing(_LOG, graph, _matches(graph), _check):
         name = graph.layer(match.node)
-        scale = match.scale
+        offset = _new_offset(graph, match)
         if match.factor is not None:
-            number = _number(graph, match.factor)
-            scale = scale * number
             moved = _other(graph, match.factor)
             graph.replace(
                 [output_of(match.factor)], [moved], tf.identity, f"{name}/unscaled"
             )
-        offset = match.offset / scale
         if match.is_always is not None:
             bound = _bound(graph, match.source)
             # The check has found that there is one where it is needed.
@@ -127,9 +126,17 @@ def _check(graph: Graph, match: _Threshold) -> str | None:
     if is_always is not None and is_always.any():
         if _bound(graph, match.source) is None:
             return "nothing bounds what its ReLU takes"
-    if not np.isfinite(match.offset / match.scale).all():
+    # A comparison with nan is false.
+    if not (np.abs(_new_offset(graph, match)) <= _MOST).all():
         return "float32 has no room for its offset over its scale"
     return None
+
+
+def _new_offset(graph: Graph, match: _Threshold) -> np.ndarray:
+    """Returns what is added to x instead, by channel."""
+    factor = 1.0 if match.factor is None else _number(graph, match.factor)
+    offset: np.ndarray = match.offset / (match.scale * factor)
+    return offset
 
 
 def _read_back(graph: Graph, at: _Threshold) -> _Threshold:
@@ -157,6 +164,8 @@ def _step_back(graph: Graph, node: NodeDef, at: _Threshold) -> _Threshold | None
         source = graph.source(node.input[0])
         return at.before(source, is_always=at.offset >= 0)
     if node.op not in ("BiasAdd", "Sub", "Mul", "RealDiv", *ADD):
+        return None
+    if node.op == "BiasAdd" and not is_nhwc(node):
         return None
     for place, (tensor, other) in enumerate(operand_orders(node)):
         constant = _by_channel(graph, other, channels)

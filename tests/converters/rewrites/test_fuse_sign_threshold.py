@@ -77,6 +77,11 @@ CASES = {
     ),
     "two_sums": (lambda x: sign(sums(x, MIXED, 0.25)), 1, None),
     "one_sum": (lambda x: sign(sums(x, MIXED)), 1, None),
+    "scaled_by_almost_nothing": (
+        lambda x: sign(sums(x * np.float32(1e-38), MIXED)),
+        2,
+        "float32 has no room for its offset over its scale",
+    ),
     "negated": (lambda x: sign(sums(x * -0.5, MIXED)), 2, None),
     "a_number_less_it": (lambda x: sign(0.5 - sums(x, MIXED)), 2, None),
     "used_elsewhere": (twice, 2, None),
