@@ -6,47 +6,26 @@ import contextlib
 import dataclasses
 import functools
 import inspect
-import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import larq as lq
 import tensorflow as tf
 
-from zoo_extensions.attention import (
-    AttentionContext,
-    AttentionScores,
-    PositionEmbedding,
+from zoo_extensions.elastic import ElasticLinear
+from zoo_extensions.layer_counts import (
+    FLOAT_BITS,
+    PRODUCTS,
+    Call,
+    bits_of,
+    count_layer,
+    own_weights,
+    without_kernel,
 )
-from zoo_extensions.elastic import BinaryEmbedding, ElasticLinear
 from zoo_extensions.op_count import LayerCount, OpCount
 
 _layers = tf.keras.layers
 
-_FLOAT_BITS = 32
-# Of a real number in ACE: PokeBNN counts bfloat16.
-_FLOAT_BITS_OF_ACE = 16
-
-_CONVOLUTIONS = (_layers.Conv1D, _layers.Conv2D, _layers.Conv3D)
-_TRANSPOSED = (
-    _layers.Conv1DTranspose,
-    _layers.Conv2DTranspose,
-    _layers.Conv3DTranspose,
-)
-_DEPTHWISE = (_layers.DepthwiseConv1D, _layers.DepthwiseConv2D)
-_SEPARABLE = (_layers.SeparableConv1D, _layers.SeparableConv2D)
-_LOCAL = (_layers.LocallyConnected1D, _layers.LocallyConnected2D)
-# They multiply each value at most once, whatever the shape of their weights.
-_ELEMENTWISE = (
-    _layers.BatchNormalization,
-    _layers.LayerNormalization,
-    _layers.PReLU,
-    _layers.Embedding,
-    PositionEmbedding,
-)
-# They multiply two activations, all channels of all pairs of tokens.
-_PRODUCTS = (AttentionScores, AttentionContext)
 # They run the layers in them several times, but tracing sees one run.
 _REPEATING = (_layers.RNN, _layers.TimeDistributed, _layers.Bidirectional)
 # They multiply their inputs with each other.
@@ -87,7 +66,8 @@ def count_ops(
       inputs. The second kernel of a separable convolution multiplies sums, so it counts
       as float.
     - A 1-bit weight takes 1 bit, each other value 32. A batch normalization stores two
-      values a channel, its scale and its offset.
+      values a channel, its scale and its offset; what only training needs, such as the
+      calls that `SeededDropout` counts, is not stored.
     - A layer of an unknown class counts no multiplications. If its weights are scalars
       and vectors, it counts as elementwise. Otherwise it is in `uncounted`, and a
       warning names it.
@@ -137,10 +117,10 @@ def count_ops(
     entries: list[LayerCount] = []
     uncounted: list[str] = []
     for layer in recorder.called_first(_multiplying(model)):
-        counts = _count(layer, recorder.calls.get(id(layer), []))
+        counts = count_layer(layer, recorder.calls.get(id(layer), []))
         if counts is None:
             uncounted.append(paths.get(id(layer), layer.name))
-            counts = [_without_kernel(layer, recorder.calls.get(id(layer), []))]
+            counts = [without_kernel(layer, recorder.calls.get(id(layer), []))]
         outer = paths.get(id(layer), layer.name).removesuffix(layer.name)
         entries += [
             dataclasses.replace(count, name=outer + count.name) for count in counts
@@ -161,21 +141,11 @@ def count_ops(
     return OpCount(model.name, tuple(entries), tuple(uncounted))
 
 
-@dataclasses.dataclass(frozen=True)
-class _Call:
-    """One call of a layer: shapes with the batch, and the bits of its inputs."""
-
-    input_shape: tuple[int | None, ...]
-    output_shape: tuple[int | None, ...]
-    input_bits: int
-    bits_of_each: tuple[int, ...]
-
-
 class _Recorder:
     """Records every call of the layers of a model."""
 
     def __init__(self) -> None:
-        self.calls: dict[int, list[_Call]] = {}
+        self.calls: dict[int, list[Call]] = {}
         self._order: dict[int, int] = {}
         # It holds the tensors too: the id of a deleted one may be used again.
         self._binary: dict[int, tf.Tensor] = {}
@@ -229,33 +199,21 @@ class _Recorder:
             self._binary.update((id(tensor), tensor) for tensor in outputs)
         quantizer = getattr(layer, "input_quantizer", None)
         if quantizer is not None:
-            bits = _bits(quantizer) or _FLOAT_BITS
+            bits = bits_of(quantizer) or FLOAT_BITS
         else:
-            bits = 1 if binary else _FLOAT_BITS
+            bits = 1 if binary else FLOAT_BITS
         if hasattr(inputs[0], "shape") and hasattr(outputs[0], "shape"):
             of_each = tuple(
-                1 if id(tensor) in self._binary else _FLOAT_BITS for tensor in inputs
+                1 if id(tensor) in self._binary else FLOAT_BITS for tensor in inputs
             )
             self.calls.setdefault(id(layer), []).append(
-                _Call(tuple(inputs[0].shape), tuple(outputs[0].shape), bits, of_each)
+                Call(tuple(inputs[0].shape), tuple(outputs[0].shape), bits, of_each)
             )
 
 
 def _makes_bits(layer: tf.keras.layers.Layer) -> bool:
     """Tells whether the values that a layer returns have 1 bit."""
-    return _bits(getattr(layer, "activation", None)) == 1 or _bits(layer) == 1
-
-
-def _bits(quantizer: object) -> int | None:
-    """Returns the bits of the outputs of a quantizer, `None` if they are not known.
-
-    Outputs of 0 and 1 count as float: no binary operator computes with them.
-    """
-    zero_or_one = isinstance(quantizer, lq.quantizers.SteHeaviside) or (
-        isinstance(quantizer, lq.quantizers.DoReFa) and quantizer.mode == "activations"
-    )
-    bits = getattr(quantizer, "precision", None)
-    return _FLOAT_BITS if bits == 1 and zero_or_one else bits
+    return bits_of(getattr(layer, "activation", None)) == 1 or bits_of(layer) == 1
 
 
 def _signature(model: tf.keras.Model, input_shape: Sequence[int] | None) -> Any:
@@ -323,208 +281,10 @@ def _paths(model: tf.keras.Model) -> dict[int, str]:
     return paths
 
 
-def _own_weights(layer: tf.keras.layers.Layer) -> list[tf.Variable]:
-    """Returns the weights of a layer, without the weights of the layers in it."""
-    theirs = {
-        id(weight)
-        for part in layer.submodules
-        if isinstance(part, _layers.Layer)
-        for weight in part.weights
-    }
-    return [weight for weight in layer.weights if id(weight) not in theirs]
-
-
 def _multiplying(model: tf.keras.Model) -> list[tf.keras.layers.Layer]:
     """Returns the layers that have weights or multiply their inputs."""
     return [
         layer
         for layer in _all_layers(model)
-        if isinstance(layer, _PRODUCTS) or _own_weights(layer)
+        if isinstance(layer, PRODUCTS) or own_weights(layer)
     ]
-
-
-def _count(layer: tf.keras.layers.Layer, calls: list[_Call]) -> list[LayerCount] | None:
-    """Returns the counts of a layer, `None` if the use of its kernel is not known."""
-    if isinstance(layer, _PRODUCTS):
-        return [_product(layer, calls)]
-    if isinstance(layer, _SEPARABLE):
-        return _separable(layer, calls)
-    if isinstance(layer, _DEPTHWISE):
-        return [_with_kernel(layer, calls, "depthwise", _pixels(layer, "output"))]
-    if isinstance(layer, _TRANSPOSED):
-        return [_with_kernel(layer, calls, "kernel", _pixels(layer, "input"))]
-    if isinstance(layer, _CONVOLUTIONS):
-        return [_with_kernel(layer, calls, "kernel", _pixels(layer, "output"))]
-    if isinstance(layer, _layers.Dense):
-        return [
-            _with_kernel(
-                layer, calls, "kernel", lambda call: _size(call.output_shape[:-1])
-            )
-        ]
-    if isinstance(layer, _layers.EinsumDense):
-        return [_with_kernel(layer, calls, "kernel", _einsum_positions(layer))]
-    if isinstance(layer, _LOCAL) and layer.implementation == 1:
-        # Every position has weights of its own.
-        return [_with_kernel(layer, calls, "kernel", lambda call: 1)]
-    if isinstance(layer, _ELEMENTWISE) or all(
-        sum(size > 1 for size in weight.shape) < 2 for weight in _own_weights(layer)
-    ):
-        return [_without_kernel(layer, calls)]
-    return None
-
-
-def _with_kernel(
-    layer: tf.keras.layers.Layer,
-    calls: list[_Call],
-    kind: str,
-    positions: Callable[[_Call], int],
-) -> LayerCount:
-    """Counts a layer whose kernel is multiplied once at each position."""
-    kernel = getattr(layer, "kernel" if kind == "kernel" else f"{kind}_kernel")
-    kernel_bits = _kernel_bits(layer, kernel, kind)
-    size = _size(kernel.shape)
-    macs = {True: 0, False: 0}
-    ace = 0
-    for call in calls:
-        products = size * positions(call)
-        macs[call.input_bits == kernel_bits == 1] += products
-        ace += products * _ace_bits(call.input_bits) * _ace_bits(kernel_bits)
-    others = sum(_size(w.shape) for w in _own_weights(layer)) - size
-    return LayerCount(
-        name=layer.name,
-        kind=type(layer).__name__,
-        input_bits=max((call.input_bits for call in calls), default=_FLOAT_BITS),
-        kernel_bits=kernel_bits,
-        kernel_shape=tuple(kernel.shape),
-        output_shape=_output(calls),
-        binary_macs=macs[True],
-        float_macs=macs[False],
-        ace=ace,
-        parameters=size + others,
-        memory_bits=size * _stored(kernel_bits) + others * _FLOAT_BITS,
-    )
-
-
-def _product(layer: tf.keras.layers.Layer, calls: list[_Call]) -> LayerCount:
-    """Counts a product of two activations, their first two inputs."""
-    macs = {True: 0, False: 0}
-    ace = 0
-    for call in calls:
-        first, second = call.bits_of_each[:2]
-        is_score = isinstance(layer, AttentionScores)
-        shape = call.input_shape if is_score else call.output_shape
-        products = _size(shape) * _size(shape[1:2])
-        macs[first == second == 1] += products
-        ace += products * _ace_bits(first) * _ace_bits(second)
-    bits = [call.bits_of_each[:2] for call in calls]
-    return LayerCount(
-        name=layer.name,
-        kind=type(layer).__name__,
-        input_bits=max((first for first, _ in bits), default=_FLOAT_BITS),
-        kernel_bits=max((second for _, second in bits), default=_FLOAT_BITS),
-        kernel_shape=None,
-        output_shape=_output(calls),
-        binary_macs=macs[True],
-        float_macs=macs[False],
-        ace=ace,
-        parameters=0,
-        memory_bits=0,
-    )
-
-
-def _separable(layer: tf.keras.layers.Layer, calls: list[_Call]) -> list[LayerCount]:
-    """Counts the two kernels of a separable convolution; the second has the bias."""
-    first = _with_kernel(layer, calls, "depthwise", _pixels(layer, "output"))
-    sums = [dataclasses.replace(call, input_bits=_FLOAT_BITS) for call in calls]
-    second = _with_kernel(layer, sums, "pointwise", _pixels(layer, "output"))
-    size = _size(layer.depthwise_kernel.shape)
-    own = size * _stored(first.kernel_bits)
-    return [
-        dataclasses.replace(
-            first,
-            name=f"{layer.name} (depthwise)",
-            output_shape=None,
-            parameters=size,
-            memory_bits=own,
-        ),
-        dataclasses.replace(
-            second,
-            name=f"{layer.name} (pointwise)",
-            parameters=second.parameters - size,
-            memory_bits=second.memory_bits - size * _FLOAT_BITS,
-        ),
-    ]
-
-
-def _without_kernel(layer: tf.keras.layers.Layer, calls: list[_Call]) -> LayerCount:
-    weights = _own_weights(layer)
-    parameters = sum(_size(weight.shape) for weight in weights)
-    memory = sum(
-        _size(weight.shape) * _stored(_weight_bits(weight)) for weight in weights
-    )
-    if isinstance(layer, _layers.BatchNormalization):
-        memory = 2 * _FLOAT_BITS * _size(layer.moving_mean.shape)
-    table = layer.embeddings if isinstance(layer, BinaryEmbedding) else None
-    return LayerCount(
-        name=layer.name,
-        kind=type(layer).__name__,
-        input_bits=None,
-        kernel_bits=None if table is None else _weight_bits(table) or _FLOAT_BITS,
-        kernel_shape=None if table is None else tuple(table.shape),
-        output_shape=_output(calls),
-        binary_macs=0,
-        float_macs=0,
-        ace=0,
-        parameters=parameters,
-        memory_bits=memory,
-    )
-
-
-def _kernel_bits(layer: tf.keras.layers.Layer, kernel: tf.Variable, kind: str) -> int:
-    quantizer = getattr(layer, f"{kind}_quantizer", None)
-    if isinstance(layer, lq.layers.QuantDepthwiseConv2D):
-        quantizer = layer.depthwise_quantizer
-    return _bits(quantizer) or _weight_bits(kernel) or _FLOAT_BITS
-
-
-def _weight_bits(weight: tf.Variable) -> int | None:
-    """Returns the bits of a weight of larq, by its quantizer if it has one."""
-    bits = getattr(weight, "precision", None)
-    return _bits(getattr(weight, "quantizer", None)) if bits == 1 else bits
-
-
-def _stored(bits: int | None) -> int:
-    """Returns the stored bits of a weight: only 1-bit weights are packed."""
-    return 1 if bits == 1 else _FLOAT_BITS
-
-
-def _ace_bits(bits: int) -> int:
-    """Returns the bits of a value in ACE."""
-    return _FLOAT_BITS_OF_ACE if bits == _FLOAT_BITS else bits
-
-
-def _pixels(layer: tf.keras.layers.Layer, side: str) -> Callable[[_Call], int]:
-    """Returns a function that counts the positions of an image, batch included."""
-    first = layer.data_format == "channels_first"
-
-    def count(call: _Call) -> int:
-        shape = call.output_shape if side == "output" else call.input_shape
-        return _size((shape[0], *shape[2:]) if first else shape[:-1])
-
-    return count
-
-
-def _einsum_positions(layer: tf.keras.layers.EinsumDense) -> Callable[[_Call], int]:
-    """Returns a function that counts the multiplications of each EinsumDense weight."""
-    inputs, kernel = layer.equation.split("->")[0].split(",")
-    sizes = dict(zip(kernel, layer.kernel.shape))
-    shared = _size(size for label, size in sizes.items() if label in inputs)
-    return lambda call: _size(call.input_shape) // shared
-
-
-def _output(calls: list[_Call]) -> tuple[int | None, ...] | None:
-    return calls[0].output_shape[1:] if calls else None
-
-
-def _size(shape: Iterable[Any]) -> int:
-    return math.prod(shape)

@@ -419,8 +419,9 @@ def test_the_sizes_and_operations_of_table_2():
         "binary": zx.count_ops(zx.BinaryBertBase(latent_weights=False)),
         "float": zx.count_ops(zx.BinaryBertBase(precision="float")),
     }
-    # reference: 109,482,240 weights of BERT-Base, and a classifier.
-    assert counts["float"].parameters == 109_482_240 + 2 * 768 + 2
+    # Weights of BERT-Base, a classifier, and the calls of each dropout.
+    assert counts["float"].parameters == 109_482_240 + 2 * 768 + 2 + (3 * 12 + 2)
+    assert counts["float"].memory_bits == 32 * (109_482_240 + 2 * 768 + 2)
     assert f"{counts['binary'].mebibytes:.2f}" == "15.40"
     binary = sum(
         np.prod(layer.kernel_shape)
