@@ -308,7 +308,11 @@ def test_resumed_equals_uninterrupted(suffix, tmp_path):
     resumed = tf.keras.models.load_model(tmp_path / f"model.{suffix}")
     fit(resumed, 2, first=1)
     for ours, expected in zip(resumed.weights, model.weights, strict=True):
-        np.testing.assert_array_equal(ours.numpy(), expected.numpy(), expected.name)
+        # Threads round sums in any order; signs, counts and marks have no such room.
+        room = 0 if is_binary_variable(expected) else 1e-6
+        np.testing.assert_allclose(
+            ours.numpy(), expected.numpy(), room, room, err_msg=expected.name
+        )
 
 
 @pytest.mark.parametrize(
