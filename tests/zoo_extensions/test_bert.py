@@ -501,7 +501,7 @@ def test_more_tokens_than_positions_are_named():
 @pytest.mark.parametrize(
     "function, layers, hidden, heads, middle",
     [
-        ("binary_bert_small", 4, 256, 4, 1024),
+        pytest.param("binary_bert_small", 4, 256, 4, 1024, marks=pytest.mark.slow),
         ("binary_bert_tiny", 2, 128, 2, 512),
     ],
 )
