@@ -16,6 +16,7 @@ from larq_bnnopt.recipe_fields import range_of
 _EPOCHS, _TEXT_EPOCHS = 12, 8
 _TEXTS: dict[str, Any] = {
     "model": "binary_bert_tiny",
+    "model_options": {"hidden_size": 64, "intermediate_size": 256, "dropout": 0},
     "text_length": 64,
     "learning_rate": 1e-3,
     "epochs": _TEXT_EPOCHS,

@@ -78,8 +78,8 @@ class R2(tf.keras.metrics.Metric):
             return tf.constant(0.0, tf.float64)
         count, labels = self._sums["weights"], self._sums["labels"]
         squares, errors = self._sums["squares"], self._sums["errors"]
-        spread = squares - tf.math.divide_no_nan(tf.square(labels), count)
-        is_spread = spread > _ROUNDING * _EPSILON * tf.sqrt(count) * squares
+        spread = spread_of(count, labels, squares)
+        is_spread = spread > 0
         share = errors / tf.where(is_spread, spread, tf.ones_like(spread))
         hit = tf.where(errors > 0, tf.zeros_like(errors), 1 - errors)
         return tf.reduce_mean(tf.where(is_spread, 1 - share, hit))
@@ -105,3 +105,23 @@ class R2(tf.keras.metrics.Metric):
                     for name, length in {**lengths, "errors": numbers}.items()
                 }
         return self._sums
+
+
+def spread_of(count: tf.Tensor, total: tf.Tensor, squares: tf.Tensor) -> tf.Tensor:
+    """Returns the sum of squared distances from the mean, 0 where rounding hides it.
+
+    Args:
+        count: Number of values, or the sum of their weights, float64.
+        total: Their sum.
+        squares: The sum of their squares.
+
+    Example:
+        >>> sums = (tf.constant(x, tf.float64) for x in (3.0, 6.0, 14.0))
+        >>> float(spread_of(*sums))
+        2.0
+    """
+    spread = squares - tf.math.divide_no_nan(tf.square(total), count)
+    is_spread = spread > _ROUNDING * _EPSILON * tf.sqrt(count) * squares
+    # NaN stays what it is.
+    hidden = tf.math.logical_not(is_spread | tf.math.is_nan(spread))
+    return tf.where(hidden, tf.zeros_like(spread), spread)

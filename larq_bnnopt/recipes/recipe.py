@@ -389,6 +389,9 @@ class Recipe(RecipeFields):
             optimizer: Its optimizer.
             data: The data set, whose task says the loss.
         """
+        if self.compute_dtype == "mixed_float16":
+            # Keras would wrap it, too, but not write the wrapper into a file.
+            optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
         # Keras's own loss if possible: it can be loaded without this package.
         loss: Any = "sparse_categorical_crossentropy"
         if data.task == datasets.REGRESSION:

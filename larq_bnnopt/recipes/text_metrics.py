@@ -8,12 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
-_EPSILON = float(np.finfo(np.float64).eps)
-# Rounding of a sum grows with the root of its terms.
-_ROUNDING = 8
+from larq_bnnopt.recipes.r2 import spread_of
 
 
 class _OfTheEpoch(tf.keras.metrics.Metric):
@@ -253,8 +250,8 @@ class PearsonCorrelation(_OfNumbers):
         count = sums["weights"]
         labels, predictions = sums["labels"], sums["predictions"]
         spreads = [
-            _spread(count, labels, sums["label_squares"]),
-            _spread(count, predictions, sums["prediction_squares"]),
+            spread_of(count, labels, sums["label_squares"]),
+            spread_of(count, predictions, sums["prediction_squares"]),
         ]
         together = sums["products"] - tf.math.divide_no_nan(labels * predictions, count)
         found = tf.math.divide_no_nan(
@@ -375,15 +372,6 @@ def ranks(values: tf.Tensor) -> tf.Tensor:
     mean = last - (tf.cast(counts, tf.float64) - 1) / 2
     in_order = tf.gather(mean, group)
     return tf.scatter_nd(order[:, None], in_order, tf.shape(in_order))
-
-
-def _spread(count: tf.Tensor, total: tf.Tensor, squares: tf.Tensor) -> tf.Tensor:
-    """Returns the sum of squared distances from the mean, 0 where rounding hides it."""
-    spread = squares - tf.math.divide_no_nan(tf.square(total), count)
-    is_spread = spread > _ROUNDING * _EPSILON * tf.sqrt(count) * squares
-    # NaN stays what it is.
-    hidden = tf.math.logical_not(is_spread | tf.math.is_nan(spread))
-    return tf.where(hidden, tf.zeros_like(spread), spread)
 
 
 def _correlation(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:

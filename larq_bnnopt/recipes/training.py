@@ -40,6 +40,7 @@ from larq_bnnopt.recipes.kinds import (
     recipe_of,
     settings_facts,
 )
+from larq_bnnopt.recipes.loss_scaling import LossScaleLog, restore_loss_scale
 from larq_bnnopt.recipes.memory import is_out_of_memory
 from larq_bnnopt.recipes.models import load_model
 from larq_bnnopt.recipes.pages import Page, try_to_write_page
@@ -202,6 +203,8 @@ def _resume(
     run.drop_results()
     passed = sum(epochs[:stage]) + done
     drop_epochs(run.history, passed)
+    if done:
+        restore_loss_scale(model, run, passed)
     if done == 0 and not drop_epochs(run.flips, passed):
         # They are from a first epoch that was not completed.
         run.flips.unlink(missing_ok=True)
@@ -371,6 +374,7 @@ class _Training:
                     watch,
                     *self.recipe.annealing(model, stage),
                     *flips,
+                    LossScaleLog(),
                     HistoryWriter(run),
                     *self.callbacks,
                     # Last: a saved model counts as a complete epoch.

@@ -25,10 +25,17 @@ STUDY = Study(
     ),
     fields={
         "model": "binary_bert_tiny",
+        # Dropout in front of the threshold of attention moves it, where nothing was
+        # pre-trained.
+        "model_options": {
+            "hidden_size": 64,
+            "intermediate_size": 256,
+            "dropout": 0,
+        },
         "dataset": "rotten_tomatoes",
         "text_length": 64,
         "batch_size": 64,
-        "epochs": 6,
+        "epochs": 8,
         "learning_rate": 1e-3,
     },
     arms=[
@@ -60,8 +67,8 @@ STUDY = Study(
         "folder of 8,530 sentences on films, where the command is given"
     ),
     note=(
-        "This is a BERT of 2 layers and 128 channels without pre-training and without "
-        "a teacher, on sentences of films. Bop's constants are those of the study on "
-        "images; the rate of Adam is the same in all settings."
+        "This is a BERT of 2 layers and 64 channels without pre-training and without "
+        "a teacher or dropout, on sentences of films. Bop's constants are those of "
+        "the study on images; the rate of Adam is the same in all settings."
     ),
 )

@@ -122,6 +122,20 @@ def test_texts_are_read_by_the_tokenizer_that_was_kept(copy, tmp_path):
         recipes.text_settings_of(copy)
 
 
+def assert_equal_runs(*folders):
+    """Asserts that two runs are equal in every bit; returns one of the models."""
+    one, other = map(recipes.load_model, folders)
+    for ours, theirs in (
+        (one.weights, other.weights),
+        (one.optimizer.variables, other.optimizer.variables),
+    ):
+        for variable, same in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(variable, same, err_msg=variable.name)
+    texts = [(folder / "history.csv").read_text() for folder in folders]
+    assert texts[0] == texts[1]
+    return one, texts[0]
+
+
 @pytest.mark.slow
 def test_a_taught_run_that_is_resumed_equals_the_uninterrupted_one(run, tmp_path):
     """With dropout, the teacher's weights as the first ones, and its attention."""
@@ -138,18 +152,8 @@ def test_a_taught_run_that_is_resumed_equals_the_uninterrupted_one(run, tmp_path
     with pytest.raises(KeyboardInterrupt):
         recipes.train(own, tmp_path / "stopped", [StopAfter(1, 0)])
     recipes.resume(Run(tmp_path / "stopped"))
-    one, other = (recipes.load_model(tmp_path / name) for name in ("whole", "stopped"))
-    for variable, same in zip(one.weights, other.weights, strict=True):
-        np.testing.assert_array_equal(variable, same, err_msg=variable.name)
-    for variable, same in zip(
-        one.optimizer.variables, other.optimizer.variables, strict=True
-    ):
-        np.testing.assert_array_equal(variable, same, err_msg=variable.name)
-    histories = [
-        (tmp_path / n / "history.csv").read_text() for n in ("whole", "stopped")
-    ]
-    assert histories[0] == histories[1]
-    assert "hidden_loss" in histories[0] and "attention_loss" in histories[0]
+    one, history = assert_equal_runs(tmp_path / "whole", tmp_path / "stopped")
+    assert "hidden_loss" in history and "attention_loss" in history
     # Diode's first votes start from the signs of the teacher.
     start = recipes.load_model(run.folder).get_layer("layer_0_query").kernel
     kernel = one.get_layer("layer_0_query").kernel
@@ -198,17 +202,24 @@ def test_fine_tuning_takes_tokens_and_tokenizer_of_its_start(run, tmp_path):
 @pytest.mark.slow
 def test_a_regression_of_pairs_in_float16(tmp_path):
     """STS-B's form: its correlations, LossScaleOptimizer, a resumed run."""
-    data = fill(
-        tmp_path / "data",
-        lambda text, good: (text, text[::-1], f"{5 * good - len(text) / 50:.2f}"),
-        ("text_a", "text_b", "label"),
+
+    def row(text, good):
+        turned = " ".join(reversed(text.split()))
+        return text, turned, f"{5 * good - len(text) / 50:.2f}"
+
+    # Enough steps that not all of an epoch are skipped while the scale falls.
+    data = fill(tmp_path / "data", row, ("text_a", "text_b", "label"), count=160)
+    own = recipe(
+        data, compute_dtype="mixed_float16", learning_rate=1e-3, text_length=32
     )
-    own = recipe(data, compute_dtype="mixed_float16", learning_rate=1e-3)
+    recipes.train(own, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         recipes.train(own, tmp_path / "run", [StopAfter(1, 0)])
     model = recipes.resume(Run(tmp_path / "run"))
     scaled = tf.keras.mixed_precision.LossScaleOptimizer
     assert isinstance(model.optimizer, scaled)
+    assert float(model.optimizer.loss_scale) < 2**15
+    assert_equal_runs(tmp_path / "whole", tmp_path / "run")
     history = recipes.History.of(Run(tmp_path / "run"))
     assert history.epochs == 2 and history.accuracy is None
     assert {"Pearson correlation", "Spearman correlation"} == set(history.scores())
@@ -270,6 +281,37 @@ def test_a_run_becomes_a_file_and_a_package(copy, tmp_path, capsys):
 )
 def test_predictions_that_cannot_be_made_are_explained(words, message, run, capsys):
     (line,) = bnnopt(capsys, "predict", run.folder, *words, code=2).err.splitlines()
+    assert message in line
+
+
+@pytest.mark.slow
+def test_the_quickstart_of_texts_leaves_a_file(tmp_path, capsys):
+    names = ("bad", "good")
+    data = fill(
+        tmp_path / "data",
+        lambda text, good: (" ".join([text] * 4), names[good]),
+        ("text", "label"),
+        count=640,
+    )
+    words = ("quickstart", "--text", "--data", data, "--epochs", 1)
+    shown = bnnopt(capsys, *words, "--runs", tmp_path / "runs").out
+    assert "640 training and 16 test texts" in shown
+    made = Run(tmp_path / "runs" / "quickstart-1")
+    assert made.tflite.is_file() and made.tokenizer.is_file()
+    shown = bnnopt(capsys, "predict", made.folder, "--text", "a good film").out
+    assert "a good film" in shown and "Keras" not in shown
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--text"], "--text needs a folder of texts: --data FOLDER. No licence lets"),
+        (["--data", "x"], "--data names texts; add --text"),
+        (["--text", "--data", "no/such"], "The folder no/such does not exist. No lic"),
+    ],
+)
+def test_the_quickstart_says_how_to_get_texts(words, message, capsys):
+    (line,) = bnnopt(capsys, "quickstart", *words, code=2).err.splitlines()
     assert message in line
 
 
