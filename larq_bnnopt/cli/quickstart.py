@@ -13,7 +13,7 @@ from typing import Any
 from larq_bnnopt.cli.parser import Parser, positive, within
 from larq_bnnopt.recipe_fields import range_of
 
-_EPOCHS, _TEXT_EPOCHS = 12, 8
+_EPOCHS, _TEXT_EPOCHS = 12, 6
 _TEXTS: dict[str, Any] = {
     "model": "binary_bert_tiny",
     "model_options": {"hidden_size": 64, "intermediate_size": 256, "dropout": 0},

@@ -53,10 +53,15 @@ def summed(gradient: tf.IndexedSlices, first: tf.Tensor) -> tf.IndexedSlices:
         >>> summed(slices, first_positions(rows, 5)).values.numpy().tolist()
         [5.0, 2.0, 0.0]
     """
-    values, indices = gradient.values, gradient.indices
-    target = tf.gather(first, indices)
-    total = tf.math.unsorted_segment_sum(values, target, tf.shape(indices)[0])
-    return tf.IndexedSlices(total, indices, gradient.dense_shape)
+    total = _sums(gradient, first)[:-1]
+    return tf.IndexedSlices(total, gradient.indices, gradient.dense_shape)
+
+
+def _sums(gradient: tf.IndexedSlices, first: tf.Tensor) -> tf.Tensor:
+    """Returns sums at first positions, and a last row of zeros."""
+    target = tf.gather(first, gradient.indices)
+    rows = tf.shape(gradient.indices)[0] + 1
+    return tf.math.unsorted_segment_sum(gradient.values, target, rows)
 
 
 def expanded(gradient: tf.IndexedSlices, rows: int) -> tf.Tensor:
@@ -74,9 +79,7 @@ def expanded(gradient: tf.IndexedSlices, rows: int) -> tf.Tensor:
         [0.0, 0.0, 5.0, 0.0]
     """
     first = first_positions(gradient.indices, rows)
-    values = summed(gradient, first).values
-    nothing = tf.zeros(tf.concat([[1], tf.shape(values)[1:]], 0), values.dtype)
-    return tf.gather(tf.concat([values, nothing], 0), first)
+    return tf.gather(_sums(gradient, first), first)
 
 
 def padded(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
@@ -99,6 +102,8 @@ def padded(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
         size = powers[tf.searchsorted(powers, count[None])[0]]
     else:
         size = 0 if count == 0 else 1 << (count - 1).bit_length()
+        if size == count:
+            return tf.IndexedSlices(values, indices)
     more = size - count
     shape = tf.concat([[more], tf.shape(values)[1:]], 0)
     return tf.IndexedSlices(

@@ -42,6 +42,7 @@ def copy_first_weights(teacher: tf.keras.Model, student: tf.keras.Model) -> None
         True
     """
     from zoo_extensions.dropout import SeededDropout
+    from zoo_extensions.elastic_quantizers import ElasticSign, ElasticUnit
 
     known = {layer.name: layer for layer in teacher.layers}
     for layer in student.layers:
@@ -49,6 +50,9 @@ def copy_first_weights(teacher: tf.keras.Model, student: tf.keras.Model) -> None
         if not layer.weights or isinstance(layer, SeededDropout):
             continue
         if layer.name not in known:
+            # A teacher with real activations has no scales of binary ones.
+            if isinstance(layer, (ElasticSign, ElasticUnit)):
+                continue
             raise ValueError(
                 f"The teacher {teacher.name} has no layer {layer.name}, whose weights "
                 "are to be the first ones. Give a teacher of the same layers, or "

@@ -57,6 +57,7 @@ class _OfClasses(_OfTheEpoch):
             y_pred: A probability or logit for each class, (inputs, classes).
             sample_weight: A weight for each input. Defaults to `None`, 1.
         """
+        y_pred = tf.convert_to_tensor(y_pred)
         confusion = self._matrix(int(y_pred.shape[-1]))
         true = tf.reshape(tf.cast(y_true, tf.int64), [-1])
         weights = None
@@ -188,7 +189,7 @@ class _OfNumbers(_OfTheEpoch):
         """
         predicted = tf.cast(y_pred, tf.float64)
         true = tf.cast(tf.reshape(y_true, tf.shape(predicted)), tf.float64)
-        true.set_shape(y_pred.shape)
+        true.set_shape(predicted.shape)
         self._add(true, predicted, sample_weight)
 
     def _add(

@@ -1,5 +1,7 @@
 """Paper 003, table 2, on text: a binary BERT by Diode, Adam, Bop, the filter."""
 
+import importlib.util
+
 from larq_bnnopt.studies.arm import Arm
 from larq_bnnopt.studies.comparing import higher
 from larq_bnnopt.studies.measures import MEAN_FLIPS, TEST_ACCURACY, TRAIN_LOSS
@@ -9,6 +11,16 @@ from larq_bnnopt.studies.study import Study
 # Rows of words that a batch lacks wait, as in the paper's code.
 _SEEN = {"embedding_updates": "seen_rows"}
 _PAPER, _FITTED = "Diode, averages of the paper", "Diode, averages that fit"
+
+
+def _require_tokenizers() -> None:
+    """Raises an ImportError unless texts can be read."""
+    if importlib.util.find_spec("tokenizers") is None:
+        raise ImportError(
+            "This study needs tokenizers: pip install 'larq-bnnopt[text]', or pip "
+            "install tokenizers."
+        )
+
 
 STUDY = Study(
     name="paper_003_table2_text",
@@ -35,7 +47,7 @@ STUDY = Study(
         "dataset": "rotten_tomatoes",
         "text_length": 64,
         "batch_size": 64,
-        "epochs": 8,
+        "epochs": 6,
         "learning_rate": 1e-3,
     },
     arms=[
@@ -62,6 +74,7 @@ STUDY = Study(
     measures=[TEST_ACCURACY, TRAIN_LOSS, MEAN_FLIPS],
     minutes=30,
     quick_data=None,
+    require=_require_tokenizers,
     advice=(
         "`python tools/prepare_texts.py rotten_tomatoes rotten_tomatoes` makes it, a "
         "folder of 8,530 sentences on films, where the command is given"

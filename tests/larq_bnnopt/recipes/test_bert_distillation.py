@@ -187,6 +187,21 @@ def test_the_weights_of_a_teacher_are_the_first_ones(latent, tmp_path):
             np.testing.assert_array_equal(ours, np.sign(theirs - theirs.mean()))
 
 
+@pytest.mark.parametrize("precision", ["float", "binary_weights", "binary_activations"])
+def test_a_teacher_of_another_precision_gives_all_weights_but_scales(precision):
+    teacher, student = bert(1, precision=precision), bert(0, latent_weights=False)
+    copy_first_weights(teacher, student)
+    theirs = teacher.get_layer("layer_1_output").kernel.numpy()
+    ours = student.get_layer("layer_1_output")
+    np.testing.assert_array_equal(ours.kernel, np.where(theirs >= theirs.mean(), 1, -1))
+    assert ours.kernel_scale.numpy() == pytest.approx(np.abs(theirs).mean(), rel=1e-5)
+    for name in ("classifier", "embeddings_position", "layer_0_norm"):
+        pair = (one.get_layer(name).weights for one in (student, teacher))
+        for mine, other in zip(*pair):
+            np.testing.assert_array_equal(mine, other)
+    assert student.get_layer("layer_0_query_sign").alpha.numpy() == 1
+
+
 def test_first_weights_of_another_size_are_refused():
     with pytest.raises(ValueError, match=r"embeddings_word .* \(99, 32\), and not"):
         copy_first_weights(bert(vocab_size=99), bert())

@@ -244,6 +244,8 @@ def test_commands_take_the_run(copy, tmp_path, capsys):
     assert "good, film" in shown and "1 text has more than 16 tokens" in shown
     shown = bnnopt(capsys, "runs", tmp_path).out
     assert "binary_bert" in shown
+    bnnopt(capsys, "compare", at, "-o", tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").stat().st_size > 10_000
 
 
 def test_a_run_becomes_a_file_and_a_package(copy, tmp_path, capsys):
