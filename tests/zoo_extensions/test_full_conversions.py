@@ -14,14 +14,17 @@ pytestmark = pytest.mark.slow
 
 # Its conversion takes 20 GB.
 TOO_LARGE = "bnext_large"
-# Sums of real numbers in another order; PokeBNN 1.25x and 2.0x reach 1.1e-5 with
-# TensorFlow 2.19, other networks less than 1e-5.
-ROUNDING = 2e-5
+# The share of the largest value by which sums of real numbers in another order differ.
+ROUNDING = 1e-5
+# What PokeBNN adds up from block to block differs by 2e-7 after the first sign and
+# steadily more, to 3e-5 after the 42nd of 1.25x (TensorFlow 2.19).
+DEEP_ROUNDING = 5e-5
 
 
 # Texts are not drawn as images are: tests/converters/test_bert.py converts them.
 @pytest.mark.parametrize("name", sorted({*zx.list_models()} - TEXTS - {TOO_LARGE}))
 def test_converts_at_full_size(name):
+    rounding = DEEP_ROUNDING if name.startswith("pokebnn") else ROUNDING
     tf.keras.utils.set_random_seed(0)
     # Softmax saturates and would hide differences.
     model = zx.create_model(name, latent_weights=False, classifier_activation=None)
@@ -36,7 +39,7 @@ def test_converts_at_full_size(name):
     verification = report.verification
     assert not verification.untraced
     assert verification.first_mismatch is None
-    assert verification.output_difference < ROUNDING
+    assert verification.output_difference < rounding
     counted = zx.count_ops(model).memory_bits / 8
     # The description of the graph weighs more in a small file.
     if counted > 2**20:
@@ -48,7 +51,7 @@ def test_converts_at_full_size(name):
     for kernels in kernels_here():
         for num_threads in (1, 2):
             options = {"kernels": kernels, "num_threads": num_threads}
-            assert_repeats(answers, tolerance=ROUNDING, **options)
+            assert_repeats(answers, tolerance=rounding, **options)
 
 
 @pytest.mark.parametrize("name", ["meliusnet22", "meliusnet_a", "reactnet_a"])
