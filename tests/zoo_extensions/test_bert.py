@@ -279,7 +279,15 @@ def fit(model, epochs, first=0):
     return history.history["loss"]
 
 
-@pytest.mark.parametrize("precision, latent", KINDS)
+@pytest.mark.parametrize(
+    "precision, latent",
+    [
+        ("binary", False),
+        pytest.param("binary", True, marks=pytest.mark.slow),
+        pytest.param("float", True, marks=pytest.mark.slow),
+        *KINDS[3:],
+    ],
+)
 def test_trains(precision, latent):
     tf.keras.utils.set_random_seed(0)
     model = compiled(small(precision, latent, dropout=0.0))

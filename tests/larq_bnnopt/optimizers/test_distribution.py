@@ -119,9 +119,7 @@ INNER = {
     "bop_second_order": lambda api: api.Bop2ndOrder(falling(0.1, 0.01), **QUOTIENT),
 }
 QUICK = {
-    ("new", "schedule", 1),
     ("new", "random_bfloat16", 2),
-    ("new", "bop_second_order", 1),
     ("legacy", "schedule", 1),
 }
 

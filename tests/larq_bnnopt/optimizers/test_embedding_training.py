@@ -17,6 +17,10 @@ IDS = RNG.integers(0, ROWS - 3, size=(24, TOKENS))
 IDS[12:] = np.maximum(IDS[12:], 1)
 TARGETS = RNG.normal(size=(24, 2)).astype(np.float32)
 both_rules = pytest.mark.parametrize("rule", ["dense", "seen_rows"])
+# Of a training that takes seconds, one rule with the ordinary tests.
+either_rule = pytest.mark.parametrize(
+    "rule", [pytest.param("dense", marks=pytest.mark.slow), "seen_rows"]
+)
 both_apis = pytest.mark.parametrize(
     "module",
     [optimizers, pytest.param(legacy, marks=pytest.mark.slow)],
@@ -95,7 +99,7 @@ def test_the_predicate_finds_the_table_and_its_scale_is_real(module):
 
 
 @both_apis
-@both_rules
+@either_rule
 def test_accumulated_batches_are_one_batch(module, rule):
     """Whose rows are those of any of them, and no other."""
     options = {"binary": "GradientFilter", "epochs": 1}
@@ -133,7 +137,7 @@ def test_accumulated_sparse_gradients_are_dense_ones_in_every_bit(rule):
 
 
 @both_apis
-@both_rules
+@either_rule
 @pytest.mark.parametrize(
     "accumulate_steps", [pytest.param(1, marks=pytest.mark.slow), 2]
 )
@@ -149,7 +153,7 @@ def test_two_replicas_are_one_device(module, rule, accumulate_steps, two_replica
         np.testing.assert_array_equal(copy, one.get_weights()[0])
 
 
-@both_rules
+@either_rule
 def test_skipped_steps_leave_the_averages_exact(rule):
     """As loss scaling skips them: a step with an infinite gradient is no step."""
 
@@ -186,7 +190,7 @@ def test_skipped_steps_leave_the_averages_exact(rule):
     assert not found[1].numpy()[-1].any() and np.isfinite(found[1]).all()
 
 
-@both_rules
+@either_rule
 @pytest.mark.parametrize(
     "suffix", [".keras", pytest.param(".h5", marks=pytest.mark.slow)]
 )

@@ -22,6 +22,10 @@ X = (RNG.normal(size=(320, 10)) + 1.5 * (2 * LABELS[:, None] - 1)).astype(np.flo
 Y = np.eye(2, dtype=np.float32)[LABELS]
 
 both_apis = pytest.mark.parametrize("api", ["new", "legacy"])
+# What differs in the legacy API is tested beside it.
+either_api = pytest.mark.parametrize(
+    "api", ["new", pytest.param("legacy", marks=pytest.mark.slow)]
+)
 
 
 def make_case(api, *pairs, default_optimizer=None):
@@ -347,7 +351,7 @@ def test_larqs_scheduler_sets_a_hyperparameter(api, make, hyperparameter):
         assert logs[hyperparameter] == now
 
 
-@both_apis
+@either_api
 @every_hyperparameter
 def test_a_value_set_per_step_is_the_value_of_a_schedule(api, make, hyperparameter):
     """The new value must reach the step that was compiled before."""

@@ -211,7 +211,12 @@ def test_the_gradients_come_from_a_training(recording):
 
 
 @pytest.mark.parametrize(
-    "name, api", [(name, api) for name, case in CASES.items() for api in case[0]]
+    "name, api",
+    [
+        pytest.param(name, api, marks=[pytest.mark.slow] if "published" in name else [])
+        for name, case in CASES.items()
+        for api in case[0]
+    ],
 )
 def test_a_replay_is_what_float64_expects(recording, name, api):
     classes, arguments, names, expect = CASES[name]

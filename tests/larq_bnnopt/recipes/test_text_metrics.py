@@ -166,7 +166,9 @@ def test_spearman_refuses_replicas():
             metric.update_state(labels, outputs)
 
 
-@pytest.mark.parametrize("suffix", ["keras", "h5"])
+@pytest.mark.parametrize(
+    "suffix", ["keras", pytest.param("h5", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("task", ["classes", "numbers"])
 def test_a_stored_model_measures_as_before(suffix, task, tmp_path):
     if task == "classes":
