@@ -11,7 +11,7 @@ import copy
 import numpy as np
 
 from converters.runtime import TfliteFile
-from converters.runtime.bits import WORD
+from converters.runtime.bits import WORD, has_binary_rows
 from converters.runtime.schema import GraphOperator, Model, list_of, load_schema
 
 _DEQUANTIZE = "LceDequantize"
@@ -32,21 +32,13 @@ def with_packed_tables(content: bytes) -> bytes:
         for index, operator in enumerate(file.operators)
         if operator.name == "GATHER"
         and (table := file.data(operator.inputs[0])) is not None
-        and _has_binary_rows(table)
+        and has_binary_rows(table)
         # The same table may be read otherwise, too, and would be there twice.
         and sum(operator.inputs[0] in one.inputs for one in file.operators) == 1
     }
     if not tables:
         return content
     return file.edited(lambda model: _pack_tables(model, tables))
-
-
-def _has_binary_rows(table: np.ndarray) -> bool:
-    """Whether a table (rows, channels) is +c and -c in each row."""
-    if table.ndim != 2 or table.dtype != np.float32 or table.shape[1] < 2:
-        return False
-    magnitude = np.abs(table)
-    return bool((magnitude == magnitude[:, :1]).all())
 
 
 def _pack_tables(model: Model, tables: dict[int, np.ndarray]) -> None:

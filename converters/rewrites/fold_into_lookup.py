@@ -2,7 +2,8 @@
 
 A function of each row alone, such as the quantizer of an embedding, need not be
 computed at each token: the table gets it. Rows that become +c and -c are bits in the
-file. The result is the same but for the order of sums over a row.
+file, so what follows on them, such as a ReLU, stays behind the lookup. The result is
+the same but for the order of sums over a row.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -26,6 +27,7 @@ from converters.graph.nodes import (
 )
 from converters.graph.patterns import output_of
 from converters.rewrites.matching import passing
+from converters.runtime.bits import has_binary_rows
 
 _LOG = logging.getLogger(__name__)
 _UNARY = ("Abs", "Neg", "Relu", "Sign", "Square", "Sqrt", "Rsqrt", "Tanh")
@@ -39,11 +41,13 @@ class _Lookup:
 
     Attributes:
         node: The lookup.
-        ends: The tensors of functions of rows that other operations read.
+        end: The function that the table gets; the lookup's own rows for none.
+        table: What it gets.
     """
 
     node: NodeDef
-    ends: tuple[str, ...]
+    end: str
+    table: np.ndarray
 
 
 def rewrite(graph: Graph) -> list[str]:
@@ -51,14 +55,13 @@ def rewrite(graph: Graph) -> list[str]:
     changed = []
     for match in passing(_LOG, graph, _matches(graph), _check):
         name = graph.layer(match.node)
-        (end,) = match.ends
         graph.replace(
-            [end],
+            [match.end],
             [data_inputs(match.node)[1]],
             functools.partial(
                 _build,
-                table=_computed(graph, match.node, end),
-                shape=graph.shape(end),
+                table=match.table,
+                shape=graph.shape(match.end),
             ),
             f"{name}/table",
         )
@@ -68,18 +71,44 @@ def rewrite(graph: Graph) -> list[str]:
 
 def _matches(graph: Graph) -> Iterator[_Lookup]:
     for node in graph.nodes("GatherV2"):
-        if _is_of_rows(graph, node):
-            ends = _ends(graph, node)
-            if ends != (output_of(node),):
-                yield _Lookup(node, ends)
+        if not _is_of_rows(graph, node):
+            continue
+        inside, ends = _functions(graph, node)
+        if ends == {node.name}:
+            continue
+        ways = [
+            canonical(name)
+            for name in inside
+            if _passes_all(graph, node, name, inside, ends) and _has_rows(graph, name)
+        ]
+        end, table = _best(graph, node, ways)
+        is_own = end == output_of(node)
+        if np.array_equal(table, graph.known(data_inputs(node)[0])) and (
+            not is_own or has_binary_rows(table)
+        ):
+            continue  # Rows in another shape, or +c and -c already.
+        yield _Lookup(node, end, table)
+
+
+def _best(graph: Graph, lookup: NodeDef, ways: list[str]) -> tuple[str, np.ndarray]:
+    """Returns the last function that makes rows of +c and -c, else the last one."""
+    last = None
+    for end in reversed(ways):
+        table = _computed(graph, lookup, end)
+        if has_binary_rows(table):
+            return end, table
+        last = last or (end, table)
+    if last is None:
+        raise ValueError(f"{lookup.name} is no function of its own rows.")
+    return last
 
 
 def _check(graph: Graph, match: _Lookup) -> str | None:
-    if len(match.ends) != 1:
+    if match.end == output_of(match.node):
         return "several functions of its rows are used"
-    (end,) = match.ends
-    if graph.dtype(end) != tf.float32 or _channels(graph, end) is None:
-        return "the function of its rows makes no rows"
+    shapes = [graph.shape(one)[1:] for one in (match.end, output_of(match.node))]
+    if shapes[0] != shapes[1] and None in shapes[0]:
+        return "its rows get a shape that is not known"
     return None
 
 
@@ -99,30 +128,49 @@ def _channels(graph: Graph, tensor: str) -> int | None:
     return graph.shape(tensor)[-1] if graph.shape(tensor) else None
 
 
-def _ends(graph: Graph, lookup: NodeDef) -> tuple[str, ...]:
-    """Returns the functions of rows that are used by what is none."""
+def _functions(graph: Graph, lookup: NodeDef) -> tuple[list[str], set[str]]:
+    """Returns the functions of rows in order, and which are used by what is none."""
     nodes = graph.by_name
-    inside = {lookup.name}
+    inside = {lookup.name: None}
     shapes: set[str] = set()
     for name in execution_order(nodes):
         node = nodes[name]
         sources = {node_name(source) for source in data_inputs(node)}
-        if node.op == "Shape" and sources <= inside:
+        if node.op == "Shape" and sources <= inside.keys():
             shapes.add(name)
-        elif sources & inside and _is_of_each_row(graph, node, inside, shapes):
-            inside.add(name)
+        elif sources & inside.keys() and _is_of_each_row(graph, node, inside, shapes):
+            inside[name] = None
     # What passes a value on is its end only as an output of the model.
-    known = (inside | shapes) - {node_name(name) for name in graph.outputs.values()}
-    return tuple(
-        canonical(name)
+    known = (inside.keys() | shapes) - {
+        node_name(one) for one in graph.outputs.values()
+    }
+    ends = {
+        name
         for name in inside
         if nodes[name].op not in PASSING
         and any(reader.name not in known for reader in graph.users(name))
-    )
+    }
+    return [*inside], ends
+
+
+def _passes_all(
+    graph: Graph, lookup: NodeDef, name: str, inside: list[str], ends: set[str]
+) -> bool:
+    """Whether all that is used of a lookup is a function of one of its functions."""
+    reached = {lookup.name} - {name}
+    for one in inside:
+        sources = {node_name(source) for source in data_inputs(graph.by_name[one])}
+        if one != name and sources & reached:
+            reached.add(one)
+    return graph.by_name[name].op not in PASSING and not reached & ends
+
+
+def _has_rows(graph: Graph, name: str) -> bool:
+    return graph.dtype(name) == tf.float32 and _channels(graph, name) is not None
 
 
 def _is_of_each_row(
-    graph: Graph, node: NodeDef, inside: set[str], shapes: set[str]
+    graph: Graph, node: NodeDef, inside: Collection[str], shapes: set[str]
 ) -> bool:
     """Whether a node computes with each row alone, without moving it."""
     first, *others = data_inputs(node)
@@ -175,6 +223,6 @@ def _build(
     ids: tf.Tensor, *, table: np.ndarray, shape: tuple[int | None, ...]
 ) -> tf.Tensor:
     rows = tf.gather(table, ids)
-    if len(shape) == len(rows.shape):
+    if rows.shape[1:].as_list() == [*shape[1:]]:
         return rows
     return tf.reshape(rows, [-1 if size is None else size for size in shape])

@@ -78,3 +78,19 @@ def _fill(file: TfliteFile, tensor: int) -> np.ndarray:
     raise ValueError(
         f"The filter {file.name(tensor)} of a binary convolution is not constant."
     )
+
+
+def has_binary_rows(table: np.ndarray) -> bool:
+    """Whether a table (rows, channels) is +c and -c in each row.
+
+    Args:
+        table: The table.
+
+    Example:
+        >>> has_binary_rows(np.array([[2, -2, -2], [1, 1, -1]], np.float32))
+        True
+    """
+    if table.ndim != 2 or table.dtype != np.float32 or table.shape[1] < 2:
+        return False
+    magnitude = np.abs(table)
+    return bool((magnitude == magnitude[:, :1]).all())

@@ -41,6 +41,16 @@ FUNCTIONS = {
         False,
         "several functions of its rows are used",
     ),
+    "moved_to_other_places": (
+        lambda x: tf.abs(tf.reshape(x, (-1, 2, CHANNELS))) * 2.0,
+        True,
+        None,
+    ),
+    "signs_that_are_normalized": (
+        lambda x: of_rows(x) - tf.reduce_mean(of_rows(x), axis=-1, keepdims=True),
+        True,
+        None,
+    ),
     "transposed": (lambda x: tf.transpose(x, (0, 2, 1)) * 2.0, False, None),
 }
 
