@@ -151,6 +151,14 @@ class BinaryBertFactory(BinaryFactory):
         )
         self.require("dropout", 0 <= self.dropout < 1, "in [0, 1)")
         self.require("layer_norm_epsilon", self.layer_norm_epsilon > 0, "above 0")
+        self.require(
+            "classifier_activation",
+            not self.include_top
+            or self.num_classes > 1
+            or self.classifier_activation != "softmax",
+            "None (a regression) or 'sigmoid' for num_classes=1: the softmax of one "
+            "number is 1",
+        )
         self.require("activation", self.activation in _ACTIVATIONS, "'relu' or 'gelu'")
 
     def drop(self, x: tf.Tensor, name: str) -> tf.Tensor:

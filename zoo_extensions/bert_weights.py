@@ -282,11 +282,17 @@ def _fix(name: str, shape: tuple[int, ...]) -> str:
 def _check_configuration(model: tf.keras.Model, path: pathlib.Path) -> None:
     """Compares what the file cannot say with the configuration beside it."""
     try:
-        text = (path.parent / _CONFIG).read_text(encoding="utf-8")
-        config = json.loads(text)
-    except (OSError, ValueError):
+        config = json.loads((path.parent / _CONFIG).read_text(encoding="utf-8"))
+    except FileNotFoundError:
         return
+    except (OSError, ValueError) as error:
+        config = error
     if not isinstance(config, dict):
+        warnings.warn(
+            f"{path.parent / _CONFIG} cannot be read ({config!r:.100}), so heads, "
+            "activation and layer_norm_epsilon are not compared.",
+            stacklevel=3,
+        )
         return
     scores, middle = (
         model.get_layer(f"layer_0_{part}") for part in ("scores", "intermediate")
@@ -303,6 +309,14 @@ def _check_configuration(model: tf.keras.Model, path: pathlib.Path) -> None:
         warnings.warn(
             f"{path.parent / _CONFIG} has the activation {theirs!r}, the model "
             f"{ours!r}: as a start it serves, but outputs are not those of the file.",
+            stacklevel=3,
+        )
+    epsilon = model.get_layer("embeddings_norm").epsilon
+    if config.get("layer_norm_eps", epsilon) != epsilon:
+        warnings.warn(
+            f"{path.parent / _CONFIG} has the layer_norm_eps "
+            f"{config['layer_norm_eps']!r}, the model {epsilon!r}: outputs are not "
+            "those of the file.",
             stacklevel=3,
         )
 

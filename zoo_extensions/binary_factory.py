@@ -335,14 +335,18 @@ class BinaryFactory(ModelFactory):
                 f"weights={self.weights!r} must be a file of weights of {self.name} "
                 f"with these arguments: {error}"
             ) from error
+        if self.latent_weights:
+            return
         for layer in model.layers:
-            if self.latent_weights or not hasattr(layer, "kernel_quantizer"):
-                continue
-            if tf.reduce_any(tf.abs(layer.kernel) != 1):
-                raise ValueError(
-                    f"latent_weights=False needs kernels in {{-1, +1}}, but the layer "
-                    f"{layer.name} of weights={self.weights!r} holds other values."
-                )
+            for weights in ("kernel", "embeddings"):
+                if not hasattr(layer, f"{weights}_quantizer"):
+                    continue
+                if tf.reduce_any(tf.abs(getattr(layer, weights)) != 1):
+                    raise ValueError(
+                        f"latent_weights=False needs {weights} in {{-1, +1}}, but "
+                        f"those of {layer.name} in weights={self.weights!r} have other "
+                        "values."
+                    )
 
     def larq_zoo_weights(
         self, source: tf.keras.Model, layers: list[tf.keras.layers.Layer]

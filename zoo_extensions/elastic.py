@@ -65,6 +65,7 @@ class ElasticLinear(lq.layers.QuantConv2D):
         **kwargs: Arguments of `tf.keras.layers.Dense`.
 
     Raises:
+        TypeError: For an argument of a convolution that a linear layer has not.
         ValueError: If `units` is not a positive integer, or an input has another number
             of axes than 2 or 3.
 
@@ -88,7 +89,16 @@ class ElasticLinear(lq.layers.QuantConv2D):
     ):
         if not isinstance(units, int) or units < 1:
             raise ValueError(f"units={units!r} must be an integer of at least 1.")
-        super().__init__(units, 1, input_quantizer=input_quantizer, **kwargs)
+        wrong = [name for name in _OF_A_CONVOLUTION if name in kwargs]
+        if wrong:
+            raise TypeError(f"A linear layer has no {', '.join(wrong)}; leave it out.")
+        super().__init__(
+            units,
+            1,
+            input_quantizer=input_quantizer,
+            data_format="channels_last",
+            **kwargs,
+        )
         # Larq warns of latent kernels without a constraint, which the clipped gradient
         # of a sign needs; that of the identity does not.
         self.kernel_quantizer = lq.quantizers.get_kernel_quantizer(kernel_quantizer)
@@ -126,6 +136,7 @@ class ElasticLinear(lq.layers.QuantConv2D):
                 name="kernel_scale",
                 shape=(),
                 initializer=tf.keras.initializers.Constant(START_SCALE),
+                experimental_autocast=False,
             )
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
@@ -143,7 +154,10 @@ class ElasticLinear(lq.layers.QuantConv2D):
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """Returns the convolution with the scaled kernel."""
         if self.has_scale:
-            kernel = kernel * self.kernel_scale
+            # The gradient of the scale is a sum over the whole kernel, too large for 16
+            # bits.
+            wide = tf.cast(kernel, self.kernel_scale.dtype) * self.kernel_scale
+            kernel = tf.cast(wide, inputs.dtype)
         return super().convolution_op(inputs, kernel)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tf.TensorShape:
@@ -175,6 +189,9 @@ class BinaryEmbedding(BaseLayer, tf.keras.layers.Embedding):
             `None`.
         **kwargs: Arguments of `tf.keras.layers.Embedding`.
 
+    Raises:
+        ValueError: For another quantizer.
+
     Example:
         >>> layer = BinaryEmbedding(
         ...     4, 3, lq.quantizers.NoOp(precision=1), embeddings_initializer="ones"
@@ -199,6 +216,12 @@ class BinaryEmbedding(BaseLayer, tf.keras.layers.Embedding):
         self.embeddings_quantizer = lq.quantizers.get_kernel_quantizer(
             embeddings_quantizer
         )
+        by_row = getattr(self.embeddings_quantizer, "by_row", False)
+        if not (self.embeddings_quantizer is None or self.has_scale or by_row):
+            raise ValueError(
+                "embeddings_quantizer must be CenteredSign(by_row=True), "
+                f"NoOp(precision=1) or None. Received: {embeddings_quantizer!r}"
+            )
 
     @property
     def has_scale(self) -> bool:
@@ -230,10 +253,11 @@ class BinaryEmbedding(BaseLayer, tf.keras.layers.Embedding):
         ids = tf.cast(inputs, tf.int32)
         rows = tf.nn.embedding_lookup(self.embeddings, ids)
         if self.has_scale:
-            rows = rows * tf.nn.embedding_lookup(self.row_scale, ids)
+            scales = tf.nn.embedding_lookup(self.row_scale, ids)
+            rows = tf.cast(rows, scales.dtype) * scales
         elif self.embeddings_quantizer is not None:
             # The mean takes no part in the gradient, so that only the rows get one.
-            mean = tf.stop_gradient(tf.reduce_mean(self.embeddings))
+            mean = tf.stop_gradient(self.embeddings_quantizer.center(self.embeddings))
             flat = tf.reshape(rows, (-1, self.output_dim))
             flat = self.embeddings_quantizer.quantize(flat, mean)
             rows = tf.reshape(flat, tf.shape(rows))

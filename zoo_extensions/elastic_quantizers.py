@@ -150,8 +150,11 @@ class _Elastic(lq.quantizers.Quantizer):
             # meet.
             values = tf.cast(tf.stop_gradient(inputs), self.alpha.dtype)
             first = self.first_scale(values)
-            self.alpha.assign(tf.where(self.is_set > 0, self.alpha, first))
-            self.is_set.assign(1.0)
+            # A batch that overflows 16 bits sets nothing: its step is skipped, too.
+            is_finite = tf.math.is_finite(first)
+            sets = (self.is_set <= 0) & is_finite
+            self.alpha.assign(tf.where(sets, first, self.alpha))
+            self.is_set.assign(tf.where(is_finite, 1.0, self.is_set))
         return self.binarize(inputs, tf.convert_to_tensor(self.alpha))
 
 
@@ -189,7 +192,7 @@ class ElasticSign(_Elastic):
 class ElasticUnit(_Elastic):
     """Zero or a learned scale, for activations that are not negative.
 
-    y = alpha where x > alpha / 2, else 0, see `elastic_unit`. The first batch in
+    y = alpha where x >= alpha / 2, else 0, see `elastic_unit`. The first batch in
     training sets alpha to 4 mean(|x|); before that it is 1. BiT uses it for
     probabilities of attention and after a ReLU.
 

@@ -261,7 +261,10 @@ def _signs_and_scale(
         raise _CannotConvert(f"{name} has {bits} bits")
     if isinstance(quantizer, lq.quantizers.SteHeaviside):
         raise _CannotConvert(f"{name} returns 0 and 1")
-    values = _quantized(quantizer, _kernel(layer, kind), layer.compute_dtype)
+    kernel = _kernel(layer, kind)
+    # A table is quantized as it is stored, in which 16 bits would move signs.
+    dtype = kernel.dtype if kind == "embeddings" else layer.compute_dtype
+    values = _quantized(quantizer, kernel, dtype)
     magnitudes = np.abs(values)
     if isinstance(layer, _TRANSPOSED):
         magnitudes = np.swapaxes(magnitudes, -1, -2)

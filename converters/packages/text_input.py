@@ -184,8 +184,14 @@ class TextInput:
             The arrays of `__call__`, (texts, tokens).
 
         Raises:
-            ValueError: As `__call__`; it names the text.
+            ValueError: As `__call__`; it names the text. Or for other numbers of texts
+                and pairs.
         """
+        if not len(texts) or (pairs is not None and len(pairs) != len(texts)):
+            raise ValueError(
+                "texts and pairs must be equally many, and at least one. Received: "
+                f"{len(texts)} texts and {'no' if pairs is None else len(pairs)} pairs."
+            )
         given: list[Text] = list(texts if pairs is None else zip(texts, pairs))
         rows = []
         self.truncated = 0
@@ -200,7 +206,11 @@ class TextInput:
 
     def _encoded(self, text: Text) -> tuple[dict[str, np.ndarray], bool]:
         """Returns the inputs of a text, and whether it is cut."""
-        found = self._library.encode(*self._parts(text))
+        parts = self._parts(text)
+        try:
+            found = self._library.encode(*parts)
+        except Exception as error:  # The library raises Exception itself.
+            raise ValueError(f"cannot become tokens ({error})") from error
         if all(found.special_tokens_mask):
             raise ValueError("has no token")
         arrays = (found.ids, found.attention_mask, found.type_ids)

@@ -237,7 +237,10 @@ class Tokenizer:
         for text in texts:
             if not isinstance(text, str) or _is_broken(text):
                 raise ValueError(f"{text!r:.60} is no text in Unicode.")
-        found = self._library.encode_batch(list(texts), add_special_tokens=False)
+        try:
+            found = self._library.encode_batch(list(texts), add_special_tokens=False)
+        except Exception as error:  # The library raises Exception itself.
+            raise ValueError(f"The tokenizer refuses a text: {error}.") from error
         return [one.ids for one in found]
 
     def _fill(self, row: dict[str, np.ndarray], parts: tuple[list[int], ...]) -> None:

@@ -153,8 +153,10 @@ def test_it_is_what_bit_defines(made, precision, latent):
     )(inputs)
     for name, ours, expected in zip(names, found, states, strict=True):
         np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-4, err_msg=name)
-    np.testing.assert_allclose(model(inputs), outputs, rtol=1e-3, atol=1e-5)
-    assert outputs.std(axis=0).min() > 1e-4
+    # They are all near 1/3: what counts is by how much they differ.
+    spread = outputs.std(axis=0).min()
+    assert spread > 1e-4
+    np.testing.assert_allclose(model(inputs), outputs, rtol=0, atol=0.02 * spread)
 
 
 @pytest.mark.parametrize("precision, latent", KINDS)
@@ -487,6 +489,10 @@ def test_the_table_of_models_holds_the_counts_of_glue():
         ({"activation": "tanh"}, "activation='tanh' must be 'relu' or 'gelu'"),
         ({"layer_norm_epsilon": 0.0}, "layer_norm_epsilon=0.0 must be above 0"),
         ({"precision": "float", "latent": False}, "latent_weights=False must be True"),
+        (
+            {"num_classes": 1},
+            "activation='softmax' must be None .* or 'sigmoid' for num",
+        ),
         ({"weights": "imagenet"}, "No ImageNet weights are published for binary_bert"),
     ],
 )

@@ -273,8 +273,12 @@ def test_the_configuration_beside_the_file(float_model, weights, tmp_path, recwa
     config.write_text(json.dumps({"hidden_act": "relu"}))
     with pytest.warns(UserWarning, match="has the activation 'relu', the model 'gelu'"):
         zx.load_bert(float_model, path)
+    config.write_text(json.dumps({"layer_norm_eps": 1e-3}))
+    with pytest.warns(UserWarning, match=r"layer_norm_eps 0\.001, the model 1e-12"):
+        zx.load_bert(float_model, path)
     config.write_text("no JSON")
-    zx.load_bert(float_model, path)
+    with pytest.warns(UserWarning, match=r"config\.json cannot be read"):
+        zx.load_bert(float_model, path)
 
 
 def minilm(folder):

@@ -258,6 +258,40 @@ def test_other_precisions(policy):
     )
 
 
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_the_scale_of_a_large_kernel_learns_in_16_bits(policy):
+    """Its gradient is a sum over the kernel, beyond the largest float16."""
+    free = elastic.lq.quantizers.NoOp(precision=1)
+    layer = elastic.ElasticLinear(
+        512, kernel_quantizer=free, kernel_initializer="ones", dtype=policy
+    )
+    with tf.GradientTape() as tape:
+        y = layer(tf.ones((1, 512)))
+    (found,) = tape.gradient(y, [layer.kernel_scale])
+    assert found.dtype == tf.float32 and float(found) == 512 * 512
+
+
+def test_a_first_batch_that_overflows_sets_no_scale():
+    quantizer = SIGN()
+    quantizer(tf.constant([np.inf, 1.0]), training=True)
+    assert float(quantizer.alpha) == 1 and float(quantizer.is_set) == 0
+    quantizer(tf.constant([0.5, -0.5]), training=True)
+    assert float(quantizer.alpha) == 1 and float(quantizer.is_set) == 1
+
+
+def test_images_with_channels_first_change_nothing():
+    tf.keras.backend.set_image_data_format("channels_first")
+    try:
+        assert elastic.ElasticLinear(2)(tf.ones((1, 5, 3))).shape == (1, 5, 2)
+    finally:
+        tf.keras.backend.set_image_data_format("channels_last")
+
+
+def test_a_linear_layer_has_no_strides():
+    with pytest.raises(TypeError, match="linear layer has no strides; leave it out"):
+        elastic.ElasticLinear(4, strides=2)
+
+
 @pytest.mark.parametrize(
     "make, message",
     [
@@ -265,6 +299,14 @@ def test_other_precisions(policy):
         (
             lambda: elastic.ElasticLinear(2)(tf.ones((1, 2, 3, 4))),
             r"takes inputs of \(batch, channels\) or .* \(1, 2, 3, 4\)",
+        ),
+        (
+            lambda: elastic.BinaryEmbedding(9, 4, elastic.CenteredSign()),
+            r"must be CenteredSign\(by_row=True\), NoOp\(precision=1\) or None. Rec",
+        ),
+        (
+            lambda: elastic.BinaryEmbedding(9, 4, "ste_sign"),
+            "Received: 'ste_sign'",
         ),
     ],
 )

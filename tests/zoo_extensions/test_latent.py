@@ -346,6 +346,26 @@ def test_the_flip_metric_of_larq_is_unchanged():
         np.testing.assert_array_equal(new, old)
 
 
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_a_table_is_quantized_as_it_is_stored(policy):
+    """16 bits would move weights that are near the mean to its other side."""
+    quantizer = zx.elastic.CenteredSign(by_row=True)
+    tf.keras.mixed_precision.set_global_policy(policy)
+    try:
+        ids = tf.keras.Input((2,), dtype=tf.int32)
+        table = zx.elastic.BinaryEmbedding(300, 64, quantizer, name="table")
+        outputs = layers.Dense(2)(layers.Flatten()(table(ids)))
+        model = tf.keras.Model(ids, outputs)
+        table.embeddings.assign_add(tf.fill((300, 64), 0.05))
+        free = zx.to_latent_free(model).get_layer("table")
+    finally:
+        tf.keras.mixed_precision.set_global_policy("float32")
+    expected = table.embeddings_quantizer(tf.convert_to_tensor(table.embeddings))
+    signs = tf.convert_to_tensor(free.embeddings)
+    np.testing.assert_array_equal(signs, np.sign(expected))
+    np.testing.assert_allclose(free.row_scale * signs, expected, rtol=1e-6)
+
+
 def test_mixed_precision():
     tf.keras.mixed_precision.set_global_policy("mixed_float16")
     try:

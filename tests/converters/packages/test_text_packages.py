@@ -90,6 +90,24 @@ def test_texts_that_are_none_are_refused(tokenizer):
         pairs("a good film")
 
 
+def test_texts_without_their_pairs_are_refused(tokenizer):
+    tokens = TextInput(tokenizer.to_json(), pairs=True)
+    with pytest.raises(ValueError, match="Received: 2 texts and 1 pairs"):
+        tokens.encode(["a good film", "not"], ["a film"])
+    with pytest.raises(ValueError, match=r"at least one\. Received: 0 texts and 0"):
+        tokens.encode([], [])
+
+
+def test_what_the_library_cannot_read_is_named(tokenizer):
+    content = json.loads(tokenizer.to_json())
+    content["model"]["vocab"].pop("[UNK]")
+    content["added_tokens"] = [
+        one for one in content["added_tokens"] if one["content"] != "[UNK]"
+    ]
+    with pytest.raises(ValueError, match=r"'zzz' cannot become tokens \(.*\[UNK\]"):
+        TextInput(json.dumps(content)).encode(["zzz"])
+
+
 def test_tokenizers_that_cannot_be_used_are_refused(tokenizer):
     with pytest.raises(ValueError, match="no JSON of a tokenizer"):
         TextInput("{}")
