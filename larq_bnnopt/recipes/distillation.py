@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -85,7 +85,7 @@ class Distiller(tf.keras.Model):
             raise ValueError(
                 "hard_labels needs a loss: compile the student, or give label_loss."
             )
-        self._label_loss: Any = None if loss is None else tf.keras.losses.get(loss)
+        self._label_loss = None if loss is None else mean_loss(loss)
         self._loss_mean = tf.keras.metrics.Mean(name="loss")
         self._teacher_mean = tf.keras.metrics.Mean(name="teacher_loss")
 
@@ -131,7 +131,7 @@ class Distiller(tf.keras.Model):
         sample_weight: tf.Tensor | None,
     ) -> tf.Tensor:
         """Returns the loss of a batch with that of the labels and of the layers."""
-        if self.hard_labels:
+        if self.hard_labels and self._label_loss is not None:
             labels = self._label_loss(y, y_pred, sample_weight)
             loss += self.hard_labels * labels
         if self.losses:
@@ -182,6 +182,36 @@ def gives_probabilities(model: tf.keras.Model) -> bool:
     if isinstance(last, tf.keras.layers.Softmax):
         return True
     return getattr(last, "activation", None) is tf.keras.activations.softmax
+
+
+def mean_loss(
+    loss: tf.keras.losses.Loss | Callable[..., tf.Tensor] | str,
+) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor | None], tf.Tensor]:
+    """Returns the mean of a loss over the batch, as Keras takes it in `compile`.
+
+    Args:
+        loss: A loss of Keras, or its name, which stands for a function that returns
+            the loss of each input.
+
+    Returns:
+        A function of labels, outputs and the weights of the inputs or `None`.
+
+    Example:
+        >>> y, outputs = tf.constant([[1.0], [2.0]]), tf.constant([[0.0], [0.0]])
+        >>> float(mean_loss("mean_squared_error")(y, outputs, None))
+        2.5
+    """
+    found = tf.keras.losses.get(loss)
+    if isinstance(found, tf.keras.losses.Loss):
+        return found
+
+    def mean(y: tf.Tensor, outputs: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:
+        # As the classes of Keras do: (batch,) and (batch, 1) would broadcast.
+        if outputs.shape[-1] == 1 and y.shape.rank == outputs.shape.rank - 1:
+            y = tf.expand_dims(y, -1)
+        return mean_of(found(y, outputs), weights)
+
+    return mean
 
 
 def mean_of(values: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:

@@ -8,10 +8,13 @@ import tensorflow as tf
 
 from larq_bnnopt import datasets
 from larq_bnnopt.datasets import ImageShape
-from larq_bnnopt.recipe_fields import FineTuneFields, documented
+from larq_bnnopt.optimizers import is_binary_variable
+from larq_bnnopt.recipe_fields import LATENT_OPTIMIZERS, FineTuneFields, documented
+from larq_bnnopt.recipes.binary_optimizers import FITTING
 from larq_bnnopt.recipes.fitting import image_shape_of
-from larq_bnnopt.recipes.fitting_texts import text_length_of, tokenizer_beside
+from larq_bnnopt.recipes.fitting_texts import text_length_of
 from larq_bnnopt.recipes.models import load_model
+from larq_bnnopt.recipes.new_classifier import CLASSIFIER, with_new_classifier
 from larq_bnnopt.recipes.recipe import Recipe, latent_kernels
 from larq_bnnopt.recipes.runs import model_file
 from larq_bnnopt.recipes.temperature import require_binarized
@@ -48,9 +51,10 @@ class FineTune(FineTuneFields, Recipe):
         """Returns the tokens of a text that the trained model takes."""
         return text_length_of(load_model(self.start))
 
-    def tokenizer_file(self) -> str | None:
-        """Returns the file of the tokenizer: that of the trained model's run."""
-        return self.tokenizer or tokenizer_beside(self.start)
+    @property
+    def trained_before(self) -> str | None:
+        """The file of the trained model, whose run keeps its tokenizer."""
+        return self.start
 
     @property
     def takes_default_size(self) -> bool:
@@ -73,15 +77,33 @@ class FineTune(FineTuneFields, Recipe):
         if previous is None:
             model = load_model(self.start)
             require_binarized(model, self.start)
-            model = with_new_classifier(model, data.num_classes)
+            is_class = data.task == datasets.CLASSIFICATION
+            model = with_new_classifier(model, data.num_classes, is_class)
             if not self.is_latent and next(latent_kernels(model), None) is not None:
                 model = zx.to_latent_free(model)
+            self._require_weights(model)
         else:
             model = previous
         for layer in model.layers:
-            layer.trainable = last or layer.name.startswith(_CLASSIFIER)
+            layer.trainable = last or layer.name.startswith(CLASSIFIER)
         optimizer = self.build_optimizer(total, steps, None if last else "adam")
         return self.compile(model, optimizer, data)
+
+    def _require_weights(self, model: tf.keras.Model) -> None:
+        """Raises a ValueError unless the optimizer trains weights as the model has."""
+        # Also those of layers that were saved frozen.
+        are_signs = any(map(is_binary_variable, model.weights))
+        if self.is_latent and are_signs:
+            raise ValueError(
+                f"{self.start} has weights in {{-1, +1}}, which optimizer "
+                f"{self.optimizer!r} would make real. Give one that flips them: "
+                f"{', '.join(n for n in FITTING if n not in LATENT_OPTIMIZERS)}."
+            )
+        if not self.is_latent and not are_signs:
+            raise ValueError(
+                f"{self.start} has no binary weights for optimizer {self.optimizer!r}. "
+                f"Give one of real weights: {', '.join(LATENT_OPTIMIZERS)}."
+            )
 
     def annealing(
         self, model: tf.keras.Model, stage: int
@@ -93,44 +115,3 @@ class FineTune(FineTuneFields, Recipe):
     def starts_trained(self) -> bool:
         """True: the first weights are those of a trained model."""
         return True
-
-
-_CLASSIFIER = "new_classes"
-
-
-def with_new_classifier(model: tf.keras.Model, num_classes: int) -> tf.keras.Model:
-    """Returns a model with a new last dense layer, for another number of classes.
-
-    Args:
-        model: A functional or sequential classifier.
-        num_classes: Number of classes.
-
-    Returns:
-        The model, which shares all other layers with the given one. It ends with a
-        softmax.
-
-    Raises:
-        ValueError: If the model does not end with a dense layer.
-
-    Example:
-        >>> import zoo_extensions as zx
-        >>> with_new_classifier(zx.TinyResidualBNN(), 3).output_shape
-        (None, 3)
-    """
-    layers = list(model.layers)
-    while layers and isinstance(
-        layers[-1], (tf.keras.layers.Activation, tf.keras.layers.Softmax)
-    ):
-        layers.pop()
-    if not layers or not isinstance(layers[-1], tf.keras.layers.Dense):
-        raise ValueError(
-            f"{model.name} does not end with a dense layer and a softmax, but with "
-            f"{type(layers[-1]).__name__ if layers else 'nothing'}, so its classifier "
-            "cannot be replaced. Give a model that does."
-        )
-    x = tf.keras.layers.Dense(num_classes, name=_CLASSIFIER)(layers[-1].input)
-    # Softmax in 16 bits loses small probabilities.
-    softmax = tf.keras.layers.Activation(
-        "softmax", dtype="float32", name=f"{_CLASSIFIER}_softmax"
-    )
-    return tf.keras.Model(model.inputs, softmax(x), name=model.name)

@@ -10,6 +10,11 @@ from typing import Any
 
 import tensorflow as tf
 
+from larq_bnnopt.recipes.new_classifier import CLASSIFIER
+
+# What `zx.BinaryBert` and `FineTune` call the same layer.
+_OTHER_NAME = {"classifier": CLASSIFIER, CLASSIFIER: "classifier"}
+
 
 def copy_first_weights(teacher: tf.keras.Model, student: tf.keras.Model) -> None:
     r"""Copies the weights of a BERT into one of another precision.
@@ -49,7 +54,8 @@ def copy_first_weights(teacher: tf.keras.Model, student: tf.keras.Model) -> None
         # What counts the steps of dropout is no weight of the function.
         if not layer.weights or isinstance(layer, SeededDropout):
             continue
-        if layer.name not in known:
+        source = known.get(layer.name) or known.get(_OTHER_NAME.get(layer.name, ""))
+        if source is None:
             # A teacher with real activations has no scales of binary ones.
             if isinstance(layer, (ElasticSign, ElasticUnit)):
                 continue
@@ -58,7 +64,7 @@ def copy_first_weights(teacher: tf.keras.Model, student: tf.keras.Model) -> None
                 "are to be the first ones. Give a teacher of the same layers, or "
                 "leave first_weights out."
             )
-        _copy(known[layer.name], layer)
+        _copy(source, layer)
 
 
 def _copy(source: Any, target: Any) -> None:

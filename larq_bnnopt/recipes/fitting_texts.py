@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 
 import tensorflow as tf
 
-from larq_bnnopt.datasets import TEXTS, Dataset
+from larq_bnnopt.datasets import TEXTS, Dataset, Tokenizer
 
 # What a model of texts takes, in order.
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 TOKENIZER = "tokenizer.json"
+_IN_DATA = (TOKENIZER, "vocab.txt")
 
 
 def takes_texts(model: tf.keras.Model) -> bool:
@@ -62,8 +64,48 @@ def require_texts(model: tf.keras.Model, data: Dataset) -> None:
     if rows < data.settings["vocab_size"]:
         raise ValueError(
             f"The model {model.name} has embeddings of {rows:,} words, and the "
-            f"tokenizer of {data.name} {data.settings['vocab_size']:,} tokens. Give "
-            "the tokenizer of the model: --tokenizer."
+            f"tokenizer of {data.name} {data.settings['vocab_size']:,} tokens. Put the "
+            "tokenizer.json of the model beside its file, or give it to the training "
+            "(--tokenizer)."
+        )
+
+
+def require_tokenizer(name: str, trained: str) -> None:
+    """Raises a ValueError unless the folder of a data set holds a tokenizer.
+
+    Otherwise one would be made of its texts, with other tokens than a trained model
+    knows.
+
+    Args:
+        name: The data set.
+        trained: The file of the trained model, or its run.
+    """
+    if not any(os.path.isfile(os.path.join(name, file)) for file in _IN_DATA):
+        raise ValueError(
+            f"{name} holds texts, and the tokenizer of {trained} is not known: no "
+            f"{TOKENIZER} is beside it. Give the one that it was trained with "
+            "(--tokenizer)."
+        )
+
+
+def require_same_tokens(teacher: tf.keras.Model, path: str, data: Dataset) -> None:
+    """Raises a ValueError if a teacher knows texts by other tokens than the data have.
+
+    Args:
+        teacher: The teacher, a BERT.
+        path: Its file, or its run.
+        data: The data set, of texts.
+    """
+    own = Tokenizer(data.settings["tokenizer"], data.settings["text_length"])
+    kept = tokenizer_beside(path)
+    same = kept is None or Tokenizer.of_file(kept, own.length).to_json() == (
+        own.to_json()
+    )
+    if not same or rows_of(teacher) < own.vocab_size:
+        raise ValueError(
+            f"The teacher {path} reads other tokens than the model that learns from "
+            f"it, whose tokenizer has {own.vocab_size:,}. Give the teacher's tokenizer "
+            "(--tokenizer), or a teacher of the same."
         )
 
 

@@ -45,5 +45,17 @@ def restore_loss_scale(model: tf.keras.Model, run: Run, epochs: int) -> None:
         state.counter.assign(int(rows[0][_COUNT]))
 
 
+def computes_in_float16(model: tf.keras.Model) -> bool:
+    """Whether a layer of a model computes in float16, so that its loss is scaled.
+
+    Args:
+        model: The model, new or loaded.
+    """
+    return any(
+        isinstance(layer, tf.keras.layers.Layer) and layer.compute_dtype == "float16"
+        for layer in model.submodules
+    )
+
+
 def _is_dynamic(optimizer: tf.keras.optimizers.Optimizer) -> bool:
     return bool(getattr(optimizer, "dynamic", False))

@@ -23,6 +23,22 @@ class Recalibration:
     after: float
 
 
+def require_normalization(model: tf.keras.Model) -> None:
+    """Raises a ValueError if a model has no batch normalization to recalibrate.
+
+    Args:
+        model: The model; layers that are frozen now may train later.
+    """
+    if not any(
+        isinstance(layer, tf.keras.layers.BatchNormalization)
+        for layer in model.submodules
+    ):
+        raise ValueError(
+            f"{model.name} has no batch normalization, whose statistics recalibrate "
+            "re-estimates. Leave recalibrate out."
+        )
+
+
 def recalibrate(
     model: tf.keras.Model, batches: Iterable[tf.Tensor | tuple[tf.Tensor, ...]]
 ) -> int:

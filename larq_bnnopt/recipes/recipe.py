@@ -20,11 +20,17 @@ from larq_bnnopt.recipe_fields import OF_TEXTS, RecipeFields, documented
 from larq_bnnopt.recipes.binary_optimizers import DECAYING, FITTING, binary_optimizer
 from larq_bnnopt.recipes.first_weights import copy_first_weights
 from larq_bnnopt.recipes.fitting import image_shape_of, inputs_problem
-from larq_bnnopt.recipes.fitting_texts import text_length_of
+from larq_bnnopt.recipes.fitting_texts import (
+    require_tokenizer,
+    text_length_of,
+    tokenizer_beside,
+)
+from larq_bnnopt.recipes.loss_scaling import computes_in_float16
 from larq_bnnopt.recipes.losses import Crossentropy
 from larq_bnnopt.recipes.models import load_model
 from larq_bnnopt.recipes.normalization import normalized_input
 from larq_bnnopt.recipes.r2 import R2
+from larq_bnnopt.recipes.recalibration import require_normalization
 from larq_bnnopt.recipes.runs import model_file
 from larq_bnnopt.recipes.temperature import annealing
 from larq_bnnopt.recipes.text_metrics import METRICS
@@ -197,28 +203,47 @@ class Recipe(RecipeFields):
             color_jitter=self.color_jitter,
             pca_noise=self.pca_noise,
             hsv_jitter=self.hsv_jitter,
-            **{**self._of_texts(model), **(texts or {})},
+            **self._of_texts(model, texts or {}),
         )
         self._require_kind(data)
         self._require_task(data)
         return data
 
-    def _of_texts(self, model: tf.keras.Model | None) -> dict[str, Any]:
-        """Returns how texts become inputs, as `datasets.load` takes it."""
+    def _of_texts(
+        self, model: tf.keras.Model | None, texts: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Returns how texts become inputs, as `datasets.load` takes it.
+
+        Raises:
+            ValueError: If a trained model takes part whose tokenizer is not known.
+        """
         if datasets.kind_of(self.dataset) != datasets.TEXTS:
             return {}
         length = text_length_of(model) if model is not None else self.tokens()
-        others = {"vocab_size": self.vocab_size, "tokenizer": self.tokenizer_file()}
-        given = {name: value for name, value in others.items() if value is not None}
-        return {**given, **({} if length is None else {"text_length": length})}
+        options = {"vocab_size": self.vocab_size, "text_length": length, **texts}
+        if options.get("tokenizer") is None:
+            options["tokenizer"] = self.tokenizer_file()
+        if options["tokenizer"] is None and self.trained_before:
+            require_tokenizer(self.dataset, self.trained_before)
+        return {name: value for name, value in options.items() if value is not None}
 
     def tokens(self) -> int | None:
         """Returns the tokens of a text, `None` for the default."""
         return self.text_length
 
     def tokenizer_file(self) -> str | None:
-        """Returns the file of the tokenizer of texts, `None` for that of the data."""
-        return self.tokenizer
+        """Returns the file of the tokenizer of texts, `None` for that of the data.
+
+        A trained model that takes part has one, which the others read texts by, too.
+        """
+        if self.tokenizer or not self.trained_before:
+            return self.tokenizer
+        return tokenizer_beside(self.trained_before)
+
+    @property
+    def trained_before(self) -> str | None:
+        """The file of the trained model that says what tokens are, if there is one."""
+        return self.teacher
 
     def _require_kind(self, data: datasets.Dataset) -> None:
         """Raises a ValueError for fields that other inputs have."""
@@ -241,10 +266,12 @@ class Recipe(RecipeFields):
         if data.task == datasets.CLASSIFICATION:
             return
         problem = None
-        if self.kind == "fine_tune":
+        if self.kind == "fine_tune" and data.kind != datasets.TEXTS:
             problem = "recipe 'fine_tune' learns other classes; take one_step"
         elif self.teacher is not None and data.kind != datasets.TEXTS:
             problem = "a teacher gives classes; leave it out"
+        elif self.temperature != 1:
+            problem = "temperature divides logits of classes; leave it out"
         elif self.label_smoothing:
             problem = "label_smoothing needs classes; leave it out"
         elif self.recalibrate:
@@ -290,10 +317,9 @@ class Recipe(RecipeFields):
         return notes
 
     def files(self) -> dict[str, str]:
-        """Returns the paths of the files that the training reads, by field."""
-        files = {} if self.teacher is None else {"teacher": model_file(self.teacher)}
-        tokenizer = self.tokenizer_file()
-        return files if tokenizer is None else {**files, "tokenizer": tokenizer}
+        """Returns the paths of the files that a resumed training reads, by field."""
+        # The run keeps the tokenizer.
+        return {} if self.teacher is None else {"teacher": model_file(self.teacher)}
 
     def load_teacher(self) -> tf.keras.Model | None:
         """Loads the teacher, if there is one."""
@@ -388,8 +414,19 @@ class Recipe(RecipeFields):
             model: The network.
             optimizer: Its optimizer.
             data: The data set, whose task says the loss.
+
+        Raises:
+            ValueError: If the recipe has a field that the network cannot have.
         """
-        if self.compute_dtype == "mixed_float16":
+        if self.recalibrate:
+            require_normalization(model)
+        if computes_in_float16(model):
+            if self.accumulate_steps > 1:
+                raise ValueError(
+                    f"accumulate_steps {self.accumulate_steps} cannot be counted where "
+                    f"batches are skipped, as for {model.name}, which computes in "
+                    "float16. Leave it out."
+                )
             # Keras would wrap it, too, but not write the wrapper into a file.
             optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
         # Keras's own loss if possible: it can be loaded without this package.

@@ -33,6 +33,7 @@ from larq_bnnopt.recipes.divergence import (
     first_not_finite,
 )
 from larq_bnnopt.recipes.fitting import require_classes
+from larq_bnnopt.recipes.fitting_texts import require_same_tokens
 from larq_bnnopt.recipes.histories import HistoryWriter
 from larq_bnnopt.recipes.kinds import (
     data_of,
@@ -197,6 +198,7 @@ def _resume(
     with strategy.scope():
         first = recipe.build(stage, data, model_of_previous_stage(run, stage))
         teacher = recipe.load_teacher()
+        trainer_of(recipe, first, teacher, data)  # As for `train`.
     start = _start(first)
     if model is None:
         model = first
@@ -247,6 +249,9 @@ def trainer_of(
         model: The model, compiled.
         teacher: The recipe's teacher, if it has one.
         data: The data set.
+
+    Raises:
+        ValueError: If the teacher does not fit.
     """
     if teacher is None:
         return model
@@ -257,6 +262,7 @@ def trainer_of(
         trainer = BertDistiller(
             model, teacher, **weights, regression=regression, **common
         )
+        require_same_tokens(teacher, str(recipe.teacher), data)
     else:
         trainer = Distiller(model, teacher, **common)
     trainer.compile(model.optimizer, metrics=metrics_of(data))

@@ -101,11 +101,19 @@ def test_the_loss_is_the_definition(weights):
         assert found["attention_loss"] == pytest.approx(scores, rel=1e-4)
 
 
-def test_a_regression_learns_the_numbers_of_its_teacher():
+@pytest.mark.parametrize("hard_labels", [0.0, 0.25])
+def test_a_regression_learns_the_numbers_of_its_teacher(hard_labels):
     options = {"num_classes": 1, "classifier_activation": None}
     student, teacher = bert(0, **options), bert(1, precision="float", **options)
     inputs, _ = batch()
-    distiller = BertDistiller(student, teacher, hidden=0, regression=True)
+    distiller = BertDistiller(
+        student,
+        teacher,
+        hidden=0,
+        regression=True,
+        hard_labels=hard_labels,
+        label_loss="mean_squared_error",
+    )
     distiller.compile(
         tf.keras.optimizers.SGD(0.0),
         metrics=["mean_absolute_error"],
@@ -115,9 +123,12 @@ def test_a_regression_learns_the_numbers_of_its_teacher():
     ours, theirs = (
         model(inputs).numpy().astype(np.float64) for model in (student, teacher)
     )
-    found = distiller.evaluate(inputs, theirs, verbose=0, return_dict=True)
-    assert found["loss"] == pytest.approx(((ours - theirs) ** 2).mean(), rel=1e-5)
-    wanted = np.abs(ours - theirs).mean()
+    labels = theirs + 1
+    found = distiller.evaluate(inputs, labels, verbose=0, return_dict=True)
+    wanted = (1 - hard_labels) * ((ours - theirs) ** 2).mean()
+    wanted += hard_labels * ((ours - labels) ** 2).mean()
+    assert found["loss"] == pytest.approx(wanted, rel=1e-5)
+    wanted = np.abs(ours - labels).mean()
     assert found["mean_absolute_error"] == pytest.approx(wanted, rel=1e-5)
 
 
@@ -166,7 +177,7 @@ def test_other_networks_have_nothing_to_compare():
 
 @pytest.mark.parametrize("latent", [True, False])
 def test_the_weights_of_a_teacher_are_the_first_ones(latent, tmp_path):
-    """Of a binary teacher the student computes the same; of a real one its signs."""
+    """Of a binary teacher, latent or not, the student computes the same."""
     teacher = bert(1, latent_weights=not latent)
     inputs, _ = batch()
     teacher(inputs, training=True)  # Sets the scales of activations.
@@ -175,8 +186,9 @@ def test_the_weights_of_a_teacher_are_the_first_ones(latent, tmp_path):
     student = bert(0, latent_weights=latent)
     assert np.abs(student(inputs) - teacher(inputs)).max() > 1e-3
     copy_first_weights(teacher, student)
-    if not latent:
-        np.testing.assert_allclose(student(inputs), teacher(inputs), atol=1e-5)
+    same = np.isclose(student(inputs), teacher(inputs), atol=1e-5).all(axis=1)
+    # Scales are means, whose rounding may turn the sign of a number near zero.
+    assert same.sum() >= (5 if latent else 6)
     for name in ("layer_1_output", "embeddings_word"):
         ours, theirs = (one.get_layer(name) for one in (student, teacher))
         kernel = "kernel" if hasattr(ours, "kernel") else "embeddings"

@@ -74,6 +74,31 @@ def test_the_gradient_equals_the_cross_entropy_with_the_teacher():
     )
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("is_named", [True, False])
+def test_the_gradient_of_the_labels_is_a_mean(is_named, weighted):
+    """A name stands for a function in Keras, which returns the loss of each input."""
+    student, teacher = classifier(0), classifier(1)
+    random = np.random.default_rng(0)
+    images = random.normal(size=(16, 6)).astype(np.float32)
+    labels, weights = random.integers(0, 4, 16), np.ones(16)
+    if weighted:
+        weights = random.uniform(0.5, 2, 16)
+    start = student.get_weights()[0]
+    loss = "sparse_categorical_crossentropy"
+    if not is_named:
+        loss = tf.keras.losses.SparseCategoricalCrossentropy()
+    distiller = Distiller(student, teacher, hard_labels=0.25, label_loss=loss)
+    distiller.compile(tf.keras.optimizers.SGD(1.0))
+    distiller.train_on_batch(images, labels, weights if weighted else None)
+    p, q = softmax(logits(classifier(0), images)), softmax(logits(teacher, images))
+    apart = 0.75 * (p - q) + 0.25 * (p - np.eye(4)[labels])
+    expected = images.T.astype(np.float64) @ (weights[:, None] * apart) / 16
+    np.testing.assert_allclose(
+        start - student.get_weights()[0], expected, rtol=1e-4, atol=1e-6
+    )
+
+
 def test_the_teacher_is_neither_trained_nor_saved(tmp_path):
     student, teacher = zx.TinyResidualBNN(), zx.TinyResidualBNN()
     before = teacher.get_weights()

@@ -7,7 +7,7 @@ import tensorflow as tf
 import zoo_extensions as zx
 from larq_bnnopt import recipes
 from larq_bnnopt.recipes import FineTune, OneStep, Run
-from larq_bnnopt.recipes.fine_tune import with_new_classifier
+from larq_bnnopt.recipes.new_classifier import with_new_classifier
 
 from .test_training import StopAfter
 
