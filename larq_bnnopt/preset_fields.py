@@ -29,11 +29,14 @@ class PresetFields:
         fields: The fields that differ from the defaults.
         source: Where they are published, and what the source does not state.
         kind: The kind of recipe.
+        taught_by: The preset whose run is the teacher, which must be given, and from
+            whose weights the training starts. Defaults to `None`, no teacher is needed.
     """
 
     fields: Mapping[str, Any]
     source: str
     kind: str = "one_step"
+    taught_by: str | None = None
 
 
 _IMAGENET = {"dataset": "imagenet2012"}
@@ -242,6 +245,48 @@ def _bit_glue(task: str) -> PresetFields:
 
 PRESET_FIELDS |= {f"bit_glue_{task}": _bit_glue(task) for task in _BIT}
 
+_OF_MULTI = (
+    "BiT (arXiv 2205.13016), multi-distillation, {step} of 3: from 32 bits to 1 in "
+    "steps, each of which teaches the next and gives it its first weights. BiT also "
+    "goes through activations of 2 bits, which are not here. Rate, epochs, batch and "
+    "tokens are those of BiT's code on SST-2; other tasks and networks by --dataset "
+    "and --model. {more}"
+)
+
+
+def _bit_multi() -> dict[str, PresetFields]:
+    """Returns the three trainings of the multi-distillation."""
+    binary = dict(PRESET_FIELDS["bit_glue_sst2"].fields)
+    real = {
+        name: value
+        for name, value in binary.items()
+        if name not in {*_DIODE, *_OF_OPTIMIZER}
+    }
+    first = {**real, "precision": "float", "optimizer": "adam", "schedule": "linear"}
+    return {
+        "bit_multi_float": PresetFields(
+            first,
+            _OF_MULTI.format(
+                step=1,
+                more="Adam is a choice. A float BERT that was fine-tuned on the task "
+                "takes its place: give that as --teacher of bit_multi_weights.",
+            ),
+        ),
+        "bit_multi_weights": PresetFields(
+            {**binary, "precision": "binary_weights"},
+            _OF_MULTI.format(step=2, more="Weights by Diode, as paper 003 has it."),
+            taught_by="bit_multi_float",
+        ),
+        "bit_multi_binary": PresetFields(
+            binary,
+            _OF_MULTI.format(step=3, more="Weights by Diode, as paper 003 has it."),
+            taught_by="bit_multi_weights",
+        ),
+    }
+
+
+PRESET_FIELDS |= _bit_multi()
+
 
 def named(preset: str | None) -> str | None:
     """Returns the name of a preset, which may be written with dashes.
@@ -264,17 +309,28 @@ def changed(preset: str, given: Mapping[str, Any]) -> dict[str, Any]:
         given: The given values by field; options of the network are added to those of
             the preset.
 
+    Raises:
+        ValueError: If the preset needs a teacher, and none is given.
+
     Example:
         >>> fields = changed("diode_cifar100", {"optimizer": "bop", "epochs": 3})
         >>> "alpha" in fields, fields["epochs"], fields["model_options"]
         (False, 3, {'squeeze_excite': False})
     """
-    fields = dict(PRESET_FIELDS[preset].fields)
+    known = PRESET_FIELDS[preset]
+    fields = dict(known.fields)
+    if known.taught_by is not None:
+        if not given.get("teacher"):
+            raise ValueError(
+                f"{preset} learns from the run of {known.taught_by}: give its folder "
+                "as teacher (--teacher)."
+            )
+        fields["first_weights"] = "teacher"
     options = dict(fields.pop("model_options", {}))
     if given.get("model", fields["model"]) != fields["model"]:
         options = {}
     if given.get("optimizer", fields["optimizer"]) != fields["optimizer"]:
-        own = {name for name, known in settings().items() if known.ranges}
+        own = {name for name, one in settings().items() if one.ranges}
         for name in own.union(_OF_OPTIMIZER):
             fields.pop(name, None)
     return {

@@ -398,7 +398,8 @@ class RecipeFields:
         "eta: {valid}",
         range=AT_LEAST_0,
         ranges={"diode": AT_LEAST_0},
-        unset="0, where the first weights are trained ones 0.1",
+        unset="0, where the first weights are trained ones 0.1, or 2 (1 - beta) if "
+        "that is more",
     )
     order: int | None = setting(
         None,

@@ -73,6 +73,11 @@ def check(arguments: argparse.Namespace) -> None:
         return
     kind = _kind(source)
     if arguments.text or arguments.pair:
+        if not _is_of_run(source):
+            raise ValueError(
+                f"{source} is in no run or package, which hold the tokenizer and the "
+                "classes that --text needs. Name the run or the package."
+            )
         raise ValueError(f"{source} takes {kind}, and --text is for networks of texts.")
     if not arguments.images:
         raise ValueError(f"Name {kind} to predict, files or folders of them.")
@@ -161,9 +166,14 @@ class _Chosen:
 def _kind(source: pathlib.Path) -> str:
     """Returns what a run takes: images, arrays or sounds; images without a run."""
     folder = source if source.is_dir() else source.parent
-    if not names.is_run(folder):
+    if not _is_of_run(source):
         return "images"
     return str(run_config.part_of(folder, "began_with").get("inputs", "images"))
+
+
+def _is_of_run(source: pathlib.Path) -> bool:
+    """Whether a run, or a file of a model in it, is named."""
+    return names.is_run(source if source.is_dir() else source.parent)
 
 
 def _suffixes(kind: str) -> tuple[str, ...]:
@@ -334,6 +344,13 @@ def _sizes(
     model: tf.keras.Model, path: pathlib.Path
 ) -> tuple[tuple[int, int, int], int]:
     """Returns the shape of images and the number of classes of a Keras model."""
+    from larq_bnnopt import recipes
+
+    if recipes.takes_texts(model):
+        raise ValueError(
+            f"{path} takes texts, and is in no run, which holds its tokenizer and its "
+            "classes. Name the run or a package of it, and --text."
+        )
     for kind in ("input", "output"):
         number = len(getattr(model, f"{kind}s"))
         if number != 1:

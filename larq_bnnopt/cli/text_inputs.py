@@ -91,6 +91,7 @@ def read_texts(path: pathlib.Path) -> TextInputs:
         return _text_of(path)
     is_tabs = path.suffix.lower() == ".tsv"
     quoting: Literal[0, 3] = csv.QUOTE_NONE if is_tabs else csv.QUOTE_MINIMAL
+    start = 1
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(
@@ -103,19 +104,32 @@ def read_texts(path: pathlib.Path) -> TextInputs:
                     f"{path}: the first line must name the column text, or text_a and "
                     f"text_b. Received: {','.join(header)!r:.100}"
                 )
-            found = [
-                _fields(f"{path}, line {reader.line_num}", record, header, columns)
-                for record in reader
-                if record
-            ]
+            found, start = [], reader.line_num + 1
+            for record in reader:
+                if record:
+                    place = f"{path}, line {start}"
+                    found.append(_fields(place, record, header, columns))
+                start = reader.line_num + 1
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text in UTF-8 ({error}).") from error
+        raise _not_utf_8(path, error) from error
     except csv.Error as error:
-        raise ValueError(f"{path}, line {reader.line_num}: {error}.") from error
+        fault = str(error)
+        if "field limit" in fault:
+            most = f"{csv.field_size_limit():,}"
+            fault = f"a text has more than {most} characters, or its quotes do not end"
+        raise ValueError(f"{path}, line {start}: {fault}.") from error
     if not found:
         raise ValueError(f"{path} has no text below its first line.")
     parts = tuple(zip(*found))
     return TextInputs(parts[0], parts[1] if len(parts) > 1 else None)
+
+
+def _not_utf_8(path: pathlib.Path, error: UnicodeDecodeError) -> ValueError:
+    # The encoding in data.json is one of the training data.
+    return ValueError(
+        f"{path} is no text in UTF-8 ({error}). Save it as UTF-8, whatever the "
+        "encoding of the training texts was."
+    )
 
 
 def _text_of(path: pathlib.Path) -> TextInputs:
@@ -127,7 +141,7 @@ def _text_of(path: pathlib.Path) -> TextInputs:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text in UTF-8 ({error}).") from error
+        raise _not_utf_8(path, error) from error
     if not text.strip():
         raise ValueError(f"{path} has no text.")
     return TextInputs((text,))

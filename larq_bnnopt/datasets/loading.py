@@ -148,6 +148,11 @@ def load(
     elif kind == TEXTS and os.path.isdir(name):
         source = from_texts(name, options, held_out)
     elif kind == TEXTS:
+        if held_out != "test":
+            raise ValueError(
+                f"The test of {name!r} is its validation split already, since GLUE "
+                f"publishes no other labels. Leave out held_out={held_out!r}."
+            )
         source = from_glue(name, options, data_dir, download)
     elif os.path.isdir(name):
         source = _in_folder(name, image_shape, augment, color_jitter)

@@ -237,6 +237,19 @@ def _fault(line: bytes, encoding: str) -> str | None:
     return None
 
 
+def csv_fault(error: csv.Error) -> str:
+    """Returns what is wrong with a record, and what to do."""
+    if "field limit" in str(error):
+        return (
+            f"a text has more than {csv.field_size_limit():,} characters, or its "
+            "quotes do not end. Cut it, or close them."
+        )
+    return (
+        f"{error}. A text with commas, quotes or line breaks stands in quotes, its own "
+        "quotes doubled."
+    )
+
+
 def _split_tabs(
     path: pathlib.Path, lines: Iterable[str]
 ) -> Iterator[tuple[int, list[str]]]:
@@ -260,9 +273,7 @@ def _split_commas(
             return
         except csv.Error as error:
             raise ValueError(
-                f"{path}, the record that begins in line {start}: {error}. A text with "
-                "commas, quotes or line breaks stands in quotes, its own quotes "
-                "doubled."
+                f"{path}, the record that begins in line {start}: {csv_fault(error)}"
             ) from error
         if record:
             yield start, record

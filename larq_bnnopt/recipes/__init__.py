@@ -7,7 +7,7 @@ from larq_bnnopt.recipes.divergence import TrainingDivergedError
 from larq_bnnopt.recipes.evaluation import Evaluation, compared, evaluate
 from larq_bnnopt.recipes.fine_tune import FineTune
 from larq_bnnopt.recipes.fitting import load_data_for
-from larq_bnnopt.recipes.fitting_texts import tokenizer_beside
+from larq_bnnopt.recipes.fitting_texts import takes_texts, tokenizer_beside
 from larq_bnnopt.recipes.guessing import doubt
 from larq_bnnopt.recipes.histories import (
     HEADING,
@@ -90,6 +90,7 @@ __all__ = [
     "settings_of",
     "sound_settings_of",
     "strategy_of",
+    "takes_texts",
     "text_settings_of",
     "tokenizer_beside",
     "train",

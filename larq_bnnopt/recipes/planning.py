@@ -137,8 +137,8 @@ def plan(recipe: Recipe) -> Plan:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         data = recipe.load_data(download=False)
-    # Of texts, such as how many are cut.
-    said = [str(one.message) for one in caught] if data.kind == datasets.TEXTS else []
+    # Such as how many texts are cut.
+    said = [str(w.message) for w in caught if issubclass(w.category, UserWarning)]
     model = recipe.build(0, data)
     last = len(recipe.stage_epochs()) - 1
     for stage in range(1, last + 1):

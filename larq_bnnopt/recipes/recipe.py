@@ -51,7 +51,9 @@ _NORMALIZATIONS = (
     tf.keras.layers.BatchNormalization,
     tf.keras.layers.LayerNormalization,
 )
+# At least, in multiples of eta, and as many votes.
 _INERTIA = 0.1
+_FIRST_VOTES = 2
 _MOMENTUM = 0.9
 _FINAL_FACTOR = 0.01
 
@@ -143,8 +145,10 @@ class Recipe(RecipeFields):
             for name, value in FITTING[self.optimizer](steps).items()
         }
         if self.initial_inertia is None and self.starts_trained:
-            # Otherwise the first step would replace all signs.
-            averages |= dict.fromkeys({"initial_inertia"} & averages.keys(), _INERTIA)
+            # Otherwise the first step would replace all signs, in short runs, too.
+            if "initial_inertia" in averages:
+                inertia = max(_INERTIA, _FIRST_VOTES * (1 - averages["beta"]))
+                averages["initial_inertia"] = inertia
         return averages
 
     @property
@@ -298,6 +302,12 @@ class Recipe(RecipeFields):
             data: The data set, as loaded for the training.
         """
         notes: list[str] = []
+        if self.starts_trained and self.optimizer in ("gradient_filter", "iir"):
+            notes.append(
+                f"The averages of {self.optimizer} start at 0, so that its first step "
+                "replaces all signs of the trained weights. optimizer='diode' keeps "
+                "them at first."
+            )
         if data.kind != datasets.IMAGES:
             return notes
         stored, (height, width, channels) = data.stored_size, data.input_shape

@@ -7,7 +7,7 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -101,6 +101,21 @@ def shared_out(dataset: tf.data.Dataset) -> tf.data.Dataset:
     policy: Any = tf.data.experimental.AutoShardPolicy
     options.experimental_distribute.auto_shard_policy = policy.DATA
     return dataset.with_options(options)
+
+
+def check_metrics(strategy: tf.distribute.Strategy, metrics: Sequence[str]) -> None:
+    """Raises a ValueError for metrics that replicas cannot share.
+
+    Args:
+        strategy: The strategy.
+        metrics: Names of the metrics of a data set.
+    """
+    replicas = strategy.num_replicas_in_sync
+    if replicas > 1 and "spearman" in metrics:
+        raise ValueError(
+            f"The metric spearman needs all predictions on one device, and there are "
+            f"{replicas} replicas. Leave out the strategy."
+        )
 
 
 def check_batch_size(strategy: tf.distribute.Strategy, batch_size: int) -> None:

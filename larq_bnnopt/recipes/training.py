@@ -50,6 +50,7 @@ from larq_bnnopt.recipes.recipe import Recipe, metrics_of
 from larq_bnnopt.recipes.runs import Run, digest_of_file
 from larq_bnnopt.recipes.strategies import (
     check_batch_size,
+    check_metrics,
     is_chief,
     own_folder,
     shared_out,
@@ -112,6 +113,7 @@ def train(
     if is_chief(strategy):
         Run.refuse_existing(folder)
     data = recipe.load_data()
+    check_metrics(strategy, data.metrics)
     data.check(progress)
     with strategy.scope():
         model = recipe.build(0, data)
@@ -183,6 +185,7 @@ def _resume(
     run.drop_unfinished()
     data = data_of(run, recipe)
     run.check_unchanged(_facts(recipe, data))
+    check_metrics(strategy, data.metrics)
     data.check(progress)
     stage = stage_of(run, recipe)
     epochs = recipe.stage_epochs()

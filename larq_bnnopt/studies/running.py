@@ -186,7 +186,8 @@ def require_data(study: Study, arms: Sequence[Arm] = ()) -> None:
         if (recipe.dataset, recipe.data_dir) in seen:
             continue
         seen.add((recipe.dataset, recipe.data_dir))
-        if study.advice and not os.path.exists(recipe.dataset):
+        is_folder = datasets.kind_of(recipe.dataset) != datasets.TEXTS
+        if study.advice and is_folder and not os.path.exists(recipe.dataset):
             raise FileNotFoundError(
                 f"{study.name} needs {recipe.dataset}, which is not here. "
                 f"{study.advice}; or name another by --dataset."

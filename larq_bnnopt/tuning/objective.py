@@ -31,7 +31,8 @@ def fit_recipe(
 ) -> tuple[float, float, str]:
     """Trains a recipe, and returns its accuracy on both halves of the test.
 
-    Of a regression it is R2, the coefficient of determination.
+    Of a regression it is R2, the coefficient of determination; of data that have
+    metrics, such as texts, the first of them.
 
     Args:
         kind: The kind of the recipe.
@@ -42,7 +43,7 @@ def fit_recipe(
 
     Returns:
         The accuracy on the half that the search sees and on the other, and the name
-        of the score, `"accuracy"` or `"R2"`.
+        of the score, such as `"accuracy"` or `"R2"`.
 
     Raises:
         TrainingDivergedError: If the loss becomes NaN.
@@ -69,7 +70,7 @@ def _trained(
     """Trains a recipe; returns what `fit_recipe` does."""
     import tensorflow as tf
 
-    from larq_bnnopt import datasets, recipes
+    from larq_bnnopt import recipes
     from larq_bnnopt.recipes.in_memory import fit_stage
 
     # Kernels and graphs of the trials before would pile up.
@@ -77,7 +78,7 @@ def _trained(
     recipe = recipes.RECIPES[kind].of(fields)
     data, teacher = recipe.load_data(), recipe.load_teacher()
     seen, unseen = halves(data.test, data.batch_size)
-    score = scores.ACCURACY if data.task == datasets.CLASSIFICATION else scores.R2
+    score = main_score(data)
     model, passed, stages = recipe.build(0, data), 0, recipe.stage_epochs()
     for stage, epochs in enumerate(stages):
         if stage:
@@ -92,6 +93,21 @@ def _trained(
         )
         passed += epochs
     return _score(model, seen, score), _score(model, unseen, score), score
+
+
+def main_score(data: Dataset) -> str:
+    """Returns the name of what a search maximizes: the first metric of the data.
+
+    Data without metrics have the accuracy, or of a regression R2.
+
+    Args:
+        data: The data set.
+    """
+    from larq_bnnopt import datasets
+
+    if data.metrics:
+        return data.metrics[0]
+    return scores.ACCURACY if data.task == datasets.CLASSIFICATION else scores.R2
 
 
 def _score(model: tf.keras.Model, examples: tf.data.Dataset, score: str) -> float:

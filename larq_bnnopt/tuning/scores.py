@@ -1,6 +1,6 @@
-"""Scores that a search maximizes: accuracy, or R2 of a regression, and their form.
+"""Scores that a search maximizes: accuracy, R2, metrics of texts, and their form.
 
-A regression has no accuracy, and its R2 may be negative, which is no share.
+A regression has no accuracy, and all others may be negative, which is no share.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ def in_words(score: str, value: float) -> str:
     """Returns a score as a report writes it.
 
     Args:
-        score: `"accuracy"` or `"R2"`.
+        score: Its name, such as `"accuracy"` or `"R2"`.
         value: Its value.
 
     Example:

@@ -54,7 +54,8 @@ class Trial:
         test_accuracy: That on the other half; `None` unless it is complete.
         seconds: Time of the training.
         reason: Why it failed.
-        score: What `accuracy` is, `"accuracy"` or `"R2"`; empty unless it is complete.
+        score: What `accuracy` is, such as `"accuracy"` or `"R2"`; empty unless it is
+            complete.
     """
 
     number: int
@@ -97,7 +98,7 @@ class Search:
 
     @property
     def score(self) -> str:
-        """What the search maximizes: `"accuracy"`, or `"R2"` of a regression."""
+        """What the search maximizes: `"accuracy"`, `"R2"`, or a metric of texts."""
         known = [trial.score for trial in self.trials if trial.score]
         return known[-1] if known else scores.ACCURACY
 

@@ -185,6 +185,11 @@ def test_texts_without_labels_are_refused(prepared, monkeypatch):
         load("sst2", folder)
 
 
+def test_the_validation_of_glue_is_its_test(tmp_path):
+    with pytest.raises(ValueError, match=r"validation split already, .*Leave out held"):
+        datasets.load("glue/rte", data_dir=tmp_path, held_out="validation")
+
+
 def test_names_and_missing_data_are_one_line(tmp_path):
     with pytest.raises(ValueError, match=r"No task of GLUE 'sst'. Nearest: sst2"):
         load("sst", tmp_path)

@@ -205,9 +205,17 @@ def test_a_text_file_with_bytes_of_no_encoding_is_named(tmp_path):
     ):
         load(tmp_path)
     (tmp_path / "data.json").write_text('{"encoding": "latin-1"}')
-    rows = text_rows(tmp_path)
-    assert sum("café" in text for part in rows for text in part.texts) <= 1
+    parts = [text_rows(tmp_path, held_out) for held_out in ("test", "validation")]
+    (train, test), (_, validation) = parts
+    texts = [*train.texts, *test.texts, *validation.texts]
+    assert len(texts) == 60 and sum("café" in text for text in texts) == 1
     load(tmp_path)
+
+
+def test_a_text_that_csv_cannot_hold_is_named(folder):
+    write(folder / "test.csv", [("one", "good"), ("a " * 70_000, "bad")])
+    with pytest.raises(ValueError, match=r"in line 3: a text has more than 131,072 ch"):
+        load(folder)
 
 
 def test_images_and_sounds_win_over_a_table_beside_them(tmp_path):
@@ -270,7 +278,7 @@ def test_numbers_are_a_regression(tmp_path, labels, facts, numbers):
     "labels, facts, message",
     [
         (["a", "a"], None, r"All training texts of .* have the label 'a'"),
-        (["1.5", "nan"], None, "2 has|line 3 has the label 'nan', which is no finite"),
+        (["1.5", "nan"], None, "line 3 has the label 'nan', which is no finite"),
         (["1.5", "1e99"], None, "line 3 has the label '1e99', which is no finite"),
         (["1", "x"], {"task": "regression"}, "line 3 has the label 'x', which is no"),
         (

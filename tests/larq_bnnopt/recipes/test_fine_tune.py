@@ -1,5 +1,7 @@
 """Fine-tuning: a trained model learns the classes of a folder of images."""
 
+import types
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -72,7 +74,26 @@ def test_without_head_epochs_the_whole_model_is_trained(start, images):
     model = tuning.build(0, tuning.load_data())
     assert all(layer.trainable for layer in model.layers)
     diode = model.optimizer.optimizers[0]
-    assert diode.get_config()["initial_inertia"] == 0.1
+    inertia = tuning.resolved(tuning.load_data().steps_per_epoch).initial_inertia
+    assert diode.get_config()["initial_inertia"] == inertia > 0
+
+
+@pytest.mark.parametrize("steps", [8, 20, 60, 1000, 10**6])
+def test_the_first_vote_keeps_the_signs_of_the_start(steps):
+    """m = beta m + (1 - beta) v, where m starts at the inertia against v (eq. 12)."""
+    averages = FineTune(start="model.keras").averages(steps)
+    beta, inertia = averages["beta"], averages["initial_inertia"]
+    assert beta * inertia > 1 - beta
+    assert steps < 60 or inertia == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("optimizer", ["gradient_filter", "iir", "diode"])
+def test_optimizers_that_forget_the_start_are_noted(optimizer):
+    notes = FineTune(start="model.keras", optimizer=optimizer).notes(
+        types.SimpleNamespace(kind="texts")
+    )
+    assert len(notes) == (optimizer != "diode")
+    assert all(f"averages of {optimizer} start at 0" in note for note in notes)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The papers' settings: fields that recipes take, and what changes them."""
 
+import dataclasses
+
 import pytest
 
 import zoo_extensions as zx
@@ -45,6 +47,23 @@ def test_the_settings_of_glue_are_those_of_diode_and_bit():
     assert preset_fields.named("bit-glue-sst2") in PRESETS
 
 
+def test_each_step_of_the_multi_distillation_teaches_the_next():
+    steps = ("bit_multi_float", "bit_multi_weights", "bit_multi_binary")
+    precisions = ("float", "binary_weights", "binary")
+    for name, precision, before in zip(steps, precisions, (None, *steps)):
+        known = PRESET_FIELDS[name]
+        assert known.fields.get("precision", "binary") == precision
+        assert known.taught_by == before
+        if before:
+            with pytest.raises(ValueError, match=f"run of {before}: .*--teacher"):
+                changed(name, {})
+        fields = changed(name, {"teacher": "run"})
+        recipe = RECIPES[known.kind].of(fields)
+        assert recipe.starts_trained == (before is not None)
+        assert recipe.is_latent == (before is None)
+        assert (recipe.epochs, recipe.text_length) == (10, 64)
+
+
 @pytest.mark.parametrize(
     "name, operations, megabytes",
     [
@@ -66,12 +85,14 @@ def test_the_networks_in_32_bits_are_as_large_as_printed(name, operations, megab
 @pytest.mark.parametrize("name", PRESET_FIELDS)
 def test_another_network_or_optimizer_takes_nothing_that_is_not_its_own(name):
     cls = RECIPES[PRESET_FIELDS[name].kind]
-    plain = cls.of(changed(name, {}))
-    assert plain == PRESETS[name].recipe
+    taught = {"teacher": "run"} if PRESET_FIELDS[name].taught_by else {}
+    plain = cls.of(changed(name, taught))
+    first = {"first_weights": "teacher"} if taught else {}
+    assert plain == dataclasses.replace(PRESETS[name].recipe, **taught, **first)
     for optimizer in ("diode", "gradient_filter", "bop", "adam"):
         if plain.precision == "binary" or optimizer == "adam":
-            cls.of(changed(name, {"optimizer": optimizer}))
-    other = cls.of(changed(name, {"model": "resnet_e18"}))
+            cls.of(changed(name, {"optimizer": optimizer, **taught}))
+    other = cls.of(changed(name, {"model": "resnet_e18", **taught}))
     assert other.model_options == {} and other.epochs == plain.epochs
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+import types
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ import tensorflow as tf
 
 import zoo_extensions as zx
 from larq_bnnopt import datasets, recipes
-from larq_bnnopt.recipes import FineTune
+from larq_bnnopt.cli import main, predict
+from larq_bnnopt.recipes import FineTune, TwoStep
+from larq_bnnopt.recipes.strategies import check_metrics
 from larq_bnnopt.recipes.training import trainer_of
 
 from .test_text_runs import fill, labelled, recipe
@@ -150,6 +153,60 @@ def test_fine_tuning_in_float16_scales_the_loss(place, tmp_path):
     assert isinstance(model.optimizer, scaled)
     with pytest.raises(ValueError, match=r"accumulate_steps 2 cannot be counted"):
         tuned(place, start=str(tmp_path), accumulate_steps=2).build(0, data)
+
+
+def test_a_model_outside_a_run_says_what_is_missing(place, capsys):
+    path = place / "bare" / "model.keras"
+    assert main(["predict", str(path), "--text", "good film"]) == 2
+    assert "in no run or package, which hold the tok" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="takes texts, and is in no run, which holds"):
+        predict._sizes(recipes.load_model(path), path)
+
+
+def test_replicas_do_not_share_ranks():
+    two = types.SimpleNamespace(num_replicas_in_sync=2)
+    with pytest.raises(ValueError, match=r"spearman needs .* 2 replicas\. Leave out"):
+        check_metrics(two, ("pearson", "spearman"))
+    check_metrics(two, ("pearson",))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "mixed_float16"])
+def test_two_steps_start_from_their_teacher(dtype, place, tmp_path):
+    two = taught(
+        place,
+        cls=TwoStep,
+        epochs=1,
+        optimizer="diode",
+        compute_dtype=dtype,
+        learning_rate=1e-3,
+        first_weights="teacher",
+    )
+    data, teacher = two.load_data(), two.load_teacher()
+    first = two.build(0, data).get_layer("pooler").kernel
+    np.testing.assert_array_equal(first, teacher.get_layer("pooler").kernel)
+    model = recipes.train(two, tmp_path / "run")
+    assert set(np.unique(model.get_layer("pooler").kernel)) == {-1, 1}
+    scaled = isinstance(model.optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
+    assert scaled == (dtype == "mixed_float16")
+
+
+@pytest.mark.slow
+def test_a_teacher_of_numbers_teaches_them(place, tmp_path):
+    own = tuned(place, "numbers", optimizer="adam", epochs=1, head_epochs=1)
+    recipes.train(own, tmp_path / "teacher")
+    learned = taught(
+        place,
+        "numbers",
+        teacher=str(tmp_path / "teacher"),
+        hard_labels=0.5,
+        first_weights="teacher",
+        epochs=1,
+    )
+    recipes.train(learned, tmp_path / "run")
+    history = recipes.History.of(recipes.Run(tmp_path / "run"))
+    assert np.isfinite(history.last("teacher_loss"))
+    assert -1 <= history.last("val_pearson") <= 1
 
 
 def test_images_whose_weights_are_signs_stay_so(one_epoch):

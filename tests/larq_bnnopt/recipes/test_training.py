@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import resource
+import warnings
 
 import numpy as np
 import pytest
@@ -268,3 +269,15 @@ def test_averages_and_decay_count_optimizer_steps_not_batches(few):
         dataclasses.replace(recipe, accumulate_steps=81).build_optimizer(80, 10)
     with pytest.raises(ValueError, match=r"accumulate_steps must be at least 1"):
         dataclasses.replace(recipe, accumulate_steps=0)
+
+
+@pytest.mark.slow
+def test_a_plan_says_what_loading_warned_of(monkeypatch):
+    load = OneStep.load_data
+
+    def warning(self, **options):
+        warnings.warn("half of the images are dark", stacklevel=2)
+        return load(self, **options)
+
+    monkeypatch.setattr(OneStep, "load_data", warning)
+    assert "half of the images are dark" in recipes.plan(OneStep(epochs=1)).notes

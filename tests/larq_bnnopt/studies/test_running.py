@@ -262,3 +262,17 @@ def test_the_table_holds_every_field_and_number(tmp_path):
     assert set(found[0].fields) <= set(rows[0])
     assert rows[1]["alpha"] == "0.9" and rows[0]["seconds"] == "2.0"
     assert [float(v) for v in rows[1]["series:val_accuracy"].split()] == [0.1, 0.6]
+
+
+def test_a_name_of_glue_is_no_folder_that_is_missing(tmp_path):
+    fields = {"model": "binary_bert_tiny", "data_dir": str(tmp_path), "epochs": 1}
+    advice = "Make it by a script"
+    arms = [Arm("less", {"optimizer": "adam"}), Arm("more", {})]
+    glue = study(fields={**fields, "dataset": "glue/sst2"}, arms=arms, advice=advice)
+    with pytest.raises(
+        FileNotFoundError, match=r"Get it by `bnnopt train .* glue/sst2"
+    ):
+        running.require_data(glue)
+    folder = study(fields={**fields, "dataset": "reviews"}, arms=arms, advice=advice)
+    with pytest.raises(FileNotFoundError, match=r"not here\. Make it by a script"):
+        running.require_data(folder)

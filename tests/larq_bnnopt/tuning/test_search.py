@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import shlex
 import signal
+import types
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from larq_bnnopt import datasets, recipe_fields, tuning
 from larq_bnnopt.cli import main, train
 from larq_bnnopt.recipes import TrainingDivergedError
 from larq_bnnopt.tuning import Choices, Search, Span, Trial, journal, objective
-from larq_bnnopt.tuning.objective import halves
+from larq_bnnopt.tuning.objective import halves, main_score
 
 pytest.importorskip("optuna")
 SPACE = {"alpha": Span(0.5, 0.999, "log1m"), "learning_rate": Span(1e-4, 1.0, "log")}
@@ -483,6 +484,44 @@ def test_a_regression_is_tuned_by_r2(tmp_path):
     )
     assert score == "R2" and seen <= 1 and unseen <= 1 and seen != unseen
     assert reports[-1] == pytest.approx(seen, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "metrics, task, score",
+    [
+        (("matthews",), "classification", "matthews"),
+        (("f1", "accuracy"), "classification", "f1"),
+        (("pearson", "spearman"), "regression", "pearson"),
+        ((), "classification", "accuracy"),
+        ((), "regression", "R2"),
+    ],
+)
+def test_the_first_metric_of_the_data_is_the_main_one(metrics, task, score):
+    data = types.SimpleNamespace(metrics=metrics, task=task)
+    assert main_score(data) == score
+
+
+@pytest.mark.slow
+def test_texts_are_tuned_by_their_main_metric(tmp_path):
+    for name, count in (("train", 64), ("test", 32)):
+        labels = ("bad", "good", "good") * count
+        rows = [f"{label} film,{label}" for label in labels[:count]]
+        (tmp_path / f"{name}.csv").write_text("text,label\n" + "\n".join(rows))
+    (tmp_path / "data.json").write_text('{"metrics": ["f1", "accuracy"]}')
+    reports = []
+    whole = {
+        **recipe_fields.defaults_of("one_step"),
+        "model": "binary_bert",
+        "model_options": {"num_layers": 1, "hidden_size": 16, "num_heads": 2},
+        "dataset": os.fspath(tmp_path),
+        "text_length": 8,
+        "epochs": 1,
+        "batch_size": 32,
+    }
+    seen, _, score = tuning.fit_recipe(
+        "one_step", whole, lambda epoch, value: reports.append(value)
+    )
+    assert score == "f1" and reports[-1] == pytest.approx(seen, abs=1e-5)
 
 
 @pytest.mark.slow
