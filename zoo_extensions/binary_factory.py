@@ -338,14 +338,13 @@ class BinaryFactory(ModelFactory):
         if self.latent_weights:
             return
         for layer in model.layers:
-            for weights in ("kernel", "embeddings"):
-                if not hasattr(layer, f"{weights}_quantizer"):
+            for kind in ("kernel", "embeddings"):
+                if not hasattr(layer, f"{kind}_quantizer"):
                     continue
-                if tf.reduce_any(tf.abs(getattr(layer, weights)) != 1):
+                if tf.reduce_any(tf.abs(getattr(layer, kind)) != 1):
                     raise ValueError(
-                        f"latent_weights=False needs {weights} in {{-1, +1}}, but "
-                        f"those of {layer.name} in weights={self.weights!r} have other "
-                        "values."
+                        f"latent_weights=False needs {kind} in {{-1, +1}}, but "
+                        f"{layer.name} of weights={self.weights!r} holds other values."
                     )
 
     def larq_zoo_weights(

@@ -21,7 +21,9 @@ PAPERS = {
 }
 # Studies that were run at their full budget, with the verdicts of docs/results.
 RESULTS = {
+    "paper_000_dead_weights": "holds",
     "paper_000_loss_landscape": "holds",
+    "paper_000_weight_decay": "holds",
     "paper_001_fig2_filters": "holds",
 }
 

@@ -652,7 +652,7 @@ def test_weights_of_a_file(tmp_path):
     narrow("birealnet20", latent_weights=True).save_weights(latent)
     copy = narrow("birealnet20", weights=binary)
     np.testing.assert_array_equal(copy(images()), model(images()))
-    with pytest.raises(ValueError, match=r"needs kernels in {-1, \+1}, but the layer"):
+    with pytest.raises(ValueError, match=r"needs kernel in {-1, \+1}, but stage_"):
         narrow("birealnet20", weights=latent)
     with pytest.raises(ValueError, match="a file of weights of reactnet_a with these"):
         narrow("reactnet_a", weights=binary)

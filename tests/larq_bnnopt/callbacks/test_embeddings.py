@@ -161,6 +161,7 @@ def test_probes_record_a_table(embedding_updates, tmp_path):
     assert not series["words", last]["gradient"].any()
 
 
+@pytest.mark.slow
 def test_a_binary_bert_is_counted_by_name():
     """And its table gets a sparse gradient: else the optimizer would warn."""
     model = zx.create_model(

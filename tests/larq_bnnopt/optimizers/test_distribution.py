@@ -68,7 +68,7 @@ def trained(strategy, make):
 )
 @pytest.mark.parametrize(
     "options",
-    [{}, {"accumulate_steps": 4}],
+    [{}, pytest.param({"accumulate_steps": 4}, marks=pytest.mark.slow)],
     ids=["each_batch", "accumulated"],
 )
 @pytest.mark.parametrize(

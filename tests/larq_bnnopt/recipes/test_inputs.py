@@ -133,6 +133,7 @@ def test_the_model_normalizes_its_inputs(run):
     np.testing.assert_allclose(out.std(axis=0), 1, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_commands_take_a_run_on_arrays(copy, tmp_path, capsys):
     folder = copy.folder
     bnnopt(capsys, "convert", folder)

@@ -248,6 +248,7 @@ def test_commands_take_the_run(copy, tmp_path, capsys):
     assert (tmp_path / "curves.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_a_run_becomes_a_file_and_a_package(copy, tmp_path, capsys):
     at, device = copy.folder, tmp_path / "device"
     shown = bnnopt(capsys, "convert", at).out

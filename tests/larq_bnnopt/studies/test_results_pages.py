@@ -10,7 +10,9 @@ from larq_bnnopt import studies
 from larq_bnnopt.studies.statistics import Verdict
 
 ROOT = pathlib.Path(__file__).parents[3]
-FOLDERS = sorted(path for path in (ROOT / "docs" / "results").glob("*/"))
+FOLDERS = sorted(
+    path for path in (ROOT / "docs" / "results").iterdir() if path.is_dir()
+)
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
