@@ -228,5 +228,5 @@ def array_record(inputs: np.ndarray, label: int | Sequence[float]) -> bytes:
     content = tf.train.BytesList(value=[little.tobytes()])
     features = {INPUTS: tf.train.Feature(bytes_list=content), LABEL: number}
     example = tf.train.Example(features=tf.train.Features(feature=features))
-    record: bytes = example.SerializeToString()
+    record: bytes = example.SerializeToString(deterministic=True)
     return record

@@ -400,5 +400,5 @@ def _example(path: str, label: int) -> bytes:
         LABEL: tf.train.Feature(int64_list=number),
     }
     example = tf.train.Example(features=tf.train.Features(feature=features))
-    content: bytes = example.SerializeToString()
+    content: bytes = example.SerializeToString(deterministic=True)
     return content

@@ -236,7 +236,7 @@ def other(key, *values, kind="int64"):
     feature = example.features.feature[key]
     feature.Clear()
     getattr(feature, f"{kind}_list").value.extend(values)
-    return example.SerializeToString()
+    return example.SerializeToString(deterministic=True)
 
 
 @pytest.mark.parametrize(

@@ -272,7 +272,7 @@ def example(image, label):
     if label is not None:
         features["image/class/label"] = label
     content = tf.train.Features(feature=features)
-    return tf.train.Example(features=content).SerializeToString()
+    return tf.train.Example(features=content).SerializeToString(deterministic=True)
 
 
 @pytest.fixture

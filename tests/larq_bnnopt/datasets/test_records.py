@@ -143,7 +143,7 @@ def test_damage_is_named(records, tmp_path):
 
 def example(**features):
     content = tf.train.Features(feature=features)
-    return tf.train.Example(features=content).SerializeToString()
+    return tf.train.Example(features=content).SerializeToString(deterministic=True)
 
 
 def integer(value):
