@@ -86,7 +86,8 @@ def load_bert(
     of `weight` and `bias`. Left out are `embeddings.position_ids`, which are no
     weights, and the heads of pre-training, `cls.*`. Anything else that only the file or
     only the model has is an error. If there is a `config.json` beside the file, its
-    number of heads must be the model's, and another activation is a warning.
+    number of heads must be the model's, and another activation or epsilon of the
+    normalizations is a warning.
 
     Args:
         model: A `BinaryBert` of any size, precision and kind of weights.
@@ -105,7 +106,8 @@ def load_bert(
             is as it was.
 
     Warns:
-        UserWarning: If `config.json` has another activation than the model.
+        UserWarning: If `config.json` has another activation or `layer_norm_eps` than
+            the model, or cannot be read.
 
     Example:
         >>> import tempfile, zoo_extensions as zx

@@ -62,8 +62,9 @@ def elastic_unit(x: tf.Tensor, alpha: tf.Tensor) -> tuple[tf.Tensor, _Gradient]:
     """Returns 0 or a learned scale, whichever is nearer.
 
     y = a/2 (sign(x - a/2) + 1), where a = max(alpha, 1e-5): the unsigned binarization
-    a clip(round(x / a), 0, 1), written with a sign so that a binary convolution can
-    take it. With g, the gradient of y, and n, the number of elements, the gradients are
+    a clip(round(x / a), 0, 1), but a at the tie x = a/2. It is written with a sign so
+    that a binary convolution can take it. With g, the gradient of y, and n, the number
+    of elements, the gradients are
 
     dx = g where 0 <= x <= a, 0 elsewhere;
     dalpha = sum(g (y/a - x/a where 0 <= x <= a, y/a elsewhere)) / sqrt(n).

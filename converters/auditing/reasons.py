@@ -152,6 +152,12 @@ def _why_kernel(layer: tf.keras.layers.Layer) -> tuple[str, str] | None:
             f"its kernel is not binary ({_name_of(quantizer)})",
             "use kernel_quantizer='ste_sign', or NoOp(precision=1) with Diode",
         )
+    scale = getattr(layer, "learned_scale", None)
+    if scale is not None and not np.any(scale):
+        return (
+            "the learned scale of its kernel is 0, so its outputs are its bias",
+            "train it on, or start again with a lower learning rate",
+        )
     kernel = np.asarray(quantizer(layer.kernel.numpy()))
     off = int((deviation(kernel) > BINARIZATION_TOLERANCE).sum())
     if not off:

@@ -13,6 +13,7 @@ from converters.graph.kernels import (
     BINARIZATION_TOLERANCE,
     ROUNDING,
     deviations,
+    has_binary_table,
     quantized_layers,
 )
 from converters.model_arrays import check_model, input_names, output_names
@@ -32,7 +33,7 @@ def check(model: tf.keras.Model) -> None:
         TypeError: If it is no Keras model.
     """
     check_model(model)
-    if not quantized_layers(model):
+    if not quantized_layers(model) and not has_binary_table(model):
         raise ConversionError(
             f"{model.name} holds no layer with quantizers, nor one of Larq that could "
             "have them, so there is nothing binary to convert. For a float model use "

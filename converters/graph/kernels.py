@@ -65,6 +65,14 @@ def quantized_layers(model: tf.keras.Model | None) -> list[tf.keras.layers.Layer
     return quantized or list(able.values())
 
 
+def has_binary_table(model: tf.keras.Model) -> bool:
+    """Whether a model holds a table of embeddings with a quantizer."""
+    return any(
+        getattr(module, "embeddings_quantizer", None) is not None
+        for module in model.submodules
+    )
+
+
 def layer_names(model: tf.keras.Model) -> frozenset[str]:
     """Returns the names of all layers that are no models themselves."""
     import tensorflow as tf

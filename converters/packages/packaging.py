@@ -132,7 +132,14 @@ def package(
     }
     files = {MODEL: interpreter.file.content}
     if isinstance(preprocessing, TextInput):
-        preprocessing.require_fit(interpreter, "the file")
+        spare = preprocessing.require_fit(interpreter, "the file")
+        if spare:
+            warnings.warn(
+                f"{spare:,} rows of the file's table of words belong to no token of "
+                "the tokenizer: right for a table that was padded, else it is the "
+                "tokenizer of another model.",
+                stacklevel=2,
+            )
         content["text"] = preprocessing.as_dict()
         files[TOKENIZER] = preprocessing.tokenizer.encode()
     _json(content)

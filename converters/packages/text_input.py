@@ -115,12 +115,15 @@ class TextInput:
         except ValueError as error:
             raise ValueError(f"{TOKENIZER} of {folder} is damaged: {error}.") from error
 
-    def require_fit(self, interpreter: Interpreter, name: object) -> None:
+    def require_fit(self, interpreter: Interpreter, name: object) -> int:
         """Raises a ValueError unless a file takes these inputs, with all tokens.
 
         Args:
             interpreter: What runs the file.
             name: What to call the file.
+
+        Returns:
+            How many rows its table of words has beyond the tokens.
         """
         found = {info.name: (info.shape[1:], info.dtype) for info in interpreter.inputs}
         if found != {name: (self.shape, np.dtype(np.int32)) for name in INPUTS}:
@@ -134,6 +137,7 @@ class TextInput:
                 f"{name} has rows for {rows:,} tokens, and its tokenizer has "
                 f"{self.rows:,}: it is the tokenizer of another model."
             )
+        return 0 if rows is None else rows - self.rows
 
     @property
     def shape(self) -> tuple[int]:
@@ -160,7 +164,7 @@ class TextInput:
 
         Raises:
             ValueError: If it is no text of Unicode, one where two are needed, or has no
-                token.
+                token; of a pair, if one of its texts has none.
         """
         arrays, is_cut = self._encoded(text)
         if is_cut:
@@ -213,6 +217,9 @@ class TextInput:
             raise ValueError(f"cannot become tokens ({error})") from error
         if all(found.special_tokens_mask):
             raise ValueError("has no token")
+        for index, called in enumerate(("first", "second") if self.pairs else ()):
+            if index not in found.sequence_ids:
+                raise ValueError(f"has no token in the {called} text of the pair")
         arrays = (found.ids, found.attention_mask, found.type_ids)
         named = {n: np.array(a, np.int32) for n, a in zip(INPUTS, arrays)}
         return named, bool(found.overflowing)

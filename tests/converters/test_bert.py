@@ -1,10 +1,14 @@
 """A binary BERT becomes a file: layers, products, the table of words, inputs."""
 
+import larq as lq
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import converters
 import zoo_extensions as zx
+from converters.auditing.reasons import why_float
+from converters.runtime import TfliteFile
 
 from .conftest import make_bert_trained_looking, small_bert, tokens
 
@@ -152,6 +156,40 @@ def test_without_rewrites_the_audit_says_what_to_do():
     for layer in report.audit.stayed_float:
         assert "signs times a scale (Elastic" in layer.reason
         assert "'fuse_sign_scale'" in layer.fix
+
+
+@pytest.mark.parametrize("latent", [False, True], ids=["latent_free", "latent"])
+def test_a_table_may_be_all_that_is_binary(latent):
+    free, signs = lq.quantizers.NoOp(precision=1), zx.elastic.CenteredSign(by_row=True)
+    start = "normal" if latent else zx.initializers.BernoulliSign(seed=1)
+    table = zx.elastic.BinaryEmbedding(
+        64, 32, signs if latent else free, embeddings_initializer=start
+    )
+    ids = tf.keras.Input((8,), dtype=tf.int32)
+    pooled = tf.keras.layers.GlobalAveragePooling1D()(table(ids))
+    model = tf.keras.Model(ids, tf.keras.layers.Dense(3)(pooled))
+    given = np.arange(32, dtype=np.int32).reshape(4, 8)
+    conversion = converters.convert(model, inputs=given)
+    assert conversion.report.verification.passed
+    tables = [
+        operator
+        for operator in TfliteFile(conversion.content).operators
+        if operator.name == "LceDequantize"
+    ]
+    assert len(tables) == 1
+    dense = tf.keras.Model(ids, tf.keras.layers.Flatten()(ids))
+    with pytest.raises(converters.ConversionError, match="nothing binary to convert"):
+        converters.convert(dense, inputs=given)
+
+
+def test_a_kernel_whose_scale_is_zero_is_named():
+    model = small_bert(num_layers=1)
+    layer = model.get_layer("layer_0_intermediate")
+    layer.learned_scale.assign(0.0)
+    reason, _ = why_float(layer)
+    assert reason.startswith("the learned scale of its kernel is 0")
+    layer.learned_scale.assign(-0.5)
+    assert "scale of its kernel" not in why_float(layer)[0]
 
 
 @pytest.mark.slow

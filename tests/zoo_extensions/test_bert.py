@@ -401,6 +401,15 @@ def test_a_file_of_weights(made, tmp_path):
     np.testing.assert_array_equal(copy(inputs), made("binary", False)(inputs))
 
 
+def test_a_file_of_real_word_embeddings_is_not_latent_free(tmp_path):
+    path = str(tmp_path / "weights.h5")
+    model = small("binary", False)
+    model.get_layer("embeddings_word").embeddings.assign_add(tf.fill((100, 32), 0.5))
+    model.save_weights(path)
+    with pytest.raises(ValueError, match=r"needs embeddings in \{-1, \+1\}.*_word"):
+        small("binary", False, weights=path)
+
+
 def test_counts():
     """Each product by hand: 8 tokens, 32 channels, 64 in the middle, one layer."""
     count = zx.count_ops(small())

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 import warnings
 
 import numpy as np
@@ -15,6 +13,7 @@ from larq_bnnopt.cli import main
 from larq_bnnopt.datasets import Tokenizer
 
 from ..conftest import small_bert
+from .test_preprocessing import on_a_board
 
 TEXTS = [
     "a good film",
@@ -88,6 +87,9 @@ def test_texts_that_are_none_are_refused(tokenizer):
             tokens(given)
     with pytest.raises(ValueError, match="is one text; the network takes a pair"):
         pairs("a good film")
+    for given, called in (("a film", " "), "second"), (("", "a film"), "first"):
+        with pytest.raises(ValueError, match=f"no token in the {called} text of the"):
+            pairs(given)
 
 
 def test_texts_without_their_pairs_are_refused(tokenizer):
@@ -158,30 +160,19 @@ def test_the_readme_runs(packaged, monkeypatch, capsys):
     assert "good: " in capsys.readouterr().out
 
 
-BOARD = """
-import sys
-
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("tensorflow", "larq", "larq_compute_engine", "rich"):
-            raise ImportError(f"{name} is not for boards")
-
-sys.meta_path.insert(0, Refuse())
-import converters.packages.classifying, converters.packages.text_input
-from larq_bnnopt.cli import main
-print({name for name in sys.modules if name.startswith("tensorflow")})
-"""
-
-
-def test_a_board_needs_no_tensorflow(tmp_path):
-    run = subprocess.run(
-        [sys.executable, "-c", BOARD],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
+def test_a_board_predicts_texts(packaged, tmp_path):
+    """Without larq, and without TensorFlow where ai-edge-litert runs the file."""
+    folder, _ = packaged
+    words = ["predict", str(folder), "--text", "a good film", "--top", "2", "--json"]
+    run = on_a_board(
+        f"from larq_bnnopt.cli import main; sys.exit(main({words!r}))", tmp_path
     )
-    assert run.stdout == "set()\n"
+    assert run.returncode == 0, run.stderr
+    (entry,) = json.loads(run.stdout)["texts"]
+    found = Classifier.of_package(folder).predict("a good film", top=2)
+    assert [one["class"] for one in entry["top"]] == list(found.classes)
+    scores = [one["score"] for one in entry["top"]]
+    np.testing.assert_allclose(scores, found.scores, atol=1e-6)
 
 
 def test_the_command_predicts_texts(packaged, tmp_path, capsys):
@@ -232,6 +223,23 @@ def test_a_tokenizer_of_another_model_is_refused(packaged, tokenizer, tmp_path):
                 content, tmp_path / "no", inputs=arrays, preprocessing=TextInput(other)
             )
     assert not (tmp_path / "no").exists()
+
+
+def test_rows_without_a_token_are_said(packaged, tokenizer, tmp_path):
+    folder, _ = packaged
+    with np.load(folder / "golden.npz") as golden:
+        arrays = [golden[f"input_{index}"] for index in range(3)]
+    smaller = Tokenizer.trained(["a film"], 200, length=8)
+    spare = tokenizer.vocab_size - smaller.vocab_size
+    assert spare > 0
+    with pytest.warns(UserWarning, match=f"^{spare} rows .* belong to no token"):
+        converters.package(
+            (folder / "model.tflite").read_bytes(),
+            tmp_path / "padded",
+            inputs=arrays,
+            preprocessing=TextInput(smaller.to_json()),
+        )
+    assert converters.takes_texts(tmp_path / "padded")
 
 
 def test_a_damaged_tokenizer_is_named(packaged, tmp_path):

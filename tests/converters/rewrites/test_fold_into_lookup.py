@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from converters.graph.freezing import freeze
 from converters.rewrites import rewrite
+from converters.runtime.bits import has_binary_rows
 
 layers = tf.keras.layers
 ROWS, CHANNELS, TOKENS = 10, 4, 3
@@ -73,4 +74,7 @@ def test_the_function_stays(name, caplog):
     (tensor,) = frozen.inputs.values()
     (result,) = changed.run({tensor: given}, [*frozen.outputs.values()])
     np.testing.assert_allclose(result, model(given), rtol=1e-6)
+    if name in ("signs_and_scales", "signs_that_are_normalized"):
+        (lookup,) = changed.nodes("GatherV2")
+        assert has_binary_rows(changed.constant(lookup.input[0]))
     assert not rewrite(changed, ["fold_into_lookup"])
