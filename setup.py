@@ -197,6 +197,8 @@ setup(
             "safetensors",
             f"optuna>=4.2; {ANY_ROW}",
         ],
+        # Large, for one slow test, and so not among the tested versions.
+        "test-bert": ["torch", "transformers"],
         "dev": ["ruff", "mypy", "pre-commit"],
         # Ruff formats the signatures on the pages of the API.
         "docs": ["latex2mathml", "mkdocs-material", "mkdocstrings[python]", "ruff"],

@@ -297,7 +297,10 @@ def minilm(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(MINILM not in os.environ, reason=f"{MINILM} names no folder")
+@pytest.mark.skipif(
+    MINILM not in os.environ,
+    reason=f"{MINILM} names no folder with the safetensors file of a MiniLM-L6",
+)
 def test_minilm_computes_what_numpy_does():
     """Real weights, with a configuration beside them."""
     from safetensors.numpy import load_file
@@ -315,8 +318,9 @@ def test_minilm_computes_what_numpy_does():
 
 @pytest.mark.slow
 def test_transformers_compute_the_same(tmp_path):
-    transformers = pytest.importorskip("transformers")
-    torch = pytest.importorskip("torch")
+    needs = "it needs pip install 'larq-bnnopt[test-bert]'"
+    transformers = pytest.importorskip("transformers", reason=needs)
+    torch = pytest.importorskip("torch", reason=needs)
     torch.manual_seed(0)
     config = transformers.BertConfig(
         hidden_size=32,
