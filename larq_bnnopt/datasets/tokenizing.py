@@ -205,8 +205,9 @@ class Tokenizer:
             `token_type_ids`, each int32 (texts, length).
 
         Raises:
-            ValueError: If there are not as many pairs as texts, or there is a text
-                without a token.
+            ValueError: If there are not as many pairs as texts, or there is a text, or
+                a pair, without a token. One text of a pair may be empty, as in data
+                of GLUE, whose loader warns of it.
         """
         if isinstance(texts, str) or isinstance(pairs, str):
             raise ValueError("texts are a list of texts. Received: one text")

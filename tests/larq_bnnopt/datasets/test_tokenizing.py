@@ -227,3 +227,13 @@ def test_a_vocabulary_is_made_of_what_may_be_read():
     assert "aa" in tokens["vocab"] and "bb" not in tokens["vocab"]
     tokens = json.loads(Tokenizer.trained([text, text], length=5).to_json())["model"]
     assert {"aa", "bb"} <= tokens["vocab"].keys()
+
+
+def test_one_text_of_a_pair_may_be_empty():
+    """As in data of GLUE, which cannot be repaired here."""
+    tokenizer = Tokenizer.trained(["a good film"], length=6)
+    inputs = tokenizer.encode(["a", ""], ["", "a"])
+    start, end = inputs["input_ids"][0, [0, 2]]
+    np.testing.assert_array_equal(inputs["input_ids"][0, 2:4], [end, end])
+    np.testing.assert_array_equal(inputs["input_ids"][1, :2], [start, end])
+    np.testing.assert_array_equal(inputs["token_type_ids"][1], [0, 0, 1, 1, 0, 0])
