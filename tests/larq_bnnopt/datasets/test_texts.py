@@ -366,7 +366,7 @@ def test_an_endless_line_is_refused_and_not_read(folder):
         load(folder)
     long = "a" * (1 << 18)
     write(folder / "train.csv", [(long, "a")])
-    with pytest.raises(ValueError, match="begins in line 2: field larger than"):
+    with pytest.raises(ValueError, match="line 2: a text has more than 131,072 char"):
         load(folder)
 
 
