@@ -1,7 +1,8 @@
-"""Texts that can be printed and drawn, names compared, Markdown tables."""
+"""Texts that can be printed and drawn, names compared, Markdown tables, CSV faults."""
 
 from __future__ import annotations
 
+import csv
 import difflib
 import os
 from collections.abc import Iterable
@@ -96,3 +97,20 @@ def drawable(name: str | os.PathLike[str]) -> str:
     """
     text = printable(name).replace("$", r"\$")
     return f" {text}" if text.startswith("_") else text
+
+
+def csv_fault(error: csv.Error) -> str:
+    """Returns what is wrong with a record, and what to do.
+
+    Args:
+        error: What the reader raised.
+    """
+    if "field limit" in str(error):
+        return (
+            f"a text has more than {csv.field_size_limit():,} characters, or its "
+            "quotes do not end. Cut it, or close them."
+        )
+    return (
+        f"{error}. A text with commas, quotes or line breaks stands in quotes, its own "
+        "quotes doubled."
+    )

@@ -9,6 +9,8 @@ import pathlib
 from collections.abc import Sequence
 from typing import Literal
 
+from larq_bnnopt.texts import csv_fault
+
 SUFFIXES = (".csv", ".tsv", ".txt")
 _LARGEST = 1 << 24
 _SINGLE, _PAIR = ("text",), ("text_a", "text_b")
@@ -113,11 +115,7 @@ def read_texts(path: pathlib.Path) -> TextInputs:
     except UnicodeDecodeError as error:
         raise _not_utf_8(path, error) from error
     except csv.Error as error:
-        fault = str(error)
-        if "field limit" in fault:
-            most = f"{csv.field_size_limit():,}"
-            fault = f"a text has more than {most} characters, or its quotes do not end"
-        raise ValueError(f"{path}, line {start}: {fault}.") from error
+        raise ValueError(f"{path}, line {start}: {csv_fault(error)}") from error
     if not found:
         raise ValueError(f"{path} has no text below its first line.")
     parts = tuple(zip(*found))

@@ -11,6 +11,8 @@ import hashlib
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 
+from larq_bnnopt.texts import csv_fault
+
 SUFFIXES = (".csv", ".tsv")
 TEXT, FIRST, SECOND, LABEL = "text", "text_a", "text_b", "label"
 TRAINING = ("train", "training")
@@ -235,19 +237,6 @@ def _fault(line: bytes, encoding: str) -> str | None:
     except UnicodeDecodeError as error:
         return f"{_OTHER_ENCODING}{encoding.upper()} (byte {line[error.start]:#04x})"
     return None
-
-
-def csv_fault(error: csv.Error) -> str:
-    """Returns what is wrong with a record, and what to do."""
-    if "field limit" in str(error):
-        return (
-            f"a text has more than {csv.field_size_limit():,} characters, or its "
-            "quotes do not end. Cut it, or close them."
-        )
-    return (
-        f"{error}. A text with commas, quotes or line breaks stands in quotes, its own "
-        "quotes doubled."
-    )
 
 
 def _split_tabs(

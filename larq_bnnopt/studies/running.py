@@ -186,8 +186,9 @@ def require_data(study: Study, arms: Sequence[Arm] = ()) -> None:
         if (recipe.dataset, recipe.data_dir) in seen:
             continue
         seen.add((recipe.dataset, recipe.data_dir))
-        is_folder = datasets.kind_of(recipe.dataset) != datasets.TEXTS
-        if study.advice and is_folder and not os.path.exists(recipe.dataset):
+        # Of texts it is a folder that is here, or a name of GLUE.
+        is_of_texts = datasets.kind_of(recipe.dataset) == datasets.TEXTS
+        if study.advice and not is_of_texts and not os.path.exists(recipe.dataset):
             raise FileNotFoundError(
                 f"{study.name} needs {recipe.dataset}, which is not here. "
                 f"{study.advice}; or name another by --dataset."
